@@ -1,0 +1,4 @@
+"""How one contrast becomes another: tensors in, tensors out.
+
+Imports `warehouse` only. Nothing here knows Dagster.
+"""

@@ -1,0 +1,76 @@
+"""What a prompt says, as a typed record, and the paper's sentence for it.
+
+`out.prompt` renders the same sentence in SQL; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from warehouse.tables.spec import Kind
+
+
+@dataclass(frozen=True)
+class PromptRecord:
+    """Everything that a prompt can say about one image; what is unknown is None.
+
+    Parameters
+    ----------
+    contrast : str, optional
+        BIDS suffix: T1w, T2w, PDw, FLAIR, T2starw, SWI or angio.
+    post_contrast : bool
+        True after a contrast agent (`ce` entity).
+    vendor, model : str, optional
+        Manufacturer and model of the scanner, in their canonical spelling.
+    field_strength_t : float, optional
+        Nominal field strength, tesla.
+    age_years : float, optional
+    sex : str, optional
+        M, F or O.
+    voxel_size_mm : tuple of 3 floats, optional
+        Along the first, second and third voxel axis.
+    repetition_time_s, echo_time_s, inversion_time_s : float, optional
+    flip_angle_deg : float, optional
+    flip_angle_variable : bool
+        True where the flip angle varies along the echo train, as in SPACE, CUBE or VISTA.
+    """
+
+    contrast: str | None = None
+    post_contrast: bool = False
+    vendor: str | None = None
+    model: str | None = None
+    field_strength_t: float | None = None
+    age_years: float | None = None
+    sex: str | None = None
+    voxel_size_mm: tuple[float, float, float] | None = None
+    repetition_time_s: float | None = None
+    echo_time_s: float | None = None
+    inversion_time_s: float | None = None
+    flip_angle_deg: float | None = None
+    flip_angle_variable: bool = False
+
+
+RECORD = Kind(
+    "STRUCT(contrast VARCHAR, post_contrast BOOLEAN, vendor VARCHAR, model VARCHAR, field_strength_t DOUBLE, "
+    "age_years DOUBLE, sex VARCHAR, voxel_size_mm DOUBLE[3], repetition_time_s DOUBLE, echo_time_s DOUBLE, "
+    "inversion_time_s DOUBLE, flip_angle_deg DOUBLE, flip_angle_variable BOOLEAN)",
+    pa.struct(
+        [
+            ("contrast", pa.string()),
+            ("post_contrast", pa.bool_()),
+            ("vendor", pa.string()),
+            ("model", pa.string()),
+            ("field_strength_t", pa.float64()),
+            ("age_years", pa.float64()),
+            ("sex", pa.string()),
+            ("voxel_size_mm", pa.list_(pa.float64(), 3)),
+            ("repetition_time_s", pa.float64()),
+            ("echo_time_s", pa.float64()),
+            ("inversion_time_s", pa.float64()),
+            ("flip_angle_deg", pa.float64()),
+            ("flip_angle_variable", pa.bool_()),
+        ]
+    ),
+)
