@@ -1,0 +1,278 @@
+"""The lake: Parquet parts that many write at once, and one manifest per centre that says which are in force.
+
+Belongs here: committing a centre's tables, reading them back, appending events, sweeping what nobody names.
+Does not belong here: making the tables (`warehouse.ingest`) or publishing them (`warehouse.publish`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from warehouse import atomic
+from warehouse.errors import PublishError
+from warehouse.home import Home
+from warehouse.tables import PARTITIONED, TABLES, Table
+
+STALE_AFTER_S = 3600.0  # a temporary of a living writer is never this old
+
+
+@dataclass(frozen=True)
+class Part:
+    """One Parquet file: its table, its path relative to the lake, the SHA-256 of its bytes, and its rows."""
+
+    table: str
+    path: str
+    sha256: str
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Which parts of a centre are in force, and the fingerprint of what they were made from."""
+
+    center_id: str
+    fingerprint: dict[str, str]
+    parts: tuple[Part, ...]
+
+    def to_json(self) -> str:
+        """Return the canonical JSON, with sorted keys."""
+        return json.dumps(asdict(self), sort_keys=True, indent=1)
+
+    @property
+    def sha256(self) -> str:
+        """Identity of the manifest: the hash of its canonical JSON."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    @classmethod
+    def from_json(cls, text: str) -> Manifest:
+        """Read what `to_json` wrote."""
+        document = json.loads(text)
+        parts = tuple(Part(**part) for part in document["parts"])
+        return cls(document["center_id"], document["fingerprint"], parts)
+
+
+def commit_center(
+    home: Home, center_id: str, tables: Mapping[str, pa.Table], fingerprint: Mapping[str, str]
+) -> Manifest:
+    """Put all tables of a centre in force at once.
+
+    Parts are named by their content, so one that did not change is not rewritten. The manifest is renamed into
+    place last: until then the previous one stands.
+
+    Parameters
+    ----------
+    tables : mapping of str to pyarrow.Table
+        Every table of origin `partition`, each of exactly its `Table.schema()`.
+    fingerprint : mapping of str to str
+        What the tables were made from, for the next ingest to compare.
+
+    Raises
+    ------
+    PublishError
+        When a table is missing, unknown, of another schema, or holds rows of another centre.
+    """
+    _check(center_id, tables)
+    with atomic.lock(_lock_path(home), exclusive=False):
+        parts = [_write_part(home, center_id, table, tables[table.name]) for table in PARTITIONED]
+        manifest = Manifest(center_id, dict(fingerprint), tuple(sorted(parts, key=lambda part: part.table)))
+        atomic.write_text(_manifest_path(home, center_id), manifest.to_json())
+    return manifest
+
+
+def read_manifest(home: Home, center_id: str) -> Manifest | None:
+    """Return the manifest in force; None where the centre was never committed."""
+    try:
+        return Manifest.from_json(_manifest_path(home, center_id).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+
+
+def manifests(home: Home) -> dict[str, Manifest]:
+    """Return every manifest in force, by centre."""
+    found = (read_manifest(home, path.stem) for path in sorted(home.manifests.glob("[!.]*.json")))
+    return {manifest.center_id: manifest for manifest in found if manifest is not None}
+
+
+def read_table(home: Home, center_id: str, name: str, columns: list[str] | None = None) -> pa.Table | None:
+    """Read a centre's table by the manifest in force.
+
+    Returns
+    -------
+    pyarrow.Table or None
+        None where there is nothing, or where what is there was written to another version of the table's schema
+        and therefore cannot be built upon.
+    """
+    wanted = TABLES[name].schema()
+    with atomic.lock(_lock_path(home), exclusive=False):
+        manifest = read_manifest(home, center_id)
+        files = [home.lake / part.path for part in manifest.parts if part.table == name] if manifest else []
+        read = []
+        for path in files:
+            with pq.ParquetFile(path) as file:
+                if not file.schema_arrow.equals(wanted, check_metadata=False):
+                    return None
+                read.append(file.read(columns=columns))
+    return pa.concat_tables(read) if read else None
+
+
+def drop_center(home: Home, center_id: str) -> None:
+    """Take a centre out of force; its parts are swept later, and published snapshots keep their rows."""
+    path = _manifest_path(home, center_id)
+    if path.exists():
+        path.unlink(missing_ok=True)
+        atomic.fsync(path.parent)
+
+
+def append_events(home: Home, table: str, rows: Iterable[Mapping[str, object]]) -> Path | None:
+    """Append records to a table of events; they are in the next snapshot.
+
+    `event_id` and `occurred_at` are filled in where they are absent. A record that breaks a rule of the table is
+    refused here, since an event can never be taken back. Where an `event_id` is said twice, the first stands.
+
+    Returns
+    -------
+    Path or None
+        The file that holds them; None where there was nothing to append.
+
+    Raises
+    ------
+    PublishError
+        When the table takes no events, or a record does not fit it.
+    """
+    spec = _event_table(table)
+    now = datetime.now(UTC)
+    records = [{"event_id": uuid4().hex, "occurred_at": now, **row} for row in rows]
+    if not records:
+        return None
+    arrow = _event_rows(spec, records)
+    temporary = atomic.temporary_beside(home.events / table / "event.parquet")
+    pq.write_table(arrow, temporary, compression="zstd")
+    target = temporary.with_name(f"event-{now:%Y%m%dT%H%M%S%f}-{atomic.sha256(temporary)[:16]}.parquet")
+    atomic.move(temporary, target)
+    return target
+
+
+def event_files(home: Home) -> dict[str, list[Path]]:
+    """Return the files of each table of events, in the order in which they were appended."""
+    tables = [table.name for table in TABLES.values() if table.origin == "event"]
+    return {name: sorted((home.events / name).glob("event-*.parquet")) for name in tables}
+
+
+def reading(home: Home) -> AbstractContextManager[bool]:
+    """Hold the parts in force: while this is open, no sweep removes anything a manifest named."""
+    return atomic.lock(_lock_path(home), exclusive=False)
+
+
+def sweep(home: Home) -> list[Path]:
+    """Remove what interrupted writers left and parts that no manifest names.
+
+    Where somebody is writing or reading, only temporaries older than an hour go.
+
+    Returns
+    -------
+    list of Path
+        What was removed.
+    """
+    if not home.lake.is_dir():
+        return []
+    with atomic.lock(_lock_path(home), exclusive=True, wait=False) as alone:
+        stale = atomic.stale_temporaries(home.lake)
+        if alone:
+            named = {home.lake / part.path for manifest in manifests(home).values() for part in manifest.parts}
+            layers = {table.layer for table in PARTITIONED}
+            parts = (path for layer in layers for path in (home.lake / layer).glob("*/center=*/part-*.parquet"))
+            stale += sorted(path for path in parts if path not in named)
+        else:
+            stale = [path for path in stale if _age_s(path) > STALE_AFTER_S]
+        for path in stale:
+            path.unlink(missing_ok=True)
+    return stale
+
+
+def _lock_path(home: Home) -> Path:
+    return home.lake / "lock"
+
+
+def _manifest_path(home: Home, center_id: str) -> Path:
+    return home.manifests / f"{center_id}.json"
+
+
+def _age_s(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _check(center_id: str, tables: Mapping[str, pa.Table]) -> None:
+    expected = {table.name: table for table in PARTITIONED}
+    if different := sorted(expected.keys() ^ tables.keys()):
+        raise PublishError(f"centre {center_id}: tables missing or unknown: {different}", "commit every table at once")
+    for name, arrow in tables.items():
+        wanted = expected[name].schema()
+        if not arrow.schema.equals(wanted, check_metadata=False):
+            raise PublishError(
+                f"centre {center_id}: {name} is of another schema: {_difference(arrow.schema, wanted)}",
+                "make it with Table.rows, or cast it to Table.schema()",
+            )
+        if others := set(arrow["center_id"].unique().to_pylist()) - {center_id}:
+            raise PublishError(f"centre {center_id}: {name} holds rows of {others}", "commit each centre by itself")
+
+
+def _difference(found: pa.Schema, wanted: pa.Schema) -> str:
+    pairs = {str(field) for field in found} ^ {str(field) for field in wanted}
+    return ", ".join(sorted(pairs)) or "another order of columns"
+
+
+def _write_part(home: Home, center_id: str, table: Table, arrow: pa.Table) -> Part:
+    folder = home.lake / table.layer / table.short / f"center={center_id}"
+    temporary = atomic.temporary_beside(folder / "part.parquet")
+    pq.write_table(arrow.replace_schema_metadata(None), temporary, compression="zstd")
+    digest = atomic.sha256(temporary)
+    target = folder / f"part-{digest[:16]}.parquet"
+    if target.exists():
+        temporary.unlink()
+    else:
+        atomic.move(temporary, target)
+    return Part(table.name, target.relative_to(home.lake).as_posix(), digest, arrow.num_rows)
+
+
+def _event_table(name: str) -> Table:
+    table = TABLES.get(name)
+    if table is None or table.origin != "event":
+        known = sorted(t.name for t in TABLES.values() if t.origin == "event")
+        raise PublishError(f"{name} takes no events", f"tables of events are {', '.join(known)}")
+    return table
+
+
+def _event_rows(table: Table, records: list[dict[str, object]]) -> pa.Table:
+    known = {column.name for column in table.columns}
+    if unknown := sorted({key for record in records for key in record} - known):
+        raise PublishError(f"{table.name} has no columns {unknown}", f"it has {sorted(known)}")
+    try:
+        arrow = table.rows(records)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise PublishError(f"{table.name}: a record does not fit: {error}", "mend the record") from error
+    _refuse_offenders(table, arrow)
+    return arrow
+
+
+def _refuse_offenders(table: Table, arrow: pa.Table) -> None:
+    import duckdb  # only here: a committing process does without it
+
+    with duckdb.connect() as connection:
+        connection.register("records", arrow)
+        for rule, query in table.offenders("records").items():
+            if offender := connection.execute(query).fetch_arrow_table().to_pylist():
+                raise PublishError(f"{table.name}: rule '{rule}' is broken by {offender[0]}", "mend the record")
