@@ -53,10 +53,12 @@ class ImagePattern(Part):
     templates in `entities` (``{group}``); a template whose groups did not take part in the match is left out.
     Entities `sub` and `suffix` are required; `ses`, `acq`, `ce`, `rec`, `run`, `echo`, `part`, `inv`, `datatype`,
     `desc`, `space` … as BIDS has them. Groups that no template uses are kept as the layout's own facts.
+    `ineligible` is the reason why such images are catalogued but never used for synthesis, e.g. coregistered copies.
     """
 
     pattern: Pattern
     entities: dict[str, str]
+    ineligible: str | None = None
 
     _check = field_validator("pattern")(_compiled)
 
@@ -102,14 +104,18 @@ class CodedColumn(Part):
 
 
 class IdColumn(Part):
-    """A column by any of its names, and the template that takes the label out of its value.
+    """A column by any of its names, and the pattern that takes the label out of its value.
 
-    `pattern` has the one group `label`; a value that does not match is a rejected row.
+    `pattern` has the one group `label`; a value that does not match is a rejected row. `values` translates the label,
+    `pad` fills it with leading zeros to that many characters, `prefix` goes before it. Characters that BIDS does not
+    allow in a label are dropped, as they are from the names of files.
     """
 
     names: list[str]
-    pattern: str = r"^(?:sub-)?(?P<label>[A-Za-z0-9]+)$"
+    pattern: str = r"^(?:(?:sub|ses)-)?(?P<label>[\w.-]+)$"
     values: dict[str, str] = {}
+    pad: int = 0
+    prefix: str = ""
 
     _check = field_validator("pattern")(_compiled)
 
@@ -127,6 +133,7 @@ class ParticipantsTable(Part):
     sex: CodedColumn | None = None
     person: CodedColumn | None = None
     where: dict[str, list[str]] = {}  # only rows whose column holds one of these; others speak of something else
+    skip_rows: int = 0  # lines between the header and the first row, such as NDA's line of descriptions
 
     @property
     def files(self) -> list[str]:
