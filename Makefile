@@ -1,0 +1,62 @@
+# Python 3.11 or 3.12 is all that must be there before: PYTHON names it, VENV says where the environment goes.
+PYTHON ?= python3
+VENV ?= .venv
+# full is everything; quick is the smallest honest demo: three centres, for CI.
+PROFILE ?= full
+# Which tests run; slow ones, and those that need a browser or a GPU, are in test-all.
+MARKS ?= not slow and not browser and not gpu
+PORT ?= 3000
+
+BIN := $(VENV)/bin
+DEMO_HOME := $(CURDIR)/data/demo
+export DAGSTER_HOME := $(CURDIR)
+export TUMSYN_SAMPLES ?= $(abspath $(CURDIR)/../shared/data)
+export DAGSTER_DISABLE_TELEMETRY := 1
+
+.PHONY: setup demo ui test test-all lint docs clean
+.DEFAULT_GOAL := demo
+
+# Make the environment; again only when pyproject.toml or constraints.txt changed.
+setup: $(VENV)/.installed
+
+# Ingest the demonstration's centres, publish a catalogue, and say what to try next.
+demo: setup
+	@TUMSYN_HOME="$(DEMO_HOME)" "$(BIN)/python" -m pipelines.cli demo --profile $(PROFILE)
+
+# Show the demonstration in Dagster, on this machine only.
+ui: setup
+	@TUMSYN_HOME="$(DEMO_HOME)" "$(BIN)/python" -m pipelines.cli ui --port $(PORT)
+
+# Check everything that takes minutes at most: style, types, layers, SQL, then the tests.
+test: lint
+	@"$(BIN)/python" -m pytest -q -n 2 --dist worksteal -m "$(MARKS)"
+
+# The same, with the slow tests and those in a browser.
+test-all:
+	@$(MAKE) --no-print-directory test MARKS=""
+
+# Style, types, who may import whom, SQL.
+lint: setup
+	@"$(BIN)/ruff" check . && "$(BIN)/ruff" format --check .
+	@"$(BIN)/mypy"
+	@"$(BIN)/lint-imports"
+	@"$(BIN)/sqlfluff" lint --nofail-on-none warehouse
+
+# Write the data dictionary anew from the table specification.
+docs: setup
+	@"$(BIN)/python" -m warehouse.dictionary
+
+# Remove the environment and every cache; the data stay.
+clean:
+	rm -rf "$(VENV)" .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -not -path "./data/*" -prune -exec rm -rf {} +
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' || { \
+	  echo "$(PYTHON) is not Python 3.11 or 3.12: install one and name it, e.g. make demo PYTHON=python3.11" >&2; exit 1; }
+	@test -x "$(BIN)/pip" || "$(PYTHON)" -m venv "$(VENV)" || { \
+	  echo "$(PYTHON) cannot make an environment: install its venv module (Debian: apt install python3-venv)" >&2; exit 1; }
+	@echo "Installing into $(VENV), which takes some minutes the first time …"
+	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@"$(BIN)/python" -c 'import torch; print("torch", torch.__version__)'
+	@touch "$@"

@@ -1,0 +1,1 @@
+"""Questions answered with the catalogue: `# %%` scripts. Nothing imports them."""
