@@ -1,0 +1,190 @@
+"""One centre from its folder to the lake, and only what changed.
+
+Belongs here: the order of the steps, and the fingerprint that tells whether there is anything to do.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import pyarrow as pa
+
+from warehouse.errors import LayoutError, ParticipantsError
+from warehouse.home import Home
+from warehouse.ingest import rows
+from warehouse.ingest.checks import refused_images
+from warehouse.ingest.discover import Discovery, discover
+from warehouse.ingest.participants import People, read_people
+from warehouse.ingest.reading import Before, Progress, read_headers, read_sidecars
+from warehouse.ingest.tree import Entry, Refusal, fingerprint, walk
+from warehouse.lake import Manifest, commit_center, read_manifest
+from warehouse.registry import Registration
+from warehouse.tables import PARTITIONED
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What an ingest did.
+
+    Parameters
+    ----------
+    changed : bool
+        False where nothing had changed since the last one, and nothing was opened.
+    n_rows : dict of str to int
+        Rows of each table in force.
+    seconds : float
+        Wall time.
+    """
+
+    center_id: str
+    changed: bool
+    manifest: Manifest
+    n_rows: dict[str, int]
+    seconds: float
+
+
+def ingest_center(home: Home, registration: Registration, *, progress: Progress | None = None, force: bool = False) -> Ingested:
+    """Read a centre's folder into the lake.
+
+    Parameters
+    ----------
+    home : Home
+    registration : Registration
+        The centre and its folder.
+    progress : callable, optional
+        Called with files done, files in all, and what is being read.
+    force : bool
+        Read everything again even where nothing has changed.
+
+    Raises
+    ------
+    CenterError
+        When the root is not there.
+    LayoutError
+        When it holds nothing that the layout knows: then what was ingested before stays in force.
+    """
+    start = time.perf_counter()
+    entries = walk(registration.root, registration.follow_links)
+    prints = _fingerprints(home, registration, entries)
+    manifest = read_manifest(home, registration.center.center_id)
+    changed = force or manifest is None or manifest.fingerprint != prints
+    if changed:
+        reusable = not force and manifest is not None and manifest.fingerprint.get("code") == prints["code"]
+        before = Before.load(home, registration.center.center_id) if reusable else Before()
+        tables = _tables(home, registration, entries, before, progress or _silent)
+        manifest = commit_center(home, registration.center.center_id, tables, prints)
+    assert manifest is not None
+    counts = {part.table: part.n_rows for part in manifest.parts}
+    return Ingested(registration.center.center_id, changed, manifest, counts, time.perf_counter() - start)
+
+
+def is_current(home: Home, registration: Registration) -> bool:
+    """Return whether an ingest would find nothing to do; no file of the centre is opened."""
+    manifest = read_manifest(home, registration.center.center_id)
+    if manifest is None:
+        return False
+    return manifest.fingerprint == _fingerprints(home, registration, walk(registration.root, registration.follow_links))
+
+
+def _tables(home: Home, registration: Registration, entries: list[Entry], before: Before, progress: Progress) -> dict[str, pa.Table]:
+    center = registration.center
+    found = discover(center, registration.root, entries)
+    if not found.images:
+        _refuse_nothing(registration, entries)
+    sidecars = read_sidecars(found, before, home.salt(), progress)
+    headers = read_headers(found, before, progress)
+    people = read_people(center, entries, home.salt())
+    images = rows.image_rows(registration, found, headers, sidecars)
+    _refuse_broken(found, images)
+    made = {
+        "raw.file": rows.file_rows(center.center_id, _with_tables(found, people)),
+        "raw.sidecar": [sidecar.row(center.center_id) for _, sidecar in sorted(sidecars.items())],
+        "raw.participant_row": [{"center_id": center.center_id} | row for row in people.rows],
+        "raw.header": rows.header_rows(center.center_id, headers),
+        "core.center": [rows.center_row(registration)],
+        "core.participant": rows.participant_rows(center.center_id, images, people, _persons(home)),
+        "core.session": rows.session_rows(center.center_id, images, people),
+        "core.image": images.images,
+        "core.acquisition": images.acquisitions,
+        "core.rejection": rows.rejection_rows(center.center_id, _refusals(found, people)),
+    }
+    return {table.name: table.rows(made[table.name]) for table in PARTITIONED}
+
+
+def _refuse_nothing(registration: Registration, entries: list[Entry]) -> None:
+    center = registration.center
+    example = next((entry.path for entry in entries if entry.path.endswith((".nii", ".nii.gz"))), None)
+    seen = f"{len(entries)} files, e.g. {example or (entries[0].path if entries else 'none')}"
+    raise LayoutError(
+        f"centre {center.center_id}: {registration.root} holds no image that the layout ({center.layout.kind}) knows ({seen})",
+        f"check the root, or the patterns: tumsyn centers check {center.center_id}",
+    )
+
+
+def _refuse_broken(found: Discovery, images: rows.Images) -> None:
+    """Move images that break a rule from the accepted to the refused."""
+    refused = refused_images(images)
+    if not refused:
+        return
+    identities = {image["image_id"] for image in images.images if image["path"] in refused}
+    images.images = [image for image in images.images if image["image_id"] not in identities]
+    images.acquisitions = [row for row in images.acquisitions if row["image_id"] not in identities]
+    for candidate in found.images:
+        if refusal := refused.get(candidate.entry.path):
+            found.refusals[candidate.entry.path] = (candidate.entry, refusal)
+    found.images = [candidate for candidate in found.images if candidate.entry.path not in refused]
+
+
+def _with_tables(found: Discovery, people: People) -> Discovery:
+    """Move tables that could not be read from the companions to the refused."""
+    for path, number, refusal in people.refused:
+        if number is None and path in found.companions:
+            found.refusals[path] = (found.companions.pop(path)[0], refusal)
+    return found
+
+
+def _refusals(found: Discovery, people: People) -> list[tuple[str, int | None, Refusal]]:
+    whole: list[tuple[str, int | None, Refusal]] = [(path, None, refusal) for path, (_, refusal) in sorted(found.refusals.items())]
+    return whole + [refused for refused in people.refused if refused[1] is not None]
+
+
+def _fingerprints(home: Home, registration: Registration, entries: list[Entry]) -> dict[str, str]:
+    definition = registration.center.model_dump_json() + str(registration.root) + str(registration.follow_links)
+    persons = home.persons.read_bytes() if home.persons.exists() else b""
+    return {
+        "tree": fingerprint(entries),
+        "definition": hashlib.sha256(definition.encode() + persons).hexdigest(),
+        "code": code_version(),
+    }
+
+
+@lru_cache
+def code_version() -> str:
+    """Return a hash of the code that makes the rows: another version reads everything again."""
+    package = Path(__file__).parent.parent
+    sources = sorted([*package.glob("*.py"), *package.glob("ingest/*.py"), *package.glob("tables/*.py"), *package.glob("codes/*.csv")])
+    digest = hashlib.sha256()
+    for source in sources:
+        digest.update(source.name.encode() + source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _persons(home: Home) -> Mapping[tuple[str, str], str]:
+    """Read the home's table of people who took part in several centres."""
+    if not home.persons.exists():
+        return {}
+    with home.persons.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        if missing := {"center_id", "participant_id", "person_id"} - set(reader.fieldnames or ()):
+            raise ParticipantsError(f"{home.persons}: columns {sorted(missing)} are missing", "write center_id,participant_id,person_id")
+        return {(row["center_id"], row["participant_id"]): row["person_id"] for row in reader}
+
+
+def _silent(done: int, total: int, what: str) -> None:
+    """Report to nobody."""

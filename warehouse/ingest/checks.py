@@ -1,0 +1,51 @@
+"""Holding rows against the rules of their tables before they are written.
+
+Belongs here: which images a rule refuses, and what their maker is told.
+"""
+
+from __future__ import annotations
+
+import duckdb
+import pyarrow as pa
+
+from warehouse.ingest.rows import Images, Row
+from warehouse.ingest.tree import Refusal
+from warehouse.tables import TABLES, Table
+
+MILLISECONDS = 1000.0
+
+
+def refused_images(images: Images) -> dict[str, Refusal]:
+    """Return the images that break a rule of `core.image` or `core.acquisition`, by path."""
+    paths = {image["image_id"]: image for image in images.images}
+    refused: dict[str, Refusal] = {}
+    for name, rows in (("core.image", images.images), ("core.acquisition", images.acquisitions)):
+        for rule, row in _offenders(TABLES[name], TABLES[name].rows(rows)):
+            image = paths[row["image_id"]]
+            refused.setdefault(str(image["path"]), _refusal(TABLES[name], rule, row, image))
+    return refused
+
+
+def _offenders(table: Table, rows: pa.Table) -> list[tuple[str, Row]]:
+    with duckdb.connect() as connection:
+        connection.register("candidate", rows)
+        found = []
+        for rule, query in table.offenders("candidate").items():
+            result = connection.execute(query)
+            names = [column[0] for column in result.description or ()]
+            found += [(rule, dict(zip(names, values, strict=True))) for values in result.fetchall()]
+        return found
+
+
+def _refusal(table: Table, rule: str, row: Row, image: Row) -> Refusal:
+    sidecars = image["sidecar_paths"]
+    place = f"{sidecars[-1]}" if isinstance(sidecars, list) and sidecars else "the centre's definition"
+    column = next((column for column in table.columns if column.name == rule), None)
+    if column is None:
+        values = ", ".join(f"{name} = {row[name]}" for name in ("echo_time_s", "repetition_time_s") if row.get(name) is not None)
+        return Refusal("check", "broken_rule", f"{rule}: {values or 'broken'}", f"mend {place}")
+    value = row[rule]
+    detail = f"{rule} = {value} breaks the rule {column.rule}"
+    if rule.endswith("_s") and isinstance(value, float) and value >= 1:
+        return Refusal("check", "out_of_range", detail, f"BIDS wants seconds: {value:g} ms would be {value / MILLISECONDS:g} s; mend {place}")
+    return Refusal("check", "out_of_range", detail, f"mend {place}")

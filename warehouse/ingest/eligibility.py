@@ -1,0 +1,132 @@
+"""Which images can be used for synthesis, and why not the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from warehouse.ingest.nifti import Header
+
+CONTRAST_OF_SUFFIX = {
+    "T1w": "T1w",
+    "T2w": "T2w",
+    "PDw": "PDw",
+    "FLAIR": "FLAIR",
+    "T2starw": "T2starw",
+    "SWI": "SWI",
+    "swi": "SWI",
+    "angio": "angio",
+}
+
+# BIDS suffixes that are images of a brain and no contrast of ours, in the words a user reads.
+REASONS = {
+    "mask": "a mask",
+    "defacemask": "a mask",
+    "roi": "a region of interest",
+    "dseg": "a segmentation",
+    "probseg": "a segmentation",
+    "dwi": "diffusion",
+    "sbref": "a reference volume",
+    "bold": "functional",
+    "cbv": "functional",
+    "asl": "perfusion",
+    "m0scan": "perfusion",
+    "pet": "PET",
+    "ct": "CT",
+    "phasediff": "a field map",
+    "phase1": "a field map",
+    "phase2": "a field map",
+    "magnitude": "a field map",
+    "magnitude1": "a field map",
+    "magnitude2": "a field map",
+    "fieldmap": "a field map",
+    "epi": "a field map",
+    "TB1map": "a field map",
+    "TB1TFL": "a field map",
+    "MP2RAGE": "one inversion of MP2RAGE",
+    "mp2rage": "one inversion of MP2RAGE",
+    "UNIT1": "a combined MP2RAGE image, no weighted contrast",
+    "T2star": "a deprecated suffix that may be a map or a weighted image",
+    "PD": "a deprecated suffix that may be a map or a weighted image",
+    "inplaneT1": "an in-plane reference",
+    "inplaneT2": "an in-plane reference",
+    "localizer": "a localiser",
+    "scout": "a localiser",
+    "PDT2": "two contrasts in one file",
+    "MTR": "magnetisation transfer",
+    "MTS": "magnetisation transfer",
+    "VFA": "one of several flip angles",
+    "FLASH": "gradient echoes of a parametric series",
+    "GRE": "gradient echoes, magnitude or phase parts",
+    "MEGRE": "gradient echoes of a parametric series",
+    "MESE": "spin echoes of a parametric series",
+}
+
+
+def contrast_of(suffix: str | None) -> str | None:
+    """Return the contrast that a BIDS suffix names, or None."""
+    return CONTRAST_OF_SUFFIX.get(suffix or "")
+
+
+def judge(entities: Mapping[str, str], suffix: str | None, header: Header | None, declared: str | None, derived: bool) -> tuple[bool, str]:
+    """Decide whether an image can be used for synthesis.
+
+    Parameters
+    ----------
+    entities : mapping
+        BIDS entities of the image's name.
+    suffix : str or None
+        BIDS suffix.
+    header : Header or None
+        None where the content is absent: then only the name decides.
+    declared : str or None
+        The layout's own reason why such images are never used.
+    derived : bool
+        Whether it lies under `derivatives/` or `sourcedata/`, or its name marks it as derived.
+
+    Returns
+    -------
+    eligible : bool
+    reason : str
+    """
+    reason = declared or _by_name(entities, suffix, derived) or (_by_header(header) if header else None)
+    if reason:
+        return False, reason
+    return True, "a whole image of one contrast" + ("" if header else "; content not fetched, header unseen")
+
+
+def _by_name(entities: Mapping[str, str], suffix: str | None, derived: bool) -> str | None:
+    if derived or "desc" in entities:
+        return "a derivative"
+    if suffix is None:
+        return "no suffix in its name"
+    if suffix in REASONS:
+        return REASONS[suffix]
+    if suffix.endswith("map"):
+        return "a parametric map"
+    if suffix.endswith("mask"):
+        return "a mask"
+    if suffix not in CONTRAST_OF_SUFFIX:
+        return f"suffix {suffix} is none of the seven contrasts"
+    if "coil" in entities:
+        return "one coil of several"
+    if entities.get("part", "mag") != "mag":
+        return f"the {entities['part']} part of a complex image"
+    if "inv" in entities:
+        return "one inversion of several"
+    if "echo" in entities:
+        return "one echo of several"
+    if "ce" in entities and suffix != "T1w":
+        return f"post-contrast {suffix} is none of the contrasts"
+    return None
+
+
+def _by_header(header: Header) -> str | None:
+    if len(header.shape) < 3 or min(header.shape[:3]) < 2:
+        return f"shape {header.shape} is no volume"
+    if header.n_volumes > 1:
+        return f"{header.n_volumes} volumes where one is expected"
+    if header.qform_code == 0 and header.sform_code == 0:
+        return "no orientation: neither qform nor sform is set, so left and right are unknown"
+    if header.dtype.startswith("[") or header.dtype.startswith("complex"):
+        return f"voxels are {header.dtype}, not one number each"
+    return None

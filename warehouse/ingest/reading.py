@@ -1,0 +1,129 @@
+"""Opening files: sidecars and headers, each once, and not again while it is unchanged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from warehouse.errors import SidecarError
+from warehouse.home import Home
+from warehouse.ingest.discover import Candidate, Discovery
+from warehouse.ingest.nifti import Header, NotFetched, Refused, read_header
+from warehouse.ingest.sidecars import Sidecar, read_sidecar
+from warehouse.ingest.tree import ANNEX_KEY, Entry, Refusal
+from warehouse.lake import read_table
+
+Progress = Callable[[int, int, str], None]
+Item = TypeVar("Item")
+
+
+@dataclass
+class Before:
+    """What the last ingest found, of files that have not changed since."""
+
+    signatures: dict[str, tuple[object, ...]] = field(default_factory=dict)
+    sidecars: dict[str, Sidecar] = field(default_factory=dict)
+    headers: dict[str, Header] = field(default_factory=dict)
+    refusals: dict[str, Refusal] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, home: Home, center_id: str) -> Before:
+        """Read it from the parts in force."""
+        files, sidecars, headers, rejections = (
+            _rows(home, center_id, name) for name in ("raw.file", "raw.sidecar", "raw.header", "core.rejection")
+        )
+        keys = ("size_bytes", "mtime_ns", "ctime_ns", "link_target", "content")
+        return cls(
+            {row["path"]: tuple(row[key] for key in keys) for row in files},
+            {row["path"]: Sidecar(row["path"], json.loads(row["fields"]), row["n_dropped"], row["device_id"]) for row in sidecars},
+            {row["path"]: _header(row) for row in headers},
+            {
+                row["path"]: Refusal(row["stage"], row["reason"], row["detail"], row["mend"])
+                for row in rejections
+                if row["row"] is None and row["stage"] in {"read", "parse"}
+            },
+        )
+
+    def unchanged(self, entry: Entry) -> bool:
+        """Return whether a file's record is as it was."""
+        return self.signatures.get(entry.path) == entry.signature
+
+
+def read_sidecars(found: Discovery, before: Before, salt: bytes, progress: Progress) -> dict[str, Sidecar]:
+    """Read every JSON companion; one that does not parse moves to the refusals."""
+    sidecars = {}
+    entries = [entry for entry, kind in found.companions.values() if kind == "sidecar" and entry.content == "present"]
+    for entry in _counted(entries, "sidecars", progress, lambda item: item.path):
+        known = before.unchanged(entry)
+        if known and entry.path in before.sidecars:
+            sidecars[entry.path] = before.sidecars[entry.path]
+            continue
+        refusal = before.refusals.get(entry.path) if known else None
+        if refusal is None:
+            try:
+                sidecars[entry.path] = read_sidecar(entry.location, entry.path, salt)
+                continue
+            except SidecarError as error:
+                refusal = Refusal("parse", "bad_sidecar", error.what, error.mend)
+        del found.companions[entry.path]
+        found.refusals[entry.path] = (entry, refusal)
+    return sidecars
+
+
+def read_headers(found: Discovery, before: Before, progress: Progress) -> dict[str, Header]:
+    """Read the header of every image that is there; one that cannot be used moves to the refusals."""
+    headers: dict[str, Header] = {}
+    kept: list[Candidate] = []
+    for candidate in _counted(found.images, "headers", progress, lambda item: item.entry.path):
+        entry = candidate.entry
+        known = before.unchanged(entry)
+        if entry.content != "present":
+            kept.append(candidate)
+        elif known and entry.path in before.headers:
+            headers[entry.path] = before.headers[entry.path]
+            kept.append(candidate)
+        elif known and entry.path in before.refusals:
+            found.refusals[entry.path] = (entry, before.refusals[entry.path])
+        else:
+            _read_one(candidate, headers, kept, found)
+    found.images = kept
+    return headers
+
+
+def _read_one(candidate: Candidate, headers: dict[str, Header], kept: list[Candidate], found: Discovery) -> None:
+    entry = candidate.entry
+    try:
+        headers[entry.path] = read_header(entry.location)
+        kept.append(candidate)
+    except NotFetched as pointer:
+        key = ANNEX_KEY.match(pointer.key)
+        absent = replace(
+            entry,
+            content="absent",
+            size_bytes=int(key["size"]) if key and key["size"] else None,
+            content_hash=f"{key['backend']}:{key['digest']}" if key else None,
+        )
+        kept.append(replace(candidate, entry=absent))
+    except Refused as error:
+        found.refusals[entry.path] = (entry, error.refusal)
+
+
+def _counted(items: Sequence[Item], what: str, progress: Progress, name: Callable[[Item], str]) -> Iterable[Item]:
+    step = max(1, len(items) // 200)
+    for done, item in enumerate(items):
+        if done % step == 0:
+            progress(done, len(items), f"{what}: {name(item)}")
+        yield item
+    progress(len(items), len(items), what)
+
+
+def _rows(home: Home, center_id: str, name: str) -> list[dict[str, object]]:
+    table = read_table(home, center_id, name)
+    return table.to_pylist() if table is not None else []
+
+
+def _header(row: dict[str, object]) -> Header:
+    values = {name: row[name] for name in Header.__dataclass_fields__}
+    return Header(**(values | {name: tuple(row[name]) for name in ("shape", "zooms", "affine")}))

@@ -1,0 +1,210 @@
+"""From what was found and read to the rows of `raw` and `core`.
+
+Belongs here: one function per table. Rows only: nothing is opened or written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+
+from warehouse.ingest.acquisition import read_acquisition
+from warehouse.ingest.demographics import Age, parse_age, parse_sex
+from warehouse.ingest.discover import Candidate, Discovery
+from warehouse.ingest.eligibility import contrast_of, judge
+from warehouse.ingest.nifti import Header
+from warehouse.ingest.participants import People
+from warehouse.ingest.sidecars import Inheritance, Sidecar
+from warehouse.ingest.tree import Refusal
+from warehouse.registry import Registration
+
+Row = dict[str, object]
+
+
+@dataclass
+class Images:
+    """Rows of `core.image` and `core.acquisition`, and what sidecars say of people."""
+
+    images: list[Row] = field(default_factory=list)
+    acquisitions: list[Row] = field(default_factory=list)
+    sex: dict[str, str] = field(default_factory=dict)
+    age: dict[str, Age] = field(default_factory=dict)  # by session_id
+
+
+def image_id(center_id: str, path: str) -> str:
+    """Return the identity of an image: it stands as long as its centre and path do."""
+    return hashlib.sha256(f"{center_id}\0{path}".encode()).hexdigest()[:16]
+
+
+def session_id(center_id: str, participant: str, session: str | None) -> str:
+    """Return the identity of a visit."""
+    return f"{center_id}/sub-{participant}" + (f"/ses-{session}" if session else "")
+
+
+def image_rows(registration: Registration, found: Discovery, headers: Mapping[str, Header], sidecars: Mapping[str, Sidecar]) -> Images:
+    """Join names, headers, sidecars and protocols to one row per image."""
+    center = registration.center
+    inheritance = Inheritance.of(sidecars)
+    result = Images()
+    for candidate in found.images:
+        path = candidate.entry.path
+        applying = [sidecars[name] for name in inheritance.applying(path)]
+        merged = {key: value for sidecar in applying for key, value in sidecar.fields.items()}
+        image = _image(center.center_id, candidate, headers.get(path), [sidecar.path for sidecar in applying])
+        facts = candidate.facts | candidate.entities
+        contrast = f"ce{image['contrast']}" if image["is_post_contrast"] else image["contrast"]
+        acquisition = read_acquisition(merged, str(contrast) if contrast else None, facts, center.layout.protocols)
+        device = next((sidecar.device_id for sidecar in reversed(applying) if sidecar.device_id), None)
+        result.images.append(image)
+        result.acquisitions.append({"image_id": image["image_id"], "center_id": center.center_id, "device_id": device} | acquisition)
+        _note_patient(result, image, merged)
+    return result
+
+
+def _image(center_id: str, candidate: Candidate, header: Header | None, sidecar_paths: list[str]) -> Row:
+    entry, entities = candidate.entry, candidate.entities
+    eligible, reason = judge(entities, candidate.suffix, header, candidate.declared, candidate.derived)
+    contrast = contrast_of(candidate.suffix)
+    row: Row = {name: entities.get(name) for name in ("acq", "ce", "rec", "run", "echo", "part", "inv")}
+    row |= {
+        "image_id": image_id(center_id, entry.path),
+        "center_id": center_id,
+        "participant_id": entities["sub"],
+        "session_id": session_id(center_id, entities["sub"], entities.get("ses")),
+        "path": entry.path,
+        "datatype": candidate.datatype,
+        "suffix": candidate.suffix,
+        "contrast": contrast,
+        "is_post_contrast": contrast is not None and "ce" in entities,
+        "entities": json.dumps(candidate.facts | entities, sort_keys=True),
+        "content": entry.content,
+        "size_bytes": entry.size_bytes,
+        "content_hash": entry.content_hash,
+        "sidecar_paths": sidecar_paths,
+        "eligibility": "eligible" if eligible else "ineligible",
+        "eligibility_reason": reason,
+        "session_label": entities.get("ses"),  # for core.session; no column of core.image
+    }
+    return row | (_geometry(header) if header else {})
+
+
+def _geometry(header: Header) -> Row:
+    return {
+        "shape": list(header.shape),
+        "voxel_size_mm": list(header.voxel_size_mm),
+        "voxel_size_mm_provenance": "header",
+        "affine": list(header.affine),
+        "axcodes": header.axcodes,
+        "dtype": header.dtype,
+        "n_volumes": header.n_volumes,
+    }
+
+
+def _note_patient(result: Images, image: Row, merged: Mapping[str, object]) -> None:
+    """Keep sex and age that converters copied from DICOM, for where no table has them."""
+    try:
+        if sex := parse_sex(str(merged.get("PatientSex", "")), {}):
+            result.sex.setdefault(str(image["participant_id"]), sex)
+        age = parse_age(str(merged.get("PatientAge", "")))
+    except ValueError:
+        return  # what the scanner's console was told is no fact that a row could be refused for
+    if age.known:
+        result.age.setdefault(str(image["session_id"]), age)
+
+
+def session_rows(center_id: str, images: Images, people: People) -> list[Row]:
+    """One row per visit that has an image."""
+    rows: dict[str, Row] = {}
+    for image in images.images:
+        key, participant, session = str(image["session_id"]), str(image["participant_id"]), image["session_label"]
+        if key in rows:
+            continue
+        age, source = people.age_at(participant, str(session) if session else None), "participants"
+        if not age.known:
+            age, source = images.age.get(key, Age()), "sidecar"
+        rows[key] = {"session_id": key, "center_id": center_id, "participant_id": participant, "session_label": session} | _age(age, source)
+    return list(rows.values())
+
+
+def participant_rows(center_id: str, images: Images, people: People, persons: Mapping[tuple[str, str], str]) -> list[Row]:
+    """One row per participant that a table lists or an image shows."""
+    listed = {str(row["participant_id"]) for row in people.rows if row["participant_id"]}
+    shown = {str(image["participant_id"]) for image in images.images}
+    rows = []
+    for participant in sorted(listed | shown):
+        person = people.participants.get(participant)
+        named = persons.get((center_id, participant)) or (person.person_id if person else None)
+        sex, source = (person.sex, "participants") if person and person.sex else (images.sex.get(participant), "sidecar")
+        row: Row = {
+            "center_id": center_id,
+            "participant_id": participant,
+            "person_id": named or f"{center_id}/{participant}",
+            "sex": sex,
+            "sex_provenance": source if sex else None,
+            "is_listed": participant in listed,
+            "has_images": participant in shown,
+        }
+        rows.append(row | _age(person.age if person else Age(), "participants"))
+    return rows
+
+
+def file_rows(center_id: str, found: Discovery) -> list[Row]:
+    """One row per file, with what became of it."""
+    places = [(candidate.entry, "image", "nifti") for candidate in found.images]
+    places += [(entry, "companion", kind) for entry, kind in found.companions.values()]
+    places += [(entry, "rejection", refusal.reason) for entry, refusal in found.refusals.values()]
+    return [
+        {
+            "center_id": center_id,
+            "path": entry.path,
+            "size_bytes": entry.size_bytes,
+            "mtime_ns": entry.mtime_ns,
+            "ctime_ns": entry.ctime_ns,
+            "link_target": entry.link_target,
+            "content": entry.content,
+            "disposition": disposition,
+            "kind": kind,
+        }
+        for entry, disposition, kind in sorted(places, key=lambda place: place[0].path)
+    ]
+
+
+def header_rows(center_id: str, headers: Mapping[str, Header]) -> list[Row]:
+    """One row per header that was read."""
+    return [{"center_id": center_id, "path": path} | _lists(asdict(header)) for path, header in sorted(headers.items())]
+
+
+def rejection_rows(center_id: str, refused: Iterable[tuple[str, int | None, Refusal]]) -> list[Row]:
+    """One row per refusal; two cells of one row of a table are joined."""
+    rows: dict[tuple[str, int | None], Row] = {}
+    for path, number, refusal in refused:
+        if known := rows.get((path, number)):
+            known["reason"] = f"{known['reason']}, {refusal.reason}"
+            known["detail"] = f"{known['detail']}; {refusal.detail}"
+            known["mend"] = f"{known['mend']}; {refusal.mend}"
+            continue
+        identity = hashlib.sha256(f"{center_id}\0{path}\0{number}".encode()).hexdigest()[:16]
+        rows[path, number] = {"rejection_id": identity, "center_id": center_id, "path": path, "row": number} | asdict(refusal)
+    return list(rows.values())
+
+
+def center_row(registration: Registration) -> Row:
+    """Return the row of `core.center`."""
+    center = registration.center
+    row = {name: getattr(center, name) for name in type(center).model_fields if name not in {"layout", "sources", "verbatim"}}
+    return row | {"layout": center.layout.kind, "root": str(registration.root)}
+
+
+def _age(age: Age, source: str) -> Row:
+    return {
+        "age_years": age.years,
+        "age_low_years": age.low_years,
+        "age_high_years": age.high_years,
+        "age_provenance": source if age.known else None,
+    }
+
+
+def _lists(values: Row) -> Row:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
