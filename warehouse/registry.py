@@ -108,7 +108,8 @@ class IdColumn(Part):
 
     `pattern` has the one group `label`; a value that does not match is a rejected row. `values` translates the label,
     `pad` fills it with leading zeros to that many characters, `prefix` goes before it. Characters that BIDS does not
-    allow in a label are dropped, as they are from the names of files.
+    allow in a label are dropped, as they are from the names of files. With `date` (a strptime format) the value is a
+    date, and its label YYYYMMDD.
     """
 
     names: list[str]
@@ -116,6 +117,7 @@ class IdColumn(Part):
     values: dict[str, str] = {}
     pad: int = 0
     prefix: str = ""
+    date: str | None = None
 
     _check = field_validator("pattern")(_compiled)
 
@@ -123,7 +125,9 @@ class IdColumn(Part):
 class ParticipantsTable(Part):
     """A table of participants, or of visits where `session` is given.
 
-    `file` is a glob relative to the root; the first of a list that exists is read. CSV, TSV, XLS and XLSX by extension.
+    `file` is a glob relative to the root; the first of a list that exists is read, and none is no error. CSV, TSV, XLS
+    and XLSX by extension. `session` is the column of visits; `for_session` says that every row speaks of that visit.
+    `has_columns` limits it to files that have all of these columns.
     """
 
     file: str | list[str]
@@ -132,6 +136,8 @@ class ParticipantsTable(Part):
     age: AgeColumn | None = None
     sex: CodedColumn | None = None
     person: CodedColumn | None = None
+    for_session: str | None = None
+    has_columns: list[str] = []
     where: dict[str, list[str]] = {}  # only rows whose column holds one of these; others speak of something else
     skip_rows: int = 0  # lines between the header and the first row, such as NDA's line of descriptions
 

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from warehouse.errors import ParticipantsError
 from warehouse.ingest.demographics import Age, parse_age, parse_sex
@@ -129,8 +130,9 @@ def _read_table(people: People, spec: ParticipantsTable, entry: Entry, participa
     try:
         with open(entry.location, "rb") as file:
             rows = read_table(file.read(), entry.path)
-        id_column = _column(rows, spec.id.names)
-        if rows and id_column is None:
+        if rows and not set(spec.has_columns) <= rows[0].keys():
+            return
+        if rows and participant is None and not any(name in rows[0] for name in spec.id.names):
             raise ParticipantsError(
                 f"{entry.path}: none of the columns {spec.id.names} (found {list(rows[0])[:12]})", "name the column of identifiers in the layout"
             )
@@ -149,7 +151,7 @@ def _read_row(
     people: People, spec: ParticipantsTable, path: str, number: int, row: dict[str, str], participant: str | None, salt: bytes
 ) -> None:
     identity = _label(row, spec.id)
-    session = _label(row, spec.session) if spec.session else None
+    session = _label(row, spec.session) if spec.session else spec.for_session
     if participant is not None:
         participant, session = participant, identity
     else:
@@ -168,9 +170,11 @@ def _read_row(
     def refuse(reason: str, detail: str, mend: str) -> None:
         people.refused.append((path, number, Refusal("participants", reason, detail, mend)))
 
-    if not participant or (spec.session and not session):
-        column = spec.id if not participant else spec.session or spec.id
-        refuse("no_identifier", f"none of {column.names} holds a label like {column.pattern}", "write the identifier, or widen the pattern in the layout")
+    unread = spec.id if not identity else spec.session if spec.session and not session and _cell(row, spec.session.names) else None
+    if unread or not participant:
+        column = unread or spec.id
+        detail = f"{_cell(row, column.names)!r} of {column.names} is no label like {column.pattern}"
+        refuse("no_identifier", detail, "write the identifier, or widen the pattern in the layout")
         return
     person = people.participants.setdefault(participant, Person())
     try:
@@ -181,6 +185,7 @@ def _read_row(
         age = parse_age(_cell(row, spec.age.names), spec.age.unit) if spec.age else Age()
         if session is not None and not (spec.age and spec.age.offset_days):
             _set_session_age(people, participant, session, age)
+            person.age = person.age if person.age.known else age
         else:
             _set_age(person, age)
     except ValueError as error:
@@ -210,6 +215,8 @@ def _set_session_age(people: People, participant: str, session: str, age: Age) -
 
 def _label(row: dict[str, str], column: IdColumn) -> str | None:
     text = re.sub(r"^(\d+)\.0$", r"\1", _cell(row, column.names))  # spreadsheets turn 7 into 7.0
+    if column.date:
+        return _day(text, column.date)
     match = re.fullmatch(column.pattern, text)
     if not match:
         return None
@@ -223,8 +230,11 @@ def _cell(row: dict[str, str], names: list[str]) -> str:
     return next((row[name] for name in names if row.get(name)), "")
 
 
-def _column(rows: list[dict[str, str]], names: list[str]) -> str | None:
-    return next((name for name in names if rows and name in rows[0]), None)
+def _day(text: str, form: str) -> str | None:
+    try:
+        return f"{datetime.strptime(text, form):%Y%m%d}"
+    except ValueError:
+        return None
 
 
 def _delimiter(text: str, path: str) -> str:
