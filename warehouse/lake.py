@@ -274,5 +274,5 @@ def _refuse_offenders(table: Table, arrow: pa.Table) -> None:
     with duckdb.connect() as connection:
         connection.register("records", arrow)
         for rule, query in table.offenders("records").items():
-            if offender := connection.execute(query).to_arrow_table().to_pylist():
+            if offender := connection.sql(query).to_arrow_table().to_pylist():
                 raise PublishError(f"{table.name}: rule '{rule}' is broken by {offender[0]}", "mend the record")

@@ -52,6 +52,47 @@ class PromptRecord:
     flip_angle_variable: bool = False
 
 
+def render(record: PromptRecord) -> str:
+    """Return the paper's sentence for a record; two blanks stand before the last parenthesis.
+
+    Times are in ms and angles in degrees, with one decimal; the age has one decimal at most; voxel sizes (mm) and the
+    field strength (tesla) have one or two. Rounding is to the nearest decimal of the exact binary value, ties to even,
+    which is what the macros in `warehouse/sql/macros.sql` do as well. What is missing is the word None.
+
+    Examples
+    --------
+    >>> render(PromptRecord(contrast="T1w", repetition_time_s=2.5)).split("; ")[3]
+    'Modality: T1w'
+    """
+    sizes = ", ".join(_float(size) for size in record.voxel_size_mm or (None, None, None))
+    angle = "T2var" if record.flip_angle_variable else _one_decimal(record.flip_angle_deg)
+    times = (record.repetition_time_s, record.echo_time_s, record.inversion_time_s)
+    parameters = ", ".join([*(_one_decimal(None if time is None else 1000 * time) for time in times), angle])
+    return (
+        f"Age: {_age(record.age_years)}; Gender: {record.sex}; "
+        f"Scanner: {_float(record.field_strength_t)} {record.vendor}; "
+        f"Modality: {contrast_label(record.contrast, record.post_contrast)}; Voxel size: ({sizes}); "
+        f"Imaging parameter TR(ms), TE(ms), TI(ms), and FA(degree):  ({parameters})"
+    )
+
+
+def contrast_label(contrast: str | None, post_contrast: bool) -> str | None:
+    """Return the contrast as prompts write it: ceT1w for T1w after a contrast agent."""
+    return f"ce{contrast}" if contrast is not None and post_contrast else contrast
+
+
+def _one_decimal(number: float | None) -> str:
+    return "None" if number is None else f"{number:.1f}"
+
+
+def _age(years: float | None) -> str:
+    return _one_decimal(years).removesuffix(".0")
+
+
+def _float(number: float | None) -> str:
+    return "None" if number is None else f"{number:.2f}".removesuffix("0")
+
+
 RECORD = Kind(
     "STRUCT(contrast VARCHAR, post_contrast BOOLEAN, vendor VARCHAR, model VARCHAR, field_strength_t DOUBLE, "
     "age_years DOUBLE, sex VARCHAR, voxel_size_mm DOUBLE[3], repetition_time_s DOUBLE, echo_time_s DOUBLE, "

@@ -1,0 +1,179 @@
+"""Filling one snapshot: load the lake's parts, derive the ready-to-use tables, check every rule.
+
+Belongs here: what is done inside the database. Does not belong here: files, locks, the pointer (`publish`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from warehouse import queryfiles
+from warehouse.errors import PublishError
+from warehouse.lake import Manifest
+from warehouse.tables import TABLES, Table
+
+if TYPE_CHECKING:
+    import duckdb
+
+LAYERS = ("raw", "core", "out", "meta")
+SHOWN = 5  # offending rows in a message
+
+
+def build(
+    connection: duckdb.DuckDBPyConnection,
+    lake: Path,
+    manifests: Mapping[str, Manifest],
+    events: Mapping[str, list[Path]],
+    facts: Mapping[str, object],
+    recipe: str,
+) -> None:
+    """Fill an empty database from the lake.
+
+    Parameters
+    ----------
+    facts : mapping
+        The row of meta.snapshot, less data_id, which is computed here.
+    recipe : str
+        How volumes are prepared; part of data_id.
+
+    Raises
+    ------
+    PublishError
+        When a row breaks a rule.
+    """
+    connection.execute("SET preserve_insertion_order = false")  # lets large parts be loaded in bounded memory
+    for layer in LAYERS:
+        connection.execute(f"CREATE SCHEMA {layer}")
+    connection.execute(queryfiles.read("macros"))
+    for table in TABLES.values():
+        connection.execute(table.ddl())
+    _load_parts(connection, lake, manifests)
+    _load_events(connection, events)
+    _insert_rows(connection, TABLES["meta.build"], _parts(lake, manifests, events))
+    check(connection, [table for table in TABLES.values() if table.origin in ("partition", "event")])
+    _check_across(connection, before_derivation=True)
+    for table in TABLES.values():
+        if table.origin == "derived":
+            _insert(connection, table, queryfiles.read(f"out/{table.short}"), [])
+    [(data_id,)] = connection.execute(queryfiles.read("data_id"), {"recipe": recipe}).fetchall()
+    _insert_rows(connection, TABLES["meta.snapshot"], [{**facts, "data_id": data_id}])
+    check(connection, [table for table in TABLES.values() if table.origin in ("derived", "build")])
+    _check_across(connection, before_derivation=False)
+
+
+def check(connection: duckdb.DuckDBPyConnection, tables: list[Table]) -> None:
+    """Run every rule of every table over its rows.
+
+    Raises
+    ------
+    PublishError
+        Naming table, rule and offending rows.
+    """
+    for table in tables:
+        for rule, query in table.offenders().items():
+            _refuse(connection, table.name, rule, query)
+
+
+def _check_across(connection: duckdb.DuckDBPyConnection, before_derivation: bool) -> None:
+    """Run the checks over several tables: those of the loaded ones first, since the derived ones rest on them."""
+    for name, query in queryfiles.checks().items():
+        if ("out." not in query) == before_derivation:
+            _refuse(connection, "warehouse/sql/checks", name, query)
+
+
+def _refuse(connection: duckdb.DuckDBPyConnection, place: str, rule: str, query: str) -> None:
+    offenders = connection.sql(query).limit(SHOWN + 1).to_arrow_table().to_pylist()
+    if offenders:
+        shown = "\n".join(f"    {_brief(row)}" for row in offenders[:SHOWN])
+        more = "\n    …" if len(offenders) > SHOWN else ""
+        raise PublishError(
+            f"{place}: rule '{rule}' is broken by\n{shown}{more}\nNothing was published.",
+            "mend the centre's data or its definition and ingest it again",
+        )
+
+
+def _brief(row: dict[str, object]) -> str:
+    return ", ".join(f"{key}={value!r:.60}" for key, value in row.items() if value is not None)
+
+
+def _load_parts(connection: duckdb.DuckDBPyConnection, lake: Path, manifests: Mapping[str, Manifest]) -> None:
+    for center_id, manifest in manifests.items():
+        for part in manifest.parts:
+            if part.n_rows:
+                table = TABLES.get(part.table)
+                if table is None:
+                    raise _other_version(center_id, f"there is no table {part.table}")
+                _load_part(connection, table, lake / part.path, center_id)
+
+
+def _load_part(connection: duckdb.DuckDBPyConnection, table: Table, path: Path, center_id: str) -> None:
+    import duckdb
+
+    source = "SELECT * FROM read_parquet($files, hive_partitioning = false)"
+    try:
+        _insert(connection, table, source, [str(path)])
+    except duckdb.ConstraintException as error:
+        _explain(connection, table, path)
+        raise PublishError(f"centre {center_id}: {table.name}: {error}", "ingest the centre again") from error
+    except (duckdb.BinderException, duckdb.ConversionException) as error:
+        raise _other_version(center_id, f"{table.name}: {error}") from error
+    except duckdb.IOException as error:
+        raise PublishError(
+            f"centre {center_id}: part {path} of {table.name} cannot be read: {error}", "ingest the centre with force"
+        ) from error
+
+
+def _other_version(center_id: str, what: str) -> PublishError:
+    return PublishError(
+        f"centre {center_id}: its parts were written to another version of the tables: {what}",
+        "ingest the centre again; a centre that is no longer wanted can be dropped",
+    )
+
+
+def _explain(connection: duckdb.DuckDBPyConnection, table: Table, path: Path) -> None:
+    """Name the rows of a part that a CHECK refused: the constraint's own error shows none."""
+    files = connection.read_parquet(str(path), hive_partitioning=False)
+    files.create_view("refused_part")
+    for rule, query in table.offenders("refused_part").items():
+        _refuse(connection, table.name, rule, query)
+
+
+def _load_events(connection: duckdb.DuckDBPyConnection, events: Mapping[str, list[Path]]) -> None:
+    for name, files in events.items():
+        if files:
+            _insert(connection, TABLES[name], queryfiles.read("first_said"), [str(path) for path in files])
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, table: Table, query: str, files: list[str]) -> None:
+    parameters = {"files": files} if files else None
+    connection.execute(f"INSERT INTO {table.name} BY NAME\n{query}", parameters)
+
+
+def _insert_rows(
+    connection: duckdb.DuckDBPyConnection, table: Table, rows: Iterator[dict[str, object]] | list[dict[str, object]]
+) -> None:
+    arrow: pa.Table = table.rows(rows)
+    connection.register("rows_to_insert", arrow)
+    _insert(connection, table, "SELECT * FROM rows_to_insert", [])
+    connection.unregister("rows_to_insert")
+
+
+def _parts(
+    lake: Path, manifests: Mapping[str, Manifest], events: Mapping[str, list[Path]]
+) -> Iterator[dict[str, object]]:
+    from pyarrow import parquet
+
+    for center_id, manifest in manifests.items():
+        for part in manifest.parts:
+            fields = {"table_name": part.table, "part": part.path, "sha256": part.sha256, "n_rows": part.n_rows}
+            yield {"center_id": center_id, **fields}
+    for table, files in events.items():
+        for path in files:
+            n_rows = parquet.read_metadata(path).num_rows
+            relative = path.relative_to(lake).as_posix()
+            digest = path.stem.rsplit("-", 1)[1]
+            yield {"center_id": None, "table_name": table, "part": relative, "sha256": digest, "n_rows": n_rows}

@@ -1,0 +1,9 @@
+-- Grain: one row per snapshot and referrer that needs it.
+-- Why:   retention keeps what something refers to; of each referrer the last statement counts.
+SELECT
+    snapshot_id,
+    referrer,
+FROM read_parquet($files, union_by_name = TRUE, hive_partitioning = FALSE)
+GROUP BY snapshot_id, referrer
+HAVING arg_max(action, occurred_at) = 'pin'
+ORDER BY snapshot_id, referrer

@@ -1,0 +1,9 @@
+-- Grain: one row per file that is said to be an image or a rejection and is found as neither.
+-- Why:   nothing is lost: every file ends as an image, a companion or a rejection that can be read.
+SELECT file.center_id, file.path, file.disposition
+FROM raw.file AS file
+ANTI JOIN core.image AS image
+    ON file.disposition = 'image' AND file.center_id = image.center_id AND file.path = image.path
+ANTI JOIN core.rejection AS rejection
+    ON file.disposition = 'rejection' AND file.center_id = rejection.center_id AND file.path = rejection.path
+WHERE file.disposition <> 'companion'

@@ -1,0 +1,33 @@
+-- Grain: one row, one text of 16 hexadecimal digits.
+-- Why:   the identity of what a training depends on: every eligible image with all that a model is told of it, its
+--        split, and the recipe ($recipe) by which volumes are prepared. Nothing else enters: not when a file was
+--        touched, where a dataset lies, what was rejected, nor images that are not eligible.
+WITH described AS (
+    SELECT
+        catalogue.image_id,
+        md5(
+            to_json({
+                'image': catalogue.image_id,
+                'visit': catalogue.session_id,
+                'person': catalogue.person_id,
+                'split': catalogue.split,
+                'is_simulated': catalogue.is_simulated,
+                'prompt': prompt.prompt,
+                'record': prompt.record,
+                'age_low_years': catalogue.age_low_years,
+                'age_high_years': catalogue.age_high_years,
+                'shape': image.shape,
+                'affine': image.affine,
+                'dtype': image.dtype,
+                'content': image.content,
+                'size_bytes': image.size_bytes,
+                'content_hash': image.content_hash
+            })::VARCHAR
+        ) AS digest,
+    FROM out.image_catalog AS catalogue
+    INNER JOIN out.prompt AS prompt ON catalogue.image_id = prompt.image_id
+    INNER JOIN core.image AS image ON catalogue.image_id = image.image_id
+)
+
+SELECT left(sha256($recipe || ':' || coalesce(string_agg(digest, ',' ORDER BY image_id), '')), 16) AS data_id,
+FROM described
