@@ -1,0 +1,65 @@
+"""The published catalogue: tables derived in SQL, and the snapshot that holds everything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import dagster as dg
+
+from pipelines.assets.describe import PREVIEW_ROWS, asset_key, asset_spec, failure, preview
+from pipelines.resources import HomeResource
+from warehouse import queryfiles
+from warehouse.catalog import Catalogue
+from warehouse.errors import TumsynError
+from warehouse.home import Home
+from warehouse.publish import Published, publish
+from warehouse.tables import PARTITIONED, TABLES, Table
+
+SNAPSHOT = TABLES["meta.snapshot"]
+DERIVED = [table for table in TABLES.values() if table.origin == "derived"]
+
+
+def reads(table: Table) -> list[dg.AssetKey]:
+    """Return the assets that a derived table's SQL names: lineage cannot differ from the query."""
+    query = re.sub(r"--.*", "", queryfiles.read(f"{table.layer}/{table.short}"))
+    names = {f"{layer}.{short}" for layer, short in re.findall(r"\b(raw|core|out|meta)\.(\w+)", query)}
+    return [asset_key(TABLES[name]) for name in sorted(names & TABLES.keys()) if name != table.name]
+
+
+@dg.multi_asset(
+    name="catalogue",
+    specs=[
+        *(asset_spec(table, reads(table), {"sql", "duckdb"}) for table in DERIVED),
+        asset_spec(SNAPSHOT, map(asset_key, (*PARTITIONED, *DERIVED)), {"duckdb"}),
+    ],
+    pool="publish",
+    retry_policy=dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL),
+)
+def catalogue(context: dg.AssetExecutionContext, home: HomeResource) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+    """Publish what all centres committed as one immutable, checked snapshot."""
+    place = home.open()
+    try:
+        published = publish(place, run_id=context.run_id)
+    except TumsynError as error:
+        raise failure(error) from error
+    context.log.info("snapshot %s: %s", published.snapshot_id, "published" if published.changed else "already in force")
+    yield from _results(place, published)
+
+
+def _results(home: Home, published: Published) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+    with Catalogue(home, published.snapshot_id).connect() as connection:
+        for table in (*DERIVED, SNAPSHOT):
+            head = connection.table(table.name).limit(PREVIEW_ROWS).to_arrow_table()
+            yield dg.MaterializeResult(
+                asset_key=asset_key(table),
+                data_version=dg.DataVersion(published.snapshot_id),
+                metadata={
+                    "dagster/row_count": published.n_rows[table.name],
+                    "snapshot_id": published.snapshot_id,
+                    "data_id": published.data_id,
+                    "changed": published.changed,
+                    "path": dg.MetadataValue.path(published.path),
+                    "preview": dg.MetadataValue.md(preview(head)),
+                },
+            )

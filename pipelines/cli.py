@@ -1,0 +1,91 @@
+"""The command `tumsyn`.
+
+Belongs here: the top of the command, options that hold for every part of it, and how errors are told.
+Does not belong here: the parts (`pipelines.commands`), and any import that takes long: `--help` must answer at once.
+"""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.commands import catalog, centers, demo, ingest, sql, ui
+from warehouse.errors import TumsynError
+from warehouse.home import Home
+
+
+class Tumsyn(typer.core.TyperGroup):
+    """The command with its errors told as text on standard error: what is wrong, and what to do."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # Typer's context is its parent's
+        """Run a command; only `--debug` shows a traceback."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            if isinstance(error, (typer.Exit, typer.Abort, BrokenPipeError)) or hasattr(error, "exit_code"):
+                raise  # Typer tells these itself: usage errors with status 2
+            if ctx.params.get("debug"):
+                traceback.print_exc()
+            typer.echo(f"tumsyn: {_told(error)}", err=True)
+            raise typer.Exit(1) from error
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, TumsynError):
+        return str(error)
+    return f"{type(error).__name__}: {error}\n  -> this was not foreseen; `tumsyn --debug …` shows where it arose"
+
+
+app = typer.Typer(
+    cls=Tumsyn,
+    name="tumsyn",
+    help="Brain MRI of many centres in one catalogue that answers SQL questions.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"tumsyn {version('tumsyn')}")
+        raise typer.Exit
+
+
+@app.callback()
+def top(
+    ctx: typer.Context,
+    home: Annotated[
+        Path | None,
+        typer.Option(help="Folder that holds all state; default: $TUMSYN_HOME, or data/ where that is unset."),
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Brain MRI of many centres in one catalogue that answers SQL questions."""
+    ctx.obj = Home(home.resolve()) if home else Home.default()
+
+
+app.add_typer(centers.app, name="centers")
+app.command("ingest")(ingest.ingest)
+app.command("sql")(sql.sql)
+app.add_typer(catalog.app, name="catalog")
+app.command("demo")(demo.demo)
+app.command("ui")(ui.ui)
+
+
+def main() -> None:
+    """Run the command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

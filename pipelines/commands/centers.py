@@ -1,0 +1,196 @@
+"""`tumsyn centers`: which datasets this home has, and which it could have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from pipelines.commands.output import Format, FormatOption, OutputOption, clean, note, show
+from warehouse.errors import CenterError, LayoutError
+from warehouse.home import Home
+
+if TYPE_CHECKING:
+    from warehouse.registry import Center, Registration
+
+app = typer.Typer(help="Which datasets this home has, and which it could have.", no_args_is_help=True)
+
+CenterArgument = Annotated[str, typer.Argument(metavar="CENTER", help="Identifier, e.g. adni.")]
+EXAMPLES = 5
+
+
+@app.command("list")
+def list_centers(ctx: typer.Context, form: FormatOption = Format.TABLE, output: OutputOption = None) -> None:
+    """List the centres that are registered, and the shipped definitions that are not yet."""
+    import pyarrow as pa
+
+    from warehouse.registry import registered, shipped
+
+    mine = registered(ctx.obj)
+    centers = {**shipped(), **{name: entry.center for name, entry in mine.items()}}
+    rows = [
+        {
+            "center_id": name,
+            "title": center.title,
+            "role": center.role,
+            "is_simulated": center.is_simulated,
+            "layout": center.layout.kind,
+            "contrasts": " ".join(center.contrasts),
+            "layout_unverified": center.layout_unverified,
+            "root": str(mine[name].root) if name in mine else None,
+        }
+        for name, center in sorted(centers.items(), key=lambda item: (item[0] not in mine, item[0]))
+    ]
+    kinds = {name: pa.bool_() if name == "is_simulated" else pa.string() for name in rows[0]}
+    show(pa.Table.from_pylist(rows, pa.schema(list(kinds.items()))), form, output)
+    if not mine:
+        note("no centre is registered; `tumsyn centers add CENTER --root DIR` registers one")
+
+
+@app.command()
+def add(
+    ctx: typer.Context,
+    center: CenterArgument,
+    root: Annotated[Path, typer.Option(help="Folder that holds the dataset; it is only ever read.")],
+    layout: Annotated[
+        Literal["bids"] | None, typer.Option(help="bids: the folder is a BIDS dataset; any identifier will do.")
+    ] = None,
+    definition: Annotated[Path | None, typer.Option(help="YAML that describes the dataset.")] = None,
+    title: Annotated[str | None, typer.Option(help="Name of the dataset.")] = None,
+    role: Annotated[
+        Literal["internal", "external"] | None, typer.Option(help="internal trains; external is only ever tested.")
+    ] = None,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Follow symbolic links that leave the folder.")
+    ] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Take the place of a registered one.")] = False,
+) -> None:
+    """Register a dataset: a shipped one by its name, any BIDS dataset, or one by your own definition.
+
+    Nothing is read yet: `tumsyn centers check CENTER` tells what would be found, `tumsyn ingest CENTER` reads it.
+    """
+    from warehouse.registry import register, registered
+
+    home: Home = ctx.obj
+    described = _definition(center, layout, definition, title, role)
+    if not replace and (present := registered(home).get(center)):
+        raise CenterError(f"centre {center} is registered already, at {present.root}", "give --replace to replace it")
+    entry = register(home, described, root, follow_links)
+    note(f"registered {center} at {entry.root}; next: tumsyn centers check {center}, then tumsyn ingest {center}")
+
+
+@app.command()
+def remove(ctx: typer.Context, center: CenterArgument) -> None:
+    """Forget a centre; its folder is not touched, and snapshots that were published keep its rows."""
+    from warehouse.lake import drop_center
+
+    home: Home = ctx.obj
+    chosen(home, [center])
+    (home.centers / f"{center}.yaml").unlink()
+    drop_center(home, center)
+    note(f"forgot {center}; the next `tumsyn ingest` publishes a catalogue without it")
+
+
+@app.command()
+def check(
+    ctx: typer.Context,
+    center: CenterArgument,
+    root: Annotated[Path | None, typer.Option(help="Try a shipped definition on this folder, unregistered.")] = None,
+    form: FormatOption = Format.TABLE,
+    output: OutputOption = None,
+) -> None:
+    """Tell what an ingest would find, by names alone: no file is opened and nothing is written."""
+    import pyarrow as pa
+
+    from warehouse.ingest.discover import discover
+    from warehouse.ingest.tree import walk
+    from warehouse.registry import Registration
+
+    entry = Registration(_shipped(center), root.expanduser().resolve()) if root else chosen(ctx.obj, [center])[0]
+    found = discover(entry.center, entry.root, walk(entry.root, entry.follow_links))
+    groups: dict[tuple[str, str], list[str]] = {}
+    for image in found.images:
+        groups.setdefault(("image", image.suffix or "unknown"), []).append(image.entry.path)
+    for path, (_, kind) in found.companions.items():
+        groups.setdefault(("companion", kind), []).append(path)
+    for path, (_, refusal) in found.refusals.items():
+        groups.setdefault(("rejection", refusal.reason), []).append(path)
+    order = ("image", "companion", "rejection")
+    rows = [
+        {"disposition": where, "kind": kind, "n_files": len(paths), "example": clean(min(paths))}
+        for (where, kind), paths in sorted(groups.items(), key=lambda item: (order.index(item[0][0]), -len(item[1])))
+    ]
+    names = [("disposition", pa.string()), ("kind", pa.string()), ("n_files", pa.int64()), ("example", pa.string())]
+    show(pa.Table.from_pylist(rows, pa.schema(names)), form, output)
+    _tell_tables(entry)
+    for path, (_, refusal) in sorted(found.refusals.items())[:EXAMPLES]:
+        note(f"{clean(path)}: {clean(refusal.detail)}\n  -> {refusal.mend}")
+    if not found.images:
+        raise LayoutError(
+            f"no file under {entry.root} is an image by the layout of {center}",
+            "compare the paths above with its patterns",
+        )
+
+
+def chosen(home: Home, names: list[str]) -> list[Registration]:
+    """Return the named centres of a home, or all of them.
+
+    Raises
+    ------
+    CenterError
+        When one is not registered, or there is none at all.
+    """
+    from warehouse.registry import registered
+
+    centers = registered(home)
+    if not centers:
+        raise CenterError(f"no centre is registered in {home.root}", "tumsyn centers add CENTER --root DIR")
+    if unknown := [name for name in names if name not in centers]:
+        raise CenterError(f"not registered in {home.root}: {', '.join(unknown)} (there are {', '.join(centers)})",
+                          f"tumsyn centers add {unknown[0]} --root DIR")  # fmt: skip
+    return [centers[name] for name in dict.fromkeys(names or centers)]
+
+
+def _shipped(center: str) -> Center:
+    from warehouse.registry import shipped
+
+    if center not in shipped():
+        raise CenterError(f"{center!r} is no shipped definition; shipped are {', '.join(shipped())}",
+                          f"for a BIDS dataset: tumsyn centers add {center} --layout bids --root DIR")  # fmt: skip
+    return shipped()[center]
+
+
+def _definition(
+    center: str, layout: Literal["bids"] | None, definition: Path | None, title: str | None, role: str | None
+) -> Center:
+    from pydantic import ValidationError
+
+    from warehouse.registry import Center, Layout, load_center, shipped
+
+    if layout and definition:
+        raise typer.BadParameter("give either --layout or --definition")
+    given = {key: value for key, value in {"title": title, "role": role}.items() if value is not None}
+    if definition:
+        base = load_center(definition).model_dump()
+    elif layout and center not in shipped():
+        base = {"title": center, "layout": {"kind": "bids"}}
+    else:
+        base = _shipped(center).model_dump()
+        if layout:  # the same dataset, converted: what its own layout was tested against no longer holds
+            base |= {"layout": Layout(kind="bids").model_dump(), "verbatim": [], "layout_unverified": None}
+    try:
+        return Center.model_validate(base | given | {"center_id": center})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise CenterError(
+            f"centre {center!r}: {'.'.join(map(str, first['loc']))}: {first['msg']}", "mend that value"
+        ) from error
+
+
+def _tell_tables(entry: Registration) -> None:
+    """Say which tables of participants the layout names, and whether they are there."""
+    for table in entry.center.layout.participants:
+        there = [path for pattern in table.files for path in entry.root.glob(pattern)]
+        if not there:
+            note(f"no table of participants matches {' or '.join(table.files)}: ages and sexes will be missing")

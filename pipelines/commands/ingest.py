@@ -1,0 +1,144 @@
+"""`tumsyn ingest`: the same Dagster assets as in the browser, run here with a progress bar."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipelines.commands.centers import chosen
+from pipelines.commands.output import note
+from warehouse.errors import TumsynError
+from warehouse.home import Home
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+    from warehouse.registry import Registration
+
+
+def ingest(
+    ctx: typer.Context,
+    centers: Annotated[
+        list[str] | None, typer.Argument(metavar="[CENTER]...", help="Registered centres; all of them by default.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Read everything again, changed or not.")] = False,
+) -> None:
+    """Read what is new, changed or gone in the centres' folders, and publish a catalogue.
+
+    A centre whose folder is as it was is left alone. A centre that fails leaves what it had before in force, and the
+    others are published; the exit status is then 1.
+    """
+    ingest_centers(ctx.obj, centers or [], force)
+
+
+def ingest_centers(home: Home, names: list[str], force: bool = False) -> None:
+    """Ingest the named centres, or all, and publish.
+
+    Raises
+    ------
+    TumsynError
+        When a centre failed, after the others were published.
+    """
+    stale = _stale(chosen(home, names), home, force)
+    if not stale and _is_published(home):
+        note("the catalogue is up to date")
+        return
+
+    from pipelines import launch
+
+    failed = {}
+    with launch.opened(home) as instance:
+        for entry in stale:
+            name, start = entry.center.center_id, time.perf_counter()
+            with _bar() as bar:
+                outcome = launch.run(instance, home, "ingest", partition=name, force=force, progress=_Shown(bar))
+            if outcome.error:
+                failed[name] = outcome.error
+                note(f"{name}: failed\n  {outcome.error}")
+            else:
+                note(f"{name}: {_counts(home, name)}, {time.perf_counter() - start:.1f} s")
+        outcome = launch.run(instance, home, "publish")
+    if outcome.error:
+        raise TumsynError(f"nothing was published: {outcome.error}", "the catalogue before stays in force")
+    _tell_snapshot(home)
+    if failed:
+        raise TumsynError(
+            f"failed: {', '.join(failed)}; everything else was published", "mend what is said above, and run this again"
+        )
+
+
+def _stale(entries: list[Registration], home: Home, force: bool) -> list[Registration]:
+    from warehouse.ingest import is_current
+
+    stale = []
+    for entry in entries:
+        if not force and entry.root.is_dir() and is_current(home, entry):
+            note(f"{entry.center.center_id}: unchanged")
+        else:
+            stale.append(entry)
+    return stale
+
+
+def _is_published(home: Home) -> bool:
+    """Return whether the catalogue in force is made of what the centres committed last."""
+    from warehouse import lake, snapshots
+    from warehouse.publish import identify
+
+    return snapshots.in_force(home) == identify(lake.manifests(home), lake.event_files(home))
+
+
+def _counts(home: Home, center_id: str) -> str:
+    from warehouse.lake import read_manifest
+
+    manifest = read_manifest(home, center_id)
+    n_rows = {part.table: part.n_rows for part in manifest.parts} if manifest else {}
+    shown = {"images": "core.image", "participants": "core.participant", "rejections": "core.rejection"}
+    return ", ".join(f"{n_rows.get(table, 0):,} {what}" for what, table in shown.items())
+
+
+def _tell_snapshot(home: Home) -> None:
+    from warehouse.catalog import Catalogue
+
+    rows = Catalogue(home).query("SELECT snapshot_id, data_id FROM meta.snapshot").to_pylist()
+    note(f"published snapshot {rows[0]['snapshot_id']} (data {rows[0]['data_id']})")
+
+
+@contextmanager
+def _bar() -> Iterator[Bar | None]:
+    """Show a bar on a terminal; elsewhere nothing, so that logs stay readable.
+
+    It writes to a copy of standard error: Dagster puts the original into the run's log while a job runs.
+    """
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    with os.fdopen(os.dup(sys.stderr.fileno()), "w") as terminal:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=Console(file=terminal), transient=True) as bar:
+            yield bar
+
+
+class _Shown:
+    """Where an ingest says how far it is: the bar."""
+
+    def __init__(self, bar: Bar | None) -> None:
+        self.bar = bar
+
+    def of(self, center_id: str, log: object) -> Callable[[int, int, str], None]:
+        """Return what `ingest_center` calls."""
+        bar = self.bar
+        if bar is None:
+            return lambda done, total, what: None
+        task = bar.add_task(center_id, total=None)
+        return lambda done, total, what: bar.update(
+            task, completed=done, total=total, description=f"{center_id}: {what}"
+        )

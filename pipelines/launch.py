@@ -1,0 +1,142 @@
+"""Running the jobs inside the process that asks, with the home's own history.
+
+Belongs here: opening the Dagster instance of a home, running one job, burying runs whose process was killed.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+
+from pipelines.definitions import build_defs
+from pipelines.partitions import sync_centers
+from pipelines.resources import HomeResource, Progress
+from warehouse.errors import TumsynError
+from warehouse.home import Home
+
+PROCESS = "tumsyn/process"  # tag of a run: the process that executes it
+ALIVE = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: its identifier, and why it failed where it did."""
+
+    run_id: str
+    error: str | None
+
+
+def environment(home: Home) -> dict[str, str]:
+    """Return what Dagster must find in the environment to keep its state in a home.
+
+    Raises
+    ------
+    TumsynError
+        When `dagster.yaml` is found neither beside the package nor in `DAGSTER_HOME`.
+    """
+    given = os.environ.get("DAGSTER_HOME")
+    folder = Path(given) if given else Path(__file__).resolve().parent.parent
+    if not (folder / "dagster.yaml").is_file():
+        raise TumsynError(f"no dagster.yaml in {folder}", "set DAGSTER_HOME to the root of the checkout")
+    return {
+        "DAGSTER_HOME": str(folder),
+        "TUMSYN_DAGSTER_STATE": str(home.dagster),
+        "TUMSYN_HOME": str(home.root),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+    }
+
+
+@contextmanager
+def opened(home: Home) -> Iterator[dg.DagsterInstance]:
+    """Open a home's instance: its partitions are the registered centres, and no dead run holds a pool."""
+    home.dagster.mkdir(parents=True, exist_ok=True)
+    os.environ.update(environment(home))
+    with dg.DagsterInstance.get() as instance:
+        sync_centers(instance, home)
+        bury_dead_runs(instance)
+        yield instance
+
+
+def run(
+    instance: dg.DagsterInstance,
+    home: Home,
+    job: str,
+    *,
+    partition: str | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Run one job in this process and wait for it."""
+    resources: dict[str, object] = {"home": HomeResource(root=str(home.root))}
+    if progress:
+        resources["progress"] = progress
+    config: dict[str, object] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    if force:
+        config["ops"] = {"center_tables": {"config": {"force": True}}}
+    result = (
+        build_defs(resources=resources)
+        .resolve_job_def(job)
+        .execute_in_process(
+            instance=instance,
+            partition_key=partition,
+            run_config=config,
+            tags={PROCESS: process_name(os.getpid())},
+            raise_on_error=False,
+        )
+    )
+    return Outcome(result.run_id, None if result.success else _reason(result))
+
+
+def bury_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Mark runs as failed whose process on this machine is gone, and free the pools that they hold.
+
+    A run that executes inside a process cannot report that the process was killed; without this it would seem to go
+    on for ever, and the next one would wait for its pool.
+    """
+    dead = []
+    for record in instance.get_runs(dg.RunsFilter(statuses=ALIVE)):
+        name = record.tags.get(PROCESS, "")
+        host, _, rest = name.partition(":")
+        if host == socket.gethostname() and name != process_name(int(rest.split(":")[0])):
+            instance.report_run_failed(record, "the process that ran it is gone")
+            instance.event_log_storage.free_concurrency_slots_for_run(record.run_id)
+            dead.append(record.run_id)
+    return dead
+
+
+def process_name(pid: int) -> str:
+    """Return a name for a process that no later one with the same number shares; empty where there is none."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return ""
+    except PermissionError:
+        pass  # somebody else's: it is there
+    return f"{socket.gethostname()}:{pid}:{_started(pid)}"
+
+
+def _started(pid: int) -> str:
+    """Return when a process started, in ticks since boot; empty where the system does not say."""
+    try:
+        record = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    return record.rpartition(")")[2].split()[19]
+
+
+def _reason(result: dg.ExecuteInProcessResult) -> str:
+    """Return why a run failed, in the words of the step that failed first."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            if data.user_failure_data and data.user_failure_data.description:
+                return data.user_failure_data.description
+            error = data.error.cause if data.error and data.error.cause else data.error
+            return error.message.strip() if error else "a step failed without saying why"
+    return "the run failed before any step"

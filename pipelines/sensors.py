@@ -1,0 +1,52 @@
+"""What happens by itself: partitions follow the registry; ingest and publishing follow changes, once switched on."""
+
+from __future__ import annotations
+
+import hashlib
+
+import dagster as dg
+
+from pipelines.jobs import ingest, publish
+from pipelines.partitions import CENTERS, changes
+from pipelines.resources import HomeResource
+from warehouse.ingest import is_current
+from warehouse.lake import manifests
+from warehouse.registry import registered
+
+MINUTE = 60
+
+
+@dg.sensor(default_status=dg.DefaultSensorStatus.RUNNING, minimum_interval_seconds=MINUTE // 2)
+def registered_centers(context: dg.SensorEvaluationContext, home: HomeResource) -> dg.SensorResult | dg.SkipReason:
+    """Make partitions of centres that were added to the home, and forget those that were removed."""
+    added, removed = changes(context.instance, home.open())
+    requests: list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest] = [
+        *([CENTERS.build_add_request(added)] if added else []),
+        *([CENTERS.build_delete_request(removed)] if removed else []),
+    ]
+    if not requests:
+        return dg.SkipReason("the partitions are the registered centres")
+    return dg.SensorResult(dynamic_partitions_requests=requests)
+
+
+@dg.sensor(job=ingest, default_status=dg.DefaultSensorStatus.STOPPED, minimum_interval_seconds=60 * MINUTE)
+def changed_centers(context: dg.SensorEvaluationContext, home: HomeResource) -> dg.SensorResult | dg.SkipReason:
+    """Ingest, every hour, the centres whose folders changed. Off until switched on: it walks large trees."""
+    place = home.open()
+    known = set(context.instance.get_dynamic_partitions("center"))
+    stale = [name for name, entry in registered(place).items() if name in known and not is_current(place, entry)]
+    if not stale:
+        return dg.SkipReason("every centre's folder is as it was ingested")
+    return dg.SensorResult([dg.RunRequest(partition_key=center_id) for center_id in stale])
+
+
+@dg.sensor(job=publish, default_status=dg.DefaultSensorStatus.STOPPED, minimum_interval_seconds=MINUTE)
+def committed_centers(home: HomeResource) -> dg.RunRequest | dg.SkipReason:
+    """Publish what centres committed. Off until switched on: `tumsyn ingest` publishes by itself."""
+    in_force = "".join(manifest.sha256 for manifest in manifests(home.open()).values())
+    if not in_force:
+        return dg.SkipReason("no centre has been ingested")
+    return dg.RunRequest(run_key=hashlib.sha256(in_force.encode()).hexdigest())
+
+
+SENSORS = [registered_centers, changed_centers, committed_centers]
