@@ -23,11 +23,11 @@ WITH described AS (
                 'size_bytes': image.size_bytes,
                 'content_hash': image.content_hash
             })::VARCHAR
-        ) AS digest,
+        ) AS digest
     FROM out.image_catalog AS catalogue
     INNER JOIN out.prompt AS prompt ON catalogue.image_id = prompt.image_id
     INNER JOIN core.image AS image ON catalogue.image_id = image.image_id
 )
 
-SELECT left(sha256($recipe || ':' || coalesce(string_agg(digest, ',' ORDER BY image_id), '')), 16) AS data_id,
+SELECT left(sha256($recipe || ':' || coalesce(string_agg(digest, ',' ORDER BY image_id), '')), 16) AS data_id
 FROM described

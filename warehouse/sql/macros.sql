@@ -12,8 +12,8 @@ CASE
     ELSE coalesce(
         list_min(
             list_filter(
-                [0.064, 0.2, 0.3, 0.35, 0.5, 0.55, 1.0, 1.2, 1.5, 3.0, 4.0, 4.7, 7.0, 9.4, 10.5, 11.7, 14.1]::DOUBLE[],
-                lambda nominal: abs(tesla - nominal) <= 0.05 * nominal
+                [0.064, 0.2, 0.3, 0.35, 0.5, 0.55, 1.0, 1.2, 1.5, 3.0, 4.0, 4.7, 7.0, 9.4, 10.5, 11.7, 14.1]::double[],
+                LAMBDA nominal: abs(tesla - nominal) <= 0.05 * nominal
             )
         ),
         CASE WHEN tesla >= 1 THEN round(tesla, 1) ELSE tesla END

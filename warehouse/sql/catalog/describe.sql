@@ -4,7 +4,7 @@ SELECT
     column_name,
     data_type,
     is_nullable,
-    comment AS description,
+    comment AS description
 FROM duckdb_columns()
 WHERE NOT internal AND schema_name || '.' || table_name = $table
 ORDER BY column_index

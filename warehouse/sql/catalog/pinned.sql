@@ -2,7 +2,7 @@
 -- Why:   retention keeps what something refers to; of each referrer the last statement counts.
 SELECT
     snapshot_id,
-    referrer,
+    referrer
 FROM read_parquet($files, union_by_name = TRUE, hive_partitioning = FALSE)
 GROUP BY snapshot_id, referrer
 HAVING arg_max(action, occurred_at) = 'pin'

@@ -6,5 +6,5 @@ SELECT
     data_id,
     created_at,
     code_version,
-    run_id,
+    run_id
 FROM meta.snapshot

@@ -1,6 +1,9 @@
 -- Grain: one row per file that is said to be an image or a rejection and is found as neither.
 -- Why:   nothing is lost: every file ends as an image, a companion or a rejection that can be read.
-SELECT file.center_id, file.path, file.disposition
+SELECT
+    file.center_id,
+    file.path,
+    file.disposition
 FROM raw.file AS file
 ANTI JOIN core.image AS image
     ON file.disposition = 'image' AND file.center_id = image.center_id AND file.path = image.path

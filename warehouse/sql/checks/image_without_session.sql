@@ -1,6 +1,10 @@
 -- Grain: one row per image whose visit is not in core.session, or is another participant's.
 -- Why:   pairs are made within visits.
-SELECT image.image_id, image.center_id, image.path, image.session_id
+SELECT
+    image.image_id,
+    image.center_id,
+    image.path,
+    image.session_id
 FROM core.image AS image
 ANTI JOIN core.session AS visit
     ON

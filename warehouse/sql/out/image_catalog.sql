@@ -38,7 +38,7 @@ SELECT
     image.voxel_size_mm,
     image.axcodes,
     image.content,
-    image.size_bytes,
+    image.size_bytes
 FROM core.image AS image
 INNER JOIN core.center AS center ON image.center_id = center.center_id
 INNER JOIN core.acquisition AS acquisition ON image.image_id = acquisition.image_id

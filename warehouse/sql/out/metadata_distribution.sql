@@ -1,6 +1,7 @@
 -- Grain: one row per facet and value.
 -- Why:   what Figure 1a of the paper shows: where the data come from and what they look like. Where only a range of
---        ages is published, its midpoint names the decade if the range is no wider than ten years; a wider one is unknown.
+--        ages is published, its midpoint names the decade if the range is no wider than ten years; a wider range is
+--        unknown.
 WITH eligible AS (
     SELECT
         image.person_id,
@@ -17,7 +18,7 @@ WITH eligible AS (
                 WHEN image.age_high_years - image.age_low_years <= 10
                     THEN (image.age_low_years + image.age_high_years) / 2
             END / 10
-        )::INTEGER AS decade,
+        )::INTEGER AS decade
     FROM out.image_catalog AS image
     INNER JOIN core.center AS center ON image.center_id = center.center_id
     WHERE image.eligibility = 'eligible'
@@ -26,7 +27,7 @@ WITH eligible AS (
 labelled AS (
     SELECT
         * EXCLUDE (decade),
-        coalesce('[' || decade || ', ' || (decade + 10) || ')', 'unknown') AS age,
+        coalesce('[' || decade || ', ' || (decade + 10) || ')', 'unknown') AS age
     FROM eligible
 ),
 
@@ -42,9 +43,9 @@ counted AS (
             WHEN grouping(field_strength) = 0 THEN 'field_strength'
             ELSE 'split'
         END AS facet,
-        coalesce(center_id, contrast_label, age, sex, country, vendor, field_strength, split) AS value, -- noqa: RF04
+        coalesce(center_id, contrast_label, age, sex, country, vendor, field_strength, split) AS value,
         count(*) AS n_images,
-        count(DISTINCT person_id) AS n_persons,
+        count(DISTINCT person_id) AS n_persons
     FROM labelled
     GROUP BY GROUPING SETS (
         (center_id), (contrast_label), (age), (sex), (country), (vendor), (field_strength), (split)
@@ -55,5 +56,5 @@ SELECT
     facet,
     value,
     n_images,
-    n_persons,
+    n_persons
 FROM counted

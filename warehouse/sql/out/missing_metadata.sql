@@ -25,7 +25,7 @@ WITH counted AS (
         count_if(inversion_time_s IS NULL) AS inversion_time,
         min(path) FILTER (WHERE inversion_time_s IS NULL) AS inversion_time_path,
         count_if(flip_angle_deg IS NULL AND is_flip_angle_variable IS NOT TRUE) AS flip_angle,
-        min(path) FILTER (WHERE flip_angle_deg IS NULL AND is_flip_angle_variable IS NOT TRUE) AS flip_angle_path,
+        min(path) FILTER (WHERE flip_angle_deg IS NULL AND is_flip_angle_variable IS NOT TRUE) AS flip_angle_path
     FROM out.image_catalog
     WHERE eligibility = 'eligible'
     GROUP BY center_id, contrast_label
@@ -37,25 +37,25 @@ listed AS (
         contrast_label,
         n_images,
         unnest([
-            {'field': 'age_years', 'n_missing': age, 'example_path': age_path},
-            {'field': 'sex', 'n_missing': sex, 'example_path': sex_path},
-            {'field': 'manufacturer', 'n_missing': vendor, 'example_path': vendor_path},
-            {'field': 'manufacturers_model_name', 'n_missing': model, 'example_path': model_path},
-            {'field': 'magnetic_field_strength_t', 'n_missing': field_strength, 'example_path': field_strength_path},
-            {'field': 'voxel_size_mm', 'n_missing': voxel_size, 'example_path': voxel_size_path},
-            {'field': 'repetition_time_s', 'n_missing': repetition_time, 'example_path': repetition_time_path},
-            {'field': 'echo_time_s', 'n_missing': echo_time, 'example_path': echo_time_path},
-            {'field': 'inversion_time_s', 'n_missing': inversion_time, 'example_path': inversion_time_path},
-            {'field': 'flip_angle_deg', 'n_missing': flip_angle, 'example_path': flip_angle_path}
-        ]) AS missing,
+            { 'field': 'age_years', 'n_missing': age, 'example_path': age_path },
+            { 'field': 'sex', 'n_missing': sex, 'example_path': sex_path },
+            { 'field': 'manufacturer', 'n_missing': vendor, 'example_path': vendor_path },
+            { 'field': 'manufacturers_model_name', 'n_missing': model, 'example_path': model_path },
+            { 'field': 'magnetic_field_strength_t', 'n_missing': field_strength, 'example_path': field_strength_path },
+            { 'field': 'voxel_size_mm', 'n_missing': voxel_size, 'example_path': voxel_size_path },
+            { 'field': 'repetition_time_s', 'n_missing': repetition_time, 'example_path': repetition_time_path },
+            { 'field': 'echo_time_s', 'n_missing': echo_time, 'example_path': echo_time_path },
+            { 'field': 'inversion_time_s', 'n_missing': inversion_time, 'example_path': inversion_time_path },
+            { 'field': 'flip_angle_deg', 'n_missing': flip_angle, 'example_path': flip_angle_path }
+        ]) AS missing
     FROM counted
 )
 
 SELECT
-    center_id,
-    contrast_label,
+    listed.center_id,
+    listed.contrast_label,
     missing.field,
-    n_images,
+    listed.n_images,
     missing.n_missing,
-    missing.example_path,
+    missing.example_path
 FROM listed

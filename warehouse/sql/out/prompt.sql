@@ -18,7 +18,7 @@ WITH described AS (
             'inversion_time_s': inversion_time_s,
             'flip_angle_deg': flip_angle_deg,
             'flip_angle_variable': coalesce(is_flip_angle_variable, FALSE)
-        } AS record,
+        } AS record
     FROM out.image_catalog
     WHERE eligibility = 'eligible'
 )
@@ -27,5 +27,5 @@ SELECT
     image_id,
     center_id,
     out.render_prompt(record) AS prompt,
-    record,
+    record
 FROM described

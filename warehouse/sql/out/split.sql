@@ -17,7 +17,7 @@ drawn AS (
         participant.person_id,
         center.role,
         participant.person_id IN (SELECT seen_externally.person_id FROM seen_externally) AS is_seen_externally,
-        ('0x' || left(md5('split of ' || participant.person_id), 8))::UBIGINT % 100 AS percentile,
+        ('0x' || left(md5('split of ' || participant.person_id), 8))::UBIGINT % 100 AS percentile
     FROM core.participant AS participant
     INNER JOIN core.center AS center ON participant.center_id = center.center_id
 )
@@ -32,5 +32,5 @@ SELECT
         WHEN percentile < 80 THEN 'train'
         WHEN percentile < 90 THEN 'val'
         ELSE 'test_internal'
-    END AS split,
+    END AS split
 FROM drawn

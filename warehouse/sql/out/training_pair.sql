@@ -1,6 +1,6 @@
 -- Grain: one row per ordered pair (source image, target image) of eligible images of one visit.
 -- Why:   the model learns to turn one image into another of the same brain at the same time. Pairs of one contrast
---        (two runs, two echo times) are kept: a question about contrasts filters on source_contrast and target_contrast.
+--        (two runs, two echo times) are kept: a question about contrasts filters on source_contrast, target_contrast.
 WITH usable AS (
     SELECT
         image_id,
@@ -9,7 +9,7 @@ WITH usable AS (
         person_id,
         split,
         contrast_label,
-        content,
+        content
     FROM out.image_catalog
     WHERE eligibility = 'eligible'
 )
@@ -23,7 +23,7 @@ SELECT
     source_image.split,
     source_image.contrast_label AS source_contrast,
     target_image.contrast_label AS target_contrast,
-    source_image.content = 'present' AND target_image.content = 'present' AS is_available,
+    source_image.content = 'present' AND target_image.content = 'present' AS is_available
 FROM usable AS source_image
 INNER JOIN usable AS target_image
     ON source_image.session_id = target_image.session_id AND source_image.image_id <> target_image.image_id
