@@ -85,10 +85,10 @@ class CompanionPattern(Part):
 
 
 class AgeColumn(Part):
-    """Where the age stands. `bins` are ranges such as 55-60: both bounds are kept.
+    r"""Where the age stands. `bins` are ranges such as 55-60: both bounds are kept.
 
     `offset_days`: a regular expression with one group, matched against the session label, that gives the days since
-    the age was taken (OASIS-3: ``^d(\\d+)$``).
+    the age was taken (OASIS-3: ``^d(\d+)$``).
     """
 
     names: list[str]
@@ -289,7 +289,9 @@ def registered(home: Home) -> dict[str, Registration]:
         center = shipped().get(path.stem) if definition == "shipped" else _validated(definition, path)
         if center is None:
             raise CenterError(f"{path}: no shipped definition {path.stem!r}", "write the definition into the file")
-        found[center.center_id] = Registration(center, Path(document["root"]), bool(document.get("follow_links", False)))
+        found[center.center_id] = Registration(
+            center, Path(document["root"]), bool(document.get("follow_links", False))
+        )
     return found
 
 
@@ -303,7 +305,9 @@ def register(home: Home, center: Center, root: Path, follow_links: bool = False)
     """
     root = root.expanduser().resolve()
     if not root.is_dir():
-        raise CenterError(f"centre {center.center_id}: root {root} is not a folder", "give an existing folder with --root")
+        raise CenterError(
+            f"centre {center.center_id}: root {root} is not a folder", "give an existing folder with --root"
+        )
     same = shipped().get(center.center_id) == center
     definition: object = "shipped" if same else center.model_dump(mode="json", exclude_defaults=True)
     document = {"root": str(root), "follow_links": follow_links, "definition": definition}

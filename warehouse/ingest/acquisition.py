@@ -50,7 +50,9 @@ def _sequence(value: object) -> str | None:
 def _flag(value: object) -> bool | None:
     if isinstance(value, bool):
         return value
-    return {"y": True, "yes": True, "true": True, "n": False, "no": False, "false": False}.get(str(value).strip().lower())
+    return {"y": True, "yes": True, "true": True, "n": False, "no": False, "false": False}.get(
+        str(value).strip().lower()
+    )
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,9 @@ def read_acquisition(
 
 def _protocol(contrast: str | None, facts: Mapping[str, str], protocols: list[Protocol]) -> dict[str, object]:
     """Merge the protocols that fit; one with more conditions wins."""
-    fitting = [p for p in protocols if p.contrast == contrast and all(facts.get(key) == value for key, value in p.when.items())]
+    fitting = [
+        p for p in protocols if p.contrast == contrast and all(facts.get(key) == value for key, value in p.when.items())
+    ]
     merged: dict[str, object] = {}
     for protocol in sorted(fitting, key=lambda p: len(p.when)):
         merged |= protocol.values

@@ -49,7 +49,9 @@ class Ingested:
     seconds: float
 
 
-def ingest_center(home: Home, registration: Registration, *, progress: Progress | None = None, force: bool = False) -> Ingested:
+def ingest_center(
+    home: Home, registration: Registration, *, progress: Progress | None = None, force: bool = False
+) -> Ingested:
     """Read a centre's folder into the lake.
 
     Parameters
@@ -92,7 +94,9 @@ def is_current(home: Home, registration: Registration) -> bool:
     return manifest.fingerprint == _fingerprints(home, registration, walk(registration.root, registration.follow_links))
 
 
-def _tables(home: Home, registration: Registration, entries: list[Entry], before: Before, progress: Progress) -> dict[str, pa.Table]:
+def _tables(
+    home: Home, registration: Registration, entries: list[Entry], before: Before, progress: Progress
+) -> dict[str, pa.Table]:
     center = registration.center
     found = discover(center, registration.root, entries)
     if not found.images:
@@ -122,7 +126,8 @@ def _refuse_nothing(registration: Registration, entries: list[Entry]) -> None:
     example = next((entry.path for entry in entries if entry.path.endswith((".nii", ".nii.gz"))), None)
     seen = f"{len(entries)} files, e.g. {example or (entries[0].path if entries else 'none')}"
     raise LayoutError(
-        f"centre {center.center_id}: {registration.root} holds no image that the layout ({center.layout.kind}) knows ({seen})",
+        f"centre {center.center_id}: {registration.root} holds no image that its layout knows "
+        f"({center.layout.kind}; {seen})",
         f"check the root, or the patterns: tumsyn centers check {center.center_id}",
     )
 
@@ -150,7 +155,9 @@ def _with_tables(found: Discovery, people: People) -> Discovery:
 
 
 def _refusals(found: Discovery, people: People) -> list[tuple[str, int | None, Refusal]]:
-    whole: list[tuple[str, int | None, Refusal]] = [(path, None, refusal) for path, (_, refusal) in sorted(found.refusals.items())]
+    whole: list[tuple[str, int | None, Refusal]] = [
+        (path, None, refusal) for path, (_, refusal) in sorted(found.refusals.items())
+    ]
     return whole + [refused for refused in people.refused if refused[1] is not None]
 
 
@@ -168,7 +175,14 @@ def _fingerprints(home: Home, registration: Registration, entries: list[Entry]) 
 def code_version() -> str:
     """Return a hash of the code that makes the rows: another version reads everything again."""
     package = Path(__file__).parent.parent
-    sources = sorted([*package.glob("*.py"), *package.glob("ingest/*.py"), *package.glob("tables/*.py"), *package.glob("codes/*.csv")])
+    sources = sorted(
+        [
+            *package.glob("*.py"),
+            *package.glob("ingest/*.py"),
+            *package.glob("tables/*.py"),
+            *package.glob("codes/*.csv"),
+        ]
+    )
     digest = hashlib.sha256()
     for source in sources:
         digest.update(source.name.encode() + source.read_bytes())
@@ -182,7 +196,9 @@ def _persons(home: Home) -> Mapping[tuple[str, str], str]:
     with home.persons.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         if missing := {"center_id", "participant_id", "person_id"} - set(reader.fieldnames or ()):
-            raise ParticipantsError(f"{home.persons}: columns {sorted(missing)} are missing", "write center_id,participant_id,person_id")
+            raise ParticipantsError(
+                f"{home.persons}: columns {sorted(missing)} are missing", "write center_id,participant_id,person_id"
+            )
         return {(row["center_id"], row["participant_id"]): row["person_id"] for row in reader}
 
 

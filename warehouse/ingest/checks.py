@@ -5,6 +5,8 @@ Belongs here: which images a rule refuses, and what their maker is told.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import duckdb
 import pyarrow as pa
 
@@ -22,8 +24,14 @@ def refused_images(images: Images) -> dict[str, Refusal]:
     for name, rows in (("core.image", images.images), ("core.acquisition", images.acquisitions)):
         for rule, row in _offenders(TABLES[name], TABLES[name].rows(rows)):
             image = paths[row["image_id"]]
-            refused.setdefault(str(image["path"]), _refusal(TABLES[name], rule, row, image))
+            found = _refusal(TABLES[name], rule, row, image)
+            path = str(image["path"])
+            refused[path] = _joined(refused[path], found) if path in refused else found
     return refused
+
+
+def _joined(one: Refusal, other: Refusal) -> Refusal:
+    return replace(one, detail=f"{one.detail}; {other.detail}", mend=f"{one.mend}; {other.mend}")
 
 
 def _offenders(table: Table, rows: pa.Table) -> list[tuple[str, Row]]:
@@ -42,10 +50,17 @@ def _refusal(table: Table, rule: str, row: Row, image: Row) -> Refusal:
     place = f"{sidecars[-1]}" if isinstance(sidecars, list) and sidecars else "the centre's definition"
     column = next((column for column in table.columns if column.name == rule), None)
     if column is None:
-        values = ", ".join(f"{name} = {row[name]}" for name in ("echo_time_s", "repetition_time_s") if row.get(name) is not None)
+        values = ", ".join(
+            f"{name} = {row[name]}" for name in ("echo_time_s", "repetition_time_s") if row.get(name) is not None
+        )
         return Refusal("check", "broken_rule", f"{rule}: {values or 'broken'}", f"mend {place}")
     value = row[rule]
     detail = f"{rule} = {value} breaks the rule {column.rule}"
     if rule.endswith("_s") and isinstance(value, float) and value >= 1:
-        return Refusal("check", "out_of_range", detail, f"BIDS wants seconds: {value:g} ms would be {value / MILLISECONDS:g} s; mend {place}")
+        return Refusal(
+            "check",
+            "out_of_range",
+            detail,
+            f"BIDS wants seconds: {value:g} ms would be {value / MILLISECONDS:g} s; mend {place}",
+        )
     return Refusal("check", "out_of_range", detail, f"mend {place}")

@@ -23,11 +23,37 @@ KIND_OF_EXTENSION = {
     for extension in extensions.split()
 }
 NAMES = {"README", "CHANGES", "LICENSE", "LICENCE", "CITATION", "AUTHORS", "NOTICE", "VERSION", "bvals", "bvecs"}
-HOUSEKEEPING = {".gitattributes", ".gitignore", ".gitmodules", ".bidsignore", ".DS_Store", "Thumbs.db", ".gitkeep", ".nfs", ".heudiconv"}
+HOUSEKEEPING = {
+    ".gitattributes",
+    ".gitignore",
+    ".gitmodules",
+    ".bidsignore",
+    ".DS_Store",
+    "Thumbs.db",
+    ".gitkeep",
+    ".nfs",
+    ".heudiconv",
+}
 OTHER_MODALITIES = re.compile(r"(^|/)(meg|eeg|ieeg|beh|nirs|motion|micr|mrs)/")
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".7z", ".rar")
 DICOM = (".dcm", ".ima", ".dicom", ".dcm.gz")
-CONVERTIBLE = (".mgz", ".mgh", ".hdr", ".img", ".img.gz", ".mnc", ".mnc.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".par", ".rec", ".head", ".brik")
+CONVERTIBLE = (
+    ".mgz",
+    ".mgh",
+    ".hdr",
+    ".img",
+    ".img.gz",
+    ".mnc",
+    ".mnc.gz",
+    ".nrrd",
+    ".nhdr",
+    ".mha",
+    ".mhd",
+    ".par",
+    ".rec",
+    ".head",
+    ".brik",
+)
 
 
 def companion_kind(path: str) -> str | None:
@@ -50,13 +76,22 @@ def refusal_of_format(entry: Entry) -> Refusal:
     """Return why a file that is neither NIfTI nor a known companion is refused."""
     lower = PurePosixPath(entry.path).name.lower()
     if lower.endswith(DICOM) or lower == "dicomdir" or _is_dicom(entry):
-        return Refusal("discover", "dicom", "a DICOM file", "convert its series: dcm2niix -b y -z y -f %p_%s -o OUT FOLDER")
+        return Refusal(
+            "discover", "dicom", "a DICOM file", "convert its series: dcm2niix -b y -z y -f %p_%s -o OUT FOLDER"
+        )
     if lower.endswith(ARCHIVES):
         return Refusal("discover", "archive", "an archive: its files cannot be seen", "unpack it under the root")
     if lower.endswith(CONVERTIBLE):
-        return Refusal("discover", "unsupported_format", f"{PurePosixPath(lower).suffix} is not NIfTI", "convert it to .nii.gz, e.g. by mri_convert or nibabel")
+        return Refusal(
+            "discover",
+            "unsupported_format",
+            f"{PurePosixPath(lower).suffix} is not NIfTI",
+            "convert it to .nii.gz, e.g. by mri_convert or nibabel",
+        )
     detail = f"extension {PurePosixPath(lower).suffix or '(none)'} is not known"
-    return Refusal("discover", "unknown_file", detail, "add a pattern under layout.companions of the centre's definition")
+    return Refusal(
+        "discover", "unknown_file", detail, "add a pattern under layout.companions of the centre's definition"
+    )
 
 
 def _is_dicom(entry: Entry) -> bool:

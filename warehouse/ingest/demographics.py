@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-MISSING = frozenset({"", "n/a", "na", "nan", "none", "null", "unknown", "unk", "-", ".", "?", "missing", "not available"})
+MISSING = frozenset(
+    {"", "n/a", "na", "nan", "none", "null", "unknown", "unk", "-", ".", "?", "missing", "not available"}
+)
 SEX = {"m": "M", "male": "M", "man": "M", "f": "F", "female": "F", "woman": "F", "o": "O", "other": "O", "x": "O"}
 PER_YEAR = {"years": 1.0, "months": 12.0, "days": 365.25, "bins": 1.0}
 NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")

@@ -68,7 +68,7 @@ def discover(center: Center, root: Path, entries: Iterable[Entry]) -> Discovery:
     """
     layout = center.layout
     images = [(re.compile(pattern.pattern), pattern) for pattern in layout.images]
-    companions = [(re.compile(pattern.pattern), pattern.kind) for pattern in layout.companions]
+    companions = [(re.compile(pattern.pattern), str(pattern.kind)) for pattern in layout.companions]
     bids = _bids_index(root) if layout.kind == "bids" else {}
     found = Discovery()
     for entry in entries:
@@ -149,5 +149,7 @@ def _bids_index(root: Path) -> dict[str, dict[str, str]]:
         if not row["path"].endswith(NIFTI):
             continue
         entities = {name: str(row[name]) for name in names if row[name] is not None}
-        index[row["path"]] = entities | {key: value for key, value in (row["extra_entities"] or []) if value is not None}
+        index[row["path"]] = entities | {
+            key: value for key, value in (row["extra_entities"] or []) if value is not None
+        }
     return index

@@ -67,7 +67,9 @@ def contrast_of(suffix: str | None) -> str | None:
     return CONTRAST_OF_SUFFIX.get(suffix or "")
 
 
-def judge(entities: Mapping[str, str], suffix: str | None, header: Header | None, declared: str | None, derived: bool) -> tuple[bool, str]:
+def judge(
+    entities: Mapping[str, str], suffix: str | None, header: Header | None, declared: str | None, derived: bool
+) -> tuple[bool, str]:
     """Decide whether an image can be used for synthesis.
 
     Parameters

@@ -10,10 +10,13 @@ import math
 import os
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import nibabel as nib
 import numpy as np
+from nibabel.arrayproxy import ArrayProxy
 from nibabel.spatialimages import HeaderDataError, ImageDataError
+from numpy.typing import NDArray
 
 from warehouse.ingest.tree import Refusal
 
@@ -21,7 +24,7 @@ MM = {"mm": 1.0, "meter": 1000.0, "micron": 0.001, "unknown": 1.0}
 POINTER = b"/annex/objects/"  # what git-annex leaves in place of a file that was unlocked but not fetched
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A header that cannot be used; carries the refusal."""
 
     def __init__(self, reason: str, detail: str, mend: str) -> None:
@@ -29,7 +32,7 @@ class Refused(Exception):
         super().__init__(detail)
 
 
-class NotFetched(Exception):
+class NotFetchedError(Exception):
     """The file is a git-annex pointer: its content is elsewhere."""
 
     def __init__(self, key: str) -> None:
@@ -83,30 +86,34 @@ def read_header(location: str) -> Header:
 
     Raises
     ------
-    Refused
+    RefusedError
         When it is empty, truncated, unreadable, no NIfTI, or has no usable affine.
-    NotFetched
+    NotFetchedError
         When git-annex holds its content elsewhere.
     """
     size = os.path.getsize(location)
     if size == 0:
-        raise Refused("empty_file", "0 bytes", "fetch or convert the image again")
+        raise RefusedError("empty_file", "0 bytes", "fetch or convert the image again")
     try:
         if size < 32768:
             _refuse_pointer(location)
-        image = nib.load(location)
+        image: Any = nib.load(location)
         header = _facts(image)
     except PermissionError as error:
-        raise Refused("unreadable", str(error), "give this user read permission") from error
+        raise RefusedError("unreadable", str(error), "give this user read permission") from error
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise Refused("not_gzip", str(error), "the name ends in .gz but the content is not gzip: rename or compress it") from error
+        raise RefusedError(
+            "not_gzip", str(error), "the name ends in .gz but the content is not gzip: rename or compress it"
+        ) from error
     except EOFError as error:
-        raise Refused("truncated_gzip", str(error), "fetch the image again") from error
+        raise RefusedError("truncated_gzip", str(error), "fetch the image again") from error
     except (nib.filebasedimages.ImageFileError, HeaderDataError, ImageDataError, ValueError) as error:
-        raise Refused("not_nifti", str(error), "convert it to NIfTI; DICOM by dcm2niix") from error
+        if location.endswith(".gz") and (broken := _unpacked(location)[1]):
+            raise RefusedError("truncated_gzip", broken, "fetch the image again") from error
+        raise RefusedError("not_nifti", str(error), "convert it to NIfTI; DICOM by dcm2niix") from error
     except OSError as error:
-        raise Refused("unreadable", str(error), "check the disk and the file") from error
-    _refuse_truncation(location, size, image)
+        raise RefusedError("unreadable", str(error), "check the disk and the file") from error
+    _refuse_truncation(location, size, image.dataobj)  # which knows the offset; nibabel resets it in the header
     return header
 
 
@@ -114,12 +121,12 @@ def _refuse_pointer(location: str) -> None:
     with open(location, "rb") as file:
         start = file.read(512)
     if start.startswith(POINTER):
-        raise NotFetched(start.split(b"\n")[0].decode("utf-8", "replace").rsplit("/", 1)[-1])
+        raise NotFetchedError(start.split(b"\n")[0].decode("utf-8", "replace").rsplit("/", 1)[-1])
 
 
-def _facts(image: object) -> Header:
+def _facts(image: Any) -> Header:
     if not isinstance(image, nib.Nifti1Image | nib.Nifti1Pair):
-        raise Refused("not_nifti", f"it is {type(image).__name__}", "convert it to NIfTI")
+        raise RefusedError("not_nifti", f"it is {type(image).__name__}", "convert it to NIfTI")
     header = image.header
     spatial, temporal = header.get_xyzt_units()
     affine = _affine(image, MM.get(spatial, 1.0))
@@ -138,43 +145,57 @@ def _facts(image: object) -> Header:
     )
 
 
-def _affine(image: nib.Nifti1Pair, mm: float) -> np.ndarray:
-    affine = np.diag([mm, mm, mm, 1.0]) @ np.asarray(image.affine, float)
+def _affine(image: Any, mm: float) -> NDArray[np.float64]:
+    affine: NDArray[np.float64] = np.diag([mm, mm, mm, 1.0]) @ np.asarray(image.affine, np.float64)
     if not np.isfinite(affine).all():
-        raise Refused("invalid_affine", "the affine holds NaN or infinity", "set a valid sform or qform, or convert the image again")
+        raise RefusedError(
+            "invalid_affine",
+            "the affine holds NaN or infinity",
+            "set a valid sform or qform, or convert the image again",
+        )
     if abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        raise Refused("singular_affine", f"the affine's determinant is {np.linalg.det(affine[:3, :3]):.3g}", "set a valid sform or qform")
+        raise RefusedError(
+            "singular_affine",
+            f"the affine's determinant is {np.linalg.det(affine[:3, :3]):.3g}",
+            "set a valid sform or qform",
+        )
     header = image.header
     if header["qform_code"] > 0 and header["sform_code"] > 0:
         quaternion = np.linalg.det(header.get_qform()[:3, :3])
         if quaternion * np.linalg.det(affine[:3, :3]) < 0:
             what = "sform and qform disagree about left and right"
-            raise Refused("conflicting_affines", what, "decide which is right and write both alike")
+            raise RefusedError("conflicting_affines", what, "decide which is right and write both alike")
     return affine
 
 
-def _refuse_truncation(location: str, size: int, image: nib.Nifti1Pair) -> None:
+def _refuse_truncation(location: str, size: int, voxels: ArrayProxy) -> None:
     """Compare the size that the header needs with the one there is; gzip keeps it in its last four bytes (RFC 1952)."""
-    header = image.header
-    needed = int(header["vox_offset"]) + math.prod(image.shape) * header.get_data_dtype().itemsize
+    needed = int(voxels.offset) + math.prod(voxels.shape) * voxels.dtype.itemsize
     if not location.endswith(".gz"):
         if size < needed:
-            raise Refused("truncated", f"{size} bytes where the header needs {needed}", "fetch the image again")
+            raise RefusedError("truncated", f"{size} bytes where the header needs {needed}", "fetch the image again")
         return
     with open(location, "rb") as file:
         file.seek(-4, os.SEEK_END)
         stated = int.from_bytes(file.read(4), "little")
-    if stated != needed % 2**32 and (length := _unpacked_size(location)) < needed:
-        raise Refused("truncated_gzip", f"{length} bytes unpacked where the header needs {needed}", "fetch the image again")
+    if stated != needed % 2**32 and (length := _unpacked(location)[0]) < needed:
+        raise RefusedError(
+            "truncated_gzip", f"{length} bytes unpacked where the header needs {needed}", "fetch the image again"
+        )
 
 
-def _unpacked_size(location: str) -> int:
-    """Unpack to the end; files of several gzip members state only the size of the last."""
+def _unpacked(location: str) -> tuple[int, str]:
+    """Unpack to the end, or to the break; return the bytes and what broke.
+
+    Files of several gzip members state only the size of the last, so only this tells whether they are whole.
+    """
     length = 0
     try:
         with gzip.open(location) as file:
             while block := file.read(1 << 20):
                 length += len(block)
-    except (EOFError, OSError, zlib.error):
-        pass  # what could be unpacked before the break is the answer
-    return length
+    except EOFError as error:
+        return length, str(error)
+    except (OSError, zlib.error):
+        return length, ""  # broken otherwise: the caller says what it expected
+    return length, ""

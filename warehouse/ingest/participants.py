@@ -21,15 +21,34 @@ from warehouse.ingest.privacy import scrub
 from warehouse.ingest.tree import Entry, Refusal
 from warehouse.registry import AgeColumn, Center, CodedColumn, IdColumn, ParticipantsTable
 
-AGES = ["age", "Age", "AGE", "age_scan", "age_at_scan", "AgeMRI_W1", "age (5-year bins)", "age_years", "participant_age", "age_at_first_scan_years"]
+AGES = [
+    "age",
+    "Age",
+    "AGE",
+    "age_scan",
+    "age_at_scan",
+    "AgeMRI_W1",
+    "age (5-year bins)",
+    "age_years",
+    "participant_age",
+    "age_at_first_scan_years",
+]
 SEXES = ["sex", "Sex", "SEX", "gender", "Gender", "GENDER", "participant_sex"]
 IDS = ["participant_id", "participant", "subject", "subject_id", "sub", "participants_id"]
 BIDS_TABLES = (
-    ParticipantsTable(file="participants.tsv", id=IdColumn(names=IDS), age=AgeColumn(names=AGES), sex=CodedColumn(names=SEXES)),
+    ParticipantsTable(
+        file="participants.tsv", id=IdColumn(names=IDS), age=AgeColumn(names=AGES), sex=CodedColumn(names=SEXES)
+    ),
 )
 SESSIONS = ParticipantsTable(
-    file="", id=IdColumn(names=["session_id", "session", "ses"]), age=AgeColumn(names=AGES), sex=CodedColumn(names=SEXES)
+    file="",
+    id=IdColumn(names=["session_id", "session", "ses"]),
+    age=AgeColumn(names=AGES),
+    sex=CodedColumn(names=SEXES),
 )
+
+
+SURPLUS = "(beyond the header)"
 
 
 @dataclass
@@ -111,11 +130,19 @@ def read_table(content: bytes, path: str) -> list[dict[str, str]]:
             raise ParticipantsError(f"{path}: not UTF-8: {error}", "save it as UTF-8") from error
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text, path)))
     if not rows or not any(cell.strip() for cell in rows[0]):
-        raise ParticipantsError(f"{path}: the table has no header", "write the names of the columns into the first line")
+        raise ParticipantsError(
+            f"{path}: the table has no header", "write the names of the columns into the first line"
+        )
     header = [cell.strip() for cell in rows[0]]
     if twice := {name for name in header if name and header.count(name) > 1}:
         raise ParticipantsError(f"{path}: columns {sorted(twice)} stand twice", "rename one of each")
-    return [dict(zip(header, (cell.strip() for cell in row), strict=False)) for row in rows[1:]]
+    return [_cells(header, [cell.strip() for cell in row]) for row in rows[1:]]
+
+
+def _cells(header: list[str], row: list[str]) -> dict[str, str]:
+    cells = dict.fromkeys(header, "") | dict(zip(header, row, strict=False))
+    surplus = " ".join(row[len(header) :]).strip()
+    return cells | ({SURPLUS: surplus} if surplus else {})
 
 
 def _files(spec: ParticipantsTable, paths: Iterable[str]) -> list[str]:
@@ -134,10 +161,13 @@ def _read_table(people: People, spec: ParticipantsTable, entry: Entry, participa
             return
         if rows and participant is None and not any(name in rows[0] for name in spec.id.names):
             raise ParticipantsError(
-                f"{entry.path}: none of the columns {spec.id.names} (found {list(rows[0])[:12]})", "name the column of identifiers in the layout"
+                f"{entry.path}: none of the columns {spec.id.names} (found {list(rows[0])[:12]})",
+                "name the column of identifiers in the layout",
             )
     except (OSError, ParticipantsError) as error:
-        what, mend = (error.what, error.mend) if isinstance(error, ParticipantsError) else (str(error), "check the file")
+        what, mend = (
+            (error.what, error.mend) if isinstance(error, ParticipantsError) else (str(error), "check the file")
+        )
         people.refused.append((entry.path, None, Refusal("participants", "unreadable_table", what, mend)))
         return
     if spec.age and spec.age.offset_days:
@@ -148,7 +178,13 @@ def _read_table(people: People, spec: ParticipantsTable, entry: Entry, participa
 
 
 def _read_row(
-    people: People, spec: ParticipantsTable, path: str, number: int, row: dict[str, str], participant: str | None, salt: bytes
+    people: People,
+    spec: ParticipantsTable,
+    path: str,
+    number: int,
+    row: dict[str, str],
+    participant: str | None,
+    salt: bytes,
 ) -> None:
     identity = _label(row, spec.id)
     session = _label(row, spec.session) if spec.session else spec.for_session
@@ -170,7 +206,16 @@ def _read_row(
     def refuse(reason: str, detail: str, mend: str) -> None:
         people.refused.append((path, number, Refusal("participants", reason, detail, mend)))
 
-    unread = spec.id if not identity else spec.session if spec.session and not session and _cell(row, spec.session.names) else None
+    if SURPLUS in row:
+        refuse("too_many_cells", f"{row[SURPLUS]!r} stands beyond the header", "quote cells that hold the separator")
+        return
+    unread = (
+        spec.id
+        if not identity
+        else spec.session
+        if spec.session and not session and _cell(row, spec.session.names)
+        else None
+    )
     if unread or not participant:
         column = unread or spec.id
         detail = f"{_cell(row, column.names)!r} of {column.names} is no label like {column.pattern}"

@@ -17,7 +17,7 @@ SERIALS = re.compile(r"(device|scanner|gantry|magnet)?serial(number|no)?|devices
 # Names are compared in lower case, letters and digits only.
 IDENTIFYING = re.compile(
     r"""
-    (patient|participant|subject|person|first|last|full|given|family|sur|maiden|middle|mothers?birth)+s?name\d* | surname | initials
+    (patient|participant|subject|person|first|last|full|given|family|sur|maiden|middle|mothers?birth)*s?names?\d* | initials
   | (other)?patient(id|ids|identifier) | issuerofpatientid | patientprimarylanguagecodesequence
   | .*(birthdate|birthtime|dateofbirth|birthday|placeofbirth|birthplace|birthname) | dob | birth | birthyear | yearofbirth
   | .*address(es)? | street | postcode | postalcode | zip(code)? | city(ofbirth)? | county | region(ofresidence)?

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from warehouse.errors import SidecarError
 from warehouse.home import Home
 from warehouse.ingest.discover import Candidate, Discovery
-from warehouse.ingest.nifti import Header, NotFetched, Refused, read_header
+from warehouse.ingest.nifti import Header, NotFetchedError, RefusedError, read_header
 from warehouse.ingest.sidecars import Sidecar, read_sidecar
 from warehouse.ingest.tree import ANNEX_KEY, Entry, Refusal
 from warehouse.lake import read_table
@@ -37,7 +37,10 @@ class Before:
         keys = ("size_bytes", "mtime_ns", "ctime_ns", "link_target", "content")
         return cls(
             {row["path"]: tuple(row[key] for key in keys) for row in files},
-            {row["path"]: Sidecar(row["path"], json.loads(row["fields"]), row["n_dropped"], row["device_id"]) for row in sidecars},
+            {
+                row["path"]: Sidecar(row["path"], json.loads(row["fields"]), row["n_dropped"], row["device_id"])
+                for row in sidecars
+            },
             {row["path"]: _header(row) for row in headers},
             {
                 row["path"]: Refusal(row["stage"], row["reason"], row["detail"], row["mend"])
@@ -97,7 +100,7 @@ def _read_one(candidate: Candidate, headers: dict[str, Header], kept: list[Candi
     try:
         headers[entry.path] = read_header(entry.location)
         kept.append(candidate)
-    except NotFetched as pointer:
+    except NotFetchedError as pointer:
         key = ANNEX_KEY.match(pointer.key)
         absent = replace(
             entry,
@@ -106,7 +109,7 @@ def _read_one(candidate: Candidate, headers: dict[str, Header], kept: list[Candi
             content_hash=f"{key['backend']}:{key['digest']}" if key else None,
         )
         kept.append(replace(candidate, entry=absent))
-    except Refused as error:
+    except RefusedError as error:
         found.refusals[entry.path] = (entry, error.refusal)
 
 
@@ -119,11 +122,11 @@ def _counted(items: Sequence[Item], what: str, progress: Progress, name: Callabl
     progress(len(items), len(items), what)
 
 
-def _rows(home: Home, center_id: str, name: str) -> list[dict[str, object]]:
+def _rows(home: Home, center_id: str, name: str) -> list[dict[str, Any]]:
     table = read_table(home, center_id, name)
     return table.to_pylist() if table is not None else []
 
 
-def _header(row: dict[str, object]) -> Header:
+def _header(row: dict[str, Any]) -> Header:
     values = {name: row[name] for name in Header.__dataclass_fields__}
     return Header(**(values | {name: tuple(row[name]) for name in ("shape", "zooms", "affine")}))

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from warehouse.ingest.acquisition import read_acquisition
 from warehouse.ingest.demographics import Age, parse_age, parse_sex
@@ -20,7 +21,7 @@ from warehouse.ingest.sidecars import Inheritance, Sidecar
 from warehouse.ingest.tree import Refusal
 from warehouse.registry import Registration
 
-Row = dict[str, object]
+Row = dict[str, Any]
 
 
 @dataclass
@@ -43,7 +44,9 @@ def session_id(center_id: str, participant: str, session: str | None) -> str:
     return f"{center_id}/sub-{participant}" + (f"/ses-{session}" if session else "")
 
 
-def image_rows(registration: Registration, found: Discovery, headers: Mapping[str, Header], sidecars: Mapping[str, Sidecar]) -> Images:
+def image_rows(
+    registration: Registration, found: Discovery, headers: Mapping[str, Header], sidecars: Mapping[str, Sidecar]
+) -> Images:
     """Join names, headers, sidecars and protocols to one row per image."""
     center = registration.center
     inheritance = Inheritance.of(sidecars)
@@ -58,7 +61,9 @@ def image_rows(registration: Registration, found: Discovery, headers: Mapping[st
         acquisition = read_acquisition(merged, str(contrast) if contrast else None, facts, center.layout.protocols)
         device = next((sidecar.device_id for sidecar in reversed(applying) if sidecar.device_id), None)
         result.images.append(image)
-        result.acquisitions.append({"image_id": image["image_id"], "center_id": center.center_id, "device_id": device} | acquisition)
+        result.acquisitions.append(
+            {"image_id": image["image_id"], "center_id": center.center_id, "device_id": device} | acquisition
+        )
         _note_patient(result, image, merged)
     return result
 
@@ -124,11 +129,18 @@ def session_rows(center_id: str, images: Images, people: People) -> list[Row]:
         age, source = people.age_at(participant, str(session) if session else None), "participants"
         if not age.known:
             age, source = images.age.get(key, Age()), "sidecar"
-        rows[key] = {"session_id": key, "center_id": center_id, "participant_id": participant, "session_label": session} | _age(age, source)
+        rows[key] = {
+            "session_id": key,
+            "center_id": center_id,
+            "participant_id": participant,
+            "session_label": session,
+        } | _age(age, source)
     return list(rows.values())
 
 
-def participant_rows(center_id: str, images: Images, people: People, persons: Mapping[tuple[str, str], str]) -> list[Row]:
+def participant_rows(
+    center_id: str, images: Images, people: People, persons: Mapping[tuple[str, str], str]
+) -> list[Row]:
     """One row per participant that a table lists or an image shows."""
     listed = {str(row["participant_id"]) for row in people.rows if row["participant_id"]}
     shown = {str(image["participant_id"]) for image in images.images}
@@ -136,7 +148,9 @@ def participant_rows(center_id: str, images: Images, people: People, persons: Ma
     for participant in sorted(listed | shown):
         person = people.participants.get(participant)
         named = persons.get((center_id, participant)) or (person.person_id if person else None)
-        sex, source = (person.sex, "participants") if person and person.sex else (images.sex.get(participant), "sidecar")
+        sex, source = (
+            (person.sex, "participants") if person and person.sex else (images.sex.get(participant), "sidecar")
+        )
         row: Row = {
             "center_id": center_id,
             "participant_id": participant,
@@ -186,14 +200,20 @@ def rejection_rows(center_id: str, refused: Iterable[tuple[str, int | None, Refu
             known["mend"] = f"{known['mend']}; {refusal.mend}"
             continue
         identity = hashlib.sha256(f"{center_id}\0{path}\0{number}".encode()).hexdigest()[:16]
-        rows[path, number] = {"rejection_id": identity, "center_id": center_id, "path": path, "row": number} | asdict(refusal)
+        rows[path, number] = {"rejection_id": identity, "center_id": center_id, "path": path, "row": number} | asdict(
+            refusal
+        )
     return list(rows.values())
 
 
 def center_row(registration: Registration) -> Row:
     """Return the row of `core.center`."""
     center = registration.center
-    row = {name: getattr(center, name) for name in type(center).model_fields if name not in {"layout", "sources", "verbatim"}}
+    row = {
+        name: getattr(center, name)
+        for name in type(center).model_fields
+        if name not in {"layout", "sources", "verbatim"}
+    }
     return row | {"layout": center.layout.kind, "root": str(registration.root)}
 
 

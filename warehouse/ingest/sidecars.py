@@ -30,7 +30,13 @@ class Sidecar:
     def row(self, center_id: str) -> dict[str, object]:
         """Return the row of `raw.sidecar`."""
         text = json.dumps(self.fields, ensure_ascii=False, allow_nan=False)
-        return {"center_id": center_id, "path": self.path, "fields": text, "n_dropped": self.n_dropped, "device_id": self.device_id}
+        return {
+            "center_id": center_id,
+            "path": self.path,
+            "fields": text,
+            "n_dropped": self.n_dropped,
+            "device_id": self.device_id,
+        }
 
 
 def read_sidecar(location: str, path: str, salt: bytes) -> Sidecar:
@@ -50,7 +56,9 @@ def read_sidecar(location: str, path: str, salt: bytes) -> Sidecar:
     except UnicodeDecodeError as error:
         raise SidecarError(f"{path}: not UTF-8: {error}", "save it as UTF-8") from error
     except (json.JSONDecodeError, RecursionError) as error:
-        raise SidecarError(f"{path}: not JSON: {error}", "mend the file; until then its image has no TR, TE, TI or FA") from error
+        raise SidecarError(
+            f"{path}: not JSON: {error}", "mend the file; until then its image has no TR, TE, TI or FA"
+        ) from error
     if not isinstance(fields, dict):
         raise SidecarError(f"{path}: holds a {type(fields).__name__}, not an object", "a sidecar is one JSON object")
     return Sidecar(path, *scrub(fields, salt))
@@ -70,7 +78,9 @@ class Inheritance:
     @classmethod
     def of(cls, paths: Iterable[str]) -> Inheritance:
         """Index sidecars by their paths."""
-        index: dict[str, dict[str | None, list[tuple[frozenset[tuple[str, str]], str]]]] = defaultdict(lambda: defaultdict(list))
+        index: dict[str, dict[str | None, list[tuple[frozenset[tuple[str, str]], str]]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
         stems = set()
         for path in paths:
             folder, _, name = path.rpartition("/")
@@ -88,7 +98,9 @@ class Inheritance:
         entities = name_entities(name)
         suffix = entities.pop("suffix", None)
         own = frozenset(entities.items())
-        folders = ["", *("/".join(folder.split("/")[: n + 1]) for n in range(folder.count("/") + 1))] if folder else [""]
+        folders = (
+            ["", *("/".join(folder.split("/")[: n + 1]) for n in range(folder.count("/") + 1))] if folder else [""]
+        )
         found = [
             sidecar
             for place in folders

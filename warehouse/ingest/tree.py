@@ -33,12 +33,12 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file's record.
+    r"""One file's record.
 
     Parameters
     ----------
     path : str
-        Relative to the root, forward slashes; bytes that are not UTF-8 are written as ``\\xNN``.
+        Relative to the root, forward slashes; bytes that are not UTF-8 are written as ``\xNN``.
     location : str
         Where to open it.
     size_bytes : int or None
@@ -141,11 +141,15 @@ def _link(location: str, path: str, top: str, follow: bool, seen: set[tuple[int,
         record = os.stat(location)
     except OSError as error:
         if key and error.errno == errno.ENOENT:
-            yield replace(entry, size_bytes=int(key["size"]) if key["size"] else None, content="absent", content_hash=_hash(key))
+            yield replace(
+                entry, size_bytes=int(key["size"]) if key["size"] else None, content="absent", content_hash=_hash(key)
+            )
         elif error.errno == errno.ELOOP:
             yield _refused(entry, "symlink_loop", f"link to {target} leads back to itself", "remove the link")
         else:
-            yield _refused(entry, "dangling_link", f"link to {target}: {error.strerror}", "restore the target or remove the link")
+            yield _refused(
+                entry, "dangling_link", f"link to {target}: {error.strerror}", "restore the target or remove the link"
+            )
         return
     inside = _inside(os.path.realpath(location), top)
     if not inside and not follow:
@@ -155,7 +159,13 @@ def _link(location: str, path: str, top: str, follow: bool, seen: set[tuple[int,
         yield from _linked_folder(entry, record, top, inside, follow, seen)
     else:
         content_hash = _hash(key) if key else None
-        yield replace(entry, size_bytes=record.st_size, mtime_ns=record.st_mtime_ns, ctime_ns=record.st_ctime_ns, content_hash=content_hash)
+        yield replace(
+            entry,
+            size_bytes=record.st_size,
+            mtime_ns=record.st_mtime_ns,
+            ctime_ns=record.st_ctime_ns,
+            content_hash=content_hash,
+        )
 
 
 def _linked_folder(
@@ -163,7 +173,9 @@ def _linked_folder(
 ) -> Iterator[Entry]:
     real = os.path.realpath(entry.location)
     if _inside(os.path.realpath(os.path.dirname(entry.location)), real):
-        yield _refused(entry, "symlink_loop", f"link to {entry.link_target} leads back to a folder above it", "remove the link")
+        yield _refused(
+            entry, "symlink_loop", f"link to {entry.link_target} leads back to a folder above it", "remove the link"
+        )
     elif inside or _identity(record) in seen:
         yield replace(entry, alias=True)  # the folder is read at its own place; twice would count its files twice
     else:

@@ -1,7 +1,20 @@
 """One fact once: centres, people, visits, images, acquisitions, rejections."""
 
 from warehouse.tables.raw import CENTER, CONTENTS, PATH
-from warehouse.tables.spec import BIGINT, BOOLEAN, DOUBLE, DOUBLES, INTEGER, INTEGERS, JSON, TEXT, TEXTS, Column, Kind, Table
+from warehouse.tables.spec import (
+    BIGINT,
+    BOOLEAN,
+    DOUBLE,
+    DOUBLES,
+    INTEGER,
+    INTEGERS,
+    JSON,
+    TEXT,
+    TEXTS,
+    Column,
+    Kind,
+    Table,
+)
 
 CONTRASTS = ("T1w", "T2w", "PDw", "FLAIR", "T2starw", "SWI", "angio")
 ROLES = ("internal", "external")
