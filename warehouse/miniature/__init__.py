@@ -1,7 +1,7 @@
 """A miniature of every shipped layout: tiny images under the right names, with the right tables.
 
-Belongs here: `build`. The descriptions are in the modules `bids`, `cohorts`, `hcp`, `loni` and `patients`, one function per centre; `write` turns any
-description into files.
+Belongs here: `build`. The descriptions are in `bids`, `biobank`, `cohorts`, `hcp`, `loni` and `patients`, one function
+per centre; `write` turns any description into files.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 import nibabel as nib
 
 from warehouse.errors import CenterError
-from warehouse.miniature import bids, cohorts, hcp, loni, patients
+from warehouse.miniature import bids, biobank, cohorts, hcp, loni, patients
 from warehouse.miniature.expected import Expected, ExpectedImage, ExpectedParticipant, ExpectedSession
 from warehouse.miniature.recipe import Recipe, Scan
 from warehouse.miniature.write import affine_of, write_recipe
@@ -30,7 +30,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "oasis3": cohorts.oasis3,
     "open_ms": patients.open_ms,
     "ucsf_pdgm": patients.ucsf_pdgm,
-    "ukb": cohorts.ukb,
+    "ukb": biobank.ukb,
 }
 
 

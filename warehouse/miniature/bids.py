@@ -12,7 +12,7 @@ TRIO = {"manufacturer": "Siemens", "manufacturers_model_name": "Trio", "magnetic
 
 
 def lemon() -> Recipe:
-    """MP2RAGE and its parts, ages in five-year bins, a folder without a row and a row without a folder."""
+    """Describe MP2RAGE and its parts, ages in five-year bins, a folder without a row and a row without a folder."""
     scans = [
         *_mp2rage("010001", "01"),
         *_lemon_anat("010001", "01", "lowres"),
@@ -64,18 +64,31 @@ def _lemon_anat(sub: str, ses: str, flair: str) -> list[Scan]:
 
 
 def nki_rockland() -> Recipe:
-    """Identifiers without prefix, sex in capitals, a follow-up visit and a participant without age."""
+    """Describe identifiers without prefix, sex in capitals, a follow-up visit and a participant without age."""
     t1w = {**TRIO, "repetition_time_s": 1.9, "echo_time_s": 0.00252, "inversion_time_s": 0.9, "flip_angle_deg": 9.0}
     t2w = {**TRIO, "repetition_time_s": 5.5, "echo_time_s": 0.1}
     scans = []
     for sub, ses in (("A00008326", "BAS1"), ("A00008326", "FLU1"), ("A00008399", "BAS1"), ("A00039636", "BAS1")):
-        scans += [_scan(sub, ses, "anat", "T1w", "T1w", t1w, size=(1.0, 0.9765625, 0.9765625)), _scan(sub, ses, "anat", "T2w", "T2w", t2w)]
-        scans += [_scan(sub, ses, "func", "task-rest_acq-645_bold", sidecar={**TRIO, "repetition_time_s": 0.645}, n_volumes=2)]
-    rows = [("A00008326", "52", "FEMALE", "RIGHT"), ("A00008399", "17", "MALE", "LEFT"), ("A00039636", "n/a", "FEMALE", "RIGHT")]
+        scans += [
+            _scan(sub, ses, "anat", "T1w", "T1w", t1w, size=(1.0, 0.9765625, 0.9765625)),
+            _scan(sub, ses, "anat", "T2w", "T2w", t2w),
+        ]
+        scans += [
+            _scan(sub, ses, "func", "task-rest_acq-645_bold", sidecar={**TRIO, "repetition_time_s": 0.645}, n_volumes=2)
+        ]
+    rows = [
+        ("A00008326", "52", "FEMALE", "RIGHT"),
+        ("A00008399", "17", "MALE", "LEFT"),
+        ("A00039636", "n/a", "FEMALE", "RIGHT"),
+    ]
     visits = [("ses-BAS1",), ("ses-FLU1",)]
     return Recipe(
         "nki_rockland",
-        (ExpectedParticipant("A00008326", "F", 52.0), ExpectedParticipant("A00008399", "M", 17.0), ExpectedParticipant("A00039636", "F")),
+        (
+            ExpectedParticipant("A00008326", "F", 52.0),
+            ExpectedParticipant("A00008399", "M", 17.0),
+            ExpectedParticipant("A00039636", "F"),
+        ),
         tuple(scans),
         (
             Table("participants.tsv", ("participant_id", "age", "sex", "handedness"), rows, "\t"),

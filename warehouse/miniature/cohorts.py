@@ -1,4 +1,4 @@
-"""Miniatures of four population cohorts with layouts of their own: IXI, OASIS-3, Cam-CAN, UK Biobank."""
+"""Miniatures of three population cohorts with layouts of their own: IXI, OASIS-3, Cam-CAN."""
 
 from __future__ import annotations
 
@@ -31,13 +31,28 @@ IXI_IMAGES = {
 
 
 def ixi() -> Recipe:
-    """Three hospitals, sex as 1 and 2, identifiers padded in names but not in the table, a row without images."""
+    """Describe three hospitals, sex as 1 and 2, identifiers padded in names but not in the table, a row without images."""
     scans = [
         scan
-        for subject, site, number in (("002", "Guys", "0828"), ("012", "HH", "1211"), ("013", "HH", "1212"), ("035", "IOP", "0873"))
+        for subject, site, number in (
+            ("002", "Guys", "0828"),
+            ("012", "HH", "1211"),
+            ("013", "HH", "1212"),
+            ("035", "IOP", "0873"),
+        )
         for scan in _ixi(subject, site, number)
     ]
-    columns = ("IXI_ID", "SEX_ID (1=m, 2=f)", "HEIGHT", "WEIGHT", "ETHNIC_ID", "DOB", "DATE_AVAILABLE", "STUDY_DATE", "AGE")
+    columns = (
+        "IXI_ID",
+        "SEX_ID (1=m, 2=f)",
+        "HEIGHT",
+        "WEIGHT",
+        "ETHNIC_ID",
+        "DOB",
+        "DATE_AVAILABLE",
+        "STUDY_DATE",
+        "AGE",
+    )
     rows = [
         (2, 2, 164, 58, 1, "1970-02-07", 1, "2005-11-18", 35.8),
         (12, 1, 175, 70, 1, "1966-08-20", 1, "2005-06-01", 38.78),
@@ -60,10 +75,20 @@ def _ixi(subject: str, site: str, number: str) -> list[Scan]:
     sub, stem = f"IXI{subject}", f"IXI{subject}-{site}-{number}"
     scanner, timings = IXI_SITES[site]
     scans = [
-        Scan(f"IXI-{name}/{stem}-{name}.nii.gz", sub, None, contrast, voxel_size_mm=size, published={**scanner, **timings.get(name, {})})
+        Scan(
+            f"IXI-{name}/{stem}-{name}.nii.gz",
+            sub,
+            None,
+            contrast,
+            voxel_size_mm=size,
+            published={**scanner, **timings.get(name, {})},
+        )
         for name, (contrast, size) in IXI_IMAGES.items()
     ]
-    return [*scans, *(Scan(f"IXI-DTI/{stem}-DTI-{volume:02}.nii.gz", sub, voxel_size_mm=(1.75, 1.75, 2.35)) for volume in range(2))]
+    return [
+        *scans,
+        *(Scan(f"IXI-DTI/{stem}-DTI-{volume:02}.nii.gz", sub, voxel_size_mm=(1.75, 1.75, 2.35)) for volume in range(2)),
+    ]
 
 
 TRIO: Facts = {"manufacturer": "Siemens", "manufacturers_model_name": "Trio", "magnetic_field_strength_t": 3.0}
@@ -79,14 +104,19 @@ OASIS3_SUFFIXES = {"T2star": "T2starw", "swi": "SWI"}
 
 
 def oasis3() -> Recipe:
-    """Visits counted in days from entry: the age at a visit is the age at entry and the days since."""
+    """Describe visits counted in days from entry: the age at a visit is the age at entry and the days since."""
     scans = [
         *_oasis3("OAS30001", "d0129", ("run-01_T1w", "run-02_T1w", "T2w", "task-rest_run-01_bold")),
         *_oasis3("OAS30001", "d0757", ("run-01_T1w", "acq-TSE_T2w", "FLAIR", "T2star", "swi", "minIP", "angio", "dwi")),
         *_oasis3("OAS30002", "d0371", ("T1w", "T2w", "FLAIR")),
         *_oasis3("OAS30003", "d0558", ("T1w", "T2star")),
     ]
-    rows = [("OAS30001", 65.15, 2, "R"), ("OAS30002", 67.21, 1, "R"), ("OAS30003", "", 2, "R"), ("OAS30004", 55.18, 2, "L")]
+    rows = [
+        ("OAS30001", 65.15, 2, "R"),
+        ("OAS30002", 67.21, 1, "R"),
+        ("OAS30003", "", 2, "R"),
+        ("OAS30004", 55.18, 2, "L"),
+    ]
     people = (
         ExpectedParticipant("OAS30001", "F", 65.15),
         ExpectedParticipant("OAS30002", "M", 67.21),
@@ -114,7 +144,7 @@ def _oasis3(sub: str, ses: str, names: tuple[str, ...]) -> list[Scan]:
 
 
 def camcan() -> Recipe:
-    """One tree per modality, sex as words in one table and as 1 and 2 in the other."""
+    """Describe one tree per modality, sex as words in one table and as 1 and 2 in the other."""
     t1w = {**TRIO, "repetition_time_s": 2.25, "echo_time_s": 0.00299, "inversion_time_s": 0.9, "flip_angle_deg": 9.0}
     t2w = {**TRIO, "repetition_time_s": 2.8, "echo_time_s": 0.408}
     top = "cc700/mri/pipeline/release004/BIDS_20190411"
@@ -129,56 +159,27 @@ def camcan() -> Recipe:
             Scan(f"{top}/epi_rest/{name}/epi_rest/{name}_epi_rest.nii.gz", sub, n_volumes=2),
         ]
     standard = [("CC110033", 24, "R", "MALE"), ("CC110037", 18, "R", "MALE"), ("CC110045", "", "R", "FEMALE")]
-    listed = [("sub-CC110033", 24, "R", 1, 1500000), ("sub-CC110037", 18, "R", 1, 1490000), ("sub-CC110045", "n/a", "R", 2, 1390000)]
+    listed = [
+        ("sub-CC110033", 24, "R", 1, 1500000),
+        ("sub-CC110037", 18, "R", 1, 1490000),
+        ("sub-CC110045", "n/a", "R", 2, 1390000),
+    ]
     return Recipe(
         "camcan",
-        (ExpectedParticipant("CC110033", "M", 24.0), ExpectedParticipant("CC110037", "M", 18.0), ExpectedParticipant("CC110045", "F")),
+        (
+            ExpectedParticipant("CC110033", "M", 24.0),
+            ExpectedParticipant("CC110037", "M", 18.0),
+            ExpectedParticipant("CC110045", "F"),
+        ),
         tuple(scans),
         (
             Table("standard_data.csv", ("CCID", "Age", "Hand", "Sex"), standard, has_byte_order_mark=True),
-            Table(f"{top}/anat/participants.tsv", ("participant_id", "age", "hand", "gender_code", "tiv_cubicmm"), listed, "\t"),
+            Table(
+                f"{top}/anat/participants.tsv",
+                ("participant_id", "age", "hand", "gender_code", "tiv_cubicmm"),
+                listed,
+                "\t",
+            ),
         ),
         {f"{top}/anat/dataset_description.json": '{"Name": "Cam-CAN"}\n'},
     )
-
-
-SKYRA: Facts = {"manufacturer": "Siemens", "manufacturers_model_name": "Skyra", "magnetic_field_strength_t": 3.0}
-UKB_T1W: Facts = {**SKYRA, "repetition_time_s": 2.0, "inversion_time_s": 0.88}
-UKB_FLAIR: Facts = {**SKYRA, "repetition_time_s": 5.0, "inversion_time_s": 1.8, "is_flip_angle_variable": True}
-UKB_SWI: Facts = {**SKYRA, "repetition_time_s": 0.027}
-UKB_COLUMNS = ("eid", "31-0.0", "34-0.0", "21022-0.0", "21003-2.0", "21003-3.0")
-
-
-def ukb() -> Recipe:
-    """One folder per bulk field and instance, a column per instance, single coils of the susceptibility scan."""
-    scans = [scan for eid, instance in (("1000223", "2"), ("1000223", "3"), ("1000502", "2"), ("3338337", "2")) for scan in _ukb(eid, instance)]
-    rows = [("1000223", 0, 1950, 60, 66, 69), ("1000502", 1, 1945, 63, 70, ""), ("3338337", 1, 1960, 50, "", "")]
-    return Recipe(
-        "ukb",
-        (ExpectedParticipant("1000223", "F", 66.0), ExpectedParticipant("1000502", "M", 70.0), ExpectedParticipant("3338337", "M")),
-        tuple(scans),
-        (Table("clinical_data.csv", UKB_COLUMNS, rows, is_quoted=True),),
-        {"1000223_20252_2_0/T1/transforms/T1_to_MNI_linear.mat": "1 0 0 0\n"},
-        sessions=(ExpectedSession("1000223", "2", 66.0), ExpectedSession("1000223", "3", 69.0), ExpectedSession("1000502", "2", 70.0)),
-    )
-
-
-def _ukb(eid: str, instance: str) -> list[Scan]:
-    def scan(bulk: int, path: str, contrast: str | None = None, eligible: bool = True, published: Facts | None = None, volumes: int = 1) -> Scan:
-        place = f"{eid}_{bulk}_{instance}_0/{path}.nii.gz"
-        size = (0.8, 0.8, 3.0) if bulk == 20251 else (1.0, 1.0, 1.0)
-        return Scan(place, eid, instance, contrast, eligible, False, size, volumes, None, published or {}, path.startswith("dMRI"))
-
-    return [
-        scan(20252, "T1/T1", "T1w", published=UKB_T1W),
-        scan(20252, "T1/T1_brain_to_MNI", "T1w", False, UKB_T1W),
-        scan(20252, "T1/T1_brain_mask"),
-        scan(20253, "T2_FLAIR/T2_FLAIR_orig_defaced", "FLAIR", published=UKB_FLAIR),
-        scan(20253, "T2_FLAIR/T2_FLAIR", "FLAIR", False, UKB_FLAIR),
-        scan(20251, "SWI/SWI", "SWI", published=UKB_SWI),
-        scan(20251, "SWI/SWI_TOTAL_MAG_TE2"),
-        scan(20251, "SWI/SWI_TOTAL_PHA"),
-        scan(20251, "SWI/MAG_TE1/SWI_3MM_UPDATED_V1.1_COIL26_ECHO1_17"),
-        scan(20250, "dMRI/raw/AP", volumes=2),
-        scan(20227, "fMRI/rfMRI", volumes=2),
-    ]

@@ -8,15 +8,40 @@ from __future__ import annotations
 from warehouse.miniature.expected import ExpectedParticipant, ExpectedSession
 from warehouse.miniature.recipe import Recipe, Scan, Table
 
-COLLECTION = ("Image Data ID", "Subject", "Group", "Sex", "Age", "Visit", "Modality", "Description", "Type", "Acq Date", "Format", "Downloaded")
+COLLECTION = (
+    "Image Data ID",
+    "Subject",
+    "Group",
+    "Sex",
+    "Age",
+    "Visit",
+    "Modality",
+    "Description",
+    "Type",
+    "Acq Date",
+    "Format",
+    "Downloaded",
+)
 
 
 def adni() -> Recipe:
-    """Raw and corrected T1w, FLAIR, T2*, two echoes in one file, a mask; baseline ages in ADNIMERGE."""
+    """Describe raw and corrected T1w, FLAIR, T2*, two echoes in one file, a mask; baseline ages in ADNIMERGE."""
     scans = [
-        *_adni("002_S_0295", "2006-04-18_08_20_30.0", 13408, ("MP-RAGE", "MPR__GradWarp__B1_Correction__N3__Scaled", "Axial_PD_T2_FSE", "Hippocampal_Mask")),
-        *_adni("002_S_0295", "2011-06-02_07_56_36.0", 110000, ("MPRAGE", "Axial_T2-FLAIR", "Axial_T2-Star", "3-plane_localizer")),
-        *_adni("006_S_4153", "2011-08-03_08_12_01.0", 117305, ("MPRAGE", "Axial_T2-FLAIR", "Axial_T2-Star", "Axial_DTI")),
+        *_adni(
+            "002_S_0295",
+            "2006-04-18_08_20_30.0",
+            13408,
+            ("MP-RAGE", "MPR__GradWarp__B1_Correction__N3__Scaled", "Axial_PD_T2_FSE", "Hippocampal_Mask"),
+        ),
+        *_adni(
+            "002_S_0295",
+            "2011-06-02_07_56_36.0",
+            110000,
+            ("MPRAGE", "Axial_T2-FLAIR", "Axial_T2-Star", "3-plane_localizer"),
+        ),
+        *_adni(
+            "006_S_4153", "2011-08-03_08_12_01.0", 117305, ("MPRAGE", "Axial_T2-FLAIR", "Axial_T2-Star", "Axial_DTI")
+        ),
         *_adni("116_S_6119", "2018-01-29_09_00_00.0", 650000, ("Accelerated_Sagittal_MPRAGE", "Sagittal_3D_FLAIR")),
     ]
     merge = [
@@ -33,13 +58,26 @@ def adni() -> Recipe:
     ]
     return Recipe(
         "adni",
-        (ExpectedParticipant("002S0295", "M", 84.8), ExpectedParticipant("006S4153", "M", 79.3), ExpectedParticipant("116S6119", "F")),
+        (
+            ExpectedParticipant("002S0295", "M", 84.8),
+            ExpectedParticipant("006S4153", "M", 79.3),
+            ExpectedParticipant("116S6119", "F"),
+        ),
         tuple(scans),
         (
-            Table("ADNIMERGE.csv", ("RID", "PTID", "SITE", "VISCODE", "EXAMDATE", "AGE", "PTGENDER"), merge, is_quoted=True),
+            Table(
+                "ADNIMERGE.csv",
+                ("RID", "PTID", "SITE", "VISCODE", "EXAMDATE", "AGE", "PTGENDER"),
+                merge,
+                is_quoted=True,
+            ),
             _collection("Miniature_1_15_2024.csv", visits),
         ),
-        sessions=(ExpectedSession("002S0295", "20060418", 85.0), ExpectedSession("002S0295", "20110602", 90.0), ExpectedSession("006S4153", "20110803", 79.0)),
+        sessions=(
+            ExpectedSession("002S0295", "20060418", 85.0),
+            ExpectedSession("002S0295", "20110602", 90.0),
+            ExpectedSession("006S4153", "20110803", 79.0),
+        ),
     )
 
 
@@ -61,7 +99,7 @@ def _adni(subject: str, moment: str, series_number: int, series: tuple[str, ...]
 
 
 def aibl() -> Recipe:
-    """Sex as 1 and 2, a year of birth in place of an age, two visits of one participant."""
+    """Describe sex as 1 and 2, a year of birth in place of an age, two visits of one participant."""
     scans = [
         _aibl("5", "MPRAGE_ADNI_confirmed", "2007-06-22_11_25_43.0", 62407),
         _aibl("5", "MPRAGE_ADNI_confirmed", "2008-10-03_10_14_13.0", 78675),
@@ -70,9 +108,19 @@ def aibl() -> Recipe:
         _aibl("100", "PIB", "2010-02-21_14_00_00.0", 90003),
     ]
     folder = "aibl_19Sep2019/Data_extract_3.3.0"
-    demographics = [("5", "1", "bl", "1", "/1933"), ("16", "1", "bl", "2", "/1940"), ("100", "2", "bl", "2", "/1951"), ("101", "2", "bl", "1", "/1944")]
+    demographics = [
+        ("5", "1", "bl", "1", "/1933"),
+        ("16", "1", "bl", "2", "/1940"),
+        ("100", "2", "bl", "2", "/1951"),
+        ("101", "2", "bl", "1", "/1944"),
+    ]
     scores = [("5", "1", "bl", "06/20/2007", "29")]
-    visits = [("5", "M", "74", "6/22/2007"), ("5", "M", "75", "10/03/2008"), ("16", "F", "68", "1/15/2009"), ("100", "F", "", "2/20/2010")]
+    visits = [
+        ("5", "M", "74", "6/22/2007"),
+        ("5", "M", "75", "10/03/2008"),
+        ("16", "F", "68", "1/15/2009"),
+        ("100", "F", "", "2/20/2010"),
+    ]
     return Recipe(
         "aibl",
         (
@@ -83,11 +131,25 @@ def aibl() -> Recipe:
         ),
         tuple(scans),
         (
-            Table(f"{folder}/aibl_ptdemog_01-Jun-2018.csv", ("RID", "SITEID", "VISCODE", "PTGENDER", "PTDOB"), demographics, line_end="\r\n"),
-            Table(f"{folder}/aibl_mmse_01-Jun-2018.csv", ("RID", "SITEID", "VISCODE", "EXAMDATE", "MMSCORE"), scores, line_end="\r\n"),
+            Table(
+                f"{folder}/aibl_ptdemog_01-Jun-2018.csv",
+                ("RID", "SITEID", "VISCODE", "PTGENDER", "PTDOB"),
+                demographics,
+                line_end="\r\n",
+            ),
+            Table(
+                f"{folder}/aibl_mmse_01-Jun-2018.csv",
+                ("RID", "SITEID", "VISCODE", "EXAMDATE", "MMSCORE"),
+                scores,
+                line_end="\r\n",
+            ),
             _collection("Miniature_1_15_2024.csv", visits),
         ),
-        sessions=(ExpectedSession("5", "20070622", 74.0), ExpectedSession("5", "20081003", 75.0), ExpectedSession("16", "20090115", 68.0)),
+        sessions=(
+            ExpectedSession("5", "20070622", 74.0),
+            ExpectedSession("5", "20081003", 75.0),
+            ExpectedSession("16", "20090115", 68.0),
+        ),
     )
 
 

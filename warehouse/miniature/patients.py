@@ -5,13 +5,21 @@ from __future__ import annotations
 from warehouse.miniature.expected import ExpectedParticipant
 from warehouse.miniature.recipe import Recipe, Scan, Table
 
-OPEN_MS_CONTRASTS = {"T1W": "T1w", "T1WKS": "T1w", "T2W": "T2w", "FLAIR": "FLAIR", "T1": "T1w", "T1POST": "T1w", "T2": "T2w"}
+OPEN_MS_CONTRASTS = {
+    "T1W": "T1w",
+    "T1WKS": "T1w",
+    "T2W": "T2w",
+    "FLAIR": "FLAIR",
+    "T1": "T1w",
+    "T1POST": "T1w",
+    "T2": "T2w",
+}
 POST_CONTRAST = {"T1WKS", "T1POST", "T1c"}
 GRID = (0.5, 0.5, 3.3)
 
 
 def open_ms() -> Recipe:
-    """Two sets that both count from 01: patient03 of one is not patient03 of the other."""
+    """Describe two sets that both count from 01: patient03 of one is not patient03 of the other."""
     longitudinal = [scan for number in (1, 3) for scan in _longitudinal(number)]
     cross = [scan for number in (1, 3) for scan in _cross_sectional(number)]
     texts = {f"{folder}/README.md": "A miniature.\n" for folder in ("longitudinal", "cross_sectional")}
@@ -32,8 +40,18 @@ def open_ms() -> Recipe:
         ),
         (*longitudinal, *cross),
         (
-            Table("longitudinal/patient_info.csv", ("patient_id", "sex", "days_between_studies", "age", "ms_type"), long_rows, line_end="\r\n"),
-            Table("cross_sectional/patient_info.csv", ("patient_id", "age", "sex", "ms_type", "edss", "criteria"), cross_rows, line_end="\r\n"),
+            Table(
+                "longitudinal/patient_info.csv",
+                ("patient_id", "sex", "days_between_studies", "age", "ms_type"),
+                long_rows,
+                line_end="\r\n",
+            ),
+            Table(
+                "cross_sectional/patient_info.csv",
+                ("patient_id", "age", "sex", "ms_type", "edss", "criteria"),
+                cross_rows,
+                line_end="\r\n",
+            ),
         ),
         texts,
     )
@@ -45,8 +63,14 @@ def _longitudinal(number: int) -> list[Scan]:
     for study in ("1", "2"):
         for weight in ("T1W", "T2W", "FLAIR"):
             contrast = OPEN_MS_CONTRASTS[weight]
-            scans.append(Scan(f"longitudinal/raw/{patient}/study{study}_{weight}.nii.gz", sub, study, contrast, voxel_size_mm=GRID))
-            scans.append(Scan(f"longitudinal/coregistered/{patient}/study{study}_{weight}.nii.gz", sub, study, contrast, False))
+            scans.append(
+                Scan(
+                    f"longitudinal/raw/{patient}/study{study}_{weight}.nii.gz", sub, study, contrast, voxel_size_mm=GRID
+                )
+            )
+            scans.append(
+                Scan(f"longitudinal/coregistered/{patient}/study{study}_{weight}.nii.gz", sub, study, contrast, False)
+            )
     masks = [f"longitudinal/raw/{patient}/gt.nii.gz", f"longitudinal/coregistered/{patient}/brainmask.nii.gz"]
     return [*scans, *(Scan(path, sub) for path in masks)]
 
@@ -60,7 +84,16 @@ def _cross_sectional(number: int) -> list[Scan]:
         scans.append(Scan(f"cross_sectional/coregistered/{patient}/{weight}.nii.gz", sub, None, contrast, False, post))
     for weight in ("T1", "T1POST", "T2", "FLAIR"):
         name = f"{weight}_N4_noneck_reduced_winsor_regtoFLAIR_brain_N4_regtoMNI.nii.gz"
-        scans.append(Scan(f"cross_sectional/MNI/{patient}/{name}", sub, None, OPEN_MS_CONTRASTS[weight], False, weight in POST_CONTRAST))
+        scans.append(
+            Scan(
+                f"cross_sectional/MNI/{patient}/{name}",
+                sub,
+                None,
+                OPEN_MS_CONTRASTS[weight],
+                False,
+                weight in POST_CONTRAST,
+            )
+        )
     masks = [
         f"cross_sectional/coregistered/{patient}/brainmask.nii.gz",
         f"cross_sectional/raw/{patient}/consensus_gt.nii.gz",
@@ -76,7 +109,7 @@ UCSF_COLUMNS = ("ID", "Sex", "Age at MRI", "WHO CNS Grade", "Final pathologic di
 
 
 def ucsf_pdgm() -> Recipe:
-    """Identifiers of three digits in the table and four in the names; one exam is another's follow-up."""
+    """Describe identifiers of three digits in the table and four in the names, and a follow-up exam."""
     exams = ["0004", "0005", "0433", "0433_FU007d"]
     diagnosis = "Glioblastoma, IDH-wildtype"
     rows = [
@@ -85,7 +118,11 @@ def ucsf_pdgm() -> Recipe:
         ("UCSF-PDGM-433", "F", 39, 2, "Astrocytoma, IDH-mutant", "mutated (NOS)", ""),
         ("UCSF-PDGM-0433_FU007d", "F", 39, 2, "Astrocytoma, IDH-mutant", "mutated (NOS)", ""),
     ]
-    people = (ExpectedParticipant("0004", "M", 66.0), ExpectedParticipant("0005", "F"), ExpectedParticipant("0433", "F", 39.0))
+    people = (
+        ExpectedParticipant("0004", "M", 66.0),
+        ExpectedParticipant("0005", "F"),
+        ExpectedParticipant("0433", "F", 39.0),
+    )
     scans = tuple(scan for exam in exams for scan in _exam(exam))
     return Recipe("ucsf_pdgm", people, scans, (Table("UCSF-PDGM-metadata_v5.csv", UCSF_COLUMNS, rows),))
 
@@ -96,6 +133,10 @@ def _exam(exam: str) -> list[Scan]:
     scans = []
     for name, contrast in UCSF_CONTRASTS.items():
         post = name in POST_CONTRAST
-        scans.append(Scan(f"{folder}/{stem}_{name}.nii.gz", sub, visit or None, contrast, True, post, published=SCANNER))
-        scans.append(Scan(f"{folder}/{stem}_{name}_bias.nii.gz", sub, visit or None, contrast, False, post, published=SCANNER))
+        scans.append(
+            Scan(f"{folder}/{stem}_{name}.nii.gz", sub, visit or None, contrast, True, post, published=SCANNER)
+        )
+        scans.append(
+            Scan(f"{folder}/{stem}_{name}_bias.nii.gz", sub, visit or None, contrast, False, post, published=SCANNER)
+        )
     return [*scans, *(Scan(f"{folder}/{stem}_{name}.nii.gz", sub, visit or None) for name in UCSF_OTHERS)]

@@ -16,7 +16,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from warehouse.miniature.recipe import Recipe, Scan, Table, Voxel
+from warehouse.miniature.recipe import Recipe, Scan, Table
 
 SHAPE = (6, 7, 8)
 SIDECAR_KEYS = {
@@ -32,7 +32,11 @@ SIDECAR_KEYS = {
 }
 SPELLINGS = {"Trio": "TrioTim", "Prisma fit": "Prisma_fit"}  # as converters write them
 # What a converter copies from DICOM and an ingest must not keep.
-IDENTIFYING = {"InstitutionName": "Miniature Hospital", "DeviceSerialNumber": "12345", "AcquisitionTime": "10:14:13.000000"}
+IDENTIFYING = {
+    "InstitutionName": "Miniature Hospital",
+    "DeviceSerialNumber": "12345",
+    "AcquisitionTime": "10:14:13.000000",
+}
 
 
 def affine_of(scan: Scan) -> np.ndarray:
@@ -94,8 +98,12 @@ def _sidecar_bytes(facts: Mapping[str, object]) -> bytes:
 
 def _table_bytes(table: Table) -> bytes:
     text = io.StringIO(newline="")
-    quoting = csv.QUOTE_ALL if table.is_quoted else csv.QUOTE_MINIMAL
-    writer = csv.writer(text, delimiter=table.separator, lineterminator=table.line_end, quoting=quoting)
+    writer = csv.writer(
+        text,
+        delimiter=table.separator,
+        lineterminator=table.line_end,
+        quoting=csv.QUOTE_ALL if table.is_quoted else csv.QUOTE_MINIMAL,
+    )
     writer.writerow(table.columns)
     writer.writerows(table.rows)
     return text.getvalue().encode("utf-8-sig" if table.has_byte_order_mark else "utf-8")
@@ -103,12 +111,11 @@ def _table_bytes(table: Table) -> bytes:
 
 def _rotation(about_x: float, about_z: float) -> np.ndarray:
     cx, sx, cz, sz = np.cos(about_x), np.sin(about_x), np.cos(about_z), np.sin(about_z)
-    return np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]]) @ np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
+    z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
+    x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
+    return np.asarray(z @ x)
 
 
 def _number(path: str) -> int:
     """Return a number that differs from path to path and never from run to run."""
     return zlib.crc32(path.encode())
-
-
-__all__ = ["SHAPE", "Voxel", "affine_of", "write_recipe"]

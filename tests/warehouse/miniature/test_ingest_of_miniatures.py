@@ -1,0 +1,131 @@
+"""An ingest of each miniature finds exactly what the builder put in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from warehouse.home import Home
+from warehouse.ingest import ingest_center
+from warehouse.lake import read_table
+from warehouse.miniature import RECIPES, Expected, build
+from warehouse.registry import register, shipped
+from warehouse.tables import TABLES
+
+Row = dict[str, object]
+KNOWN = [
+    c.name.removesuffix("_provenance") for c in TABLES["core.acquisition"].columns if c.name.endswith("_provenance")
+]
+BORN = {"DOB", "PTDOB", "34-0.0", "Acq Date"}  # days and years of birth, and the day of a scan
+AGES = ("age_years", "age_low_years", "age_high_years")
+
+
+class Ingest:
+    """A miniature, built and ingested."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.home = Home(folder / "home")
+        self.expected: Expected = build(name, folder / "root")
+        ingest_center(self.home, register(self.home, shipped()[name], folder / "root"))
+
+    def rows(self, table: str) -> list[Row]:
+        read = read_table(self.home, self.name, table)
+        assert read is not None
+        return read.to_pylist()
+
+
+@pytest.fixture(scope="module", params=sorted(RECIPES))
+def ingest(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ingest:
+    return Ingest(request.param, tmp_path_factory.mktemp(request.param))
+
+
+def test_every_file_is_accounted_for_and_none_is_refused(ingest: Ingest) -> None:
+    files = ingest.rows("raw.file")
+    assert len(files) == ingest.expected.n_files
+    assert {file["disposition"] for file in files} == {"image", "companion"}
+    assert ingest.rows("core.rejection") == []
+
+
+def test_exactly_the_images_that_were_put_in_are_found(ingest: Ingest) -> None:
+    sessions = {row["session_id"]: row["session_label"] for row in ingest.rows("core.session")}
+    found = {
+        row["path"]: (
+            row["participant_id"],
+            sessions[row["session_id"]],
+            row["contrast"],
+            row["is_post_contrast"],
+            row["eligibility"],
+            row["axcodes"],
+        )
+        for row in ingest.rows("core.image")
+    }
+    put_in = {
+        image.path: (
+            image.participant_id,
+            image.session_label,
+            image.contrast,
+            image.is_post_contrast,
+            image.eligibility,
+            image.axcodes,
+        )
+        for image in ingest.expected.images
+    }
+    assert found == put_in
+
+
+def test_exactly_the_voxel_sizes_that_were_put_in_are_found(ingest: Ingest) -> None:
+    found = {row["path"]: row["voxel_size_mm"] for row in ingest.rows("core.image")}
+    for image in ingest.expected.images:
+        assert found[image.path] == pytest.approx(image.voxel_size_mm, abs=1e-5)
+
+
+def test_exactly_the_parameters_that_were_put_in_are_found(ingest: Ingest) -> None:
+    paths = {row["image_id"]: row["path"] for row in ingest.rows("core.image")}
+    found = {
+        paths[row["image_id"]]: {name: row[name] for name in KNOWN if row[name] is not None}
+        for row in ingest.rows("core.acquisition")
+    }
+    assert found == {image.path: {**image.acquisition} for image in ingest.expected.images}
+
+
+def test_every_parameter_says_where_it_was_read(ingest: Ingest) -> None:
+    for row in ingest.rows("core.acquisition"):
+        for name in KNOWN:
+            assert (row[name] is None) == (row[f"{name}_provenance"] is None)
+
+
+def test_exactly_the_people_that_were_put_in_are_found(ingest: Ingest) -> None:
+    found = {
+        row["participant_id"]: (row["sex"], *(row[age] for age in AGES)) for row in ingest.rows("core.participant")
+    }
+    put_in = {
+        person.participant_id: (person.sex, person.age_years, person.age_low_years, person.age_high_years)
+        for person in ingest.expected.participants
+    }
+    assert found.keys() == put_in.keys()
+    for name, facts in put_in.items():
+        assert found[name] == pytest.approx(facts), name
+
+
+def test_exactly_the_ages_at_visits_that_were_put_in_are_found(ingest: Ingest) -> None:
+    found = {
+        (row["participant_id"], row["session_label"]): row["age_years"]
+        for row in ingest.rows("core.session")
+        if row["age_years"] is not None
+    }
+    put_in = {(visit.participant_id, visit.session_label): visit.age_years for visit in ingest.expected.sessions}
+    assert found.keys() == put_in.keys()
+    for visit, age in put_in.items():
+        assert found[visit] == pytest.approx(age, abs=1e-3)
+
+
+def test_nothing_identifying_reaches_the_lake(ingest: Ingest) -> None:
+    for row in ingest.rows("raw.sidecar"):
+        assert "Miniature Hospital" not in str(row["fields"])
+        assert "12345" not in str(row)
+        assert "10:14:13" not in str(row["fields"])
+    for row in ingest.rows("raw.participant_row"):
+        assert not BORN & json.loads(str(row["fields"])).keys()
