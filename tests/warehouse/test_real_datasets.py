@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -17,11 +16,7 @@ from warehouse.ingest import ingest_center
 from warehouse.publish import publish
 from warehouse.registry import Center, register, shipped
 
-SAMPLES = Path(os.environ.get("TUMSYN_SAMPLES") or Path(__file__).parents[3] / "shared" / "data").resolve()
-pytestmark = [
-    pytest.mark.real,
-    pytest.mark.skipif(not (SAMPLES / "metadata").is_dir(), reason=f"no samples at {SAMPLES}: set TUMSYN_SAMPLES"),
-]
+pytestmark = pytest.mark.real
 
 # Sidecars by dataset and contrast, as the samples' README counts them.
 SIDECARS = {
@@ -43,10 +38,10 @@ FOLDERS = {"vendor": "vendor_t1w", "open-ms-long": "open_ms_longitudinal", "open
 
 
 @pytest.fixture(scope="module")
-def catalogue(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnection:
+def catalogue(tmp_path_factory: pytest.TempPathFactory, samples: Path) -> duckdb.DuckDBPyConnection:
     """Return a connection to the published catalogue of everything in the samples."""
     folder = tmp_path_factory.mktemp("real")
-    subprocess.run([sys.executable, SAMPLES / "unpack.py", folder / "clones"], check=True, capture_output=True)
+    subprocess.run([sys.executable, samples / "unpack.py", folder / "clones"], check=True, capture_output=True)
     home = Home(folder / "home")
     for root in sorted((folder / "clones").iterdir()):
         center = Center.model_validate({"center_id": root.name, "title": root.name, "layout": {"kind": "bids"}})
@@ -56,7 +51,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnec
         center = Center.model_validate(definition)
         if center_id.startswith("open-ms"):
             center = shipped()["open_ms"].model_copy(update={"center_id": center_id})
-        ingest_center(home, register(home, center, SAMPLES / "images" / name))
+        ingest_center(home, register(home, center, samples / "images" / name))
     publish(home)
     return Catalogue(home).connect()
 
