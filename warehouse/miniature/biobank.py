@@ -13,7 +13,7 @@ UKB_COLUMNS = ("eid", "31-0.0", "34-0.0", "21022-0.0", "21003-2.0", "21003-3.0")
 
 
 def ukb() -> Recipe:
-    """Describe one folder per bulk field and instance, a column per instance, single coils of the susceptibility scan."""
+    """Describe one folder per bulk field and instance, a column of ages per instance, and single coils."""
     scans = [
         scan
         for eid, instance in (("1000223", "2"), ("1000223", "3"), ("1000502", "2"), ("3338337", "2"))

@@ -31,7 +31,7 @@ IXI_IMAGES = {
 
 
 def ixi() -> Recipe:
-    """Describe three hospitals, sex as 1 and 2, identifiers padded in names but not in the table, a row without images."""
+    """Describe three hospitals, sex as 1 and 2, identifiers padded in names alone, and a row without images."""
     scans = [
         scan
         for subject, site, number in (

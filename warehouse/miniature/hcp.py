@@ -87,7 +87,7 @@ def _lifespan_visit(sub: str, visit: str, echoes: str) -> list[Scan]:
 
 
 def hcp_young_adult() -> Recipe:
-    """Describe a dataset without sidecars: what is known of the scans is the published protocol. Ages in ranges, the last one open."""
+    """Describe a dataset without sidecars, whose ages are ranges, the last one open."""
     people = (
         ExpectedParticipant("100206", "M", None, 26.0, 30.0),
         ExpectedParticipant("100307", "F", None, 36.0, None),
