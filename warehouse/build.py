@@ -121,9 +121,9 @@ def _load_part(connection: duckdb.DuckDBPyConnection, table: Table, path: Path, 
         raise PublishError(f"centre {center_id}: {table.name}: {error}", "ingest the centre again") from error
     except (duckdb.BinderException, duckdb.ConversionException) as error:
         raise _other_version(center_id, f"{table.name}: {error}") from error
-    except duckdb.IOException as error:
+    except duckdb.Error as error:
         raise PublishError(
-            f"centre {center_id}: part {path} of {table.name} cannot be read: {error}", "ingest the centre with force"
+            f"centre {center_id}: part {path} of {table.name} cannot be loaded: {error}", "ingest the centre with force"
         ) from error
 
 

@@ -241,7 +241,7 @@ def _write_part(home: Home, center_id: str, table: Table, arrow: pa.Table) -> Pa
     pq.write_table(arrow.replace_schema_metadata(None), temporary, compression="zstd")
     digest = atomic.sha256(temporary)
     target = folder / f"part-{digest[:16]}.parquet"
-    if target.exists():
+    if target.exists() and atomic.sha256(target) == digest:  # a damaged part is replaced
         temporary.unlink()
     else:
         atomic.move(temporary, target)

@@ -14,7 +14,9 @@ from warehouse.publish import Published, publish
 from warehouse.tables import PARTITIONED, TABLES
 
 Row = dict[str, object]
-SOURCED = [c.name.removesuffix("_provenance") for c in TABLES["core.acquisition"].columns if c.name.endswith("_provenance")]
+SOURCED = [
+    c.name.removesuffix("_provenance") for c in TABLES["core.acquisition"].columns if c.name.endswith("_provenance")
+]
 
 
 def image_id_of(center_id: str, path: str) -> str:
@@ -181,7 +183,12 @@ T1W = SIEMENS | {
     "flip_angle_deg": 8.0,
     "slice_thickness_mm": 0.8,
 }
-T2W = SIEMENS | {"repetition_time_s": 3.2, "echo_time_s": 0.563, "flip_angle_deg": 120.0, "is_flip_angle_variable": True}
+T2W = SIEMENS | {
+    "repetition_time_s": 3.2,
+    "echo_time_s": 0.563,
+    "flip_angle_deg": 120.0,
+    "is_flip_angle_variable": True,
+}
 
 
 def fill(lab: Lab) -> None:
