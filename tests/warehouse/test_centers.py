@@ -8,7 +8,20 @@ import pytest
 
 from warehouse.ingest.discover import Discovery, discover
 from warehouse.ingest.tree import walk
-from warehouse.registry import SHIPPED, Center, ParticipantsTable, Verbatim, shipped
+from warehouse.registry import (
+    SHIPPED,
+    AgeColumn,
+    Center,
+    CompanionPattern,
+    IdColumn,
+    ImagePattern,
+    Layout,
+    ParticipantsTable,
+    Protocol,
+    Verbatim,
+    load_center,
+    shipped,
+)
 
 INTERNAL = {
     "adni",
@@ -22,6 +35,7 @@ INTERNAL = {
     "open_ms",
     "ukb",
 }
+README = (SHIPPED / "README.md").read_text(encoding="utf-8")
 EXTERNAL = {"aibl", "oasis3", "ucsf_pdgm"}
 IDS = sorted(INTERNAL | EXTERNAL)
 
@@ -96,6 +110,12 @@ def test_every_other_verbatim_path_is_a_companion(tmp_path: Path, name: str) -> 
     for verbatim in center.verbatim:
         if verbatim.path and not verbatim.is_image:
             assert verbatim.path in found.companions
+
+
+def readme_rows() -> dict[str, list[str]]:
+    """Return the cells of the README's table of centres, by identifier."""
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in README.splitlines() if line.startswith("| `")]
+    return {row[0].strip("`"): row for row in rows if len(row) == 6 and row[1] != "dataset"}
 
 
 def images_of(center: Center) -> list[Verbatim]:
@@ -199,3 +219,40 @@ def test_names_that_look_alike_are_told_apart(
     (candidate,) = discover(shipped()[name], tmp_path, walk(tmp_path)).images
     assert candidate.suffix == suffix
     assert (candidate.declared is None) == eligible
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_the_readme_says_of_a_centre_what_its_definition_says(name: str) -> None:
+    center, row = shipped()[name], readme_rows()[name]
+    assert row[2:4] == [center.role, center.layout.kind]
+    assert set(row[4].split(", ")) == set(center.contrasts)
+    assert row[5].startswith("**in part**") == bool(center.layout_unverified)
+
+
+def test_the_readme_says_that_the_thirteen_are_ours() -> None:
+    assert "ours, not the paper's" in README
+    assert set(readme_rows()) == set(IDS)
+
+
+@pytest.mark.parametrize(
+    "part", [Center, Layout, ImagePattern, CompanionPattern, ParticipantsTable, IdColumn, AgeColumn, Protocol, Verbatim]
+)
+def test_the_readme_describes_every_key(part: type[Center]) -> None:
+    assert [key for key in part.model_fields if f"`{key}" not in README and f".{key}`" not in README] == []
+
+
+def test_the_readme_example_reads_a_folder_without_any_python(tmp_path: Path) -> None:
+    example = tmp_path / "mylab.yaml"
+    example.write_text(README.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
+    center = load_center(example)
+    for file in ("P007/1/x_t1_mprage.nii.gz", "P007/1/x_flair.nii.gz", "P007/1/lesions.nii.gz", "patients.csv"):
+        place = tmp_path / "root" / file
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.touch()
+    found = discover(center, tmp_path / "root", walk(tmp_path / "root"))
+    assert {(image.entities["sub"], image.entities["ses"], image.suffix) for image in found.images} == {
+        ("P007", "1", "T1w"),
+        ("P007", "1", "FLAIR"),
+        ("P007", "1", "dseg"),
+    }
+    assert set(found.companions) == {"patients.csv"}
