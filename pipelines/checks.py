@@ -4,8 +4,6 @@ Belongs here: running `Table.offenders` over what an asset has just written, and
 Does not belong here: rules; they stand in `warehouse.tables`.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterable, Iterator
 
@@ -55,7 +53,7 @@ def verdict(connection: duckdb.DuckDBPyConnection, table: Table, relation: str) 
         offenders = connection.sql(query).to_arrow_table()
         if offenders.num_rows:
             broken[rule] = offenders
-    metadata: dict[str, dg.MetadataValue] = {"n_rules": dg.MetadataValue.int(len(queries))} 
+    metadata: dict[str, dg.MetadataValue] = {"n_rules": dg.MetadataValue.int(len(queries))}
     for rule, offenders in broken.items():
         text = f"{offenders.num_rows} rows, the first are\n\n{preview(offenders)}"
         metadata[f"broken: {rule}"] = dg.MetadataValue.md(text)

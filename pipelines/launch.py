@@ -21,7 +21,12 @@ from warehouse.errors import TumsynError
 from warehouse.home import Home
 
 PROCESS = "tumsyn/process"  # tag of a run: the process that executes it
-ALIVE = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+ALIVE = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
 @dataclass(frozen=True)

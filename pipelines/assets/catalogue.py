@@ -1,9 +1,8 @@
 """The published catalogue: tables derived in SQL, and the snapshot that holds everything."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 
 import dagster as dg
 
@@ -18,6 +17,13 @@ from warehouse.tables import PARTITIONED, TABLES, Table
 
 SNAPSHOT = TABLES["meta.snapshot"]
 DERIVED = [table for table in TABLES.values() if table.origin == "derived"]
+
+
+def in_order() -> list[Table]:
+    """Return the derived tables, each after those that its SQL names: Dagster wants what is upstream first."""
+    keys = {asset_key(table): table for table in DERIVED}
+    sorter = TopologicalSorter({key: [name for name in reads(table) if name in keys] for key, table in keys.items()})
+    return [keys[key] for key in sorter.static_order()]
 
 
 def reads(table: Table) -> list[dg.AssetKey]:
@@ -40,7 +46,7 @@ def catalogue(context: dg.AssetExecutionContext, home: HomeResource) -> Iterator
     """Publish what all centres committed as one immutable, checked snapshot."""
     place = home.open()
     try:
-        published = publish(place, run_id=context.run_id)
+        published = publish(place, run_id=context.run.run_id)
     except TumsynError as error:
         raise failure(error) from error
     context.log.info("snapshot %s: %s", published.snapshot_id, "published" if published.changed else "already in force")
@@ -49,7 +55,7 @@ def catalogue(context: dg.AssetExecutionContext, home: HomeResource) -> Iterator
 
 def _results(home: Home, published: Published) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
     with Catalogue(home, published.snapshot_id).connect() as connection:
-        for table in (*DERIVED, SNAPSHOT):
+        for table in (*in_order(), SNAPSHOT):
             head = connection.table(table.name).limit(PREVIEW_ROWS).to_arrow_table()
             yield dg.MaterializeResult(
                 asset_key=asset_key(table),

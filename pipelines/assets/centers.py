@@ -1,7 +1,5 @@
 """The tables that each centre fills: raw and core, one partition per centre."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg
@@ -14,7 +12,7 @@ from warehouse.home import Home
 from warehouse.ingest import Ingested, ingest_center
 from warehouse.lake import read_table
 from warehouse.registry import Registration, registered
-from warehouse.tables import PARTITIONED, TABLES
+from warehouse.tables import PARTITIONED
 
 RAW_KEYS = [asset_key(table) for table in PARTITIONED if table.layer == "raw"]
 
@@ -64,8 +62,9 @@ def center_tables(
 
 
 def _results(home: Home, ingested: Ingested) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
-    for part in ingested.manifest.parts:
-        table = TABLES[part.table]
+    parts = {part.table: part for part in ingested.manifest.parts}
+    for table in PARTITIONED:  # raw before core: Dagster wants what is upstream first
+        part = parts[table.name]
         rows = read_table(home, ingested.center_id, table.name)
         yield dg.MaterializeResult(
             asset_key=asset_key(table),

@@ -1,0 +1,66 @@
+"""The command in this process, and a home that one ingest has filled."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from pipelines.cli import app
+from warehouse.home import Home
+from warehouse.registry import Center, Layout, Registration, register
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def clean_environment() -> Iterator[None]:
+    """Undo what opening a Dagster instance puts into the environment, and start without another home's settings."""
+    before = dict(os.environ)
+    for name in ("DAGSTER_HOME", "TUMSYN_HOME", "TUMSYN_DAGSTER_STATE"):
+        os.environ.pop(name, None)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def command_in(home: Home) -> Command:
+    def run(*words: str, **more: object) -> Result:
+        return CliRunner().invoke(app, ["--home", str(home.root), *words], **more)  # type: ignore[arg-type]
+
+    return run
+
+
+@pytest.fixture
+def tumsyn(home: Home) -> Command:
+    """The command, at work in an empty home."""
+    return command_in(home)
+
+
+@pytest.fixture
+def tiny(home: Home, bids: Path) -> Registration:
+    """The tiny BIDS dataset, registered and not yet ingested."""
+    center = Center(center_id="tiny", title="Tiny", layout=Layout(kind="bids"))
+    return register(home, center, bids)
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home whose one centre is ingested and published; read it only."""
+    from pipelines.commands.ingest import ingest_centers
+    from tests.conftest import write_bids
+
+    folder = tmp_path_factory.mktemp("filled")
+    home = Home(folder / "home")
+    register(home, Center(center_id="tiny", title="Tiny", layout=Layout(kind="bids")), write_bids(folder / "bids"))
+    ingest_centers(home, [])
+    return home
+
+
+@pytest.fixture
+def asking(filled: Home) -> Command:
+    """The command, at work in the filled home."""
+    return command_in(filled)
