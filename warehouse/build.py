@@ -46,11 +46,7 @@ def build(
         When a row breaks a rule.
     """
     connection.execute("SET preserve_insertion_order = false")  # lets large parts be loaded in bounded memory
-    for layer in LAYERS:
-        connection.execute(f"CREATE SCHEMA {layer}")
-    connection.execute(queryfiles.read("macros"))
-    for table in TABLES.values():
-        connection.execute(table.ddl())
+    connection.execute(_ddl())
     _load_parts(connection, lake, manifests)
     _load_events(connection, events)
     _insert_rows(connection, TABLES["meta.build"], _parts(lake, manifests, events))
@@ -65,6 +61,13 @@ def build(
     _check_across(connection, before_derivation=False)
 
 
+def _ddl() -> str:
+    """Return all definitions as one transaction: the file is synchronised once instead of at every comment."""
+    schemas = [f"CREATE SCHEMA {layer};" for layer in LAYERS]
+    tables = [table.ddl() for table in TABLES.values()]
+    return "\n".join(["BEGIN;", *schemas, queryfiles.read("macros"), *tables, "COMMIT;"])
+
+
 def check(connection: duckdb.DuckDBPyConnection, tables: list[Table]) -> None:
     """Run every rule of every table over its rows.
 
@@ -74,20 +77,24 @@ def check(connection: duckdb.DuckDBPyConnection, tables: list[Table]) -> None:
         Naming table, rule and offending rows.
     """
     for table in tables:
-        for rule, query in table.offenders().items():
-            _refuse(connection, table.name, rule, query)
+        _refuse(connection, table.name, table.offenders())
 
 
 def _check_across(connection: duckdb.DuckDBPyConnection, before_derivation: bool) -> None:
     """Run the checks over several tables: those of the loaded ones first, since the derived ones rest on them."""
-    for name, query in queryfiles.checks().items():
-        if ("out." not in query) == before_derivation:
-            _refuse(connection, "warehouse/sql/checks", name, query)
+    queries = queryfiles.checks()
+    chosen = {name: query for name, query in queries.items() if ("out." not in query) == before_derivation}
+    _refuse(connection, "warehouse/sql/checks", chosen)
 
 
-def _refuse(connection: duckdb.DuckDBPyConnection, place: str, rule: str, query: str) -> None:
-    offenders = connection.sql(query).limit(SHOWN + 1).to_arrow_table().to_pylist()
-    if offenders:
+def _refuse(connection: duckdb.DuckDBPyConnection, place: str, rules: Mapping[str, str]) -> None:
+    """Count the offenders of all rules in one pass, and raise with rows of the first rule that has any."""
+    counts = [f"SELECT {i} AS i, count(*) AS n FROM (\n{query}\n)" for i, query in enumerate(rules.values())]
+    found = connection.execute("\nUNION ALL\n".join(counts)).fetchall()
+    broken = sorted(i for i, n in found if n)
+    if broken:
+        rule = list(rules)[broken[0]]
+        offenders = connection.sql(rules[rule]).limit(SHOWN + 1).to_arrow_table().to_pylist()
         shown = "\n".join(f"    {_brief(row)}" for row in offenders[:SHOWN])
         more = "\n    …" if len(offenders) > SHOWN else ""
         raise PublishError(
@@ -101,21 +108,29 @@ def _brief(row: dict[str, object]) -> str:
 
 
 def _load_parts(connection: duckdb.DuckDBPyConnection, lake: Path, manifests: Mapping[str, Manifest]) -> None:
+    """Load each table's parts in one go; where that fails, one by one, which names the part at fault."""
+    import duckdb
+
+    parts: dict[str, list[tuple[str, Path]]] = {}
     for center_id, manifest in manifests.items():
         for part in manifest.parts:
+            if part.table not in TABLES:
+                raise _other_version(center_id, f"there is no table {part.table}")
             if part.n_rows:
-                table = TABLES.get(part.table)
-                if table is None:
-                    raise _other_version(center_id, f"there is no table {part.table}")
-                _load_part(connection, table, lake / part.path, center_id)
+                parts.setdefault(part.table, []).append((center_id, lake / part.path))
+    for name, files in parts.items():
+        try:
+            _insert(connection, TABLES[name], queryfiles.read("part"), [str(path) for _, path in files])
+        except duckdb.Error:
+            for center_id, path in files:
+                _load_part(connection, TABLES[name], path, center_id)
 
 
 def _load_part(connection: duckdb.DuckDBPyConnection, table: Table, path: Path, center_id: str) -> None:
     import duckdb
 
-    source = "SELECT * FROM read_parquet($files, hive_partitioning = false)"
     try:
-        _insert(connection, table, source, [str(path)])
+        _insert(connection, table, queryfiles.read("part"), [str(path)])
     except duckdb.ConstraintException as error:
         _explain(connection, table, path)
         raise PublishError(f"centre {center_id}: {table.name}: {error}", "ingest the centre again") from error
@@ -138,8 +153,7 @@ def _explain(connection: duckdb.DuckDBPyConnection, table: Table, path: Path) ->
     """Name the rows of a part that a CHECK refused: the constraint's own error shows none."""
     files = connection.read_parquet(str(path), hive_partitioning=False)
     files.create_view("refused_part")
-    for rule, query in table.offenders("refused_part").items():
-        _refuse(connection, table.name, rule, query)
+    _refuse(connection, table.name, table.offenders("refused_part"))
 
 
 def _load_events(connection: duckdb.DuckDBPyConnection, events: Mapping[str, list[Path]]) -> None:
