@@ -12,7 +12,7 @@ from warehouse.ingest import ingest_center
 from warehouse.lake import read_table
 from warehouse.miniature import RECIPES, Expected, build
 from warehouse.registry import register, shipped
-from warehouse.tables import TABLES
+from warehouse.tables import PARTITIONED, TABLES
 
 Row = dict[str, object]
 KNOWN = [
@@ -47,6 +47,12 @@ def test_every_file_is_accounted_for_and_none_is_refused(ingest: Ingest) -> None
     assert len(files) == ingest.expected.n_files
     assert {file["disposition"] for file in files} == {"image", "companion"}
     assert ingest.rows("core.rejection") == []
+
+
+def test_the_keys_of_every_table_are_unique(ingest: Ingest) -> None:
+    for table in PARTITIONED:
+        keys = [tuple(row[name] for name in table.key) for row in ingest.rows(table.name)]
+        assert len(keys) == len(set(keys)), table.name
 
 
 def test_exactly_the_images_that_were_put_in_are_found(ingest: Ingest) -> None:
