@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from warehouse import lake
@@ -232,15 +233,17 @@ def small(lab: Lab) -> Lab:
     return lab
 
 
+@pytest.fixture(scope="session")
+def published_once(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """The small lake, published once for every test that only reads."""
+    lab = Lab(tmp_path_factory.mktemp("published") / "home")
+    fill(lab)
+    lab.publish()
+    return lab
+
+
 @pytest.fixture
-def rows(small: Lab) -> Callable[[str], list[tuple[object, ...]]]:
-    """Publish the small lake and return a function that answers queries."""
-    import duckdb
-
-    path = small.publish().path
-
-    def answer(query: str) -> list[tuple[object, ...]]:
-        with duckdb.connect(str(path), read_only=True) as connection:
-            return connection.execute(query).fetchall()
-
-    return answer
+def rows(published_once: Lab) -> Iterator[Callable[[str], list[tuple[object, ...]]]]:
+    """Return a function that answers queries about the small lake."""
+    with duckdb.connect(str(published_once.home.pointer.resolve()), read_only=True) as connection:
+        yield lambda query: connection.execute(query).fetchall()
