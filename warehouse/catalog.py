@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from warehouse import queryfiles, snapshots as kept
+from warehouse import queryfiles
+from warehouse import snapshots as kept
 from warehouse.errors import CatalogueError
 from warehouse.home import Home
 
@@ -134,7 +135,9 @@ def _resolve(home: Home, snapshot: str | None) -> str:
 
 
 def _nothing_published(home: Home) -> CatalogueError:
-    return CatalogueError(f"nothing is published in {home.root}", "run `tumsyn ingest`, or name the home in TUMSYN_HOME")
+    return CatalogueError(
+        f"nothing is published in {home.root}", "run `tumsyn ingest`, or name the home in TUMSYN_HOME"
+    )
 
 
 def _bytes(size: str) -> int:

@@ -141,4 +141,3 @@ def _published(path: Path, changed: bool) -> Published:
         [(snapshot_id, data_id)] = connection.execute("SELECT snapshot_id, data_id FROM meta.snapshot").fetchall()
         rows = connection.execute(queryfiles.read("catalog/tables")).fetchall()
     return Published(snapshot_id, data_id, changed, path, {row[0]: row[1] for row in rows})
-

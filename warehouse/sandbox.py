@@ -21,7 +21,7 @@ import pyarrow as pa
 REFUSED = 3
 ALLOWED = ("SELECT", "EXPLAIN")
 OVERHEAD_BYTES = 256 * 1024**2  # Arrow's own buffers, stacks of threads
-CONFIG = {
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": False,
     "autoload_known_extensions": False,
     "autoinstall_known_extensions": False,

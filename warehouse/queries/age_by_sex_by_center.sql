@@ -21,8 +21,8 @@ SELECT
     round(min(age_years), 1) AS youngest_years,
     round(median(age_years), 1) AS median_years,
     round(max(age_years), 1) AS oldest_years,
-    count_if(age_years IS NULL AND has_range) AS n_range_only,
-    count_if(age_years IS NULL AND NOT has_range) AS n_unknown
+    count(*) FILTER (WHERE age_years IS NULL AND has_range) AS n_range_only,
+    count(*) FILTER (WHERE age_years IS NULL AND NOT has_range) AS n_unknown
 FROM person
 GROUP BY center_id, sex
 ORDER BY center_id, sex

@@ -7,7 +7,7 @@ SELECT
     count(*) AS n_images,
     count(DISTINCT center_id) AS n_centers,
     round(avg(age_years), 1) AS mean_age_years,
-    round(count_if(sex = 'F') / nullif(count(sex), 0), 2) AS share_female
+    round(count(*) FILTER (WHERE sex = 'F') / nullif(count(sex), 0), 2) AS share_female
 FROM out.image_catalog
 WHERE eligibility = 'eligible'
 GROUP BY split

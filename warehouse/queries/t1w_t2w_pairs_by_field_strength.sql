@@ -6,7 +6,7 @@ SELECT
     image.nominal_field_strength_t,
     count(*) AS n_pairs,
     count(DISTINCT pair.person_id) AS n_persons,
-    count_if(pair.is_available) AS n_available
+    count(*) FILTER (WHERE pair.is_available) AS n_available
 FROM out.training_pair AS pair
 INNER JOIN out.image_catalog AS image ON pair.source_image_id = image.image_id
 WHERE pair.source_contrast = 'T1w' AND pair.target_contrast = 'T2w'
