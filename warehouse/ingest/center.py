@@ -109,7 +109,7 @@ def _tables(
     made = {
         "raw.file": rows.file_rows(center.center_id, _with_tables(found, people)),
         "raw.sidecar": [sidecar.row(center.center_id) for _, sidecar in sorted(sidecars.items())],
-        "raw.participant_row": [{"center_id": center.center_id} | row for row in people.rows],
+        "raw.participant_row": [{"center_id": center.center_id} | row for row in people.rows.values()],
         "raw.header": rows.header_rows(center.center_id, headers),
         "core.center": [rows.center_row(registration)],
         "core.participant": rows.participant_rows(center.center_id, images, people, _persons(home)),

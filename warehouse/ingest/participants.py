@@ -64,12 +64,12 @@ class Person:
 class People:
     """What the tables of a centre say, and what could not be read.
 
-    `rows` are rows of `raw.participant_row`; `refused` are (path, row, refusal), row None for a whole table.
+    `rows` are rows of `raw.participant_row` by path and line; `refused` are (path, row, refusal), row None for a whole table.
     """
 
     participants: dict[str, Person] = field(default_factory=dict)
     sessions: dict[tuple[str, str], Age] = field(default_factory=dict)
-    rows: list[dict[str, object]] = field(default_factory=list)
+    rows: dict[tuple[str, int], dict[str, object]] = field(default_factory=dict)
     refused: list[tuple[str, int | None, Refusal]] = field(default_factory=list)
     offsets: list[re.Pattern[str]] = field(default_factory=list)
 
@@ -192,15 +192,13 @@ def _read_row(
         participant, session = participant, identity
     else:
         participant = identity
-    clean, _, _ = scrub(row, salt)
-    people.rows.append(
-        {
-            "path": path,
-            "row": number,
-            "participant_id": participant or None,
-            "session_label": session,
-            "fields": json.dumps(clean, ensure_ascii=False),
-        }
+    _keep_raw(
+        people,
+        path,
+        number,
+        participant,
+        session,
+        scrub({k: v for k, v in row.items() if k not in spec.private}, salt)[0],
     )
 
     def refuse(reason: str, detail: str, mend: str) -> None:
@@ -237,6 +235,23 @@ def _read_row(
         refuse("age", str(error), "mend the row, or the unit in the centre's definition")
     if spec.person and (named := _cell(row, spec.person.names)):
         person.person_id = spec.person.values.get(named, named)
+
+
+def _keep_raw(
+    people: People, path: str, number: int, participant: str | None, session: str | None, fields: dict[str, object]
+) -> None:
+    """Keep a row once, also where two entries of the layout read it for two visits."""
+    known = people.rows.get((path, number))
+    if known:
+        known["session_label"] = session if known["session_label"] == session else None
+        return
+    people.rows[path, number] = {
+        "path": path,
+        "row": number,
+        "participant_id": participant or None,
+        "session_label": session,
+        "fields": json.dumps(fields, ensure_ascii=False),
+    }
 
 
 def _set_sex(person: Person, sex: str | None) -> None:

@@ -19,7 +19,7 @@ IDENTIFYING = re.compile(
     r"""
     (patient|participant|subject|person|first|last|full|given|family|sur|maiden|middle|mothers?birth)*s?names?\d* | initials
   | (other)?patient(id|ids|identifier) | issuerofpatientid | patientprimarylanguagecodesequence
-  | .*(birthdate|birthtime|dateofbirth|birthday|placeofbirth|birthplace|birthname) | dob | birth | birthyear | yearofbirth
+  | .*(birthdate|birthtime|dateofbirth|birthday|placeofbirth|birthplace|birthname) | .*dob(yy|mm|dd|year)? | birth | birthyear | yearofbirth
   | .*address(es)? | street | postcode | postalcode | zip(code)? | city(ofbirth)? | county | region(ofresidence)?
   | .*(telephone|phone|mobile|fax|email|mail)(number|numbers|s)?
   | ssn | socialsecurity(number)? | nhsnumber | mrn | medicalrecord(number|locator)? | hospital(id|number)? | passport | insuranceplanidentification
@@ -34,7 +34,7 @@ IDENTIFYING = re.compile(
   | (acquisition|series|content|instancecreation|instancecoercion|overlay|curve|study|contributiondate|scan|mri|mr|exam|visit|session
       |examination|birth|issue|presentationcreation|structureset|treatment|creation|test|interview|assessment|death|update|start|end)
       (date|time|datetime|datestamp|timestamp)s?
-  | date | datetime | timestamp | time | dateof.* | acqtime | frameacquisitiondatetime | framereferencedatetime | scanneddate
+  | acqdate | subjectkey | guid | date | datetime | timestamp | time | dateof.* | acqtime | frameacquisitiondatetime | framereferencedatetime | scanneddate
   | dateoflastcalibration | timeoflastcalibration | daterange
     """,
     re.VERBOSE,

@@ -142,7 +142,7 @@ def participant_rows(
     center_id: str, images: Images, people: People, persons: Mapping[tuple[str, str], str]
 ) -> list[Row]:
     """One row per participant that a table lists or an image shows."""
-    listed = {str(row["participant_id"]) for row in people.rows if row["participant_id"]}
+    listed = {str(row["participant_id"]) for row in people.rows.values() if row["participant_id"]}
     shown = {str(image["participant_id"]) for image in images.images}
     rows = []
     for participant in sorted(listed | shown):

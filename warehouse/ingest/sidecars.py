@@ -95,7 +95,7 @@ class Inheritance:
     def applying(self, path: str) -> list[str]:
         """Return the sidecars of an image, the nearest last."""
         folder, _, name = path.rpartition("/")
-        entities = name_entities(name)
+        entities = name_entities(name) if name.startswith("sub-") else {}  # other names have no entities to inherit by
         suffix = entities.pop("suffix", None)
         own = frozenset(entities.items())
         folders = (

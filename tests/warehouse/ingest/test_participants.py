@@ -186,7 +186,29 @@ def test_a_row_with_more_cells_than_the_header_is_refused(dataset: Dataset) -> N
 
 def test_identifying_columns_do_not_reach_the_raw_rows(dataset: Dataset) -> None:
     found = with_table(dataset, "participant_id\tage\texam_date\tname\nsub-1\t30\t20110101\tJane Doe\n")
-    assert found.rows[0]["fields"] == '{"participant_id": "sub-1", "age": "30"}'
+    assert found.rows["participants.tsv", 1]["fields"] == '{"participant_id": "sub-1", "age": "30"}'
+
+
+def test_a_column_that_the_definition_calls_private_does_not_reach_the_raw_rows(dataset: Dataset) -> None:
+    dataset.write("ukb.csv", "eid,31-0.0,34-0.0\n1000012,1,1950\n")
+    table = {
+        "file": "ukb.csv",
+        "id": {"names": ["eid"]},
+        "sex": {"names": ["31-0.0"], "values": {"0": "F", "1": "M"}},
+        "private": ["34-0.0"],
+    }
+    found = people(dataset, participants=[table])
+    assert found.participants["1000012"].sex == "M"
+    assert "1950" not in str(found.rows)
+
+
+def test_a_row_that_two_entries_read_for_two_visits_is_kept_once(dataset: Dataset) -> None:
+    dataset.write("ukb.csv", "eid,21003-2.0,21003-3.0\n1000012,60,64\n")
+    entry = {"file": "ukb.csv", "id": {"names": ["eid"]}}
+    tables = [entry | {"for_session": label, "age": {"names": [f"21003-{label}.0"]}} for label in ("2", "3")]
+    found = people(dataset, participants=tables)
+    assert (found.age_at("1000012", "2").years, found.age_at("1000012", "3").years) == (60, 64)
+    assert [row["session_label"] for row in found.rows.values()] == [None]
 
 
 def test_a_travelling_subject_is_declared_by_the_definition(dataset: Dataset) -> None:
