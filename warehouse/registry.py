@@ -126,9 +126,9 @@ class ParticipantsTable(Part):
     """A table of participants, or of visits where `session` is given.
 
     `file` is a glob relative to the root; the first of a list that exists is read, and none is no error. CSV, TSV, XLS
-    and XLSX by extension. `private` names columns that identify by codes no list can know (UK Biobank's 34-0.0 is the
-    year of birth): they never enter the lake. `session` is the column of visits; `for_session` says that every row speaks of that visit.
-    `has_columns` limits it to files that have all of these columns.
+    and XLSX by extension. `session` is the column of visits; `for_session` says that every row speaks of that visit.
+    `has_columns` limits it to files that have all of these columns. `private` names columns that identify by codes no
+    list can know (UK Biobank's 34-0.0 is the year of birth): they never enter the lake.
     """
 
     file: str | list[str]

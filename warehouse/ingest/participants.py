@@ -64,7 +64,8 @@ class Person:
 class People:
     """What the tables of a centre say, and what could not be read.
 
-    `rows` are rows of `raw.participant_row` by path and line; `refused` are (path, row, refusal), row None for a whole table.
+    `rows` are rows of `raw.participant_row` by path and line; `refused` are (path, row, refusal), row None for a whole
+    table.
     """
 
     participants: dict[str, Person] = field(default_factory=dict)

@@ -9,7 +9,8 @@ IDENTIFYING = [
     "InstitutionAddress", "InstitutionalDepartmentName", "StationName", "AcquisitionTime", "AcquisitionDate",
     "AcquisitionDateTime", "StudyDate", "SeriesTime", "ContentTime", "PerformedProcedureStepStartTime",
     "ReferringPhysicianName", "OperatorsName", "AccessionNumber", "StudyID", "StudyInstanceUID",
-    "SeriesInstanceUID", "ImageComments", "ProcedureStepDescription", "name", "surname", "date_of_birth", "DOB", "PTDOB", "PTDOBYY", "Acq Date", "subjectkey",
+    "SeriesInstanceUID", "ImageComments", "ProcedureStepDescription", "name", "surname", "date_of_birth", "DOB",
+    "PTDOB", "PTDOBYY", "Acq Date", "subjectkey",
     "exam_date", "MRI date", "e-mail", "phone_number", "Post Code", "NHS number", "acq_time", "scan_date",
 ]  # fmt: skip
 HARMLESS = [
