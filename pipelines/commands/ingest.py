@@ -65,7 +65,8 @@ def ingest_centers(home: Home, names: list[str], force: bool = False) -> None:
                 note(f"{name}: {_counts(home, name)}, {time.perf_counter() - start:.1f} s")
         outcome = launch.run(instance, home, "publish")
     if outcome.error:
-        raise TumsynError(f"nothing was published: {outcome.error}", "the catalogue before stays in force")
+        note("publish: failed; the catalogue before stays in force")
+        raise TumsynError(outcome.error)
     _tell_snapshot(home)
     if failed:
         raise TumsynError(
@@ -105,8 +106,10 @@ def _counts(home: Home, center_id: str) -> str:
 def _tell_snapshot(home: Home) -> None:
     from warehouse.catalog import Catalogue
 
-    rows = Catalogue(home).query("SELECT snapshot_id, data_id FROM meta.snapshot").to_pylist()
-    note(f"published snapshot {rows[0]['snapshot_id']} (data {rows[0]['data_id']})")
+    with Catalogue(home).connect() as connection:
+        row = connection.execute("SELECT snapshot_id, data_id FROM meta.snapshot").fetchone()
+    assert row is not None  # every snapshot says what it is
+    note(f"published snapshot {row[0]} (data {row[1]})")
 
 
 @contextmanager
