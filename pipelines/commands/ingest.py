@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipelines.commands.centers import chosen
-from pipelines.commands.output import note
+from pipelines.commands.output import clean, note
 from warehouse.errors import TumsynError
 from warehouse.home import Home
 
@@ -125,7 +125,7 @@ def _bar() -> Iterator[Bar | None]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     with os.fdopen(os.dup(sys.stderr.fileno()), "w") as terminal:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=Console(file=terminal), transient=True) as bar:
             yield bar
 
@@ -143,5 +143,5 @@ class _Shown:
             return lambda done, total, what: None
         task = bar.add_task(center_id, total=None)
         return lambda done, total, what: bar.update(
-            task, completed=done, total=total, description=f"{center_id}: {what}"
+            task, completed=done, total=total, description=f"{center_id}: {clean(what)}"
         )
