@@ -3,6 +3,7 @@
 Belongs here: running `Table.offenders` over what an asset has just written, and reporting who broke what.
 Does not belong here: rules; they stand in `warehouse.tables`.
 """
+# No postponed annotations here: Dagster reads the type of `context` as an object.
 
 import warnings
 from collections.abc import Iterable, Iterator

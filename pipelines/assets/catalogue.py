@@ -1,4 +1,5 @@
 """The published catalogue: tables derived in SQL, and the snapshot that holds everything."""
+# No postponed annotations here: Dagster reads the type of `context` as an object.
 
 import re
 from collections.abc import Iterator
@@ -36,8 +37,8 @@ def reads(table: Table) -> list[dg.AssetKey]:
 @dg.multi_asset(
     name="catalogue",
     specs=[
-        *(asset_spec(table, reads(table), {"sql", "duckdb"}) for table in DERIVED),
-        asset_spec(SNAPSHOT, map(asset_key, (*PARTITIONED, *DERIVED)), {"duckdb"}),
+        *(asset_spec(table, reads(table), {"sql", "duckdb"}, queryfiles.spec_version()) for table in DERIVED),
+        asset_spec(SNAPSHOT, map(asset_key, (*PARTITIONED, *DERIVED)), {"duckdb"}, queryfiles.spec_version()),
     ],
     pool="publish",
     retry_policy=dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL),

@@ -1,4 +1,5 @@
 """The tables that each centre fills: raw and core, one partition per centre."""
+# No postponed annotations here: Dagster reads the type of `context` as an object.
 
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ from pipelines.resources import HomeResource, Progress
 from warehouse.errors import CenterError, TumsynError
 from warehouse.home import Home
 from warehouse.ingest import Ingested, ingest_center
+from warehouse.ingest.center import code_version
 from warehouse.lake import read_table
 from warehouse.registry import Registration, registered
 from warehouse.tables import PARTITIONED
@@ -42,7 +44,8 @@ def registration(home: Home, center_id: str) -> Registration:
 @dg.multi_asset(
     name="center_tables",
     specs=[
-        asset_spec(table, RAW_KEYS if table.layer == "core" else [], {"python", "parquet"}) for table in PARTITIONED
+        asset_spec(table, RAW_KEYS if table.layer == "core" else [], {"python", "parquet"}, code_version())
+        for table in PARTITIONED
     ],
     partitions_def=CENTERS,
     retry_policy=dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
-from importlib.metadata import version
 
 import dagster as dg
 import pyarrow as pa
@@ -24,8 +22,8 @@ def asset_key(table: Table) -> dg.AssetKey:
     return dg.AssetKey([table.layer, table.short])
 
 
-def asset_spec(table: Table, deps: Iterable[dg.AssetKey], kinds: set[str]) -> dg.AssetSpec:
-    """Describe a table as an asset."""
+def asset_spec(table: Table, deps: Iterable[dg.AssetKey], kinds: set[str], code: str) -> dg.AssetSpec:
+    """Describe a table as an asset; `code` changes when what makes the table does."""
     return dg.AssetSpec(
         asset_key(table),
         deps=list(deps),
@@ -33,14 +31,9 @@ def asset_spec(table: Table, deps: Iterable[dg.AssetKey], kinds: set[str]) -> dg
         group_name=table.layer,
         kinds=kinds,
         owners=OWNERS,
-        code_version=code_version(table),
+        code_version=code,
         metadata={"dagster/column_schema": column_schema(table)},
     )
-
-
-def code_version(table: Table) -> str:
-    """Return what changes when the table's specification or the package does."""
-    return f"{version('tumsyn')}-{hashlib.sha256(table.ddl().encode()).hexdigest()[:8]}"
 
 
 def column_schema(table: Table) -> dg.TableSchema:
