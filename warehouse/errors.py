@@ -38,6 +38,26 @@ class HeaderError(TumsynError):
     """A NIfTI header cannot be trusted."""
 
 
+class HarmonizeError(TumsynError):
+    """A scan cannot be harmonised; says at which stage and by what code.
+
+    Parameters
+    ----------
+    stage : {"load", "mask", "bias", "register", "resample", "write"}
+    reason : str
+        Short code, as `core.volume_rejection` lists it.
+    """
+
+    def __init__(self, stage: str, reason: str, what: str, mend: str) -> None:
+        self.stage = stage
+        self.reason = reason
+        super().__init__(what, mend)
+
+
+class VolumeError(TumsynError):
+    """A store of a volume is absent, damaged, or cannot be read here; or an export would overwrite something."""
+
+
 class CatalogueError(TumsynError):
     """The catalogue is absent, or a query was refused."""
 

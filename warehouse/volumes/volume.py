@@ -1,0 +1,175 @@
+"""A store opened for reading: voxels and mask lazily, affine and attributes at once.
+
+Belongs here: reading one store. Does not belong here: writing it (`warehouse.volumes.store`), finding it by its image
+(`warehouse.volumes.find`).
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.affines import voxel_sizes
+from numpy.typing import NDArray
+
+from warehouse.errors import VolumeError
+from warehouse.volumes.ome import OURS, SCHEMA_VERSION
+from warehouse.volumes.readers import Key, Reader, Voxels, read_json
+
+SCANNER, ALIGNED = 1, 2  # NIfTI's codes of what the world is
+
+
+def open_store(path: Path, reader: Reader = "auto") -> Volume:
+    """Open a store for reading.
+
+    Parameters
+    ----------
+    path : Path
+        The store, ``…/<form>.zarr``.
+    reader : {"auto", "tensorstore", "zarr"}
+        ``auto`` is tensorstore where it is installed. Both give the same voxels.
+
+    Raises
+    ------
+    VolumeError
+        When there is no store, or it is not one of ours.
+    """
+    return Volume(Path(path), reader)
+
+
+class Volume:
+    """A harmonised volume. ``volume[i0:i1, j0:j1, k0:k1]`` reads a piece; pickled, it is its path.
+
+    Parameters
+    ----------
+    path : Path
+    reader : {"auto", "tensorstore", "zarr"}
+
+    Attributes
+    ----------
+    attributes : dict
+        Identity, recipe, source, intensity parameters, transforms, quality.
+    affine : (4, 4) array
+        Voxel (i, j, k) to world (x, y, z), RAS+, mm.
+    voxels : Voxels
+    mask : Voxels or None
+        Brain mask, uint8, on the same grid.
+    """
+
+    def __init__(self, path: Path, reader: Reader = "auto") -> None:
+        self.path = path
+        self.attributes: dict[str, Any] = _attributes(path)
+        self.affine: NDArray[np.float64] = np.array(self.attributes["affine_ras_mm"], dtype=np.float64)
+        self.voxels = Voxels(path / "0", reader)
+        self.mask = Voxels(path / "mask", reader) if (path / "mask").is_dir() else None
+
+    @property
+    def reader(self) -> Reader:
+        """The reader in use."""
+        return self.voxels.reader
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Voxels along i, j, k."""
+        return self.voxels.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Number type as stored; float16 in [0, 1] for harmonised voxels."""
+        return self.voxels.dtype
+
+    @property
+    def voxel_size_mm(self) -> NDArray[np.float64]:
+        """Length of a step along i, j, k, mm."""
+        return np.asarray(voxel_sizes(self.affine))
+
+    @cached_property
+    def nifti_header(self) -> bytes:
+        """The source's NIfTI header, byte for byte as it came; empty where the source had none."""
+        folder = self.path / "nifti"
+        return bytes(_read_line(folder)) if folder.is_dir() else b""
+
+    def __reduce__(self) -> tuple[type[Volume], tuple[Path, str]]:
+        return type(self), (self.path, self.reader)
+
+    def __repr__(self) -> str:
+        size = " × ".join(f"{mm:g}" for mm in self.voxel_size_mm)
+        return f"Volume({self.path}, {self.shape}, {size} mm, {self.dtype}, by {self.reader})"
+
+    def __getitem__(self, key: Key | tuple[Key, ...]) -> NDArray[Any]:
+        return self.voxels[key]
+
+    def patch(self, corner: tuple[int, int, int], size: tuple[int, int, int]) -> NDArray[Any]:
+        """Return a piece of exactly this size; what lies outside the volume is 0.
+
+        Parameters
+        ----------
+        corner : tuple of int
+            First voxel (i, j, k); may lie outside.
+        size : tuple of int
+            Voxels along i, j, k.
+        """
+        return self.voxels.patch(corner, size)
+
+    def to_nifti(self) -> nib.Nifti1Image:
+        """Return the volume as NIfTI: the source's header where the grid is the source's, else a fresh one.
+
+        NIfTI has no float16: it becomes float32, which holds every float16 exactly.
+        """
+        voxels = self[...]
+        return nifti_of(voxels.astype(np.float32) if self.dtype == np.float16 else voxels, self)
+
+
+def nifti_of(voxels: NDArray[Any], volume: Volume) -> nib.Nifti1Image:
+    """Return voxels on a volume's grid as NIfTI.
+
+    Parameters
+    ----------
+    voxels : (i, j, k) array
+        Of a number type that NIfTI has.
+    volume : Volume
+        Whose affine and header are taken.
+    """
+    source = _source_header(volume)
+    image = nib.Nifti1Image(voxels, volume.affine, source, dtype=voxels.dtype)
+    if source is None or not np.array_equal(source.get_best_affine(), volume.affine):
+        code = ALIGNED if volume.attributes.get("form") == "session" else SCANNER
+        image.set_sform(volume.affine, code)
+        image.set_qform(volume.affine, code)
+    image.header.set_xyzt_units("mm", "sec" if source is None else source.get_xyzt_units()[1])
+    return image
+
+
+def _source_header(volume: Volume) -> nib.Nifti1Header | None:
+    """Return the source's header; None where its fields about axes and slices would be wrong for this grid."""
+    raw = volume.nifti_header
+    if not raw:
+        return None
+    kind = nib.Nifti2Header if len(raw) == nib.Nifti2Header.sizeof_hdr else nib.Nifti1Header
+    found = kind.from_fileobj(BytesIO(raw), check=False).as_byteswapped("<")
+    header = nib.Nifti1Header.from_header(found, check=False)
+    same = tuple(found.get_data_shape()[:3]) == volume.shape and np.allclose(
+        found.get_best_affine(), volume.affine, rtol=0, atol=1e-4
+    )
+    return header if same else None
+
+
+def _attributes(path: Path) -> dict[str, Any]:
+    attributes = read_json(path / "zarr.json").get("attributes", {})
+    ours = attributes.get(OURS)
+    if not isinstance(ours, dict):
+        raise VolumeError(f"{path} has no attribute {OURS!r}", "open a store that this project wrote")
+    if ours.get("schema_version") != SCHEMA_VERSION:
+        what = f"{path} has schema version {ours.get('schema_version')}, and {SCHEMA_VERSION} is understood"
+        raise VolumeError(what, "use the version of this project that wrote it, or harmonise the scan again")
+    return ours
+
+
+def _read_line(folder: Path) -> NDArray[np.uint8]:
+    import zarr
+
+    return np.asarray(zarr.open_array(folder, mode="r")[:], dtype=np.uint8)
