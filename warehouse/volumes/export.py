@@ -172,7 +172,7 @@ def _space(volume: Volume, image: Path) -> dict[str, Any]:
 
 
 def _sources(volume: Volume) -> list[str] | None:
-    path = (volume.attributes.get("source") or {}).get("path")
+    path = volume.attributes.get("path") or (volume.attributes.get("source") or {}).get("path")
     center = volume.attributes.get("center_id")
     return [f"bids:{center}:{path}"] if path and center and not Path(path).is_absolute() else None
 

@@ -87,6 +87,11 @@ class Volume:
         """Length of a step along i, j, k, mm."""
         return np.asarray(voxel_sizes(self.affine))
 
+    @property
+    def voxels_sha256(self) -> str:
+        """Hash of the voxels, as `warehouse.volumes.store.digest` has it."""
+        return str(self.attributes["voxels_sha256"])
+
     @cached_property
     def nifti_header(self) -> bytes:
         """The source's NIfTI header, byte for byte as it came; empty where the source had none."""
@@ -140,6 +145,8 @@ def nifti_of(voxels: NDArray[Any], volume: Volume) -> nib.Nifti1Image:
         code = ALIGNED if volume.attributes.get("form") == "session" else SCANNER
         image.set_sform(volume.affine, code)
         image.set_qform(volume.affine, code)
+    if "intensity" in volume.attributes:
+        image.header["cal_min"] = image.header["cal_max"] = 0  # the source's display range shows [0, 1] as black
     image.header.set_xyzt_units("mm", "sec" if source is None else source.get_xyzt_units()[1])
     return image
 
