@@ -10,6 +10,7 @@ import pyarrow as pa
 
 Layer = Literal["raw", "core", "out", "meta"]
 Origin = Literal["partition", "derived", "event", "build"]
+Stage = Literal["ingest", "harmonize"]
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ class Table:
         Written per centre into the lake; made in SQL at publish; appended as events; or written by the publisher.
     rules : dict of str to str
         Further predicates over one row, by name.
+    stage : {"ingest", "harmonize"}
+        Which step writes a partition's rows.
     """
 
     name: str
@@ -83,6 +86,7 @@ class Table:
     key: tuple[str, ...]
     origin: Origin = "partition"
     rules: dict[str, str] = field(default_factory=dict)
+    stage: Stage = "ingest"
 
     @property
     def layer(self) -> str:

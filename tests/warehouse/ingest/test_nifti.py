@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
 
 import nibabel as nib
@@ -97,7 +96,9 @@ def test_a_name_that_says_gzip_over_a_content_that_is_not_is_refused(tmp_path: P
     assert reason(tmp_path, nifti_bytes()) in {"not_gzip", "not_nifti"}
 
 
-@pytest.mark.parametrize("content", [b"hello, this is no image at all" * 20, gzip.compress(b"neither is this" * 40)])
+@pytest.mark.parametrize(
+    "content", [b"hello, this is no image at all" * 20, gz(b"neither is this" * 40)], ids=["plain", "gzip"]
+)
 def test_what_is_no_nifti_is_refused(tmp_path: Path, content: bytes) -> None:
     assert reason(tmp_path, content, "a.nii" if content[0] == 104 else "a.nii.gz") == "not_nifti"
 
