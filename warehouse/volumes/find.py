@@ -8,8 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from warehouse import queryfiles
-from warehouse.catalog import Catalogue
 from warehouse.errors import VolumeError
 from warehouse.home import Home
 from warehouse.volumes.readers import Reader
@@ -65,7 +63,10 @@ def open_volume(
 
 
 def _volumes(home: Home, image_id: str, snapshot: str | None) -> list[tuple[str, str, str, str]]:
-    import duckdb
+    import duckdb  # here, with what needs it: a worker that reads patches does without
+
+    from warehouse import queryfiles
+    from warehouse.catalog import Catalogue
 
     catalogue = Catalogue(home, snapshot)
     try:

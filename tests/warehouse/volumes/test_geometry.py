@@ -136,3 +136,23 @@ def test_on_another_grid_the_source_header_is_not_taken(tmp_path: Path) -> None:
     assert bytes(image.header["descrip"]).rstrip(b"\0") == b""
     np.testing.assert_array_equal(image.affine, AFFINES["RAS"])
     assert (int(image.header["qform_code"]), int(image.header["sform_code"])) == (2, 2)
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_every_real_scan_comes_back_as_it_was(samples: Path, tmp_path: Path) -> None:
+    scans = sorted((samples / "images").rglob("*.nii.gz"))
+    if not scans:
+        pytest.skip(f"no images in {samples}")
+    for number, path in enumerate(scans):
+        before: Any = nib.load(path)
+        write(tmp_path / f"{number}.zarr", read_nifti(path), name=path.name)
+        image = open_store(tmp_path / f"{number}.zarr").to_nifti()
+        nib.save(image, tmp_path / "after.nii")
+        after: Any = nib.load(tmp_path / "after.nii")
+        is_scaled = (before.dataobj.slope, before.dataobj.inter) != (1.0, 0.0)
+        dtype = np.dtype(np.float32) if is_scaled else before.get_data_dtype()
+        expected = np.asarray(before.dataobj).astype(dtype)
+        np.testing.assert_array_equal(np.asarray(after.dataobj), expected, err_msg=str(path))
+        np.testing.assert_array_equal(after.affine, before.affine, err_msg=str(path))
+        assert after.get_data_dtype() == dtype, path
