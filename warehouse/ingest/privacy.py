@@ -69,9 +69,11 @@ def scrub(fields: Mapping[str, object], salt: bytes) -> tuple[dict[str, object],
             device_id = device_id or _device(value, salt)
         elif verdict == "identifying":
             n_dropped += 1
-        else:
+        elif isinstance(value, dict | list):
             clean[name], inner, found = _value(value, salt)
             n_dropped, device_id = n_dropped + inner, device_id or found
+        else:
+            clean[name] = value
     return clean, n_dropped, device_id
 
 
@@ -85,9 +87,9 @@ def _verdict(name: str) -> str:
 
 
 def _value(value: object, salt: bytes) -> tuple[object, int, str | None]:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return scrub(value, salt)
-    if isinstance(value, list):
+    if isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
         parts = [_value(item, salt) for item in value]
         device = next((found for _, _, found in parts if found), None)
         return [item for item, _, _ in parts], sum(n for _, n, _ in parts), device
