@@ -57,6 +57,6 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@test -x "$(BIN)/pip" || "$(PYTHON)" -m venv "$(VENV)" || { \
 	  echo "$(PYTHON) cannot make an environment: install its venv module (Debian: apt install python3-venv)" >&2; exit 1; }
 	@echo "Installing into $(VENV), which takes some minutes the first time …"
-	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,fast]"
 	@"$(BIN)/python" -c 'import torch; print("torch", torch.__version__)'
 	@touch "$@"

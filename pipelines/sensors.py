@@ -10,7 +10,7 @@ from pipelines.jobs import ingest, publish
 from pipelines.partitions import CENTERS, changes
 from pipelines.resources import HomeResource
 from warehouse.ingest import is_current
-from warehouse.lake import manifests
+from warehouse.lake import in_force
 from warehouse.registry import registered
 
 MINUTE = 60
@@ -43,10 +43,10 @@ def changed_centers(context: dg.SensorEvaluationContext, home: HomeResource) -> 
 @dg.sensor(job=publish, default_status=dg.DefaultSensorStatus.STOPPED, minimum_interval_seconds=MINUTE)
 def committed_centers(home: HomeResource) -> dg.RunRequest | dg.SkipReason:
     """Publish what centres committed. Off until switched on: `tumsyn ingest` publishes by itself."""
-    in_force = "".join(manifest.sha256 for manifest in manifests(home.open()).values())
-    if not in_force:
+    committed = "".join(manifest.sha256 for manifest in in_force(home.open()))
+    if not committed:
         return dg.SkipReason("no centre has been ingested")
-    return dg.RunRequest(run_key=hashlib.sha256(in_force.encode()).hexdigest())
+    return dg.RunRequest(run_key=hashlib.sha256(committed.encode()).hexdigest())
 
 
 SENSORS = [registered_centers, changed_centers, committed_centers]

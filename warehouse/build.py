@@ -5,7 +5,7 @@ Belongs here: what is done inside the database. Does not belong here: files, loc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,19 +26,18 @@ SHOWN = 5  # offending rows in a message
 def build(
     connection: duckdb.DuckDBPyConnection,
     lake: Path,
-    manifests: Mapping[str, Manifest],
+    manifests: Sequence[Manifest],
     events: Mapping[str, list[Path]],
     facts: Mapping[str, object],
-    recipe: str,
 ) -> None:
     """Fill an empty database from the lake.
 
     Parameters
     ----------
+    manifests : sequence of Manifest
+        A centre's ingest before what was made from it.
     facts : mapping
         The row of meta.snapshot, less data_id, which is computed here.
-    recipe : str
-        How volumes are prepared; part of data_id.
 
     Raises
     ------
@@ -55,7 +54,7 @@ def build(
     for table in TABLES.values():
         if table.origin == "derived":
             _insert(connection, table, queryfiles.read(f"out/{table.short}"), [])
-    [(data_id,)] = connection.execute(queryfiles.read("data_id"), {"recipe": recipe}).fetchall()
+    [(data_id,)] = connection.execute(queryfiles.read("data_id")).fetchall()
     _insert_rows(connection, TABLES["meta.snapshot"], [{**facts, "data_id": data_id}])
     check(connection, [table for table in TABLES.values() if table.origin in ("derived", "build")])
     _check_across(connection, before_derivation=False)
@@ -107,30 +106,35 @@ def _brief(row: dict[str, object]) -> str:
     return ", ".join(f"{key}={value!r:.60}" for key, value in row.items() if value is not None)
 
 
-def _load_parts(connection: duckdb.DuckDBPyConnection, lake: Path, manifests: Mapping[str, Manifest]) -> None:
+def _load_parts(connection: duckdb.DuckDBPyConnection, lake: Path, manifests: Sequence[Manifest]) -> None:
     """Load each table's parts in one go; where that fails, one by one, which names the part at fault."""
     import duckdb
 
     parts: dict[str, list[tuple[str, Path]]] = {}
-    for center_id, manifest in manifests.items():
+    for manifest in manifests:
         for part in manifest.parts:
             if part.table not in TABLES:
-                raise _other_version(center_id, f"there is no table {part.table}")
+                raise _other_version(manifest.center_id, f"there is no table {part.table}")
             if part.n_rows:
-                parts.setdefault(part.table, []).append((center_id, lake / part.path))
-    for name, files in parts.items():
+                parts.setdefault(part.table, []).append((manifest.center_id, lake / part.path))
+    for name, files in sorted(parts.items(), key=lambda item: TABLES[item[0]].stage != "ingest"):
         try:
-            _insert(connection, TABLES[name], queryfiles.read("part"), [str(path) for _, path in files])
+            _insert(connection, TABLES[name], _reading(TABLES[name]), [str(path) for _, path in files])
         except duckdb.Error:
             for center_id, path in files:
                 _load_part(connection, TABLES[name], path, center_id)
+
+
+def _reading(table: Table) -> str:
+    """Return the query that reads parts; of what was made from images, only that of images that are still there."""
+    return queryfiles.read("part" if table.stage == "ingest" else "part_of_images")
 
 
 def _load_part(connection: duckdb.DuckDBPyConnection, table: Table, path: Path, center_id: str) -> None:
     import duckdb
 
     try:
-        _insert(connection, table, queryfiles.read("part"), [str(path)])
+        _insert(connection, table, _reading(table), [str(path)])
     except duckdb.ConstraintException as error:
         _explain(connection, table, path)
         raise PublishError(f"centre {center_id}: {table.name}: {error}", "ingest the centre again") from error
@@ -176,15 +180,13 @@ def _insert_rows(
     connection.unregister("rows_to_insert")
 
 
-def _parts(
-    lake: Path, manifests: Mapping[str, Manifest], events: Mapping[str, list[Path]]
-) -> Iterator[dict[str, object]]:
+def _parts(lake: Path, manifests: Sequence[Manifest], events: Mapping[str, list[Path]]) -> Iterator[dict[str, object]]:
     from pyarrow import parquet
 
-    for center_id, manifest in manifests.items():
+    for manifest in manifests:
         for part in manifest.parts:
             fields = {"table_name": part.table, "part": part.path, "sha256": part.sha256, "n_rows": part.n_rows}
-            yield {"center_id": center_id, **fields}
+            yield {"center_id": manifest.center_id, **fields}
     for table, files in events.items():
         for path in files:
             n_rows = parquet.read_metadata(path).num_rows

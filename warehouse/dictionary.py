@@ -17,7 +17,8 @@ LAYERS = {
     "meta": "What the catalogue says of itself.",
 }
 ORIGINS = {
-    "partition": "written by the ingest of each centre",
+    "ingest": "written by the ingest of each centre",
+    "harmonize": "written by the harmonisation of each centre",
     "derived": "derived when a snapshot is published",
     "event": "appended as events, one statement a row",
     "build": "written by the publisher",
@@ -48,12 +49,16 @@ def write() -> Path:
 
 def _table(table: Table) -> list[str]:
     key = ", ".join(f"`{name}`" for name in table.key)
-    lines = [f"### {table.name}", "", f"{table.grain} Key: {key}; {ORIGINS[table.origin]}.", ""]
+    lines = [f"### {table.name}", "", f"{table.grain} Key: {key}; {ORIGINS[_origin(table)]}.", ""]
     lines += ["| column | type | missing? | meaning | rule |", "|---|---|---|---|---|"]
     lines += [_column(column) for column in table.columns]
     if table.rules:
         lines += ["", *(f"- {name}: {_code(rule)}" for name, rule in table.rules.items())]
     return lines
+
+
+def _origin(table: Table) -> str:
+    return table.stage if table.origin == "partition" else table.origin
 
 
 def _column(column: Column) -> str:

@@ -40,7 +40,7 @@ class Home:
 
     @property
     def manifests(self) -> Path:
-        """One JSON per centre: which parts are in force."""
+        """One JSON per centre and stage: which parts are in force; later stages have a folder of their own."""
         return self.lake / "manifests"
 
     @property
@@ -62,6 +62,16 @@ class Home:
     def pointer(self) -> Path:
         """Link to the snapshot in force."""
         return self.warehouse / "catalogue.duckdb"
+
+    @property
+    def volumes(self) -> Path:
+        """Harmonised volumes: one folder per recipe and image, one Zarr store per form."""
+        return self.root / "volumes"
+
+    @property
+    def quality(self) -> Path:
+        """Pictures and pages of quality, per centre and recipe."""
+        return self.root / "quality"
 
     @property
     def dagster(self) -> Path:

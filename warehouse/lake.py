@@ -1,4 +1,4 @@
-"""The lake: Parquet parts that many write at once, and one manifest per centre that says which are in force.
+"""The lake: Parquet parts that many write at once, and one manifest per centre and stage that says which are in force.
 
 Belongs here: committing a centre's tables, reading them back, appending events, sweeping what nobody names.
 Does not belong here: making the tables (`warehouse.ingest`) or publishing them (`warehouse.publish`).
@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from warehouse import atomic
 from warehouse.errors import PublishError
 from warehouse.home import Home
-from warehouse.tables import PARTITIONED, TABLES, Table
+from warehouse.tables import STAGES, TABLES, Stage, Table
 
 STALE_AFTER_S = 3600.0  # a temporary of a living writer is never this old
 
@@ -39,11 +39,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Which parts of a centre are in force, and the fingerprint of what they were made from."""
+    """Which parts of a centre are in force, the fingerprint of what they were made from, and the stage that did."""
 
     center_id: str
     fingerprint: dict[str, str]
     parts: tuple[Part, ...]
+    stage: Stage = "ingest"
 
     def to_json(self) -> str:
         """Return the canonical JSON, with sorted keys."""
@@ -59,13 +60,17 @@ class Manifest:
         """Read what `to_json` wrote."""
         document = json.loads(text)
         parts = tuple(Part(**part) for part in document["parts"])
-        return cls(document["center_id"], document["fingerprint"], parts)
+        return cls(document["center_id"], document["fingerprint"], parts, document.get("stage", "ingest"))
 
 
 def commit_center(
-    home: Home, center_id: str, tables: Mapping[str, pa.Table], fingerprint: Mapping[str, str]
+    home: Home,
+    center_id: str,
+    tables: Mapping[str, pa.Table],
+    fingerprint: Mapping[str, str],
+    stage: Stage = "ingest",
 ) -> Manifest:
-    """Put all tables of a centre in force at once.
+    """Put all tables of a centre that one stage makes in force at once.
 
     Parts are named by their content, so one that did not change is not rewritten. The manifest is renamed into
     place last: until then the previous one stands.
@@ -73,35 +78,45 @@ def commit_center(
     Parameters
     ----------
     tables : mapping of str to pyarrow.Table
-        Every table of origin `partition`, each of exactly its `Table.schema()`.
+        Every table of origin `partition` and of this stage, each of exactly its `Table.schema()`.
     fingerprint : mapping of str to str
-        What the tables were made from, for the next ingest to compare.
+        What the tables were made from, for the next run to compare.
+    stage : {"ingest", "harmonize"}
+        Which step made them; each has a manifest of its own.
 
     Raises
     ------
     PublishError
         When a table is missing, unknown, of another schema, or holds rows of another centre.
     """
-    _check(center_id, tables)
+    _check(center_id, tables, stage)
     with atomic.lock(_lock_path(home), exclusive=False):
-        parts = [_write_part(home, center_id, table, tables[table.name]) for table in PARTITIONED]
-        manifest = Manifest(center_id, dict(fingerprint), tuple(sorted(parts, key=lambda part: part.table)))
-        atomic.write_text(_manifest_path(home, center_id), manifest.to_json())
+        parts = [_write_part(home, center_id, table, tables[table.name]) for table in STAGES[stage]]
+        manifest = Manifest(center_id, dict(fingerprint), tuple(sorted(parts, key=lambda part: part.table)), stage)
+        atomic.write_text(_manifest_path(home, center_id, stage), manifest.to_json())
     return manifest
 
 
-def read_manifest(home: Home, center_id: str) -> Manifest | None:
-    """Return the manifest in force; None where the centre was never committed."""
+def read_manifest(home: Home, center_id: str, stage: Stage = "ingest") -> Manifest | None:
+    """Return the manifest in force; None where the stage never committed the centre."""
     try:
-        return Manifest.from_json(_manifest_path(home, center_id).read_text(encoding="utf-8"))
+        return Manifest.from_json(_manifest_path(home, center_id, stage).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
 
 
-def manifests(home: Home) -> dict[str, Manifest]:
-    """Return every manifest in force, by centre."""
-    found = (read_manifest(home, path.stem) for path in sorted(home.manifests.glob("[!.]*.json")))
+def manifests(home: Home, stage: Stage = "ingest") -> dict[str, Manifest]:
+    """Return every manifest of a stage that is in force, by centre."""
+    folder = _manifest_path(home, "any", stage).parent
+    found = (read_manifest(home, path.stem, stage) for path in sorted(folder.glob("[!.]*.json")))
     return {manifest.center_id: manifest for manifest in found if manifest is not None}
+
+
+def in_force(home: Home) -> list[Manifest]:
+    """Return every manifest that enters a snapshot: of each centre the ingest's, and then what was made from it."""
+    ingested = manifests(home)
+    made = (manifest for center_id, manifest in manifests(home, "harmonize").items() if center_id in ingested)
+    return [*ingested.values(), *made]
 
 
 def read_table(home: Home, center_id: str, name: str, columns: list[str] | None = None) -> pa.Table | None:
@@ -115,7 +130,7 @@ def read_table(home: Home, center_id: str, name: str, columns: list[str] | None 
     """
     wanted = TABLES[name].schema()
     with atomic.lock(_lock_path(home), exclusive=False):
-        manifest = read_manifest(home, center_id)
+        manifest = read_manifest(home, center_id, TABLES[name].stage)
         files = [home.lake / part.path for part in manifest.parts if part.table == name] if manifest else []
         read = []
         for path in files:
@@ -128,10 +143,11 @@ def read_table(home: Home, center_id: str, name: str, columns: list[str] | None 
 
 def drop_center(home: Home, center_id: str) -> None:
     """Take a centre out of force; its parts are swept later, and published snapshots keep their rows."""
-    path = _manifest_path(home, center_id)
-    if path.exists():
-        path.unlink(missing_ok=True)
-        atomic.fsync(path.parent)
+    for stage in STAGES:
+        path = _manifest_path(home, center_id, stage)
+        if path.exists():
+            path.unlink(missing_ok=True)
+            atomic.fsync(path.parent)
 
 
 def append_events(home: Home, table: str, rows: Iterable[Mapping[str, object]]) -> Path | None:
@@ -189,8 +205,9 @@ def sweep(home: Home) -> list[Path]:
     with atomic.lock(_lock_path(home), exclusive=True, wait=False) as alone:
         stale = atomic.stale_temporaries(home.lake)
         if alone:
-            named = {home.lake / part.path for manifest in manifests(home).values() for part in manifest.parts}
-            layers = {table.layer for table in PARTITIONED}
+            everything = (manifest for stage in STAGES for manifest in manifests(home, stage).values())
+            named = {home.lake / part.path for manifest in everything for part in manifest.parts}
+            layers = {table.layer for tables in STAGES.values() for table in tables}
             parts = (path for layer in layers for path in (home.lake / layer).glob("*/center=*/part-*.parquet"))
             stale += sorted(path for path in parts if path not in named)
         else:
@@ -204,8 +221,9 @@ def _lock_path(home: Home) -> Path:
     return home.lake / "lock"
 
 
-def _manifest_path(home: Home, center_id: str) -> Path:
-    return home.manifests / f"{center_id}.json"
+def _manifest_path(home: Home, center_id: str, stage: Stage) -> Path:
+    folder = home.manifests if stage == "ingest" else home.manifests / stage
+    return folder / f"{center_id}.json"
 
 
 def _age_s(path: Path) -> float:
@@ -215,8 +233,8 @@ def _age_s(path: Path) -> float:
         return 0.0
 
 
-def _check(center_id: str, tables: Mapping[str, pa.Table]) -> None:
-    expected = {table.name: table for table in PARTITIONED}
+def _check(center_id: str, tables: Mapping[str, pa.Table], stage: Stage) -> None:
+    expected = {table.name: table for table in STAGES[stage]}
     if different := sorted(expected.keys() ^ tables.keys()):
         raise PublishError(f"centre {center_id}: tables missing or unknown: {different}", "commit every table at once")
     for name, arrow in tables.items():

@@ -19,7 +19,6 @@ from warehouse.build import build
 from warehouse.home import Home
 from warehouse.version import code_version
 
-RECIPE = "none"  # no volume has been prepared yet; the step that prepares them names its recipe here
 MEMORY_LIMIT = "2GB"  # beyond it DuckDB spills into the snapshots' own disk
 
 
@@ -55,7 +54,7 @@ def publish(home: Home, *, run_id: str | None = None, keep: int = 10) -> Publish
     with atomic.lock(home.warehouse / "publish.lock", exclusive=True):
         _sweep(home)
         with lake.reading(home):
-            manifests, events = lake.manifests(home), lake.event_files(home)
+            manifests, events = lake.in_force(home), lake.event_files(home)
             snapshot_id = identify(manifests, events)
             target = snapshots.path(home, snapshot_id)
             parent = snapshots.in_force(home)
@@ -68,13 +67,12 @@ def publish(home: Home, *, run_id: str | None = None, keep: int = 10) -> Publish
     return _published(target, changed)
 
 
-def identify(manifests: dict[str, lake.Manifest], events: dict[str, list[Path]]) -> str:
+def identify(manifests: list[lake.Manifest], events: dict[str, list[Path]]) -> str:
     """Return the identity of everything that enters a snapshot, as 16 hexadecimal digits."""
     content = {
-        "manifests": {center_id: manifest.sha256 for center_id, manifest in manifests.items()},
+        "manifests": {f"{manifest.stage}/{manifest.center_id}": manifest.sha256 for manifest in manifests},
         "events": {table: [path.name for path in files] for table, files in events.items()},
         "spec_version": queryfiles.spec_version(),
-        "recipe": RECIPE,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -100,7 +98,7 @@ def _sweep(home: Home) -> None:
 def _build_beside(
     home: Home,
     target: Path,
-    manifests: dict[str, lake.Manifest],
+    manifests: list[lake.Manifest],
     events: dict[str, list[Path]],
     facts: dict[str, object],
 ) -> None:
@@ -117,7 +115,7 @@ def _build_beside(
     }
     try:
         with duckdb.connect(str(temporary), config=config) as connection:
-            build(connection, home.lake, manifests, events, facts, RECIPE)
+            build(connection, home.lake, manifests, events, facts)
             connection.execute("CHECKPOINT")
         temporary.chmod(0o444)
         atomic.move(temporary, target)

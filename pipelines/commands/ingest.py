@@ -91,7 +91,7 @@ def _is_published(home: Home) -> bool:
     from warehouse import lake, snapshots
     from warehouse.publish import identify
 
-    return snapshots.in_force(home) == identify(lake.manifests(home), lake.event_files(home))
+    return snapshots.in_force(home) == identify(lake.in_force(home), lake.event_files(home))
 
 
 def _counts(home: Home, center_id: str) -> str:

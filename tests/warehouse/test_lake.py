@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 from warehouse import atomic, lake
 from warehouse.errors import PublishError
 from warehouse.home import Home
-from warehouse.tables import PARTITIONED, TABLES
+from warehouse.tables import HARMONIZED, PARTITIONED, TABLES
 
 PIN = {"snapshot_id": "s", "referrer": "me", "action": "pin"}
 
@@ -142,7 +143,7 @@ import os, signal, sys
 from pathlib import Path
 from warehouse import atomic, lake
 from warehouse.home import Home
-from warehouse.tables import PARTITIONED, TABLES
+from warehouse.tables import HARMONIZED, PARTITIONED, TABLES
 atomic.write_text = lambda target, text: os.kill(os.getpid(), signal.SIGKILL)
 lake.commit_center(Home(Path(sys.argv[1])), "a", {t.name: t.rows([]) for t in PARTITIONED}, {"x": "y"})
 """
@@ -184,3 +185,53 @@ def test_an_event_that_would_break_every_later_snapshot_is_refused(
     with pytest.raises(PublishError, match=said):
         lake.append_events(home, table, [record])
     assert not home.events.exists() or not list(home.events.rglob("*.parquet"))
+
+
+def volumes_of(center_id: str) -> dict[str, pa.Table]:
+    rejection = {"image_id": "i", "recipe_id": "r", "center_id": center_id}
+    rejection |= {"stage": "mask", "reason": "no_brain", "detail": "none was found", "mend": "look at it"}
+    tables = {table.name: table.rows([]) for table in HARMONIZED}
+    tables["core.volume_rejection"] = TABLES["core.volume_rejection"].rows([rejection])
+    return tables
+
+
+def test_each_stage_has_a_manifest_of_its_own(home: Home) -> None:
+    ingested = lake.commit_center(home, "a", tables_of("a"), {})
+    harmonized = lake.commit_center(home, "a", volumes_of("a"), {"r": "x"}, "harmonize")
+    assert lake.read_manifest(home, "a") == ingested
+    assert lake.read_manifest(home, "a", "harmonize") == harmonized
+    assert lake.manifests(home) == {"a": ingested}
+    assert lake.in_force(home) == [ingested, harmonized]
+    rejections = lake.read_table(home, "a", "core.volume_rejection")
+    assert rejections is not None
+    assert rejections.num_rows == 1
+
+
+def test_a_centre_that_was_never_harmonised_has_no_volumes(home: Home) -> None:
+    ingested = lake.commit_center(home, "a", tables_of("a"), {})
+    assert lake.read_table(home, "a", "core.volume") is None
+    assert lake.in_force(home) == [ingested]
+
+
+def test_tables_of_another_stage_are_refused(home: Home) -> None:
+    with pytest.raises(PublishError, match=r"core\.volume"):
+        lake.commit_center(home, "a", volumes_of("a"), {})
+
+
+def test_dropping_a_centre_drops_what_every_stage_committed(home: Home) -> None:
+    lake.commit_center(home, "a", tables_of("a"), {})
+    lake.commit_center(home, "a", volumes_of("a"), {}, "harmonize")
+    assert lake.sweep(home) == []
+    lake.drop_center(home, "a")
+    assert lake.in_force(home) == []
+    assert lake.read_table(home, "a", "core.volume") is None
+    assert len(lake.sweep(home)) == len(PARTITIONED) + len(HARMONIZED)
+
+
+def test_a_manifest_from_before_there_were_stages_is_an_ingest(home: Home) -> None:
+    manifest = lake.commit_center(home, "a", tables_of("a"), {})
+    path = home.manifests / "a.json"
+    document = json.loads(path.read_text())
+    del document["stage"]
+    path.write_text(json.dumps(document))
+    assert lake.read_manifest(home, "a") == manifest

@@ -1,8 +1,16 @@
 -- Grain: one row, one text of 16 hexadecimal digits.
 -- Why:   the identity of what a training depends on: every eligible image with all that a model is told of it, its
---        split, and the recipe ($recipe) by which volumes are prepared. Nothing else enters: not when a file was
---        touched, where a dataset lies, what was rejected, nor images that are not eligible.
-WITH described AS (
+--        split, and the voxels that were made of it by any recipe. Nothing else enters: not when a file was touched,
+--        where a dataset lies, what was rejected, nor images that are not eligible.
+WITH made AS (
+    SELECT
+        image_id,
+        list(recipe_id || ':' || form || ':' || voxels_sha256 ORDER BY recipe_id, form) AS volumes
+    FROM core.volume
+    GROUP BY image_id
+),
+
+described AS (
     SELECT
         catalogue.image_id,
         md5(
@@ -21,13 +29,15 @@ WITH described AS (
                 'dtype': image.dtype,
                 'content': image.content,
                 'size_bytes': image.size_bytes,
-                'content_hash': image.content_hash
+                'content_hash': image.content_hash,
+                'volumes': made.volumes
             })::VARCHAR
         ) AS digest
     FROM out.image_catalog AS catalogue
     INNER JOIN out.prompt AS prompt ON catalogue.image_id = prompt.image_id
     INNER JOIN core.image AS image ON catalogue.image_id = image.image_id
+    LEFT JOIN made ON catalogue.image_id = made.image_id
 )
 
-SELECT left(sha256($recipe || ':' || coalesce(string_agg(digest, ',' ORDER BY image_id), '')), 16) AS data_id
+SELECT left(sha256(coalesce(string_agg(digest, ',' ORDER BY image_id), '')), 16) AS data_id
 FROM described

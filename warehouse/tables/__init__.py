@@ -4,9 +4,15 @@ from warehouse.tables.core import CORE
 from warehouse.tables.meta import META
 from warehouse.tables.out import OUT
 from warehouse.tables.raw import RAW
-from warehouse.tables.spec import Column, Kind, Table
+from warehouse.tables.spec import Column, Kind, Stage, Table
+from warehouse.tables.volumes import VOLUMES
 
-TABLES: dict[str, Table] = {table.name: table for table in (*RAW, *CORE, *OUT, *META)}
-PARTITIONED = [table for table in TABLES.values() if table.origin == "partition"]
+TABLES: dict[str, Table] = {table.name: table for table in (*RAW, *CORE, *VOLUMES, *OUT, *META)}
+STAGES: dict[Stage, list[Table]] = {
+    stage: [table for table in TABLES.values() if table.origin == "partition" and table.stage == stage]
+    for stage in ("ingest", "harmonize")
+}
+PARTITIONED = STAGES["ingest"]
+HARMONIZED = STAGES["harmonize"]
 
-__all__ = ["PARTITIONED", "TABLES", "Column", "Kind", "Table"]
+__all__ = ["HARMONIZED", "PARTITIONED", "STAGES", "TABLES", "Column", "Kind", "Stage", "Table"]
