@@ -1,0 +1,69 @@
+"""What is done to a scan, as named parameters; another parameter is another recipe."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from warehouse.errors import TumsynError
+
+SHIPPED = Path(__file__).parent.parent / "recipes"
+STEPS_VERSION = 1  # raised when a step changes what it does with the same parameters
+
+
+class Recipe(BaseModel):
+    """Parameters of harmonisation.
+
+    `grid_mm`: voxel size of the session grid. `mask_per`: a brain mask from every scan, or one for the session.
+    `n4`: bias correction. `percentiles`: intensities that become 0 and 1, inside the head; the defaults are those of
+    TUMSyn's published code. `whole_head`: keep scalp and skull, else zeros outside the brain mask; the mask is stored
+    in both cases. `register_mm`: resolution at which registration works.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    is_draft: bool = False
+    grid_mm: float = Field(default=1.0, gt=0.3, le=10)
+    mask_per: Literal["scan", "session"] = "scan"
+    n4: bool = True
+    percentiles: tuple[float, float] = (0.01, 99.9)
+    whole_head: bool = True
+    register_mm: float = Field(default=1.5, ge=1, le=4)
+
+    @property
+    def recipe_id(self) -> str:
+        """Return the hash of the parameters; the name is none of them."""
+        text = json.dumps(self.model_dump(exclude={"name"}) | {"steps": STEPS_VERSION}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def load_recipe(name_or_path: str) -> Recipe:
+    """Read a shipped recipe by its name, or the user's own by its path.
+
+    Raises
+    ------
+    TumsynError
+        Naming file, key and mend.
+    """
+    path = SHIPPED / f"{name_or_path}.yaml"
+    if not path.exists():
+        path = Path(name_or_path)
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.yaml")))
+        raise TumsynError(f"no recipe {name_or_path!r}", f"give one of {known}, or the path of a YAML file")
+    try:
+        return Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise TumsynError(f"{path}: cannot be read: {error}", "mend the file; it must be UTF-8 YAML") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "(whole file)"
+        raise TumsynError(
+            f"{path}: key '{key}': {first['msg']}", "mend that key; standard.yaml shows the form"
+        ) from error

@@ -1,0 +1,147 @@
+"""What a store says of its scan, and the catalogue's rows read back from it.
+
+The store's attributes are the record: rows of a finished scan are the same whether it was just written or found again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from warehouse.errors import HarmonizeError
+from warehouse.harmonize.image import Image, Source
+from warehouse.harmonize.intensity import Scale
+from warehouse.harmonize.recipe import Recipe
+from warehouse.harmonize.register import MEASURE, Registration, movement
+from warehouse.volumes.store import size_bytes
+from warehouse.volumes.volume import open_store
+
+if TYPE_CHECKING:
+    from warehouse.harmonize.session import Scan, SessionResult
+    from warehouse.volumes.volume import Volume
+
+Row = dict[str, Any]
+
+
+def attributes(scan: Scan, source: Source, recipe: Recipe, scale: Scale, session_id: str, reference_sha256: str) -> Row:
+    """Return what both forms of a scan say of it."""
+    return scan.attributes | {
+        "schema_version": 1,
+        "image_id": scan.image_id,
+        "session_id": session_id,
+        "contrast": scan.contrast,
+        "recipe_id": recipe.recipe_id,
+        "recipe": recipe.model_dump(mode="json"),
+        "reference_sha256": reference_sha256,
+        "source": {
+            "path": scan.path.name,
+            "sha256": source.sha256,
+            "signature": scan.signature,
+            "affine_ras_mm": source.affine.tolist(),
+            "shape": list(source.shape),
+            "dtype": source.dtype,
+        },
+        "intensity": {"low": scale.low, "high": scale.high, "percentiles": list(recipe.percentiles)},
+    }
+
+
+def move(kind: str, found: Registration) -> Row:
+    """Return one transform as the store keeps it."""
+    return {
+        "kind": kind,
+        "matrix": found.matrix.tolist(),
+        "measure": MEASURE,
+        "similarity_before": found.similarity_before,
+        "similarity_after": found.similarity_after,
+    }
+
+
+def composed(matrix: NDArray[np.float64], centre_mm: NDArray[np.float64]) -> Row:
+    """Return the product of all transforms, by which the scan was resampled once."""
+    return {
+        "kind": "native_to_session",
+        "matrix": matrix.tolist(),
+        "centre_mm": centre_mm.tolist(),
+        "measure": None,
+        "similarity_before": None,
+        "similarity_after": None,
+    }
+
+
+def turned(native: Volume) -> tuple[Image, NDArray[np.bool_]]:
+    """Return a native store's voxels and mask with their axes towards right, anterior and superior."""
+    everything = tuple(slice(0, size) for size in native.shape)
+    ornt = nib.orientations.io_orientation(native.affine)
+    to_ras = native.affine @ nib.orientations.inv_ornt_aff(ornt, native.shape)
+    voxels = nib.orientations.apply_orientation(native[everything], ornt)
+    assert native.mask is not None  # every harmonised store has one
+    mask = nib.orientations.apply_orientation(native.mask[everything], ornt)
+    image = Image(np.ascontiguousarray(voxels, dtype=np.float32), np.asarray(to_ras, np.float64))
+    return image, np.ascontiguousarray(mask) > 0
+
+
+def add(result: SessionResult, folder: Path, home: Path) -> None:
+    """Append the rows of a finished scan, read back from its stores."""
+    for form in ("session", "native"):
+        path = folder / f"{form}.zarr"
+        volume = open_store(path)
+        said = volume.attributes
+        keys = {name: said[name] for name in ("image_id", "recipe_id", "center_id")}
+        result.volumes.append(
+            keys
+            | {
+                "form": form,
+                "session_id": said["session_id"],
+                "recipe": said["recipe"]["name"],
+                "is_draft": said["recipe"]["is_draft"],
+                "path": path.relative_to(home).as_posix(),
+                "shape": list(volume.shape),
+                "voxel_size_mm": [float(size) for size in volume.voxel_size_mm],
+                "affine": np.asarray(volume.affine).ravel().tolist(),
+                "is_reference": said["is_reference"],
+                "mask_source": said["mask"]["source"],
+                "mask_volume_ml": said["mask"]["volume_ml"],
+                "intensity_low": said["intensity"]["low"],
+                "intensity_high": said["intensity"]["high"],
+                "source_sha256": said["source"]["sha256"],
+                "voxels_sha256": said["voxels_sha256"],
+                "size_bytes": size_bytes(path),
+                "seconds": said["seconds"],
+                "verdict": said["verdict"],
+                "verdict_reason": said["verdict_reason"],
+            }
+        )
+    centre = np.array(next(step["centre_mm"] for step in said["transforms"] if step["kind"] == "native_to_session"))
+    for step in said["transforms"]:
+        rotation, translation = movement(np.array(step["matrix"]), centre)
+        result.transforms.append(
+            keys
+            | {name: step[name] for name in ("kind", "measure", "similarity_before", "similarity_after")}
+            | {
+                "matrix": np.ravel(step["matrix"]).tolist(),
+                "rotation_deg": rotation,
+                "translation_mm": translation,
+                "is_flagged": step["kind"] == "to_reference" and said["verdict"] == "flag",
+            }
+        )
+    reasons = said["quality_reasons"]
+    result.quality += [
+        keys | {"measure": name, "value": value, "reason": reasons.get(name)} for name, value in said["quality"].items()
+    ]
+
+
+def rejection(scan: Scan, recipe: Recipe, error: HarmonizeError) -> Row:
+    """Return the row of `core.volume_rejection`."""
+    return {
+        "image_id": scan.image_id,
+        "recipe_id": recipe.recipe_id,
+        "center_id": scan.attributes["center_id"],
+        "stage": error.stage,
+        "reason": error.reason,
+        "detail": error.what,
+        "mend": error.mend,
+    }

@@ -1,0 +1,373 @@
+"""All scans of one visit: the reference first, then the others aligned with it, each written as soon as it is done.
+
+Belongs here: the order of the steps. A scan whose stores are there, of the same file and recipe, is not done again, so
+that an interrupted run loses at most the scan in hand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from warehouse.errors import HarmonizeError
+from warehouse.harmonize import brain, scan_rows
+from warehouse.harmonize.bias import correct_bias
+from warehouse.harmonize.grid import choose_reference, session_grid
+from warehouse.harmonize.image import Image, Source, load
+from warehouse.harmonize.intensity import Scale, find_scale
+from warehouse.harmonize.itk import inverse
+from warehouse.harmonize.quality import measure
+from warehouse.harmonize.recipe import Recipe
+from warehouse.harmonize.register import Registration, register, register_to_mni, suspicious
+from warehouse.harmonize.resample import resample, resample_mask
+from warehouse.harmonize.tissues import has_background, segment
+from warehouse.ingest.nifti import RefusedError, read_header
+from warehouse.volumes.store import Payload, write
+from warehouse.volumes.volume import open_store
+
+Mask = NDArray[np.bool_]
+Matrix = NDArray[np.float64]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A catalogued image, as harmonisation needs it.
+
+    Parameters
+    ----------
+    contrast : str
+        Label as prompts write it, e.g. T1w or ceT1w.
+    attributes : dict
+        What the store should say of it: centre, participant, entities …
+    signature : str
+        Changes when the file does; spares reading it to find that nothing changed.
+    """
+
+    image_id: str
+    path: Path
+    contrast: str
+    attributes: dict[str, Any]
+    signature: str
+
+
+@dataclass
+class SessionResult:
+    """Rows of `core.volume`, `core.transform`, `core.quality` and `core.volume_rejection`."""
+
+    volumes: list[Row] = field(default_factory=list)
+    transforms: list[Row] = field(default_factory=list)
+    quality: list[Row] = field(default_factory=list)
+    rejections: list[Row] = field(default_factory=list)
+    n_done: int = 0  # scans that were really worked on
+
+
+@dataclass
+class Prepared:
+    """A scan with its brain, corrected and scaled, before it is moved."""
+
+    scan: Scan
+    image: Image
+    source: Source
+    mask: Mask | None
+    doubt: str | None
+    began: float
+    corrected: Image | None = None
+    scale: Scale | None = None
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the other scans need of the session's reference."""
+
+    scan: Scan
+    sha256: str
+    image: Image
+    mask: Mask
+    to_mni: Matrix
+    to_mni_affine: Matrix
+
+
+def harmonize_session(
+    volumes: Path, session_id: str, scans: Sequence[Scan], recipe: Recipe, progress: Callable[[str], None] | None = None
+) -> SessionResult:
+    """Harmonise one visit.
+
+    Parameters
+    ----------
+    volumes : Path
+        Folder of the stores of a home.
+    session_id : str
+    scans : sequence of Scan
+        Eligible scans whose content is there.
+    recipe : Recipe
+    progress : callable, optional
+        Called with what is being done.
+    """
+    work = _Session(volumes / recipe.recipe_id, session_id, recipe, progress or (lambda _: None))
+    ordered = work.readable(scans)
+    reference = work.find_reference(ordered)
+    for scan in ordered:
+        if reference is None:
+            break
+        if scan.image_id != reference.scan.image_id:
+            work.attempt(scan, lambda scan=scan: work.align(scan, reference))  # type: ignore[misc]
+    return work.result
+
+
+class _Session:
+    def __init__(self, folder: Path, session_id: str, recipe: Recipe, progress: Callable[[str], None]) -> None:
+        self.folder, self.session_id, self.recipe, self.progress = folder, session_id, recipe, progress
+        self.grid = session_grid(recipe.grid_mm)
+        self.result = SessionResult()
+
+    def readable(self, scans: Sequence[Scan]) -> list[Scan]:
+        """Order scans by how well they can serve as reference; those without a header are rejected."""
+        kept, facts = [], []
+        for scan in scans:
+            try:
+                size_mm = np.asarray(read_header(str(scan.path)).voxel_size_mm)
+            except (RefusedError, OSError) as error:
+                reason = error.refusal.reason if isinstance(error, RefusedError) else "unreadable"
+                self.reject(scan, HarmonizeError("load", reason, str(error), "fetch or convert the image again"))
+                continue
+            kept.append(scan)
+            facts.append((scan.image_id, scan.contrast, size_mm))
+        return [kept[index] for index in choose_reference(facts)]
+
+    def find_reference(self, scans: Sequence[Scan]) -> Reference | None:
+        """Finish the first scan that has a believable brain and finds its place; the others wait for it."""
+        doubtful: list[tuple[Scan, HarmonizeError]] = []
+        for scan in scans:
+            try:
+                reference = self.reopen(scan) or self.place(scan)
+            except HarmonizeError as error:
+                doubtful.append((scan, error))
+                continue
+            for waiting, why in doubtful:
+                if why.stage == "load":
+                    self.reject(waiting, why)
+            return reference
+        for waiting, why in doubtful:
+            self.reject(waiting, why)
+        return None
+
+    def place(self, scan: Scan) -> Reference:
+        """Prepare a scan as reference, place it in MNI space and write it."""
+        prepared = self.prepare(scan)
+        if prepared.doubt:
+            what = f"{scan.path.name}: {prepared.doubt}"
+            raise HarmonizeError("mask", "implausible_brain", what, "look at the scan; no other scan could lend a mask")
+        corrected, scale = self.corrected(prepared)
+        assert prepared.mask is not None
+        fixed = _as_stored(corrected, scale)
+        rigid, affine = register_to_mni(fixed, prepared.mask)
+        reference = Reference(scan, prepared.source.sha256, fixed, prepared.mask, rigid.matrix, affine.matrix)
+        moves = [scan_rows.move("reference_to_mni_rigid", rigid), scan_rows.move("reference_to_mni_affine", affine)]
+        self.finish(prepared, reference, np.eye(4), moves, [])
+        return reference
+
+    def align(self, scan: Scan, reference: Reference) -> None:
+        """Align a scan with the reference and write it, unless that was done before."""
+        if self.reuse(scan, reference.sha256):
+            return
+        prepared = self.prepare(scan, reference)
+        registered = None
+        if prepared.mask is None:  # the field of N4 needs a mask, so the reference's comes first
+            registered = self.register(prepared.image, reference)
+            prepared.mask = _carried(reference, prepared.image, registered.matrix)
+        corrected, scale = self.corrected(prepared)
+        registered = registered or self.register(_as_stored(corrected, scale), reference)
+        centre = _centre_mm(reference)
+        doubts = [doubt for doubt in (prepared.doubt, suspicious(registered.matrix, centre)) if doubt]
+        doubts += _disagreement(prepared, reference, registered.matrix)
+        self.finish(prepared, reference, registered.matrix, [scan_rows.move("to_reference", registered)], doubts)
+
+    def register(self, image: Image, reference: Reference) -> Registration:
+        self.progress("registration")
+        return register(reference.image, reference.mask, image, resolution_mm=self.recipe.register_mm)
+
+    def prepare(self, scan: Scan, reference: Reference | None = None) -> Prepared:
+        """Load a scan and find its brain; without one that can be true, the mask stays open."""
+        began = time.process_time()
+        self.progress(f"{scan.path.name}: loading")
+        image, source = load(scan.path)
+        if reference and self.recipe.mask_per == "session":
+            return Prepared(scan, image, source, None, None, began)
+        self.progress(f"{scan.path.name}: brain mask")
+        try:
+            mask = brain.find_brain(image)
+            doubt = brain.implausible(mask, image)
+        except HarmonizeError as error:
+            return Prepared(scan, image, source, None, error.what, began)
+        return Prepared(scan, image, source, None if doubt else mask, doubt, began)
+
+    def corrected(self, prepared: Prepared) -> tuple[Image, Scale]:
+        """Correct the bias and find the scale."""
+        assert prepared.mask is not None
+        self.progress(f"{prepared.scan.path.name}: bias and intensities")
+        image = correct_bias(prepared.image, prepared.mask) if self.recipe.n4 else prepared.image
+        prepared.corrected, prepared.scale = image, find_scale(image, self.recipe.percentiles)
+        return image, prepared.scale
+
+    def finish(
+        self, prepared: Prepared, reference: Reference, to_reference: Matrix, moves: list[Row], doubts: list[str]
+    ) -> None:
+        """Resample once, measure and write both forms."""
+        self.progress(f"{prepared.scan.path.name}: resampling and writing")
+        assert prepared.corrected is not None
+        assert prepared.scale is not None
+        assert prepared.mask is not None
+        to_session = reference.to_mni @ to_reference
+        moved = prepared.scale.normalise(resample(prepared.corrected, to_session, self.grid).voxels)
+        moved_mask = resample_mask(prepared.mask, prepared.image, to_session, self.grid)
+        still = prepared.scale.normalise(prepared.corrected.voxels)
+        if not self.recipe.whole_head:
+            moved, still = np.where(moved_mask, moved, 0), np.where(prepared.mask, still, 0)
+        if _touches_border(moved_mask):
+            doubts = [*doubts, "the brain reaches the border of the session's grid"]
+        moves = [*moves, scan_rows.composed(to_session, _centre_mm(reference))]
+        attributes = scan_rows.attributes(
+            prepared.scan, prepared.source, self.recipe, prepared.scale, self.session_id, reference.sha256
+        )
+        attributes |= {
+            "is_reference": prepared.scan.image_id == reference.scan.image_id,
+            "mask": {
+                "source": "own" if prepared.doubt is None and self.own_mask(prepared, reference) else "carried",
+                "volume_ml": round(float(prepared.mask.sum()) * prepared.image.voxel_ml, 1),
+            },
+            "transforms": moves,
+            "verdict": "flag" if doubts else "pass",
+            "verdict_reason": "; ".join(doubts) or None,
+        } | self.quality(prepared, reference.to_mni_affine @ to_reference)
+        attributes["seconds"] = round(time.process_time() - prepared.began, 2)
+        folder = self.place_of(prepared.scan, prepared.source.sha256, reference.sha256)
+        turn = prepared.source.turn_back
+        native = Payload(
+            voxels=turn(still.astype(np.float16)),
+            affine=prepared.source.affine,
+            mask=turn(prepared.mask.astype(np.uint8)),
+            attributes=attributes | {"form": "native"},
+            nifti_header=prepared.source.header,
+        )
+        session = Payload(
+            voxels=moved.astype(np.float16),
+            affine=self.grid.affine,
+            mask=moved_mask.astype(np.uint8),
+            attributes=attributes | {"form": "session"},
+            nifti_header=prepared.source.header,
+        )
+        for form, payload in (
+            ("native", native),
+            ("session", session),
+        ):  # the session's last: it says that both are there
+            write(folder / f"{form}.zarr", payload, name=f"{prepared.scan.image_id} {form}")
+        self.result.n_done += 1
+        scan_rows.add(self.result, folder, self.folder.parent.parent)
+
+    def own_mask(self, prepared: Prepared, reference: Reference) -> bool:
+        return self.recipe.mask_per == "scan" or prepared.scan.image_id == reference.scan.image_id
+
+    def quality(self, prepared: Prepared, to_mni: Matrix) -> Row:
+        """Measure the scan as it was acquired; a draft leaves the tissues out."""
+        assert prepared.mask is not None
+        assert prepared.corrected is not None
+        tissue = None if self.recipe.is_draft else segment(prepared.corrected, prepared.mask, to_mni)
+        air, _ = has_background(prepared.image.voxels, prepared.mask)
+        measures = measure(prepared.image, prepared.mask, tissue, air)
+        return {
+            "quality": {name: value for name, (value, _) in measures.items()},
+            "quality_reasons": {name: reason for name, (_, reason) in measures.items() if reason},
+        }
+
+    def place_of(self, scan: Scan, sha256: str, reference_sha256: str) -> Path:
+        """Return the folder of a scan's stores: another file, reference or recipe is another place."""
+        key = hashlib.sha256(f"{sha256}{reference_sha256}{self.recipe.recipe_id}".encode()).hexdigest()[:16]
+        return self.folder / f"{scan.image_id}-{key}"
+
+    def reuse(self, scan: Scan, reference_sha256: str | None) -> Path | None:
+        """Return where a scan was finished before, from the same file and with the same reference."""
+        for folder in sorted(self.folder.glob(f"{scan.image_id}-*")):
+            if not (folder / "session.zarr").is_dir() or not (folder / "native.zarr").is_dir():
+                continue
+            attributes = open_store(folder / "session.zarr").attributes
+            same_file = attributes["source"]["signature"] == scan.signature
+            if same_file and reference_sha256 in (None, attributes["reference_sha256"]):
+                scan_rows.add(self.result, folder, self.folder.parent.parent)
+                return folder
+        return None
+
+    def reopen(self, scan: Scan) -> Reference | None:
+        """Return a reference that was finished before."""
+        for folder in sorted(self.folder.glob(f"{scan.image_id}-*")):
+            if not (folder / "session.zarr").is_dir() or not (folder / "native.zarr").is_dir():
+                continue
+            native = open_store(folder / "native.zarr")
+            attributes = native.attributes
+            if not attributes["is_reference"] or attributes["source"]["signature"] != scan.signature:
+                continue
+            scan_rows.add(self.result, folder, self.folder.parent.parent)
+            matrices = {move["kind"]: np.array(move["matrix"]) for move in attributes["transforms"]}
+            image, mask = scan_rows.turned(native)
+            rigid, affine = matrices["reference_to_mni_rigid"], matrices["reference_to_mni_affine"]
+            return Reference(scan, attributes["source"]["sha256"], image, mask, rigid, affine)
+        return None
+
+    def attempt(self, scan: Scan, work: Callable[[], object]) -> None:
+        """Do a scan; what fails is rejected and the next one begins."""
+        try:
+            work()
+        except HarmonizeError as error:
+            self.reject(scan, error)
+
+    def reject(self, scan: Scan, error: HarmonizeError) -> None:
+        self.result.rejections.append(scan_rows.rejection(scan, self.recipe, error))
+
+
+def _as_stored(image: Image, scale: Scale) -> Image:
+    """Return the image as its store gives it back, so that an interrupted run goes on with the same numbers."""
+    return image.like(scale.normalise(image.voxels).astype(np.float16))
+
+
+def _carried(reference: Reference, image: Image, to_reference: Matrix) -> Mask:
+    """Carry the reference's mask to another scan's grid."""
+    from warehouse.harmonize.grid import Grid
+
+    shape = image.voxels.shape
+    grid = Grid((shape[0], shape[1], shape[2]), image.affine)
+    mask = resample_mask(reference.mask, reference.image, inverse(to_reference), grid)
+    if not mask.any():
+        raise HarmonizeError("mask", "no_overlap", "the reference's brain lies outside this scan", "look at both scans")
+    return mask
+
+
+def _disagreement(prepared: Prepared, reference: Reference, to_reference: Matrix) -> list[str]:
+    """Compare a scan's own mask with the reference's, where both fields of view are."""
+    assert prepared.mask is not None
+    carried = _carried(reference, prepared.image, to_reference)
+    seen = _carried(
+        Reference(
+            reference.scan, "", reference.image, np.ones_like(reference.mask), reference.to_mni, reference.to_mni
+        ),
+        prepared.image,
+        to_reference,
+    )
+    overlap = brain.dice(prepared.mask & seen, carried & seen)
+    return [f"its brain mask agrees with the reference's by Dice {overlap:.2f} only"] if overlap < 0.85 else []
+
+
+def _centre_mm(reference: Reference) -> NDArray[np.float64]:
+    centre = np.argwhere(reference.mask).mean(axis=0)
+    return np.asarray((reference.image.affine @ np.append(centre, 1.0))[:3])
+
+
+def _touches_border(mask: Mask) -> bool:
+    faces = [mask[0], mask[-1], mask[:, 0], mask[:, -1], mask[:, :, -1]]  # below, the brainstem leaves the box rightly
+    return any(bool(face.any()) for face in faces)
