@@ -4,10 +4,17 @@ from warehouse.prompt import RECORD
 from warehouse.tables.core import AGE, CONTRASTS, IMAGE_ID, PARTICIPANT_ID, SESSION_ID
 from warehouse.tables.raw import CENTER, PATH
 from warehouse.tables.spec import BIGINT, BOOLEAN, DOUBLE, DOUBLES, INTEGERS, TEXT, Column, Table
+from warehouse.tables.volumes import RECIPE_ID
 
 SPLITS = ("train", "val", "test_internal", "test_external", "excluded")
 
-SPLIT_COLUMN = Column("split", TEXT, "train, val, test_internal, test_external, or excluded (seen in an external centre).", False, f"split IN {SPLITS}")
+SPLIT_COLUMN = Column(
+    "split",
+    TEXT,
+    "train, val, test_internal, test_external, or excluded (seen in an external centre).",
+    False,
+    f"split IN {SPLITS}",
+)
 PERSON_ID = Column("person_id", TEXT, "The human being; never in two of train, val and test.")
 
 SPLIT = Table(
@@ -31,9 +38,16 @@ IMAGE_CATALOG = Table(
         PERSON_ID,
         SESSION_ID,
         PATH,
-        Column("contrast", TEXT, "One of the seven contrasts; null for any other image.", True, f"contrast IN {CONTRASTS}"),
+        Column(
+            "contrast", TEXT, "One of the seven contrasts; null for any other image.", True, f"contrast IN {CONTRASTS}"
+        ),
         Column("is_post_contrast", BOOLEAN, "True after a contrast agent."),
-        Column("contrast_label", TEXT, "Contrast as prompts write it: ceT1w for post-contrast T1w; null for any other image.", True),
+        Column(
+            "contrast_label",
+            TEXT,
+            "Contrast as prompts write it: ceT1w for post-contrast T1w; null for any other image.",
+            True,
+        ),
         Column("suffix", TEXT, "BIDS suffix.", True),
         Column("eligibility", TEXT, "eligible for synthesis, or ineligible."),
         Column("eligibility_reason", TEXT, "Why, in words."),
@@ -43,7 +57,12 @@ IMAGE_CATALOG = Table(
         Column("manufacturer", TEXT, "Vendor, canonical spelling.", True),
         Column("manufacturers_model_name", TEXT, "Model of the scanner, canonical spelling.", True),
         Column("magnetic_field_strength_t", DOUBLE, "Field strength as published, tesla.", True),
-        Column("nominal_field_strength_t", DOUBLE, "Field strength as a scanner is named by, tesla: 2.89 becomes 3.0.", True),
+        Column(
+            "nominal_field_strength_t",
+            DOUBLE,
+            "Field strength as a scanner is named by, tesla: 2.89 becomes 3.0.",
+            True,
+        ),
         Column("repetition_time_s", DOUBLE, "RepetitionTime (TR), seconds.", True),
         Column("echo_time_s", DOUBLE, "EchoTime (TE), seconds.", True),
         Column("inversion_time_s", DOUBLE, "InversionTime (TI), seconds.", True),
@@ -112,11 +131,32 @@ MISSING_METADATA = Table(
         Column("contrast_label", TEXT, "Contrast, e.g. T1w or ceT1w."),
         Column("field", TEXT, "Column of out.image_catalog that is missing."),
         Column("n_images", BIGINT, "Eligible images of this centre and contrast."),
-        Column("n_missing", BIGINT, "Of these, how many lack the field.", False, "n_missing >= 0 AND n_missing <= n_images"),
+        Column(
+            "n_missing", BIGINT, "Of these, how many lack the field.", False, "n_missing >= 0 AND n_missing <= n_images"
+        ),
         Column("example_path", TEXT, "One image that lacks it; null where none does.", True),
     ),
     ("center_id", "contrast_label", "field"),
     origin="derived",
 )
 
-OUT = (SPLIT, IMAGE_CATALOG, PROMPT, TRAINING_PAIR, METADATA_DISTRIBUTION, MISSING_METADATA)
+QUALITY_OUTLIERS = Table(
+    "out.quality_outliers",
+    "One row per image, recipe and measure that lies far from the other images of its centre and contrast.",
+    (
+        IMAGE_ID,
+        RECIPE_ID,
+        CENTER,
+        Column("contrast_label", TEXT, "Contrast, e.g. T1w or ceT1w."),
+        Column("measure", TEXT, "Measure of core.quality, mask_volume_ml, or similarity_ and the kind of a transform."),
+        Column("value", DOUBLE, "Value of this image."),
+        Column("median_value", DOUBLE, "Median over the images of this centre and contrast by this recipe."),
+        Column("spread", DOUBLE, "Their median absolute deviation × 1.4826.", False, "spread > 0"),
+        Column("robust_z", DOUBLE, "(value − median) / spread.", False, "abs(robust_z) > 3.5"),
+        Column("n_images", BIGINT, "Images compared.", False, "n_images >= 5"),
+    ),
+    ("image_id", "recipe_id", "measure"),
+    origin="derived",
+)
+
+OUT = (SPLIT, IMAGE_CATALOG, PROMPT, TRAINING_PAIR, METADATA_DISTRIBUTION, MISSING_METADATA, QUALITY_OUTLIERS)
