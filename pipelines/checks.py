@@ -17,7 +17,7 @@ from pipelines.resources import HomeResource
 from warehouse.catalog import Catalogue
 from warehouse.errors import TumsynError
 from warehouse.lake import read_table
-from warehouse.tables import PARTITIONED, TABLES, Table
+from warehouse.tables import HARMONIZED, PARTITIONED, TABLES, Table
 
 NAME = "specification"
 PUBLISHED = [table for table in TABLES.values() if table.origin == "derived"]
@@ -72,9 +72,21 @@ def center_tables_specification(
     context: dg.AssetCheckExecutionContext, home: HomeResource
 ) -> Iterator[dg.AssetCheckResult]:
     """Hold one centre's rows against the table specification."""
+    yield from _center_verdicts(context.partition_key, home, PARTITIONED)
+
+
+@dg.multi_asset_check(name="center_volumes_specification", specs=check_specs(HARMONIZED, partitioned=True))
+def center_volumes_specification(
+    context: dg.AssetCheckExecutionContext, home: HomeResource
+) -> Iterator[dg.AssetCheckResult]:
+    """Hold the rows of one centre's volumes against the table specification."""
+    yield from _center_verdicts(context.partition_key, home, HARMONIZED)
+
+
+def _center_verdicts(center_id: str, home: HomeResource, tables: Iterable[Table]) -> Iterator[dg.AssetCheckResult]:
     with duckdb.connect() as connection:
-        for table in PARTITIONED:
-            rows = read_table(home.open(), context.partition_key, table.name)
+        for table in tables:
+            rows = read_table(home.open(), center_id, table.name)
             connection.register("partition_rows", table.schema().empty_table() if rows is None else rows)
             yield verdict(connection, table, "partition_rows")
             connection.unregister("partition_rows")

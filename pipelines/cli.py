@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands import catalog, centers, demo, ingest, sql, ui
+from pipelines.commands import catalog, centers, demo, harmonize, ingest, sql, ui, volumes
 from warehouse.errors import TumsynError
 from warehouse.home import Home
 
@@ -76,6 +76,9 @@ def top(
 
 app.add_typer(centers.app, name="centers")
 app.command("ingest")(ingest.ingest)
+app.command("harmonize")(harmonize.harmonize)
+app.command("export")(volumes.export)
+app.add_typer(volumes.app, name="volumes")
 app.command("sql")(sql.sql)
 app.add_typer(catalog.app, name="catalog")
 app.command("demo")(demo.demo)

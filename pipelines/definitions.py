@@ -8,13 +8,18 @@ import dagster as dg
 
 from pipelines.assets.catalogue import catalogue
 from pipelines.assets.centers import center_tables
-from pipelines.checks import catalogue_specification, center_tables_specification
+from pipelines.assets.volumes import center_volumes
+from pipelines.checks import catalogue_specification, center_tables_specification, center_volumes_specification
 from pipelines.jobs import JOBS
 from pipelines.resources import HomeResource, LoggedProgress
 from pipelines.sensors import SENSORS
 
-ASSETS: Sequence[dg.AssetsDefinition] = (center_tables, catalogue)
-CHECKS: Sequence[dg.AssetChecksDefinition] = (center_tables_specification, catalogue_specification)
+ASSETS: Sequence[dg.AssetsDefinition] = (center_tables, center_volumes, catalogue)
+CHECKS: Sequence[dg.AssetChecksDefinition] = (
+    center_tables_specification,
+    center_volumes_specification,
+    catalogue_specification,
+)
 
 
 def build_defs(

@@ -1,17 +1,28 @@
-"""The two jobs: read one centre, and publish what all of them committed."""
+"""The jobs: read one centre, harmonise it in one run or in batches, and publish what all of them committed."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import dagster as dg
 
 from pipelines.assets.catalogue import catalogue
 from pipelines.assets.centers import center_tables
+from pipelines.assets.volumes import center_volumes
+from pipelines.batches import harmonize_batches
 
 ingest = dg.define_asset_job(
     "ingest",
     selection=dg.AssetSelection.assets(center_tables),
     description="Read one centre's folder into its raw and core tables, and check them.",
     executor_def=dg.in_process_executor,  # a step of its own process would cost more than most centres
+)
+
+harmonize = dg.define_asset_job(
+    "harmonize",
+    selection=dg.AssetSelection.assets(center_volumes),
+    description="Harmonise one centre's eligible scans, spread over this machine's processes, and check the rows.",
+    executor_def=dg.in_process_executor,  # the processes are the work's own
 )
 
 publish = dg.define_asset_job(
@@ -21,4 +32,4 @@ publish = dg.define_asset_job(
     executor_def=dg.in_process_executor,
 )
 
-JOBS = [ingest, publish]
+JOBS: list[Any] = [ingest, harmonize, harmonize_batches, publish]  # the two kinds share no public type

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,23 +74,29 @@ def run(
     job: str,
     *,
     partition: str | None = None,
-    force: bool = False,
+    config: Mapping[str, object] | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
-    """Run one job in this process and wait for it."""
+    """Run one job in this process and wait for it.
+
+    Parameters
+    ----------
+    config : mapping, optional
+        Configuration of the job's ops, by their names.
+    """
     resources: dict[str, object] = {"home": HomeResource(root=str(home.root))}
     if progress:
         resources["progress"] = progress
-    config: dict[str, object] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    if force:
-        config["ops"] = {"center_tables": {"config": {"force": True}}}
+    run_config: dict[str, object] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    if config:
+        run_config["ops"] = {name: {"config": values} for name, values in config.items()}
     result = (
         build_defs(resources=resources)
         .resolve_job_def(job)
         .execute_in_process(
             instance=instance,
             partition_key=partition,
-            run_config=config,
+            run_config=run_config,
             tags={PROCESS: process_name(os.getpid())},
             raise_on_error=False,
         )

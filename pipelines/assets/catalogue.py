@@ -14,7 +14,7 @@ from warehouse.catalog import Catalogue
 from warehouse.errors import TumsynError
 from warehouse.home import Home
 from warehouse.publish import Published, publish
-from warehouse.tables import PARTITIONED, TABLES, Table
+from warehouse.tables import HARMONIZED, PARTITIONED, TABLES, Table
 
 SNAPSHOT = TABLES["meta.snapshot"]
 DERIVED = [table for table in TABLES.values() if table.origin == "derived"]
@@ -38,7 +38,9 @@ def reads(table: Table) -> list[dg.AssetKey]:
     name="catalogue",
     specs=[
         *(asset_spec(table, reads(table), {"sql", "duckdb"}, queryfiles.spec_version()) for table in DERIVED),
-        asset_spec(SNAPSHOT, map(asset_key, (*PARTITIONED, *DERIVED)), {"duckdb"}, queryfiles.spec_version()),
+        asset_spec(
+            SNAPSHOT, map(asset_key, (*PARTITIONED, *HARMONIZED, *DERIVED)), {"duckdb"}, queryfiles.spec_version()
+        ),
     ],
     pool="publish",
     retry_policy=dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL),

@@ -46,18 +46,18 @@ def ingest_centers(home: Home, names: list[str], force: bool = False) -> None:
         When a centre failed, after the others were published.
     """
     stale = _stale(chosen(home, names), home, force)
-    if not stale and _is_published(home):
+    if not stale and is_published(home):
         note("the catalogue is up to date")
         return
 
     from pipelines import launch
 
-    failed = {}
+    failed, config = {}, {"center_tables": {"force": force}}
     with launch.opened(home) as instance:
         for entry in stale:
             name, start = entry.center.center_id, time.perf_counter()
-            with _bar() as bar:
-                outcome = launch.run(instance, home, "ingest", partition=name, force=force, progress=_Shown(bar))
+            with shown_bar() as bar:
+                outcome = launch.run(instance, home, "ingest", partition=name, config=config, progress=Shown(bar))
             if outcome.error:
                 failed[name] = outcome.error
                 note(f"{name}: failed\n  {outcome.error}")
@@ -67,7 +67,7 @@ def ingest_centers(home: Home, names: list[str], force: bool = False) -> None:
     if outcome.error:
         note("publish: failed; the catalogue before stays in force")
         raise TumsynError(outcome.error)
-    _tell_snapshot(home)
+    tell_snapshot(home)
     if failed:
         raise TumsynError(
             f"failed: {', '.join(failed)}; everything else was published", "mend what is said above, and run this again"
@@ -86,7 +86,7 @@ def _stale(entries: list[Registration], home: Home, force: bool) -> list[Registr
     return stale
 
 
-def _is_published(home: Home) -> bool:
+def is_published(home: Home) -> bool:
     """Return whether the catalogue in force is made of what the centres committed last."""
     from warehouse import lake, snapshots
     from warehouse.publish import identify
@@ -103,7 +103,8 @@ def _counts(home: Home, center_id: str) -> str:
     return ", ".join(f"{n_rows.get(table, 0):,} {what}" for what, table in shown.items())
 
 
-def _tell_snapshot(home: Home) -> None:
+def tell_snapshot(home: Home) -> None:
+    """Say which snapshot is in force."""
     from warehouse.catalog import Catalogue
 
     with Catalogue(home).connect() as connection:
@@ -113,7 +114,7 @@ def _tell_snapshot(home: Home) -> None:
 
 
 @contextmanager
-def _bar() -> Iterator[Bar | None]:
+def shown_bar() -> Iterator[Bar | None]:
     """Show a bar on a terminal; elsewhere nothing, so that logs stay readable.
 
     It writes to a copy of standard error: Dagster puts the original into the run's log while a job runs.
@@ -135,14 +136,14 @@ def _bar() -> Iterator[Bar | None]:
             yield bar
 
 
-class _Shown:
-    """Where an ingest says how far it is: the bar."""
+class Shown:
+    """Where a centre's work says how far it is: the bar."""
 
     def __init__(self, bar: Bar | None) -> None:
         self.bar = bar
 
     def of(self, center_id: str, log: object) -> Callable[[int, int, str], None]:
-        """Return what `ingest_center` calls."""
+        """Return what a centre's work calls."""
         bar = self.bar
         if bar is None:
             return lambda done, total, what: None

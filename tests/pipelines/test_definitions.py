@@ -12,15 +12,15 @@ from pipelines.partitions import sync_centers
 from tests.conftest import write_bids
 from warehouse.home import Home
 from warehouse.registry import Center, Layout, Registration, register
-from warehouse.tables import PARTITIONED, TABLES, Table
+from warehouse.tables import HARMONIZED, PARTITIONED, TABLES, Table
 
-SHOWN = [*PARTITIONED, *DERIVED, TABLES["meta.snapshot"]]
+SHOWN = [*PARTITIONED, *HARMONIZED, *DERIVED, TABLES["meta.snapshot"]]
 SPECS = {spec.key: spec for assets in ASSETS for spec in assets.specs}
 
 
 def test_definitions_load_and_every_job_resolves() -> None:
     repository = defs.get_repository_def()
-    assert {"ingest", "publish"} <= {job.name for job in repository.get_all_jobs()}
+    assert {"ingest", "harmonize", "harmonize_batches", "publish"} <= {job.name for job in repository.get_all_jobs()}
 
 
 def test_every_table_that_is_made_is_an_asset_and_nothing_else_is() -> None:
@@ -50,7 +50,7 @@ def test_lineage_is_what_the_sql_reads() -> None:
 def test_every_partitioned_and_derived_table_has_a_blocking_check() -> None:
     graph = defs.resolve_asset_graph()
     checked = {key.asset_key for key in graph.asset_check_keys if graph.get_check_spec(key).blocking}
-    assert checked == {asset_key(table) for table in (*PARTITIONED, *DERIVED)}
+    assert checked == {asset_key(table) for table in (*PARTITIONED, *HARMONIZED, *DERIVED)}
 
 
 def test_rules_are_shown_with_their_columns() -> None:

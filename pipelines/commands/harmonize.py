@@ -1,0 +1,117 @@
+"""`tumsyn harmonize`: the same Dagster assets as in the browser, run here with a progress bar."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipelines.commands.centers import chosen
+from pipelines.commands.ingest import Shown, is_published, shown_bar, tell_snapshot
+from pipelines.commands.output import note
+from warehouse.errors import TumsynError
+from warehouse.home import Home
+
+if TYPE_CHECKING:
+    from warehouse.harmonize.recipe import Recipe
+    from warehouse.registry import Registration
+
+RecipeOption = Annotated[
+    str, typer.Option("--recipe", metavar="NAME|FILE", help="standard, draft, or a YAML file of your own.")
+]
+
+
+def harmonize(
+    ctx: typer.Context,
+    centers: Annotated[
+        list[str] | None, typer.Argument(metavar="[CENTER]...", help="Registered centres; all of them by default.")
+    ] = None,
+    recipe: RecipeOption = "standard",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; default: one per CPU, as far as memory allows.")
+    ] = None,
+    memory: Annotated[
+        float | None,
+        typer.Option(min=0.5, help="Gigabytes that they may take together; default: most of what is free."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Do every scan again, finished or not.")] = False,
+) -> None:
+    """Harmonise the eligible scans of ingested centres, and publish a catalogue that knows them.
+
+    What was finished before is found again, so a run that was interrupted is simply started again. A scan that cannot
+    be harmonised is in core.volume_rejection with the reason; a centre that fails does not stop the others, and the
+    exit status is then 1.
+    """
+    config = {"recipe": recipe, "workers": workers, "memory_gb": memory, "force": force}
+    harmonize_centers(ctx.obj, centers or [], {key: value for key, value in config.items() if value is not None})
+
+
+def harmonize_centers(home: Home, names: list[str], config: dict[str, object]) -> None:
+    """Harmonise the named centres, or all, and publish.
+
+    Raises
+    ------
+    TumsynError
+        When a centre failed, after the others were published.
+    """
+    from pathlib import Path
+
+    from warehouse.harmonize.recipe import load_recipe
+
+    recipe = load_recipe(str(config["recipe"]))
+    if (file := Path(str(config["recipe"]))).is_file():
+        config = config | {"recipe": str(file.resolve())}
+    stale = _stale(chosen(home, names), home, recipe, bool(config.get("force")))
+    if not stale and is_published(home):
+        note("the volumes are up to date")
+        return
+
+    from pipelines import launch
+
+    failed = []
+    with launch.opened(home) as instance:
+        for entry in stale:
+            name = entry.center.center_id
+            with shown_bar() as bar:
+                wanted = {"center_volumes": config}
+                outcome = launch.run(instance, home, "harmonize", partition=name, config=wanted, progress=Shown(bar))
+            if outcome.error:
+                failed.append(name)
+                note(f"{name}: failed\n  {outcome.error}")
+            else:
+                note(f"{name}: {_counts(home, name, recipe)}")
+        outcome = launch.run(instance, home, "publish")
+    if outcome.error:
+        note("publish: failed; the catalogue before stays in force")
+        raise TumsynError(outcome.error)
+    tell_snapshot(home)
+    if failed:
+        raise TumsynError(
+            f"failed: {', '.join(failed)}; everything else was published", "mend what is said above, and run this again"
+        )
+
+
+def _stale(entries: list[Registration], home: Home, recipe: Recipe, force: bool) -> list[Registration]:
+    from warehouse.harmonize.plan import is_current
+
+    stale = []
+    for entry in entries:
+        if not force and is_current(home, entry, recipe):
+            note(f"{entry.center.center_id}: unchanged")
+        else:
+            stale.append(entry)
+    return stale
+
+
+def _counts(home: Home, center_id: str, recipe: Recipe) -> str:
+    """Return how many images of a centre there are by a recipe, and where to read of them."""
+    from warehouse.lake import read_table
+
+    n_images = {}
+    for table in ("core.volume", "core.volume_rejection"):
+        rows = read_table(home, center_id, table, ["recipe_id", "image_id"])
+        listed = [] if rows is None else rows.to_pylist()
+        n_images[table] = len({row["image_id"] for row in listed if row["recipe_id"] == recipe.recipe_id})
+    rejected = n_images["core.volume_rejection"]
+    why = " (core.volume_rejection says why)" if rejected else ""
+    return f"{n_images['core.volume']:,} scans harmonised, {rejected:,} rejected{why}"

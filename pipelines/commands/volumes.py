@@ -1,0 +1,119 @@
+"""`tumsyn export` and `tumsyn volumes`: harmonised volumes for other programs, and what they take on disk."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipelines.commands.output import Format, FormatOption, OutputOption, note, show
+from warehouse.errors import VolumeError
+from warehouse.home import Home
+
+if TYPE_CHECKING:
+    from warehouse.volumes import Volume
+
+app = typer.Typer(help="Harmonised volumes: what there is, and what nobody needs.", no_args_is_help=True)
+
+
+class Form(StrEnum):
+    """On which grid."""
+
+    SESSION = "session"
+    NATIVE = "native"
+
+
+def export(
+    ctx: typer.Context,
+    out: Annotated[Path, typer.Option(help="Folder of a BIDS derivative data set; made where absent.")],
+    images: Annotated[
+        list[str] | None, typer.Argument(metavar="[IMAGE_ID]...", help="Images, as in core.image.")
+    ] = None,
+    center: Annotated[str | None, typer.Option(help="Every volume of this centre instead.")] = None,
+    form: Annotated[Form, typer.Option(help="On the session's grid, or on the scan's own.")] = Form.SESSION,
+    recipe: Annotated[str, typer.Option(help="Name or identity of the recipe.")] = "standard",
+    source_units: Annotated[
+        bool, typer.Option("--source-units", help="Intensities as the source had them, instead of [0, 1].")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")] = False,
+) -> None:
+    """Write volumes as NIfTI with their brain masks and provenance, as BIDS derivatives."""
+    from warehouse.volumes import export as write_bids
+
+    if bool(images) == bool(center):
+        raise typer.BadParameter("give either images or --center")
+    home: Home = ctx.obj
+    volumes = _of_center(home, center, recipe, form) if center else _of_images(home, images or [], recipe, form)
+    for volume in volumes:
+        typer.echo(write_bids(volume, out, source_units=source_units, force=force).image)
+    note(f"{len(volumes):,} volumes -> {out}")
+
+
+@app.command("list")
+def list_volumes(ctx: typer.Context, output_format: FormatOption = Format.TABLE, output: OutputOption = None) -> None:
+    """List what is harmonised, by centre and recipe, with its size on disk."""
+    from warehouse import queryfiles
+    from warehouse.catalog import Catalogue
+
+    show(Catalogue(ctx.obj).query(queryfiles.read("catalog/volumes")), output_format, output)
+
+
+@app.command()
+def gc(
+    ctx: typer.Context,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it they are listed.")] = False,
+) -> None:
+    """List, or remove, stores that no snapshot and no centre names, and what interrupted runs left.
+
+    Stores that changed within the last hour stay: somebody may be writing them.
+    """
+    from warehouse.volumes import garbage
+    from warehouse.volumes.references import referenced
+    from warehouse.volumes.store import size_bytes
+
+    home: Home = ctx.obj
+    found = garbage.orphans(home, referenced(home))
+    for path in found:
+        typer.echo(path.relative_to(home.root))
+    if not found:
+        note("every store is named by a snapshot or a centre")
+    elif yes:
+        note(f"removed {len(found):,} stores, {garbage.remove(found) / 1e6:,.1f} MB")
+    else:
+        size = sum(size_bytes(path) for path in found)
+        note(
+            f"{len(found):,} stores, {size / 1e6:,.1f} MB, are named by nothing; `tumsyn volumes gc --yes` removes them"
+        )
+
+
+def _of_images(home: Home, images: list[str], recipe: str, form: Form) -> list[Volume]:
+    from warehouse import volumes
+
+    return [volumes.open(image_id, recipe, form.value, home=home) for image_id in dict.fromkeys(images)]
+
+
+def _of_center(home: Home, center: str, recipe: str, form: Form) -> list[Volume]:
+    import duckdb
+
+    from warehouse import queryfiles
+    from warehouse.catalog import Catalogue
+    from warehouse.volumes import open_store
+
+    query, values = queryfiles.read("catalog/volumes_of_center"), {"center_id": center, "form": form.value}
+    with Catalogue(home).connect() as connection:
+        try:
+            rows = connection.execute(query, values).fetchall()
+        except duckdb.CatalogException:
+            rows = []  # from before there were volumes
+    fit = [(recipe_id, path) for _, name, recipe_id, path in rows if recipe in (name, recipe_id)]
+    if not fit:
+        known = ", ".join(sorted({f"{name} ({recipe_id})" for _, name, recipe_id, _ in rows})) or "none"
+        raise VolumeError(
+            f"centre {center} has no {form.value} volumes by recipe {recipe!r}; recipes that it has: {known}",
+            f"tumsyn harmonize {center} --recipe {recipe}",
+        )
+    if len(identities := sorted({recipe_id for recipe_id, _ in fit})) > 1:
+        raise VolumeError(f"recipe {recipe!r} is several: {', '.join(identities)}", "name it by its identity")
+    return [open_store(home.root / path) for _, path in fit]

@@ -1,0 +1,118 @@
+"""What there is to harmonise in a centre, by what its ingest committed.
+
+Belongs here: from the lake's rows to scans of sessions, and the fingerprint that tells whether there is anything to do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+
+from warehouse.errors import TumsynError
+from warehouse.harmonize.recipe import Recipe
+from warehouse.harmonize.session import Scan
+from warehouse.home import Home
+from warehouse.lake import read_manifest, read_table
+from warehouse.registry import Registration
+from warehouse.tables import HARMONIZED
+
+Row = dict[str, Any]
+COLUMNS = [
+    "image_id", "participant_id", "session_id", "path", "suffix", "contrast", "is_post_contrast", "entities", "content",
+    "eligibility",
+]  # fmt: skip
+
+
+def sessions(home: Home, registration: Registration) -> dict[str, tuple[Scan, ...]]:
+    """Return the eligible scans of a centre whose content is there, by session.
+
+    Raises
+    ------
+    TumsynError
+        When the centre was not ingested.
+    """
+    center_id = registration.center.center_id
+    center = _rows(home, center_id, "core.center", ["is_simulated"])
+    files = _rows(home, center_id, "raw.file", ["path", "size_bytes", "mtime_ns"])
+    signatures = {file["path"]: f"{file['size_bytes']}-{file['mtime_ns']}" for file in files}
+    found: dict[str, list[Scan]] = {}
+    for image in sorted(
+        _rows(home, center_id, "core.image", COLUMNS), key=lambda row: (row["session_id"], row["path"])
+    ):
+        if image["eligibility"] == "eligible" and image["content"] == "present":
+            said = {"center_id": center_id, "is_simulated": center[0]["is_simulated"]}
+            scan = _scan(image, said, registration, signatures[image["path"]])
+            found.setdefault(image["session_id"], []).append(scan)
+    return {session_id: tuple(scans) for session_id, scans in found.items()}
+
+
+def contrast_label(contrast: str | None, is_post_contrast: bool) -> str | None:
+    """Return a contrast as prompts write it: ceT1w for post-contrast T1w."""
+    return f"ce{contrast}" if contrast and is_post_contrast else contrast
+
+
+def fingerprint(found: dict[str, tuple[Scan, ...]]) -> str:
+    """Return the identity of what would be harmonised, and of the tables that would tell of it."""
+    content = [
+        [session_id, scan.image_id, str(scan.path), scan.contrast, scan.signature]
+        for session_id, scans in sorted(found.items())
+        for scan in scans
+    ]
+    digest = hashlib.sha256(json.dumps(content).encode())
+    for table in HARMONIZED:
+        digest.update(table.ddl().encode())
+    return digest.hexdigest()
+
+
+@lru_cache
+def code_version() -> str:
+    """Return a hash of the code that makes volumes; the steps' own version is part of a recipe's identity."""
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.name.encode() + source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def is_current(home: Home, registration: Registration, recipe: Recipe) -> bool:
+    """Return whether harmonising would find nothing to do; no image is opened, and no store."""
+    manifest = read_manifest(home, registration.center.center_id, "harmonize")
+    if manifest is None or recipe.recipe_id not in manifest.fingerprint:
+        return False
+    try:
+        wanted = fingerprint(sessions(home, registration))
+    except TumsynError:
+        return False
+    if manifest.fingerprint[recipe.recipe_id] != wanted:
+        return False
+    volumes = read_table(home, registration.center.center_id, "core.volume", ["recipe_id", "path"])
+    if volumes is None:
+        return False
+    paths = volumes.filter(pc.equal(volumes["recipe_id"], recipe.recipe_id))["path"]
+    return all((home.root / path).is_dir() for path in paths.to_pylist())
+
+
+def _rows(home: Home, center_id: str, table: str, columns: list[str]) -> list[Row]:
+    rows = read_table(home, center_id, table, columns)
+    if rows is None:
+        raise TumsynError(f"centre {center_id} has not been ingested by this version", f"tumsyn ingest {center_id}")
+    return list(rows.to_pylist())
+
+
+def _scan(image: Row, said: Row, registration: Registration, signature: str) -> Scan:
+    attributes = said | {
+        "participant_id": image["participant_id"],
+        "path": image["path"],
+        "entities": {"suffix": image["suffix"]} | json.loads(image["entities"] or "{}"),
+    }
+    return Scan(
+        image_id=image["image_id"],
+        path=registration.root / image["path"],
+        contrast=contrast_label(image["contrast"], image["is_post_contrast"]) or "",
+        attributes=attributes,
+        signature=signature,
+    )

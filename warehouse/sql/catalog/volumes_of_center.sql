@@ -1,0 +1,10 @@
+-- Grain: one row per harmonised volume of a centre in one form.
+-- Why:   a whole centre is exported at once.
+SELECT
+    image_id,
+    recipe,
+    recipe_id,
+    path
+FROM core.volume
+WHERE center_id = $center_id AND form = $form
+ORDER BY recipe, recipe_id, session_id, image_id

@@ -1,0 +1,26 @@
+"""Which stores are named by anything: snapshots that are kept, and rows that were committed.
+
+Belongs here: asking all of them. Does not belong here: removing what none names (`garbage`).
+"""
+
+from __future__ import annotations
+
+from warehouse import lake, queryfiles, snapshots
+from warehouse.home import Home
+
+
+def referenced(home: Home) -> set[str]:
+    """Return the paths of all stores that something names, relative to the home."""
+    import duckdb
+
+    paths: set[str] = set()
+    for center_id in lake.manifests(home, "harmonize"):
+        rows = lake.read_table(home, center_id, "core.volume", ["path"])
+        paths.update([] if rows is None else rows["path"].to_pylist())
+    for snapshot_id in snapshots.existing(home):
+        with duckdb.connect(str(snapshots.path(home, snapshot_id)), read_only=True) as connection:
+            try:
+                paths.update(path for (path,) in connection.execute(queryfiles.read("catalog/volume_paths")).fetchall())
+            except duckdb.CatalogException:
+                continue  # from before there were volumes
+    return paths
