@@ -49,6 +49,11 @@ def find_brain(image: Image) -> NDArray[np.bool_]:
     return stripped if dice(stripped, found) > STRIPPED_DICE else found
 
 
+def is_stripped(mask: NDArray[np.bool_], image: Image) -> bool:
+    """Return whether a mask is all that there is: the scan was processed before it came to us."""
+    return dice(_what_is_there(image), mask) > 0.999
+
+
 def dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     """Return the overlap of two masks: 0 for none, 1 for equal (Dice 1945)."""
     total = int(one.sum()) + int(other.sum())

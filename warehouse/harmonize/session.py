@@ -25,7 +25,7 @@ from warehouse.harmonize.intensity import Scale, find_scale
 from warehouse.harmonize.itk import inverse
 from warehouse.harmonize.quality import measure
 from warehouse.harmonize.recipe import Recipe
-from warehouse.harmonize.register import Registration, register, register_to_mni, suspicious
+from warehouse.harmonize.register import Registration, movement, register, register_to_mni, suspicious
 from warehouse.harmonize.resample import resample, resample_mask
 from warehouse.harmonize.tissues import has_background, segment
 from warehouse.ingest.nifti import RefusedError, read_header
@@ -186,6 +186,8 @@ class _Session:
         corrected, scale = self.corrected(prepared)
         registered = registered or self.register(_as_stored(corrected, scale), reference)
         centre = _centre_mm(reference)
+        if _was_aligned_before(prepared, reference, registered.matrix, centre):
+            registered = Registration(np.eye(4), registered.similarity_before, registered.similarity_before)
         doubts = [doubt for doubt in (prepared.doubt, suspicious(registered.matrix, centre)) if doubt]
         doubts += _disagreement(prepared, reference, registered.matrix)
         self.finish(prepared, reference, registered.matrix, [scan_rows.move("to_reference", registered)], doubts)
@@ -346,6 +348,22 @@ def _carried(reference: Reference, image: Image, to_reference: Matrix) -> Mask:
     if not mask.any():
         raise HarmonizeError("mask", "no_overlap", "the reference's brain lies outside this scan", "look at both scans")
     return mask
+
+
+def _was_aligned_before(
+    prepared: Prepared, reference: Reference, matrix: Matrix, centre_mm: NDArray[np.float64]
+) -> bool:
+    """Return whether a scan's publishers aligned it: stripped, on the reference's grid, and found within half a voxel.
+
+    Two registrations differ by tenths of a millimetre; to apply the second on top of the first would undo theirs.
+    """
+    assert prepared.mask is not None
+    same_shape = prepared.image.voxels.shape == reference.image.voxels.shape
+    if not same_shape or not np.allclose(prepared.image.affine, reference.image.affine, atol=1e-3):
+        return False
+    rotation_deg, translation_mm = movement(matrix, centre_mm)
+    near = translation_mm < 0.5 * float(reference.image.voxel_size_mm.min()) and rotation_deg < 0.5
+    return near and brain.is_stripped(prepared.mask, prepared.image)
 
 
 def _disagreement(prepared: Prepared, reference: Reference, to_reference: Matrix) -> list[str]:

@@ -141,6 +141,19 @@ def test_another_recipe_works_again_and_leaves_the_first_ones_volumes(tmp_path: 
     assert all((tmp_path / "home" / row["path"]).is_dir() for row in first.volumes)
 
 
+def test_scans_that_their_publishers_stripped_and_aligned_stay_as_they_are(
+    tmp_path: Path, saved: Save, template: Image
+) -> None:
+    voxels = np.where(template.voxels > 0.05 * template.voxels.max(), template.voxels, 0).astype(np.float32)
+    stripped = Image(voxels, template.affine)
+    nearly = displaced((0.1, 0, 0), (0.3, -0.2, 0.2))
+    bright = scanned(Image(t2_like(voxels), template.affine), nearly, template.affine, voxels.shape)
+    made = [scan("a", saved("t1w.nii", stripped), "T1w"), scan("b", saved("t2w.nii", bright), "T2w")]
+    result = work(tmp_path, made)
+    found = next(row for row in result.transforms if row["kind"] == "to_reference")
+    np.testing.assert_array_equal(np.reshape(found["matrix"], (4, 4)), np.eye(4))
+
+
 def test_one_bad_scan_does_not_stop_the_others(tmp_path: Path, scans: list[Scan]) -> None:
     bad = tmp_path / "bad.nii.gz"
     bad.write_bytes(scans[0].path.read_bytes()[:3000])
