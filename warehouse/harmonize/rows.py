@@ -118,5 +118,5 @@ def _merged(
             pc.not_equal(before["recipe_id"], recipe.recipe_id),
             pc.is_in(before["image_id"], value_set=images["image_id"].combine_chunks()),
         )
-        fresh = pa.concat_tables([before.filter(others), fresh])
+        fresh = pa.concat_tables([fresh, before.filter(others).cast(fresh.schema)])
     return fresh.sort_by([(name, "ascending") for name in table.key]).combine_chunks()
