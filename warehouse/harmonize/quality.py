@@ -23,7 +23,6 @@ from scipy import ndimage
 from scipy.special import xlogy
 
 from warehouse.harmonize.image import Image
-from warehouse.harmonize.intensity import find_head
 from warehouse.harmonize.tissues import TISSUES, blank_region
 
 MEASURES = ("snr_csf", "snr_gm", "snr_wm", "snr_total", "cnr", "cjv", "efc", "fber", "wm2max")
@@ -164,6 +163,26 @@ def sample_of(values: Values, name: str = "the tissue") -> Sample:
     return Sample(median, float(exact.std()), MAD * float(np.median(np.abs(exact - median))), exact.size)
 
 
+def find_head(voxels: Values, mask: Mask, padding: Mask) -> Mask:
+    """Return brain, skull and scalp: brighter than half of Otsu's threshold between air and tissue, without holes.
+
+    Padding is no air: its zeros would pull the threshold into the noise.
+    """
+    values = voxels[~padding]
+    if values.size == 0 or values.min() == values.max():
+        raise Meaningless("every voxel is the same")
+    counts, edges = np.histogram(np.minimum(values, np.percentile(values, 99)), bins=256)
+    centres = (edges[:-1] + edges[1:]) / 2
+    n_below, n_above = np.cumsum(counts), counts.sum() - np.cumsum(counts)
+    sum_below = np.cumsum(counts * centres)
+    with np.errstate(invalid="ignore"):
+        apart = sum_below / n_below - (sum_below[-1] - sum_below) / n_above
+    threshold = centres[int(np.nanargmax(n_below * n_above * apart**2))]
+    solid = ndimage.binary_closing(voxels > 0.5 * threshold, iterations=2) | mask
+    pieces, _ = ndimage.label(ndimage.binary_fill_holes(solid))
+    return np.asarray(np.isin(pieces, np.unique(pieces[mask])))
+
+
 class _Scan:
     """One scan, what is measured of it, and what the measures share (found once, when first needed)."""
 
@@ -202,19 +221,20 @@ class _Scan:
         """Return air and head; padding with zeros is neither."""
         if not self.background_ok:
             raise Meaningless(self.why_not)
+        if not np.isfinite(self.image.voxels).all():
+            raise Meaningless("some voxels are NaN or infinite")
         if self._air is None:
-            found = find_head(self.image) | self.mask
-            pieces, _ = ndimage.label(found)
-            head = np.isin(pieces, np.unique(pieces[self.mask]))
-            self._air = (~head & ~blank_region(self.image.voxels), head)
+            padding = blank_region(self.image.voxels)
+            head = find_head(self.image.voxels, self.mask, padding)
+            self._air = (~head & ~padding, head)
         if np.count_nonzero(self._air[0]) < MIN_VOXELS:
             raise Meaningless("no air in the field of view")
         return self._air
 
     def whole(self) -> Values:
         """Return all voxels less the padding: a measure of the whole volume needs true air as well."""
-        self.air()
-        return self.image.voxels[~blank_region(self.image.voxels)]
+        air, head = self.air()
+        return self.image.voxels[air | head]
 
     def sigma_air(self) -> float:
         """Return the standard deviation of the air above the brain's centre, two voxels clear of the head.
@@ -229,7 +249,7 @@ class _Scan:
         spread = MAD * float(np.median(np.abs(values - np.median(values))))
         if spread > 0:
             ghost = clear & (self.image.voxels > 10.0 * spread)
-            clear &= ~ndimage.binary_opening(ghost, ndimage.generate_binary_structure(3, 1))
+            clear &= ~ndimage.binary_propagation(ndimage.binary_opening(ghost), mask=ghost)
         return float(self.image.voxels[clear].astype(np.float64).std())
 
     def _above_the_brain(self) -> Mask:

@@ -249,11 +249,12 @@ def has_background(voxels: NDArray[np.floating[Any]], mask: Mask) -> tuple[bool,
 
 
 def blank_region(voxels: NDArray[np.floating[Any]], value: float = 0.0) -> Mask:
-    """Return where a value fills more than single voxels: what was cut out, or padded on."""
+    """Return where a value fills more than a few voxels: what was cut out, or padded on."""
     same = voxels == value
     if not same.any():
         return np.asarray(same)
-    return np.asarray(ndimage.binary_opening(same, ndimage.generate_binary_structure(3, 1)))
+    core = ndimage.binary_erosion(same, iterations=2, border_value=1)
+    return np.asarray(ndimage.binary_dilation(core, iterations=2) & same)
 
 
 def _commonest(values: NDArray[np.floating[Any]]) -> tuple[float, float, int]:
