@@ -7,7 +7,6 @@ loaded when they come into view, so that a thousand visits stay usable.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -79,7 +78,7 @@ def write_page(
     rows : mapping
         Rows of `core.volume`, `core.transform`, `core.quality` and `core.volume_rejection`, by the table's name.
     mosaics : mapping of str to Path
-        Picture of each session, by its identity, or by that with `_` for every character but letters, digits and `-`.
+        Picture of each session.
     path : Path
         Of the page; pictures are linked relative to its folder.
     images : mapping, optional
@@ -92,7 +91,7 @@ def write_page(
     """
     lines = _lines(rows, images or {})
     _mark_far(lines)
-    links = {_slug(session): _link(picture, path.parent) for session, picture in mosaics.items() if picture.exists()}
+    links = {session: _link(picture, path.parent) for session, picture in mosaics.items() if picture.exists()}
     page = Template((PARTS / "page.html").read_text(encoding="utf-8")).substitute(
         center=escape(center_id),
         recipe=escape(", ".join(sorted({str(row["recipe"]) for row in rows.get("core.volume", ())})) or "none"),
@@ -102,7 +101,7 @@ def write_page(
         verdicts="".join(_verdict_choice(name, lines) for name in ("all", *VERDICTS)),
         contrasts="".join(f"<option>{escape(name)}</option>" for name in sorted({line.contrast for line in lines})),
         heads="".join(_head(name) for name in COLUMNS),
-        body="\n".join(_row(line, links.get(_slug(line.session_id))) for line in lines),
+        body="\n".join(_row(line, links.get(line.session_id)) for line in lines),
     )
     atomic.write_text(path, page)
     return path
@@ -160,10 +159,6 @@ def _mark_far(lines: Iterable[Line]) -> None:
                 z = (line.values[name] - middle) / spread
                 if abs(z) > FAR:
                     line.far[name] = z
-
-
-def _slug(session_id: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", session_id)
 
 
 def _link(picture: Path, folder: Path) -> str:

@@ -160,12 +160,6 @@ def test_pictures_are_linked_beside_the_page_and_loaded_late(tmp_path: Path) -> 
     assert "no picture" in row_of(text, "b")
 
 
-def test_pictures_may_be_named_by_what_a_file_can_bear(tmp_path: Path) -> None:
-    picture = tmp_path / "p.png"
-    picture.write_bytes(b"")
-    assert 'src="p.png"' in row_of(text_of(tmp_path / "q.html", mosaics={"alpha_sub-a": picture}), "a")
-
-
 def test_names_that_look_like_markup_stay_names(tmp_path: Path) -> None:
     evil = {"a": {"session_id": "alpha/sub-a", "contrast": "T1w", "name": "<script>alert(1)</script>"}}
     text = text_of(tmp_path / "quality.html", images=evil)
