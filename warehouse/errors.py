@@ -43,7 +43,7 @@ class HarmonizeError(TumsynError):
 
     Parameters
     ----------
-    stage : {"load", "mask", "bias", "register", "resample", "write"}
+    stage : {"load", "mask", "bias", "register", "resample", "write", "worker"}
     reason : str
         Short code, as `core.volume_rejection` lists it.
     """

@@ -117,7 +117,7 @@ def harmonize_session(
     for scan in ordered:
         if reference is None:
             break
-        if scan.image_id != reference.scan.image_id:
+        if scan.image_id != reference.scan.image_id and scan.image_id not in work.rejected:
             work.attempt(scan, lambda scan=scan: work.align(scan, reference))  # type: ignore[misc]
     return work.result
 
@@ -127,6 +127,7 @@ class _Session:
         self.folder, self.session_id, self.recipe, self.progress = folder, session_id, recipe, progress
         self.grid = session_grid(recipe.grid_mm)
         self.result = SessionResult()
+        self.rejected: set[str] = set()
 
     def readable(self, scans: Sequence[Scan]) -> list[Scan]:
         """Order scans by how well they can serve as reference; those without a header are rejected."""
@@ -330,6 +331,7 @@ class _Session:
             self.reject(scan, error)
 
     def reject(self, scan: Scan, error: HarmonizeError) -> None:
+        self.rejected.add(scan.image_id)
         self.result.rejections.append(scan_rows.rejection(scan, self.recipe, error))
 
 

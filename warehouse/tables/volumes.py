@@ -83,7 +83,7 @@ VOLUME_REJECTION = Table(
         IMAGE_ID,
         RECIPE_ID,
         CENTER,
-        Column("stage", TEXT, "Where it fell out: load, mask, bias, register, resample or write."),
+        Column("stage", TEXT, "Where it fell out: load, mask, bias, register, resample, write or worker (its process died)."),
         Column("reason", TEXT, "Why, as a short code."),
         Column("detail", TEXT, "What was found, with the value."),
         Column("mend", TEXT, "What to do about it."),

@@ -164,6 +164,14 @@ def test_one_bad_scan_does_not_stop_the_others(tmp_path: Path, scans: list[Scan]
     assert {row["image_id"][0] for row in result.volumes} == {"a", "b"}
 
 
+def test_a_scan_that_cannot_be_the_reference_because_it_does_not_load_is_rejected_once(
+    tmp_path: Path, saved: Save, scans: list[Scan], template: Image
+) -> None:
+    path = saved("broken.nii", Image(np.full_like(template.voxels, 7), template.affine))
+    result = work(tmp_path, [scan("0", path, "T1w"), *scans])
+    assert [(row["image_id"][0], row["reason"]) for row in result.rejections] == [("0", "constant")]
+
+
 def test_a_scan_without_a_believable_brain_takes_the_sessions_mask(
     tmp_path: Path, scans: list[Scan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
