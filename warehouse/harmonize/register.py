@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Matrix = NDArray[np.float64]
 MEASURE = "mattes_mutual_information"
 BINS = 32
+CREDIBLE_STRETCH = (0.7, 2.2)  # of the volume
 BRAIN_RADIUS_MM = 70.0
 SUSPICIOUS_DEG, SUSPICIOUS_MM = 25.0, 40.0  # a head does not move further between scans of one visit
 
@@ -154,6 +155,18 @@ def suspicious(matrix: Matrix, centre_mm: NDArray[np.float64]) -> str | None:
     if rotation > SUSPICIOUS_DEG or translation > SUSPICIOUS_MM:
         return f"moved by {rotation:.0f}° and {translation:.0f} mm within one visit"
     return None
+
+
+def stretched(affine: Matrix) -> list[str]:
+    """Return the doubt that a brain would have to change its size too much to fit MNI152, or nothing.
+
+    The template is larger than most brains; those of children and after atrophy need up to twice their volume.
+    """
+    volume = float(abs(np.linalg.det(affine[:3, :3])))
+    low, high = CREDIBLE_STRETCH
+    if low <= volume <= high:
+        return []
+    return [f"to fit MNI152 the brain would have to take {volume:.2f} times its volume"]
 
 
 def movement(matrix: Matrix, centre_mm: NDArray[np.float64]) -> tuple[float, float]:

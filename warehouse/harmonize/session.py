@@ -25,7 +25,7 @@ from warehouse.harmonize.intensity import Scale, find_scale
 from warehouse.harmonize.itk import inverse
 from warehouse.harmonize.quality import measure
 from warehouse.harmonize.recipe import Recipe
-from warehouse.harmonize.register import Registration, movement, register, register_to_mni, suspicious
+from warehouse.harmonize.register import Registration, movement, register, register_to_mni, stretched, suspicious
 from warehouse.harmonize.resample import resample, resample_mask
 from warehouse.harmonize.tissues import has_background, segment
 from warehouse.ingest.nifti import RefusedError, read_header
@@ -172,7 +172,7 @@ class _Session:
         rigid, affine = register_to_mni(fixed, prepared.mask)
         reference = Reference(scan, prepared.source.sha256, fixed, prepared.mask, rigid.matrix, affine.matrix)
         moves = [scan_rows.move("reference_to_mni_rigid", rigid), scan_rows.move("reference_to_mni_affine", affine)]
-        self.finish(prepared, reference, np.eye(4), moves, [])
+        self.finish(prepared, reference, np.eye(4), moves, stretched(affine.matrix))
         return reference
 
     def align(self, scan: Scan, reference: Reference) -> None:

@@ -9,7 +9,7 @@ from warehouse.errors import HarmonizeError
 from warehouse.harmonize import register as module
 from warehouse.harmonize.image import Image
 from warehouse.harmonize.itk import matrix_of, to_itk, transform_of
-from warehouse.harmonize.register import movement, nearest_rigid, register, register_to_mni, suspicious
+from warehouse.harmonize.register import movement, nearest_rigid, register, register_to_mni, stretched, suspicious
 
 
 def error_mm(found: np.ndarray, truth: np.ndarray, image: Image, mask: np.ndarray) -> tuple[float, float]:
@@ -102,6 +102,11 @@ def test_the_nearest_rotation_ignores_stretching() -> None:
     np.testing.assert_allclose(rigid[:3, :3], displaced((5, -10, 15), (0, 0, 0))[:3, :3], atol=1e-9)
     kept = [1.0, 2.0, 3.0, 1.0]
     np.testing.assert_allclose(rigid @ kept, matrix @ kept)
+
+
+@pytest.mark.parametrize(("factor", "doubted"), [(1.0, False), (1.15, False), (1.4, True), (0.8, True)])
+def test_a_brain_that_would_have_to_be_stretched_too_far_is_doubted(factor: float, doubted: bool) -> None:
+    assert bool(stretched(np.diag([factor, factor, factor, 1.0]))) is doubted
 
 
 @pytest.mark.parametrize(
