@@ -38,7 +38,7 @@ def attributes(scan: Scan, source: Source, recipe: Recipe, scale: Scale, session
         "recipe": recipe.model_dump(mode="json"),
         "reference_sha256": reference_sha256,
         "source": {
-            "path": scan.path.name,
+            "path": scan.attributes.get("path", scan.path.name),
             "sha256": source.sha256,
             "signature": scan.signature,
             "affine_ras_mm": source.affine.tolist(),

@@ -283,8 +283,8 @@ class _Session:
         assert prepared.mask is not None
         assert prepared.corrected is not None
         tissue = None if self.recipe.is_draft else segment(prepared.corrected, prepared.mask, to_mni)
-        air, _ = has_background(prepared.image.voxels, prepared.mask)
-        measures = measure(prepared.image, prepared.mask, tissue, air)
+        air, why_not = has_background(prepared.image.voxels, prepared.mask)
+        measures = measure(prepared.image, prepared.mask, tissue, air, why_not)
         return {
             "quality": {name: value for name, (value, _) in measures.items()},
             "quality_reasons": {name: reason for name, (_, reason) in measures.items() if reason},
