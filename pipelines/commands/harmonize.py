@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipelines.commands.centers import chosen
-from pipelines.commands.ingest import Shown, is_published, shown_bar, tell_snapshot
+from pipelines.commands.ingest import is_published, run_and_publish
 from pipelines.commands.output import note
-from warehouse.errors import TumsynError
 from warehouse.home import Home
 
 if TYPE_CHECKING:
@@ -66,29 +65,8 @@ def harmonize_centers(home: Home, names: list[str], config: dict[str, object]) -
         note("the volumes are up to date")
         return
 
-    from pipelines import launch
-
-    failed = []
-    with launch.opened(home) as instance:
-        for entry in stale:
-            name = entry.center.center_id
-            with shown_bar() as bar:
-                wanted = {"center_volumes": config}
-                outcome = launch.run(instance, home, "harmonize", partition=name, config=wanted, progress=Shown(bar))
-            if outcome.error:
-                failed.append(name)
-                note(f"{name}: failed\n  {outcome.error}")
-            else:
-                note(f"{name}: {_counts(home, name, recipe)}")
-        outcome = launch.run(instance, home, "publish")
-    if outcome.error:
-        note("publish: failed; the catalogue before stays in force")
-        raise TumsynError(outcome.error)
-    tell_snapshot(home)
-    if failed:
-        raise TumsynError(
-            f"failed: {', '.join(failed)}; everything else was published", "mend what is said above, and run this again"
-        )
+    wanted = {"center_volumes": config}
+    run_and_publish(home, stale, "harmonize", wanted, lambda center_id: _counts(home, center_id, recipe))
 
 
 def _stale(entries: list[Registration], home: Home, recipe: Recipe, force: bool) -> list[Registration]:

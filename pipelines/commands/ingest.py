@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -50,19 +50,42 @@ def ingest_centers(home: Home, names: list[str], force: bool = False) -> None:
         note("the catalogue is up to date")
         return
 
+    config = {"center_tables": {"force": force}}
+    run_and_publish(home, stale, "ingest", config, lambda center_id: _counts(home, center_id))
+
+
+def run_and_publish(
+    home: Home, entries: list[Registration], job: str, config: dict[str, Any], counted: Callable[[str], str]
+) -> None:
+    """Run a job for each centre with a progress bar, say what came of it, and publish once.
+
+    Parameters
+    ----------
+    job : str
+        Name of a job that is partitioned by centre.
+    config : dict
+        Configuration of its asset, by the asset's name.
+    counted : callable
+        Says what a centre has now.
+
+    Raises
+    ------
+    TumsynError
+        When a centre failed, after the others were published.
+    """
     from pipelines import launch
 
-    failed, config = {}, {"center_tables": {"force": force}}
+    failed = []
     with launch.opened(home) as instance:
-        for entry in stale:
+        for entry in entries:
             name, start = entry.center.center_id, time.perf_counter()
             with shown_bar() as bar:
-                outcome = launch.run(instance, home, "ingest", partition=name, config=config, progress=Shown(bar))
+                outcome = launch.run(instance, home, job, partition=name, config=config, progress=Shown(bar))
             if outcome.error:
-                failed[name] = outcome.error
+                failed.append(name)
                 note(f"{name}: failed\n  {outcome.error}")
             else:
-                note(f"{name}: {_counts(home, name)}, {time.perf_counter() - start:.1f} s")
+                note(f"{name}: {counted(name)}, {time.perf_counter() - start:.1f} s")
         outcome = launch.run(instance, home, "publish")
     if outcome.error:
         note("publish: failed; the catalogue before stays in force")
