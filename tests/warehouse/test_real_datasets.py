@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -70,6 +71,22 @@ def test_every_json_file_is_a_sidecar_or_refused(catalogue: duckdb.DuckDBPyConne
     count = "SELECT count(*) FROM {} WHERE path LIKE '%.json' AND center_id LIKE 'ds0%'"
     assert value(catalogue, count.format("raw.sidecar")) == 24676
     assert value(catalogue, count.format("core.rejection")) == 1
+
+
+def test_every_file_of_every_dataset_ends_in_exactly_one_place(catalogue: duckdb.DuckDBPyConnection) -> None:
+    for center_id, root in catalogue.execute("SELECT center_id, root FROM core.center").fetchall():
+        found = set()
+        for folder, folders, names in os.walk(root):
+            folders[:] = [name for name in folders if name != ".git"]
+            found |= {(Path(folder) / name).relative_to(root).as_posix() for name in names}
+        places = catalogue.execute("SELECT path, disposition FROM raw.file WHERE center_id = ?", [center_id]).fetchall()
+        assert {path for path, _ in places} == found, center_id
+        assert len(places) == len(found), center_id
+        images = catalogue.execute("SELECT path FROM core.image WHERE center_id = ?", [center_id]).fetchall()
+        refused = "SELECT path FROM core.rejection WHERE row IS NULL AND center_id = ?"
+        assert {path for path, kind in places if kind == "image"} == {path for (path,) in images}
+        rejections = catalogue.execute(refused, [center_id]).fetchall()
+        assert {path for path, kind in places if kind == "rejection"} == {path for (path,) in rejections}
 
 
 @pytest.mark.parametrize("dataset", SIDECARS)

@@ -20,7 +20,8 @@ from warehouse.harmonize.plan import fingerprint, is_current, sessions
 from warehouse.harmonize.pool import Lost, alone, spread
 from warehouse.harmonize.recipe import Recipe
 from warehouse.harmonize.rows import Made, commit, rejection
-from warehouse.harmonize.session import Scan, harmonize_session
+from warehouse.harmonize.scan import Scan
+from warehouse.harmonize.session import harmonize_session
 from warehouse.home import Home
 from warehouse.lake import Manifest, read_manifest, read_table
 from warehouse.registry import Registration

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from warehouse.errors import TumsynError
 from warehouse.harmonize.recipe import Recipe
-from warehouse.harmonize.session import Scan
+from warehouse.harmonize.scan import Scan
 from warehouse.home import Home
 from warehouse.lake import read_manifest, read_table
 from warehouse.registry import Registration

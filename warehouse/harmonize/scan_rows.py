@@ -6,7 +6,7 @@ The store's attributes are the record: rows of a finished scan are the same whet
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
@@ -17,14 +17,12 @@ from warehouse.harmonize.image import Image, Source
 from warehouse.harmonize.intensity import Scale
 from warehouse.harmonize.recipe import Recipe
 from warehouse.harmonize.register import MEASURE, Registration, movement
+from warehouse.harmonize.scan import Row, Scan, SessionResult
 from warehouse.volumes.store import size_bytes
 from warehouse.volumes.volume import open_store
 
 if TYPE_CHECKING:
-    from warehouse.harmonize.session import Scan, SessionResult
     from warehouse.volumes.volume import Volume
-
-Row = dict[str, Any]
 
 
 def attributes(scan: Scan, source: Source, recipe: Recipe, scale: Scale, session_id: str, reference_sha256: str) -> Row:

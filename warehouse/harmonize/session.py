@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +26,7 @@ from warehouse.harmonize.quality import measure
 from warehouse.harmonize.recipe import Recipe
 from warehouse.harmonize.register import Registration, movement, register, register_to_mni, stretched, suspicious
 from warehouse.harmonize.resample import resample, resample_mask
+from warehouse.harmonize.scan import Row, Scan, SessionResult
 from warehouse.harmonize.tissues import has_background, segment
 from warehouse.ingest.nifti import RefusedError, read_header
 from warehouse.volumes.store import Payload, write
@@ -34,39 +34,6 @@ from warehouse.volumes.volume import open_store
 
 Mask = NDArray[np.bool_]
 Matrix = NDArray[np.float64]
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Scan:
-    """A catalogued image, as harmonisation needs it.
-
-    Parameters
-    ----------
-    contrast : str
-        Label as prompts write it, e.g. T1w or ceT1w.
-    attributes : dict
-        What the store should say of it: centre, participant, entities …
-    signature : str
-        Changes when the file does; spares reading it to find that nothing changed.
-    """
-
-    image_id: str
-    path: Path
-    contrast: str
-    attributes: dict[str, Any]
-    signature: str
-
-
-@dataclass
-class SessionResult:
-    """Rows of `core.volume`, `core.transform`, `core.quality` and `core.volume_rejection`."""
-
-    volumes: list[Row] = field(default_factory=list)
-    transforms: list[Row] = field(default_factory=list)
-    quality: list[Row] = field(default_factory=list)
-    rejections: list[Row] = field(default_factory=list)
-    n_done: int = 0  # scans that were really worked on
 
 
 @dataclass

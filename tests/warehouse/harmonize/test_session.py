@@ -13,7 +13,8 @@ from tests.warehouse.harmonize.conftest import displaced, scanned, t2_like
 from warehouse.harmonize import brain
 from warehouse.harmonize.image import Image
 from warehouse.harmonize.recipe import Recipe
-from warehouse.harmonize.session import Scan, SessionResult, harmonize_session
+from warehouse.harmonize.scan import Scan, SessionResult
+from warehouse.harmonize.session import harmonize_session
 from warehouse.tables.volumes import VOLUMES
 from warehouse.volumes import open_store
 
