@@ -27,6 +27,8 @@ from warehouse.registry import Registration
 from warehouse.tables import HARMONIZED, TABLES
 from warehouse.volumes import Payload, write
 
+pytestmark = pytest.mark.slow  # each runs whole jobs
+
 VOLUME = asset_key(TABLES["core.volume"])
 
 

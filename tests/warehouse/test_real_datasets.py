@@ -17,7 +17,7 @@ from warehouse.ingest import ingest_center
 from warehouse.publish import publish
 from warehouse.registry import Center, register, shipped
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 # Sidecars by dataset and contrast, as the samples' README counts them.
 SIDECARS = {
