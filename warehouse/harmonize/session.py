@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from warehouse.errors import HarmonizeError
 from warehouse.harmonize import brain, scan_rows
 from warehouse.harmonize.bias import correct_bias
-from warehouse.harmonize.grid import choose_reference, session_grid
+from warehouse.harmonize.grid import Grid, choose_reference, session_grid
 from warehouse.harmonize.image import Image, Source, load
 from warehouse.harmonize.intensity import Scale, find_scale
 from warehouse.harmonize.itk import inverse
@@ -30,7 +30,7 @@ from warehouse.harmonize.scan import Row, Scan, SessionResult
 from warehouse.harmonize.tissues import has_background, segment
 from warehouse.ingest.nifti import RefusedError, read_header
 from warehouse.volumes.store import Payload, write
-from warehouse.volumes.volume import open_store
+from warehouse.volumes.volume import Volume, open_store
 
 Mask = NDArray[np.bool_]
 Matrix = NDArray[np.float64]
@@ -150,7 +150,7 @@ class _Session:
         registered = None
         if prepared.mask is None:  # the field of N4 needs a mask, so the reference's comes first
             registered = self.register(prepared.image, reference)
-            prepared.mask = _carried(reference, prepared.image, registered.matrix)
+            prepared.mask = _carried(reference, reference.mask, prepared.image, registered.matrix)
         corrected, scale = self.corrected(prepared)
         registered = registered or self.register(_as_stored(corrected, scale), reference)
         centre = _centre_mm(reference)
@@ -234,10 +234,8 @@ class _Session:
             attributes=attributes | {"form": "session"},
             nifti_header=prepared.source.header,
         )
-        for form, payload in (
-            ("native", native),
-            ("session", session),
-        ):  # the session's last: it says that both are there
+        # The session form comes last: where it lies, both do.
+        for form, payload in (("native", native), ("session", session)):
             write(folder / f"{form}.zarr", payload, name=f"{prepared.scan.image_id} {form}")
         self.result.n_done += 1
         scan_rows.add(self.result, folder, self.folder.parent.parent)
@@ -262,26 +260,27 @@ class _Session:
         key = hashlib.sha256(f"{sha256}{reference_sha256}{self.recipe.recipe_id}".encode()).hexdigest()[:16]
         return self.folder / f"{scan.image_id}-{key}"
 
-    def reuse(self, scan: Scan, reference_sha256: str | None) -> Path | None:
-        """Return where a scan was finished before, from the same file and with the same reference."""
+    def finished(self, scan: Scan) -> Iterator[tuple[Path, Volume]]:
+        """Yield the folders in which both forms of a scan lie, made of the file as it is, with the native form."""
         for folder in sorted(self.folder.glob(f"{scan.image_id}-*")):
-            if not (folder / "session.zarr").is_dir() or not (folder / "native.zarr").is_dir():
-                continue
-            attributes = open_store(folder / "session.zarr").attributes
-            same_file = attributes["source"]["signature"] == scan.signature
-            if same_file and reference_sha256 in (None, attributes["reference_sha256"]):
+            if (folder / "session.zarr").is_dir() and (folder / "native.zarr").is_dir():
+                native = open_store(folder / "native.zarr")
+                if native.attributes["source"]["signature"] == scan.signature:
+                    yield folder, native
+
+    def reuse(self, scan: Scan, reference_sha256: str) -> bool:
+        """Take the rows of a scan that was finished before with the same reference; return whether it was."""
+        for folder, native in self.finished(scan):
+            if native.attributes["reference_sha256"] == reference_sha256:
                 scan_rows.add(self.result, folder, self.folder.parent.parent)
-                return folder
-        return None
+                return True
+        return False
 
     def reopen(self, scan: Scan) -> Reference | None:
         """Return a reference that was finished before."""
-        for folder in sorted(self.folder.glob(f"{scan.image_id}-*")):
-            if not (folder / "session.zarr").is_dir() or not (folder / "native.zarr").is_dir():
-                continue
-            native = open_store(folder / "native.zarr")
+        for folder, native in self.finished(scan):
             attributes = native.attributes
-            if not attributes["is_reference"] or attributes["source"]["signature"] != scan.signature:
+            if not attributes["is_reference"]:
                 continue
             scan_rows.add(self.result, folder, self.folder.parent.parent)
             matrices = {move["kind"]: np.array(move["matrix"]) for move in attributes["transforms"]}
@@ -307,16 +306,14 @@ def _as_stored(image: Image, scale: Scale) -> Image:
     return image.like(scale.normalise(image.voxels).astype(np.float16))
 
 
-def _carried(reference: Reference, image: Image, to_reference: Matrix) -> Mask:
-    """Carry the reference's mask to another scan's grid."""
-    from warehouse.harmonize.grid import Grid
-
+def _carried(reference: Reference, mask: Mask, image: Image, to_reference: Matrix) -> Mask:
+    """Carry a mask of the reference to another scan's grid."""
     shape = image.voxels.shape
     grid = Grid((shape[0], shape[1], shape[2]), image.affine)
-    mask = resample_mask(reference.mask, reference.image, inverse(to_reference), grid)
-    if not mask.any():
+    carried = resample_mask(mask, reference.image, inverse(to_reference), grid)
+    if not carried.any():
         raise HarmonizeError("mask", "no_overlap", "the reference's brain lies outside this scan", "look at both scans")
-    return mask
+    return carried
 
 
 def _was_aligned_before(
@@ -338,14 +335,8 @@ def _was_aligned_before(
 def _disagreement(prepared: Prepared, reference: Reference, to_reference: Matrix) -> list[str]:
     """Compare a scan's own mask with the reference's, where both fields of view are."""
     assert prepared.mask is not None
-    carried = _carried(reference, prepared.image, to_reference)
-    seen = _carried(
-        Reference(
-            reference.scan, "", reference.image, np.ones_like(reference.mask), reference.to_mni, reference.to_mni
-        ),
-        prepared.image,
-        to_reference,
-    )
+    carried = _carried(reference, reference.mask, prepared.image, to_reference)
+    seen = _carried(reference, np.ones_like(reference.mask), prepared.image, to_reference)
     overlap = brain.dice(prepared.mask & seen, carried & seen)
     return [f"its brain mask agrees with the reference's by Dice {overlap:.2f} only"] if overlap < 0.85 else []
 
