@@ -64,3 +64,11 @@ class CatalogueError(TumsynError):
 
 class PublishError(TumsynError):
     """A snapshot failed its checks and was not published."""
+
+
+class PhysicsError(TumsynError):
+    """A protocol or a tissue is not physically possible."""
+
+
+class PhantomError(TumsynError):
+    """A simulated head, scan or cohort cannot be made as asked."""

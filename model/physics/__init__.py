@@ -1,0 +1,1 @@
+"""From tissue and protocol to signal: relaxation values and the equations of the sequences."""
