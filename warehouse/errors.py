@@ -72,3 +72,11 @@ class PhysicsError(TumsynError):
 
 class PhantomError(TumsynError):
     """A simulated head, scan or cohort cannot be made as asked."""
+
+
+class PromptError(TumsynError):
+    """A prompt cannot be understood."""
+
+
+class ModelError(TumsynError):
+    """A model is absent, damaged or cannot be used here; or a training cannot be made as asked."""

@@ -74,6 +74,21 @@ class Home:
         return self.root / "quality"
 
     @property
+    def models(self) -> Path:
+        """Checkpoints, one folder each, named by the hash of its content."""
+        return self.root / "models"
+
+    @property
+    def training(self) -> Path:
+        """State of training runs, from which they go on when they were killed: one folder each."""
+        return self.root / "training"
+
+    @property
+    def reports(self) -> Path:
+        """Reports of evaluations, one folder each."""
+        return self.root / "reports"
+
+    @property
     def dagster(self) -> Path:
         """Dagster's own state."""
         return self.root / ".dagster"

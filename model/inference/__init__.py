@@ -1,0 +1,1 @@
+"""From a scan and a prompt to the scan that was asked for."""

@@ -1,0 +1,1 @@
+"""Reports of evaluations, for people: figures from the catalogue, pictures from the model."""

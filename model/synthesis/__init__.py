@@ -1,0 +1,1 @@
+"""Networks that turn one image into another, one network a file. They touch no files."""
