@@ -1,6 +1,22 @@
-"""The tissues of the phantom. Their order is the order of channels in every array of fractions."""
+"""The tissues of the phantom and their relaxation values at a field strength.
+
+The order of `TISSUES` is the order of channels in every array of fractions. Air is what is missing to a sum of 1 and
+gives no signal. The values stand in `relaxation.csv`, each row with its source.
+"""
 
 from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from warehouse.errors import PhysicsError
 
 TISSUES = (
     "csf",
@@ -26,3 +42,110 @@ TISSUES = (
     "tumour",
     "necrosis",
 )
+
+N_TISSUES = len(TISSUES)
+FIELD_RANGE_T = (1.0, 4.0)
+"""Fields at which the two tabulated ones may be inter- or extrapolated, tesla."""
+
+TABLE = Path(__file__).with_name("relaxation.csv")
+
+
+@dataclass(frozen=True)
+class Properties:
+    """What a tissue is to the scanner; all tensors are (..., n_tissues) float64, in the order of `TISSUES`.
+
+    Parameters
+    ----------
+    t1_s, t2_s, t2star_s : (..., n_tissues) Tensor
+        Relaxation times, seconds.
+    pd : (..., n_tissues) Tensor
+        Proton density, 1 for cerebrospinal fluid.
+    chi_ppm : (..., n_tissues) Tensor
+        Magnetic susceptibility against cerebrospinal fluid, ppm (SI).
+
+    Raises
+    ------
+    PhysicsError
+        For a value that is not finite or not positive (susceptibility may be negative).
+    """
+
+    t1_s: Tensor
+    t2_s: Tensor
+    t2star_s: Tensor
+    pd: Tensor
+    chi_ppm: Tensor
+
+    def __post_init__(self) -> None:
+        for name in ("t1_s", "t2_s", "t2star_s", "pd"):
+            values = getattr(self, name)
+            if not bool(((values > 0) & torch.isfinite(values)).all()):
+                raise PhysicsError(f"{name} holds a value that is not positive", "give finite times and densities > 0")
+        if not bool(torch.isfinite(self.chi_ppm).all()):
+            raise PhysicsError("chi_ppm holds a value that is not finite", "give susceptibilities in ppm")
+
+
+@lru_cache(maxsize=1)
+def rows() -> tuple[dict[str, str], ...]:
+    """Read the rows of `relaxation.csv` as they stand, sources included."""
+    with TABLE.open(encoding="utf-8", newline="") as file:
+        return tuple(csv.DictReader(file))
+
+
+def column(name: str, field_strength_t: float) -> Tensor:
+    """One column of the table at a tabulated field, (n_tissues,) float64 in the order of `TISSUES`."""
+    found = {row["tissue"]: float(row[name]) for row in rows() if float(row["field_strength_t"]) == field_strength_t}
+    return torch.tensor([found[tissue] for tissue in TISSUES], dtype=torch.float64)
+
+
+def spread() -> Tensor:
+    """Give the standard deviation between people as a share of the value, (n_tissues,) float64."""
+    return column("sd_relative", 3.0)
+
+
+@lru_cache(maxsize=64)
+def properties(field_strength_t: float) -> Properties:
+    """Relaxation values of all tissues at a field strength.
+
+    1.5 T and 3 T are tabulated. Between and a little beyond them each time follows the power law of the field through
+    its two values (Bottomley 1984 Med Phys 11:425 and Rooney 2007 MRM 57:308 found T1 to do so; for T2 and T2* it is a
+    convenience).
+
+    Parameters
+    ----------
+    field_strength_t : float
+        1 to 4 T.
+
+    Raises
+    ------
+    PhysicsError
+        For a field outside that range.
+
+    Examples
+    --------
+    >>> properties(3.0).t1_s[TISSUES.index("white_matter")].item()
+    0.89
+    """
+    low, high = FIELD_RANGE_T
+    if not low <= field_strength_t <= high:
+        raise PhysicsError(
+            f"no relaxation values at {field_strength_t} T",
+            f"choose a field from {low:g} to {high:g} T; 1.5 and 3 are best",
+        )
+    if field_strength_t in (1.5, 3.0):
+        return Properties(*(column(field.name, field_strength_t) for field in fields(Properties)))
+    share = math.log(field_strength_t / 1.5) / math.log(2.0)
+    return Properties(*(_between(field.name, share) for field in fields(Properties)))
+
+
+def stack(properties_of: Sequence[Properties]) -> Properties:
+    """Properties with one row per element, (n, n_tissues)."""
+    return Properties(
+        *(torch.stack([getattr(one, field.name) for one in properties_of]) for field in fields(Properties))
+    )
+
+
+def _between(name: str, share: float) -> Tensor:
+    low, high = column(name, 1.5), column(name, 3.0)
+    if name == "chi_ppm":
+        return low + share * (high - low)
+    return low * (high / low) ** share

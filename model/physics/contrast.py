@@ -1,0 +1,129 @@
+"""From protocols to the signal of every tissue: which equation goes with which sequence.
+
+The image of a head is `einsum("pt,tijk->pijk", signals, fractions)`, then its magnitude: a voxel's tissues add their
+signed signals, not their parameters. SWI multiplies it by `susceptibility.swi_weight`; time-of-flight adds
+`inflow_signals` × fractions × the head's map of fresh blood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+
+import torch
+from torch import Tensor
+
+from model.physics import tissue as tissues
+from model.physics.gadolinium import with_gadolinium
+from model.physics.gradient_echo import spoiled_gradient_echo
+from model.physics.inflow import inflow_gain, staying_share
+from model.physics.inversion import inversion_recovery
+from model.physics.mprage import mprage
+from model.physics.protocol import REFOCUSED, SEQUENCES, Protocol
+from model.physics.settings import Settings, check_settings
+from model.physics.spin_echo import fast_spin_echo, spin_echo
+from model.physics.tissue import N_TISSUES, Properties
+from warehouse.errors import PhysicsError
+
+EQUATIONS: dict[str, Callable[[Settings, Properties], Tensor]] = {
+    "spin_echo": spin_echo,
+    "fast_spin_echo": fast_spin_echo,
+    "inversion_recovery": inversion_recovery,
+    "spoiled_gradient_echo": spoiled_gradient_echo,
+    "mprage": mprage,
+    "t2star": spoiled_gradient_echo,
+    "swi": spoiled_gradient_echo,
+    "time_of_flight": spoiled_gradient_echo,
+}
+
+
+def tissue_signals(sequence: str, tissue: Properties, settings: Settings, *, signed: bool = False) -> Tensor:
+    """Signal of every tissue under every setting of one sequence; differentiable in all of them.
+
+    Blood leaves the slice between the pulses of a spin echo (`inflow.staying_share`).
+
+    Parameters
+    ----------
+    sequence : str
+        Of `SEQUENCES`.
+    tissue : Properties
+        (n_tissues,), or (n_protocols, n_tissues) with a row per setting.
+    settings : Settings
+    signed : bool
+        Keep the sign that an inversion leaves. Mix tissues with it, and take the magnitude of the mixture.
+
+    Returns
+    -------
+    (n_protocols, n_tissues) Tensor
+        In units of the equilibrium signal of cerebrospinal fluid.
+
+    Raises
+    ------
+    PhysicsError
+        For an unknown sequence or settings that break its rules.
+    """
+    if sequence not in EQUATIONS:
+        raise PhysicsError(f"no such sequence: {sequence!r}", f"choose from {', '.join(SEQUENCES)}")
+    check_settings(sequence, settings)
+    columns = settings.columns()
+    signal = EQUATIONS[sequence](columns, tissue)
+    if sequence in REFOCUSED:
+        signal = signal * staying_share(columns.te_s)
+    return signal if signed else signal.abs()
+
+
+def signals_of(
+    protocols: Sequence[Protocol], tissue: Properties | None = None, b1: float = 1.0, *, signed: bool = False
+) -> Tensor:
+    """Signal of every tissue under protocols of any sequences, fields and gadolinium.
+
+    Parameters
+    ----------
+    protocols : sequence of Protocol
+    tissue : Properties or None
+        (n_tissues,) used for every protocol, as of one head at one field; None takes `properties` of each field.
+    b1 : float
+        Transmit field as a share of the nominal; scales flip angles.
+    signed : bool
+        As in `tissue_signals`.
+
+    Returns
+    -------
+    (n_protocols, n_tissues) Tensor
+        float64, in the order given.
+
+    Examples
+    --------
+    >>> flair = Protocol("FLAIR", "inversion_recovery", 3.0, 9.0, 0.12, 2.5, 150.0)
+    >>> signals_of([flair]).shape
+    torch.Size([1, 22])
+    """
+    signals = torch.zeros(len(protocols), N_TISSUES, dtype=torch.float64)
+    for sequence in {protocol.sequence for protocol in protocols}:
+        where = [row for row, protocol in enumerate(protocols) if protocol.sequence == sequence]
+        chosen = [protocols[row] for row in where]
+        settings = Settings.from_protocols(chosen, b1)
+        signals[where] = tissue_signals(sequence, properties_of(chosen, tissue), settings, signed=signed)
+    return signals
+
+
+def inflow_signals(protocols: Sequence[Protocol], tissue: Properties | None = None, b1: float = 1.0) -> Tensor:
+    """Compute what fresh blood adds to `signals_of`; zero unless time-of-flight, (n_protocols, n_tissues) float64."""
+    if not protocols:
+        return torch.zeros(0, N_TISSUES, dtype=torch.float64)
+    settings = Settings.from_protocols(protocols, b1).columns()
+    gain = inflow_gain(settings, properties_of(protocols, tissue))
+    is_angio = torch.tensor([[protocol.sequence == "time_of_flight"] for protocol in protocols])
+    return torch.where(is_angio, gain, torch.zeros_like(gain))
+
+
+def properties_of(protocols: Sequence[Protocol], tissue: Properties | None = None) -> Properties:
+    """Properties with a row per protocol, (n_protocols, n_tissues): of its field, with its gadolinium."""
+    if tissue is None:
+        each = tissues.stack([tissues.properties(protocol.field_strength_t) for protocol in protocols])
+    else:
+        each = Properties(
+            *(getattr(tissue, field.name).expand(len(protocols), N_TISSUES) for field in fields(Properties))
+        )
+    dose = torch.tensor([[float(protocol.is_post_contrast)] for protocol in protocols], dtype=torch.float64)
+    return with_gadolinium(each, dose)
