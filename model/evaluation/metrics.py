@@ -1,6 +1,6 @@
 """How alike two volumes are: PSNR, SSIM and MAE inside a mask.
 
-The same pair of images differs by 12 dB between conventions, so every function takes the mask, and the range of the data
+The same pair of images differs by 12 dB between conventions, so each function takes the mask, and the range of the data
 is 1 unless it is said otherwise. Which scale the volumes are on is `model.evaluation.protocol`'s matter.
 """
 
@@ -127,9 +127,7 @@ def _check(prediction: Volume, target: Volume, mask: Mask, data_range: float) ->
         what = f"shapes differ: prediction {prediction.shape}, target {target.shape}, mask {mask.shape}"
         raise ModelError(what, "bring them to one grid first")
     if mask.dtype != bool or not mask.any():
-        raise ModelError(
-            f"a mask of {mask.dtype} of {np.count_nonzero(mask)} voxels", "give a bool mask with a brain"
-        )
+        raise ModelError(f"a mask of {mask.dtype} of {np.count_nonzero(mask)} voxels", "give a bool mask with a brain")
     if not (np.isfinite(data_range) and data_range > 0):
         raise ModelError(f"a data range of {data_range}", "give the distance between black and white")
     for name, volume in (("prediction", prediction), ("target", target)):
