@@ -1,0 +1,104 @@
+"""What age and sex do to a head, from 2 to 100 years.
+
+Sizes, surfaces and relaxation change by smooth curves. They were set so that grey and white volumes follow
+published curves (Bethlehem et al. 2022, Nature 604, 525: cortical grey peaks at 5.9 years, white matter at 28.7);
+iron follows Hallgren & Sourander (1958, J Neurochem 3, 41).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.phantom.seeds import stream
+from model.phantom.subject import Subject
+from model.physics.tissue import TISSUES
+
+TEMPLATE_ML = 2000.0  # intracranial volume of the template, whose brain is larger than any population's
+ADULT_ML = {"M": 1560.0, "F": 1390.0}  # mean intracranial volumes of adults
+SPREAD = 0.075  # of volumes between persons
+CALMEST = 40.0  # age at which relaxation values hold as tabulated
+
+
+@dataclass(frozen=True)
+class Age:
+    """How a subject's surfaces differ from the template's.
+
+    Parameters
+    ----------
+    scale : (3,) array
+        Size along x, y, z as a share of the template's.
+    white_mm, pial_mm, ventricle_mm : float
+        Shifts of the surfaces outwards.
+    skull_mm, fat_mm : float
+        Thickness.
+    face : float
+        How much shorter the face is.
+    hyperintense : float
+        Load of white matter hyperintensities, 0 for none, about 1 for a healthy person of 75.
+    """
+
+    scale: NDArray[np.float64]
+    white_mm: float
+    pial_mm: float
+    ventricle_mm: float
+    skull_mm: float
+    fat_mm: float
+    face: float
+    hyperintense: float
+
+
+def age_effects(subject: Subject) -> Age:
+    """Return the effects of a subject's age and sex, with the spread between persons."""
+    rng, age = stream(subject.seed, "body"), subject.age_years
+    volume, *shape, white, pial, ventricle, skull, fat, load = rng.standard_normal(10)
+    grown = 1.0 - 0.16 * np.exp(-(age - 2.0) / 3.0)
+    scale = (ADULT_ML[subject.sex] * grown * (1 + SPREAD * volume) / TEMPLATE_ML) ** (1 / 3)
+    sides = np.exp(0.02 * np.array([*shape, -sum(shape)])[[0, 1, 2]]) if len(shape) >= 2 else np.ones(3)
+    old = max(age - 30.0, 0.0) / 50.0
+    return Age(
+        scale=scale * sides / np.prod(sides) ** (1 / 3),
+        white_mm=-0.42 * np.exp(-(age - 2.0) / 12.0) - 0.30 * old**2 + 0.04 * white,
+        pial_mm=0.10 * np.exp(-(age - 2.0) / 15.0) - 0.40 * old**1.5 + 0.05 * pial,
+        ventricle_mm=-1.0 + 2.0 * old**1.6 + 0.35 * ventricle,
+        skull_mm=6.6 * (1 - 0.55 * np.exp(-(age - 2.0) / 7.0)) + 0.5 * np.clip(skull, -2, 2),
+        fat_mm=3.4 + 0.7 * np.clip(fat, -2, 2),
+        face=0.26 * np.exp(-(age - 2.0) / 6.0),
+        hyperintense=float(np.exp((age - 75.0) / 11.0 + 0.5 * load)),
+    )
+
+
+def relaxation_scale(subject: Subject) -> dict[str, tuple[float, float, float, float]]:
+    """Return what a subject's T1, T2, T2* and PD of each tissue are multiplied by.
+
+    Myelin shortens T1 and T2 until midlife, then they lengthen (Yeatman et al. 2014, Nature Communications 5, 4932,
+    find the turn between 30 and 50 years); iron shortens T2 and T2* of the nuclei.
+    """
+    age, rng = subject.age_years, stream(subject.seed, "relaxation")
+    young = np.exp(-(age - 2.0) / 4.5)
+    old = max(age - 45.0, 0.0) / 40.0
+    myelin = {"white_matter": (1 + 0.16 * young + 0.07 * old**2, 1 + 0.20 * young + 0.05 * old**2)}
+    myelin["cortex"] = (1 + 0.05 * young - 0.03 * min(old, 1.0), 1 + 0.06 * young)
+    scales = {}
+    for tissue in TISSUES:
+        t1, t2 = myelin.get(tissue, (1.0, 1.0))
+        iron = iron_ratio(tissue, age)
+        spread = np.clip(rng.standard_normal(4), -2.5, 2.5) * (0.025, 0.03, 0.04, 0.01)
+        factors = np.array([t1, t2 / iron**0.35, t2 / iron**0.6, 1.0]) * (1 + spread)
+        scales[tissue] = (float(factors[0]), float(factors[1]), float(factors[2]), float(min(factors[3], 1.0)))
+    return scales
+
+
+def iron_ratio(tissue: str, age_years: float) -> float:
+    """Return iron of a nucleus as a share of that at 40 years, where the tabulated values hold."""
+    curves = {"pallidum": (21.41, 0.09, 0.37), "striatum": (14.62, 0.04, 0.46), "nigra": (18.46, 0.09, 0.5)}
+    if tissue not in curves:
+        return 1.0
+    height, rate, start = curves[tissue]
+
+    def iron(age: float) -> float:
+        return float(height * (1 - np.exp(-rate * age)) + start)
+
+    return iron(age_years) / iron(CALMEST)

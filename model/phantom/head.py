@@ -1,0 +1,129 @@
+"""One subject's head: which share of each voxel is which tissue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from model.phantom.ageing import age_effects, relaxation_scale
+from model.phantom.atlas import atlas
+from model.phantom.deform import deformation
+from model.phantom.draw import Drawing
+from model.phantom.lesions import lesions_of
+from model.phantom.subject import Subject
+from model.phantom.template import Grid
+from model.physics.tissue import TISSUES, Properties, properties
+
+FINE_MM = 1.6  # coarser heads are drawn finer and averaged: a sulcus is 2 mm wide
+CHUNK = 400_000  # points at a time
+
+
+@dataclass(frozen=True)
+class Head:
+    """A simulated head with all that is true about it.
+
+    Parameters
+    ----------
+    subject : Subject
+    fractions : (n_tissues, i, j, k) float32 tensor
+        Share of each of `TISSUES`; what is missing to 1 is air.
+    affine : (4, 4) array
+        Voxel to world, RAS+, mm; isotropic.
+    lesion_masks : dict of (i, j, k) boolean arrays
+        By kind; empty for a subject without.
+    displacement_mm : (3, i, j, k) float32 array
+        Added to a point of the subject it gives the point of the template (MNI space) that came here; RAS+, mm.
+    properties_scale : dict
+        What the tabulated T1, T2, T2* and PD of each tissue are multiplied by.
+    inflow : (i, j, k) float32 tensor
+        Share of fresh arterial blood, 0 to 1.
+    intracranial : (i, j, k) boolean array
+        The space inside the dura: the brain with the fluid in and around it.
+    """
+
+    subject: Subject
+    fractions: Tensor
+    affine: NDArray[np.float64]
+    lesion_masks: Mapping[str, NDArray[np.bool_]]
+    displacement_mm: NDArray[np.float32]
+    properties_scale: Mapping[str, tuple[float, float, float, float]]
+    inflow: Tensor
+    intracranial: NDArray[np.bool_]
+
+    def tissue(self, field_strength_t: float) -> Properties:
+        """Return relaxation, density and susceptibility of this subject's tissues."""
+        table = properties(field_strength_t)
+        scale = torch.tensor([self.properties_scale[name] for name in TISSUES], dtype=table.t1_s.dtype)
+        names = ("t1_s", "t2_s", "t2star_s", "pd")
+        scaled = {name: getattr(table, name) * scale[:, column] for column, name in enumerate(names)}
+        scaled["t2_s"] = torch.minimum(scaled["t2_s"], scaled["t1_s"])
+        scaled["t2star_s"] = torch.minimum(scaled["t2star_s"], scaled["t2_s"])
+        return replace(table, **scaled)
+
+    def labels(self) -> NDArray[np.uint8]:
+        """Return the largest share's tissue: 0 for air, else its place in `TISSUES` plus one."""
+        air = 1.0 - self.fractions.sum(dim=0, keepdim=True)
+        return np.asarray(torch.cat([air, self.fractions]).argmax(dim=0).to(torch.uint8).numpy())
+
+    def maps(self, field_strength_t: float) -> dict[str, Tensor]:
+        """Return T1, T2, T2*, PD and susceptibility: means over what a voxel holds, 0 in air; (i, j, k) each."""
+        table = self.tissue(field_strength_t)
+        total = self.fractions.sum(dim=0)
+        known = total.clamp(min=1e-3)
+        result = {}
+        for name in ("t1_s", "t2_s", "t2star_s", "chi_ppm"):
+            result[name] = torch.einsum("t,tijk->ijk", getattr(table, name).float(), self.fractions) / known
+        result["pd"] = torch.einsum("t,tijk->ijk", table.pd.float(), self.fractions)
+        return result
+
+
+def make_head(subject: Subject, resolution_mm: float = 1.0) -> Head:
+    """Return the head of a subject; the same subject gives the same bytes.
+
+    Parameters
+    ----------
+    resolution_mm : float
+        Size of the isotropic voxels, 0.8 to 6 mm.
+    """
+    grid, times = Grid(resolution_mm), int(np.ceil(resolution_mm / FINE_MM))
+    fine = Grid(resolution_mm / times, block=times)
+    age, lesions = age_effects(subject), lesions_of(subject)
+    warp = deformation(subject.seed, age.scale, subject.deformation_mm, age.face, lesions.push)
+    where = warp.to_template(fine)
+    drawn = _draw(where, fine, Drawing(age, lesions, subject.seed, fine.step_mm))
+    fractions = _averaged(drawn[: len(TISSUES)], times)
+    inflow, intracranial, *kinds = _averaged(drawn[len(TISSUES) :], times)
+    return Head(
+        subject=subject,
+        fractions=fractions,
+        affine=grid.affine,
+        lesion_masks={name: (share > 0.5).numpy() for name, share in zip(lesions.kinds, kinds, strict=True)},
+        displacement_mm=_averaged(where, times).numpy() - grid.points_mm(),
+        properties_scale=relaxation_scale(subject),
+        inflow=inflow,
+        intracranial=(intracranial > 0.5).numpy(),
+    )
+
+
+def _draw(where: Tensor, grid: Grid, drawing: Drawing) -> Tensor:
+    """Return all channels of a drawing on a grid; voxels of air are skipped."""
+    template = atlas(round(grid.step_mm, 4))
+    points = where.flatten(1)
+    near = [template.is_head(part.T) for part in torch.split(points, 4 * CHUNK, dim=1)]
+    inside = torch.cat(near).nonzero()[:, 0]
+    noise = drawing.noise(grid).flatten(1)
+    result = torch.zeros((drawing.n_channels, points.shape[1]))
+    for part in torch.split(inside, CHUNK):
+        at = points[:, part]
+        result[:, part] = drawing.channels(at, template.sample(at.T), noise[:, part])
+    return result.reshape(-1, *grid.shape)
+
+
+def _averaged(values: Tensor, times: int) -> Tensor:
+    return values if times == 1 else functional.avg_pool3d(values[None], times)[0]

@@ -1,0 +1,198 @@
+"""Everything around the brain: skull, scalp, face, neck, air; built, since the template ends at the brain.
+
+The skull and scalp follow the dura at measured thicknesses (skull 6–7 mm, Li et al. 2015, PLoS ONE 10, e0127322;
+scalp 5–7 mm). Face and neck are bodies placed by the landmarks of a head in MNI space: nasion (0, 86, -40), ears
+(±86, -20, -48), inion (0, -118, -23) as used for electrode positions, eyes at (±33, 64, -40). Their outlines are
+construction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy import ndimage
+
+from model.phantom.shapes import Canvas, ellipsoid_level, smooth_noise, tube_level, union
+from model.phantom.template import Floats, Grid, template_grid
+from model.phantom.tissue_maps import brain_levels, signed_distance_mm
+
+OUTER = ("fat", "muscle", "skin", "bone", "marrow", "vitreous", "dura", "csf", "white_matter", "air")
+SKULL_MM, SCALP_MM = 7.0, 6.0
+COARSE_MM = 2.0  # the outline of a head is smooth: it is computed on this grid
+
+
+@dataclass(frozen=True)
+class Shells:
+    """What surrounds the brain in MNI space.
+
+    Parameters
+    ----------
+    skin : (i, j, k) array
+        Depth below the skin, mm, positive inside the head.
+    fractions : (len(OUTER), i, j, k) array
+        Structures of face, base and neck. Where their sum is below 1, skull or soft tissue by depth fills the rest.
+    """
+
+    skin: Floats
+    fractions: Floats
+
+
+@lru_cache(maxsize=4)
+def shells(step_mm: float) -> Shells:
+    """Return the surroundings of the brain on a grid in MNI space."""
+    grid = template_grid(step_mm)
+    skin = skin_level(step_mm)
+    canvas = Canvas(grid, OUTER)
+    _soft_tissue(canvas, skin)
+    _bones(canvas)
+    _sinuses(canvas)
+    _airway(canvas)
+    for side in (-1.0, 1.0):
+        _orbit(canvas, side)
+    _neck(canvas)
+    return Shells(skin, canvas.fractions)
+
+
+@lru_cache(maxsize=4)
+def skin_level(step_mm: float) -> Floats:
+    """Return the depth below the skin, mm: cranium, face, jaw, neck, nose and ears grown together."""
+    coarse = template_grid(COARSE_MM)
+    x, y, z = coarse.axes_mm()
+    cranium = brain_levels(COARSE_MM).inner + np.float32(SKULL_MM + SCALP_MM)
+    bodies = [cranium]
+    bodies.append(ellipsoid_level(x, y, z, (0, 34, -52), (67, 50, 44)))  # upper face, base
+    bodies.append(ellipsoid_level(x, y, z, (0, 50, -88), (46, 37, 46)))  # jaws
+    bodies.append(ellipsoid_level(x, y, z, (0, 68, -112), (22, 18, 16)))  # chin
+    for side in (-1.0, 1.0):
+        bodies.append(ellipsoid_level(x, y, z, (side * 40, 52, -70), (25, 30, 26)))  # cheeks
+        bodies.append(ellipsoid_level(x, y, z, (side * 48, 12, -85), (19, 32, 34)))  # angle of the jaw
+        bodies.append(ellipsoid_level(x, y, z, (side * 56, 22, -8), (24, 32, 34)))  # temple
+        bodies.append(ellipsoid_level(x, y, z, (side * 33, 68, -26), (19, 14, 8)))  # brow
+    neck_at = -34 + 0.12 * (z + 60)
+    neck = 1.0 - np.hypot(x / 57, (y - neck_at) / 62)
+    bodies.append(np.where(z < -38, neck * 57, -60.0 + 0 * neck).astype(np.float32))
+    head = union(bodies, 14.0)
+    nose = [
+        tube_level(x, y, z, (0, 82, -42), (0, 100, -74), (6, 11)),
+        ellipsoid_level(x, y, z, (0, 90, -78), (15, 13, 9)),
+    ]
+    ears = [ellipsoid_level(x, y, z, (side * 84, -28, -42), (9, 14, 27), -15) for side in (-1.0, 1.0)]
+    head = union([head, union(nose, 8.0), *ears], 5.0)
+    level = signed_distance_mm(ndimage.gaussian_filter(head, 1.5) > 0, COARSE_MM, 90.0)
+    return _refined(ndimage.gaussian_filter(level, 0.7), template_grid(step_mm))
+
+
+def _refined(level: Floats, grid: Grid) -> Floats:
+    coarse = template_grid(COARSE_MM)
+    first = np.linalg.inv(coarse.affine) @ grid.affine
+    return np.asarray(
+        ndimage.affine_transform(level, np.diag(first)[:3], first[:3, 3], grid.shape, order=1, mode="nearest"),
+        np.float32,
+    )
+
+
+def _soft_tissue(canvas: Canvas, skin: Floats) -> None:
+    """Muscles with planes of fat between them, below the base of the skull and in the temples."""
+    grid = canvas.grid
+    x, y, z = grid.axes_mm()
+    rng = np.random.Generator(np.random.PCG64(20090104))
+    planes = smooth_noise(grid.shape, rng, max(2, round(9 / grid.step_mm)))
+    inner = brain_levels(grid.step_mm).inner
+    below = np.clip((-inner - 8.0) / 4.0, 0, 1) * np.clip((-34.0 - z + 0.10 * (y + 30)) / 8.0, 0, 1)
+    deep = np.clip((skin - 7.0) / 3.0, 0, 1) * below
+    canvas.level("muscle", np.full(grid.shape, 9.0, np.float32), deep)
+    canvas.level("fat", np.full(grid.shape, 9.0, np.float32), deep * np.clip(1.0 - np.abs(planes) / 0.16, 0, 1) * 0.9)
+    for side in (-1.0, 1.0):  # temporalis, masseter, parotid, pterygoids, sternocleidomastoid
+        temple = ellipsoid_level(x, y, z, (side * 71, 16, -14), (11, 30, 36))
+        canvas.level("muscle", np.minimum(temple, skin - 6.5))
+        canvas.ellipsoid("muscle", (side * 57, 18, -82), (8, 16, 26))
+        canvas.ellipsoid("fat", (side * 58, -8, -78), (9, 13, 20), share=0.55)
+        canvas.ellipsoid("muscle", (side * 38, 14, -68), (13, 16, 18))
+        canvas.ellipsoid("fat", (side * 44, 36, -72), (10, 14, 16), share=0.9)  # buccal fat
+
+
+def _bones(canvas: Canvas) -> None:
+    """Facial skeleton, base and jaw: dark cortex around marrow."""
+    for share_mm, tissue in ((0.0, "bone"), (-2.0, "marrow")):
+        grow = share_mm
+        canvas.tube(
+            tissue, [(31, 22, -86), (46, 14, -98), (44, 36, -112), (24, 62, -118), (0, 70, -119)], 7.0 + grow, both=True
+        )
+        canvas.tube(tissue, [(48, 10, -58), (48, 12, -80), (46, 14, -98)], 6.0 + grow, both=True)  # ramus
+        canvas.tube(tissue, [(66, -6, -52), (66, 20, -54), (52, 50, -54)], 4.2 + grow, both=True)  # zygomatic arch
+        canvas.ellipsoid(tissue, (47, 54, -56), (9 + grow, 9 + grow, 11 + grow), both=True)  # zygoma
+        canvas.ellipsoid(tissue, (0, -12, -47), (14 + grow, 8 + grow, 15 + grow), tilt_deg=30.0)  # clivus
+        canvas.ellipsoid(tissue, (0, 58, -86), (27 + grow, 20 + grow, 10 + grow))  # upper jaw
+        canvas.ellipsoid(tissue, (36, -24, -46), (24 + grow, 9 + grow, 9 + grow), both=True)  # petrous pyramids
+        canvas.ellipsoid(tissue, (26, 22, -38), (24 + grow, 9 + grow, 6 + grow), both=True)  # greater wings
+    canvas.ellipsoid("bone", (0, 62, -97), (24, 14, 7))  # teeth
+    canvas.ellipsoid("bone", (0, 62, -108), (21, 12, 6))
+    canvas.ellipsoid("marrow", (0, 3, -32), (5, 5, 4))  # hypophysis: its lobes shine like marrow
+
+
+def _sinuses(canvas: Canvas) -> None:
+    """Air in bone, each chamber with its mucosa."""
+    chambers = (
+        ((32, 48, -68), (13, 16, 17)),  # maxillary
+        ((8, 20, -42), (7.5, 13, 9)),  # sphenoid
+        ((9, 78, -24), (8, 4.5, 10)),  # frontal
+        ((7, 52, -42), (5, 19, 10)),  # ethmoid
+    )
+    for center, radii in chambers:
+        canvas.ellipsoid("bone", center, [radius + 2.2 for radius in radii], both=True)
+        canvas.ellipsoid("muscle", center, [radius + 1.0 for radius in radii], both=True)
+        canvas.ellipsoid("air", center, radii, both=True)
+    for step in range(4):  # walls of the ethmoid cells
+        canvas.ellipsoid("muscle", (7, 40 + 8 * step, -42), (5.5, 0.9, 10), both=True)
+    canvas.ellipsoid("bone", (56, -36, -52), (11, 15, 17), both=True)  # mastoid cells
+    canvas.ellipsoid("air", (56, -36, -52), (9.5, 13, 15), share=0.55, both=True)
+    canvas.tube("air", [(92, -22, -45), (62, -22, -44)], 2.8, both=True)  # ear canal
+
+
+def _airway(canvas: Canvas) -> None:
+    """Nose, throat and mouth."""
+    canvas.ellipsoid("muscle", (0, 46, -102), (21, 32, 20), tilt_deg=-8.0)  # tongue
+    canvas.ellipsoid("fat", (0, 44, -104), (14, 22, 12), share=0.25)
+    canvas.ellipsoid("bone", (0, 52, -80), (20, 28, 2.2))  # hard palate
+    canvas.ellipsoid("muscle", (0, 50, -62), (16, 36, 17))  # mucosa
+    canvas.ellipsoid("air", (7, 52, -62), (6.5, 34, 15), both=True)
+    canvas.ellipsoid("muscle", (9, 50, -70), (4.2, 24, 4.2), both=True)  # conchae
+    canvas.ellipsoid("muscle", (9, 48, -58), (3.6, 20, 3.6), both=True)
+    canvas.tube("air", [(7, 92, -82), (7, 76, -74)], 4.0, both=True)  # nostrils
+    canvas.tube("air", [(0, 16, -64), (0, 10, -82), (0, 8, -104), (0, 14, -126)], (7.5, 7.0, 6.0, 7.0))
+
+
+def _orbit(canvas: Canvas, side: float) -> None:
+    """Fat, globe with lens, muscles and nerve."""
+    canvas.tube("bone", [(side * 33, 70, -40), (side * 31, 52, -39), (side * 15, 22, -34)], (18.5, 18.0, 6.0))
+    canvas.tube("fat", [(side * 33, 74, -40), (side * 31, 53, -39), (side * 15, 24, -34)], (16.5, 16.0, 4.5))
+    apex = (side * 15, 24, -34)
+    for across, above in ((0, 10), (0, -10), (10, 0), (-10, 0)):  # the straight muscles
+        canvas.tube(
+            "muscle",
+            [(side * 33 + across, 60, -40 + above), (side * 27 + 0.8 * across, 44, -38 + 0.8 * above), apex],
+            (1.6, 2.4, 1.6),
+        )
+    canvas.tube("csf", [(side * 32, 54, -40), apex, (side * 8, 12, -27)], 2.9)
+    canvas.tube("white_matter", [(side * 32, 54, -40), apex, (side * 8, 12, -27), (0, 5, -22)], 1.8)
+    canvas.ellipsoid("dura", (side * 33, 65, -40), (12.8, 12.8, 12.8))
+    canvas.ellipsoid("vitreous", (side * 33, 65, -40), (11.8, 11.8, 11.8))
+    canvas.ellipsoid("muscle", (side * 33, 73, -40), (4.6, 2.2, 4.6))  # lens
+    canvas.ellipsoid("skin", (side * 33, 80.5, -40), (17, 3.6, 14))  # lids
+
+
+def _neck(canvas: Canvas) -> None:
+    """Vertebrae around the cord in its fluid; the great foramen opens the skull."""
+    canal = [(0, -40, -60), (0, -42, -84), (0, -44, -126)]
+    canvas.tube("bone", [(0, -36, -74), (0, -38, -84)], (17.0, 17.0))  # atlas, axis
+    for height in (-86.0, -104.0, -122.0):
+        canvas.ellipsoid("bone", (0, -25, height), (13.5, 9.5, 7.6))
+        canvas.ellipsoid("marrow", (0, -25, height), (12.0, 8.0, 6.4))
+        canvas.tube("bone", [(0, -52, height - 3), (0, -74, height - 9)], (4.5, 4.0))
+        canvas.tube("marrow", [(0, -54, height - 3), (0, -72, height - 9)], (2.6, 2.4))
+    canvas.ellipsoid("marrow", (0, -24, -72), (5, 5, 9))  # dens
+    canvas.tube("fat", canal, 12.5)
+    canvas.tube("csf", canal, 11.0)
+    canvas.tube("white_matter", canal, (7.5, 6.0, 5.8))
