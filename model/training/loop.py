@@ -1,0 +1,279 @@
+"""How every network here learns: AdamW, warm-up, cosine, clipping, moving average; it may be killed at any time.
+
+Belongs here: the loop. Does not belong here: what a batch is and what is wanted of it, which is the task's.
+
+A batch is a function of seed and step alone, and so is what a network draws at random. A training that was killed and
+started again therefore makes, on a CPU with the same number of threads, the very same weights.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from model.training.state import Record, load_state, save_state
+from warehouse import atomic
+from warehouse.errors import ModelError
+
+Report = Callable[[int, int, str, dict[str, float]], None]
+
+
+class Task(Protocol):
+    """What is learned.
+
+    `kind` is text_encoder or synthesis; `network` has the parameters that are trained.
+    """
+
+    kind: str
+    network: nn.Module
+
+    def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
+        """Return what is to become smaller, and measures of it, for the batch of this step."""
+
+    def validate(self) -> dict[str, float]:
+        """Return measures on images that are not trained on; called without gradients."""
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How it is learned.
+
+    Parameters
+    ----------
+    n_steps : int
+    learning_rate : float
+        Highest rate, after the warm-up.
+    warm_up : int
+        Steps over which the rate rises from 0.
+    clip : float
+        Largest norm of a gradient.
+    weight_decay : float
+        Of matrices and kernels; biases have none.
+    average_decay : float
+        Of the moving average of the weights, which is what is kept; 0 for none.
+    seed : int
+        Of every random draw.
+    save_every, validate_every, report_every : int
+        Steps between states, validations and reports.
+    device : str
+        cpu or cuda.
+    precision : {"fp32", "bf16"}
+        Of convolutions and matrix products; weights are always float32.
+    """
+
+    n_steps: int
+    learning_rate: float = 1e-3
+    warm_up: int = 20
+    clip: float = 1.0
+    weight_decay: float = 0.01
+    average_decay: float = 0.99
+    seed: int = 0
+    save_every: int = 100
+    validate_every: int = 100
+    report_every: int = 10
+    device: str = "cpu"
+    precision: Literal["fp32", "bf16"] = "fp32"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What came of it; the network holds the weights.
+
+    Parameters
+    ----------
+    n_steps : int
+    seconds : float
+        Wall time, seconds, over all parts of an interrupted training.
+    metrics : dict
+        The last of each measure as ``train_…`` and ``val_…``, and of the untrained network as ``initial_val_…``.
+    """
+
+    n_steps: int
+    seconds: float
+    metrics: dict[str, float]
+
+
+def fit(task: Task, settings: FitSettings, folder: Path, report: Report) -> Fitted:
+    """Train a network, or go on with a training that was interrupted.
+
+    Parameters
+    ----------
+    task : Task
+    settings : FitSettings
+    folder : Path
+        Where the state of this training lies; one training each.
+    report : callable
+        Called with step, number of steps, split and measures. What an interrupted training had reported up to its
+        last state is reported again.
+
+    Raises
+    ------
+    ModelError
+        When the loss is not finite, the state is unusable or of other settings, or another process is at it.
+    """
+    with atomic.lock(folder / ".lock", exclusive=True, wait=False) as held:
+        if not held:
+            raise ModelError(f"another process trains in {folder}", "wait until it is done")
+        with _reproducible():
+            return _Fit(task, settings, folder, report).run()
+
+
+def learning_rate(settings: FitSettings, step: int) -> float:
+    """Return the rate of a step: a linear warm-up, then half a cosine down to a hundredth."""
+    if step < settings.warm_up:
+        return settings.learning_rate * (step + 1) / settings.warm_up
+    progress = (step - settings.warm_up) / max(1, settings.n_steps - settings.warm_up)
+    return settings.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+class _Fit:
+    def __init__(self, task: Task, settings: FitSettings, folder: Path, report: Report) -> None:
+        self.task, self.settings, self.folder, self.report = task, settings, folder, report
+        self.network = task.network.to(settings.device)
+        self.optimizer = torch.optim.AdamW(_groups(self.network, settings), lr=settings.learning_rate, fused=False)
+        self.parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        self.average: dict[str, Tensor] = {}
+        if settings.average_decay > 0:
+            named = self.network.named_parameters()
+            self.average = {name: value.detach().clone() for name, value in named if value.requires_grad}
+        self.record = Record(settings=_as_json(settings))
+
+    def run(self) -> Fitted:
+        """Make every step that is left; the network is given its averaged weights at the end."""
+        self.go_on()
+        began, before = time.perf_counter(), self.record.seconds
+        if self.record.step == 0 and not self.record.history:
+            self.validate()
+        while self.record.step < self.settings.n_steps:
+            self.step(self.record.step)
+            self.record.step += 1
+            self.record.seconds = before + time.perf_counter() - began
+            is_last = self.record.step == self.settings.n_steps
+            if is_last or self.record.step % self.settings.validate_every == 0:
+                self.validate()
+            if is_last or self.record.step % self.settings.save_every == 0:
+                save_state(self.folder, self.network, self.optimizer, self.average, self.record)
+        self.exchange()
+        return Fitted(self.record.step, self.record.seconds, _last(self.record.history))
+
+    def go_on(self) -> None:
+        """Take up an earlier state and report again what it had reported."""
+        found = load_state(self.folder, self.network, self.optimizer, self.average)
+        if found is None:
+            return
+        if found.settings != self.record.settings:
+            what = f"{self.folder} holds a training with other settings"
+            raise ModelError(what, "give another folder, or remove this one")
+        self.record = found
+        for step, split, measures in found.history:
+            self.report(step, self.settings.n_steps, split, measures)
+
+    def step(self, step: int) -> None:
+        """Learn from one batch."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.settings, step)
+        torch.manual_seed(_mixed(self.settings.seed, step))
+        self.network.train()
+        with self.autocast():
+            loss, measures = self.task.loss(step)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise _not_finite(step, f"the loss is {value}")
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = float(nn.utils.clip_grad_norm_(self.parameters, self.settings.clip))
+        if not math.isfinite(norm):
+            raise _not_finite(step, f"the norm of the gradient is {norm}")
+        self.optimizer.step()
+        self.follow(step)
+        if step % self.settings.report_every == 0 or step + 1 == self.settings.n_steps:
+            self.tell(step, "train", {"loss": value, **measures, "gradient_norm": norm})
+
+    @torch.no_grad()
+    def follow(self, step: int) -> None:
+        """Move the averages towards the weights; in the beginning quickly, so that they forget the first ones."""
+        share = 1 - min(self.settings.average_decay, (1 + step) / (10 + step))
+        for name, parameter in self.network.named_parameters():
+            if name in self.average:
+                self.average[name].lerp_(parameter, share)
+
+    @torch.no_grad()
+    def exchange(self) -> None:
+        """Exchange weights and averages."""
+        for name, parameter in self.network.named_parameters():
+            if name in self.average:
+                kept = parameter.clone()
+                parameter.copy_(self.average[name])
+                self.average[name].copy_(kept)
+
+    def validate(self) -> None:
+        """Measure the averaged weights."""
+        self.exchange()
+        self.network.eval()
+        torch.manual_seed(self.settings.seed)
+        with torch.no_grad(), self.autocast():
+            measures = self.task.validate()
+        self.exchange()
+        self.tell(self.record.step, "val", measures)
+
+    def tell(self, step: int, split: str, measures: dict[str, float]) -> None:
+        self.record.history.append((step, split, measures))
+        self.report(step, self.settings.n_steps, split, measures)
+
+    def autocast(self) -> torch.autocast:
+        kind = torch.device(self.settings.device).type
+        return torch.autocast(kind, torch.bfloat16, enabled=self.settings.precision == "bf16")
+
+
+def _mixed(seed: int, step: int) -> int:
+    """Return one seed of two; torch's generator on the CPU heeds 32 bits only."""
+    return int(np.random.SeedSequence((seed, step)).generate_state(1)[0])
+
+
+def _groups(network: nn.Module, settings: FitSettings) -> list[dict[str, Any]]:
+    """Return the parameters as AdamW takes them: vectors are not decayed."""
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    if not trained:
+        raise ModelError("the network has no parameter that is trained", "unfreeze some of it")
+    return [
+        {"params": [one for one in trained if one.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [one for one in trained if one.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+@contextmanager
+def _reproducible() -> Iterator[None]:
+    """Refuse operations whose result varies from run to run, and leave the generators of others alone."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    with torch.random.fork_rng():
+        torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())  # some have no other way there
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+
+
+def _last(history: list[tuple[int, str, dict[str, float]]]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for step, split, measures in history:
+        found |= {f"{split}_{name}": value for name, value in measures.items()}
+        if step == 0 and split == "val":
+            found |= {f"initial_val_{name}": value for name, value in measures.items()}
+    return found
+
+
+def _as_json(settings: FitSettings) -> dict[str, Any]:
+    return {name: value for name, value in asdict(settings).items() if name != "device"}
+
+
+def _not_finite(step: int, what: str) -> ModelError:
+    return ModelError(f"training stopped at step {step}: {what}", "lower the learning rate, or look at the data")

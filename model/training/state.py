@@ -1,0 +1,138 @@
+"""The state of a training: one file from which it goes on as if it had never stopped.
+
+Belongs here: writing and reading that file. It is safetensors with one JSON text in its metadata, and appears whole or
+not at all. Random draws need no state: each is a function of seed and step.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from warehouse import atomic
+from warehouse.errors import ModelError
+
+FILE = "state.safetensors"
+FORMAT_VERSION = 1
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what AdamW keeps of each parameter
+
+
+@dataclass
+class Record:
+    """What is known of a training besides its tensors.
+
+    Parameters
+    ----------
+    step : int
+        Steps that were made.
+    seconds : float
+        Wall time that they took, seconds, over all parts of an interrupted training.
+    settings : dict
+        Settings of the training; one with others is another training.
+    history : list
+        What was reported: step, split, measures.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    settings: dict[str, Any] = field(default_factory=dict)
+    history: list[tuple[int, str, dict[str, float]]] = field(default_factory=list)
+
+
+def save_state(
+    folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, average: Mapping[str, Tensor], record: Record
+) -> None:
+    """Write the state in place of an earlier one.
+
+    Parameters
+    ----------
+    folder : Path
+        Made where absent.
+    network : Module
+    optimizer : Optimizer
+        AdamW over the network's trainable parameters.
+    average : mapping of str to Tensor
+        Moving averages of the weights, by their names; empty where there are none.
+    record : Record
+    """
+    from safetensors.torch import save_file
+
+    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    tensors |= {f"average.{name}": tensor for name, tensor in average.items()}
+    for name, parameter in _trainable(network):
+        for moment, tensor in optimizer.state.get(parameter, {}).items():
+            tensors[f"{moment}.{name}"] = tensor
+    told = {"format_version": FORMAT_VERSION, **vars(record)}
+    temporary = atomic.temporary_beside(folder / FILE)
+    # Copies, since safetensors refuses tensors that share memory.
+    copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    save_file(copies, temporary, metadata={"record": json.dumps(told, sort_keys=True)})
+    atomic.move(temporary, folder / FILE)
+
+
+def load_state(
+    folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, average: dict[str, Tensor]
+) -> Record | None:
+    """Put network, optimizer and averages back to where they were; None where there is no state yet.
+
+    Raises
+    ------
+    ModelError
+        When the state cannot be read, or is that of another network.
+    """
+    file = folder / FILE
+    if not file.exists():
+        return None
+    record, tensors = _read(file)
+    try:
+        network.load_state_dict(_part(tensors, "network."), strict=True)
+        for name, tensor in _part(tensors, "average.").items():
+            average[name].copy_(tensor)
+        _fill(network, optimizer, tensors)
+    except (RuntimeError, KeyError) as error:
+        raise _refused(file, f"it is of another network: {error}") from error
+    return record
+
+
+def _fill(network: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Put the moments of AdamW back; its step stays on the CPU, where torch keeps it."""
+    for name, parameter in _trainable(network):
+        if f"exp_avg.{name}" in tensors:
+            moments = {moment: tensors[f"{moment}.{name}"] for moment in MOMENTS}
+            optimizer.state[parameter] = {
+                moment: tensor if moment == "step" else tensor.to(parameter.device)
+                for moment, tensor in moments.items()
+            }
+
+
+def _read(file: Path) -> tuple[Record, dict[str, Tensor]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="pt") as opened:
+            told = json.loads(opened.metadata()["record"])
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - it is no mapping
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise _refused(file, f"it is damaged: {error}") from error
+    if told.pop("format_version", None) != FORMAT_VERSION:
+        raise _refused(file, "it was written by another version of this project")
+    told["history"] = [(step, split, measures) for step, split, measures in told["history"]]
+    return Record(**told), tensors
+
+
+def _trainable(network: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    return [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _refused(file: Path, why: str) -> ModelError:
+    return ModelError(f"{file} cannot be gone on from: {why}", f"remove {file.parent} to train from the beginning")

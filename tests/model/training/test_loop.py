@@ -1,0 +1,134 @@
+"""The loop learns, forgets nothing when it is killed, and stops rather than learn nonsense."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from model.training.loop import learning_rate
+from model.training.state import FILE
+from tests.conftest import ROOT
+from tests.model.training.toy import SETTINGS, Toy, train
+from warehouse import atomic
+from warehouse.errors import ModelError
+
+
+def ignore(*_: object) -> None:
+    """Report to nobody."""
+
+
+def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_network_learns(tmp_path: Path) -> None:
+    metrics = train(tmp_path, ignore, replace(SETTINGS, n_steps=120))[0].metrics
+    assert metrics["val_error"] < 0.5 * metrics["initial_val_error"]
+
+
+def test_a_killed_training_that_goes_on_makes_the_same_bytes(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.model.training.toy", str(tmp_path / "killed"), "17"]
+    killed = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert (tmp_path / "killed" / FILE).exists()
+    straight, weights = train(tmp_path / "straight", ignore)
+    resumed, others = train(tmp_path / "killed", ignore)
+    assert equal(weights, others)
+    assert straight.metrics == resumed.metrics
+
+
+def test_a_second_kill_changes_nothing_either(tmp_path: Path) -> None:
+    for last in (9, 25):
+
+        def stop(step: int, *_: object, last: int = last) -> None:
+            if step == last:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "stopped", stop)
+    assert equal(train(tmp_path / "stopped", ignore)[1], train(tmp_path / "straight", ignore)[1])
+    assert atomic.stale_temporaries(tmp_path) == []
+
+
+def test_a_finished_training_is_not_made_again_but_told_again(tmp_path: Path) -> None:
+    first: list[tuple[object, ...]] = []
+    again: list[tuple[object, ...]] = []
+    weights = train(tmp_path, lambda *told: first.append(told))[1]
+    others = train(tmp_path, lambda *told: again.append(told))[1]
+    assert equal(weights, others)
+    assert first == again
+
+
+def test_another_seed_makes_other_weights(tmp_path: Path) -> None:
+    weights = train(tmp_path / "one", ignore)[1]
+    assert not equal(weights, train(tmp_path / "other", ignore, replace(SETTINGS, seed=4))[1])
+
+
+def test_the_generators_of_others_are_left_alone(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    train(tmp_path, ignore)
+    assert torch.equal(torch.rand(3), expected)
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_the_rate_rises_then_falls_to_a_hundredth() -> None:
+    rates = [learning_rate(SETTINGS, step) for step in range(SETTINGS.n_steps)]
+    assert SETTINGS.warm_up - 1 == rates.index(max(rates))
+    assert rates[SETTINGS.warm_up :] == sorted(rates[SETTINGS.warm_up :], reverse=True)
+    assert max(rates) == pytest.approx(SETTINGS.learning_rate)
+    assert rates[0] == pytest.approx(SETTINGS.learning_rate / SETTINGS.warm_up)
+    assert learning_rate(SETTINGS, SETTINGS.n_steps) == pytest.approx(SETTINGS.learning_rate / 100)
+
+
+def test_averages_are_what_is_kept_and_lag_behind(tmp_path: Path) -> None:
+    averaged = train(tmp_path / "one", ignore)[1]
+    plain = train(tmp_path / "other", ignore, replace(SETTINGS, average_decay=0))[1]
+    assert not equal(averaged, plain)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_both_precisions_keep_weights_in_float32(tmp_path: Path, precision: str) -> None:
+    weights = train(tmp_path, ignore, replace(SETTINGS, precision=precision))[1]  # type: ignore[arg-type]
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
+
+
+def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Toy, "loss", lambda self, step: (self.network(torch.full((1, 4), torch.inf)).sum(), {}))
+    with pytest.raises(ModelError, match="stopped at step 0: the loss is") as stopped:
+        train(tmp_path, ignore)
+    assert "learning rate" in stopped.value.mend
+    assert not (tmp_path / FILE).exists()
+
+
+def test_a_training_with_other_settings_does_not_go_on_from_this_state(tmp_path: Path) -> None:
+    train(tmp_path, ignore)
+    with pytest.raises(ModelError, match="other settings"):
+        train(tmp_path, ignore, replace(SETTINGS, n_steps=31))
+
+
+@pytest.mark.parametrize("content", [b"", b"\x08\0\0\0\0\0\0\0{}      "], ids=["empty", "without a record"])
+def test_a_damaged_state_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE).write_bytes(content)
+    with pytest.raises(ModelError, match="damaged") as refusal:
+        train(tmp_path, ignore)
+    assert str(tmp_path) in refusal.value.mend
+
+
+def test_two_processes_do_not_train_the_same(tmp_path: Path) -> None:
+    with atomic.lock(tmp_path / ".lock", exclusive=True), pytest.raises(ModelError, match="another process"):
+        train(tmp_path, ignore)
+
+
+def test_the_state_is_no_pickle(tmp_path: Path) -> None:
+    train(tmp_path, ignore)
+    assert {file.name for file in tmp_path.iterdir()} == {FILE, ".lock"}
+    assert not (tmp_path / FILE).read_bytes().startswith((b"\x80", b"PK"))
