@@ -1,0 +1,195 @@
+"""Configurations of trainings: every key with its meaning; shipped ones by name, the user's own by path.
+
+Belongs here: keys and their limits. Does not belong here: the values that ship (`model/configs`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from model.training.loop import FitSettings
+from warehouse.errors import ModelError
+from warehouse.tables.models import KINDS
+
+SHIPPED = Path(__file__).parent.parent / "configs"
+
+
+class TrainingConfig(BaseModel):
+    """What every training has.
+
+    Parameters
+    ----------
+    name : str
+        Of the configuration; no part of a run's identity.
+    recipe : str
+        Harmonised volumes that are learned from: name or identity of their recipe.
+    seed : int
+        Of every random draw.
+    n_steps, batch_size : int
+    learning_rate : float
+        Highest rate, after the warm-up.
+    warm_up : int
+        Steps over which the rate rises from 0.
+    clip : float
+        Largest norm of a gradient.
+    weight_decay : float
+        Of matrices and kernels.
+    average_decay : float
+        Of the moving average of the weights, which is what is kept; 0 for none.
+    save_every, validate_every : int
+        Steps between states from which a killed training goes on, and between validations.
+    precision : {"fp32", "bf16"}
+        Of convolutions and matrix products. bf16 takes half the time where the processor knows it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    recipe: str = "standard"
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    n_steps: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    learning_rate: float = Field(gt=0, lt=1)
+    warm_up: int = Field(default=50, ge=1)
+    clip: float = Field(default=1.0, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    average_decay: float = Field(default=0.99, ge=0, lt=1)
+    save_every: int = Field(default=100, ge=1)
+    validate_every: int = Field(default=100, ge=1)
+    precision: Literal["fp32", "bf16"] = "fp32"
+
+    def fit_settings(self, device: str) -> FitSettings:
+        """Return what the loop needs of it."""
+        names = FitSettings.__dataclass_fields__.keys() & type(self).model_fields.keys()
+        return FitSettings(**{name: getattr(self, name) for name in names}, device=device)
+
+
+class TextEncoderTraining(TrainingConfig):
+    """A training of prompts and images into one space.
+
+    Parameters
+    ----------
+    width : int
+        Numbers of an embedding.
+    n_layers, n_heads : int
+        Of the transformer over the fields of a prompt.
+    tower_channels : int
+        Of the first level of the image tower.
+    field_dropout : float
+        Share of the fields that are hidden, so that missing ones are nothing new.
+    """
+
+    width: int = Field(default=128, ge=16)
+    n_layers: int = Field(default=2, ge=1)
+    n_heads: int = Field(default=4, ge=1)
+    tower_channels: int = Field(default=16, ge=4)
+    field_dropout: float = Field(default=0.2, ge=0, lt=1)
+
+
+class SynthesisTraining(TrainingConfig):
+    """A training of the network that turns one contrast into another.
+
+    Parameters
+    ----------
+    widths : list of int
+        Channels of the network's levels, the full resolution first; each further level halves the resolution.
+    blocks : list of int
+        Residual blocks of each level; those above the lowest are there twice, on the way down and up.
+    condition_width : int
+        Numbers into which both embeddings are condensed.
+    n_hats : int
+        Functions of the intensity that the network is given, and that the last layer weighs.
+    crop_voxels : int
+        Side of the cubes that it is trained on; a multiple of the lowest level's step.
+    field_dropout : float
+        Share of a prompt's fields that are hidden, so that missing ones are nothing new. The target's contrast stays.
+    source_dropout : float
+        Share of pairs whose source prompt is hidden altogether: users may know nothing of their image.
+    intensity_jitter : float
+        Largest change of the exponent of the source's intensities (gamma), as a share.
+    ssim_weight, volume_weight : float
+        Of 1 − SSIM inside the brain, and of the absolute error over the whole volume, beside that inside the brain.
+    n_validation : int
+        Pairs of the split val that are measured, the same each time.
+    """
+
+    widths: tuple[int, ...] = Field(default=(16, 32, 64), min_length=1)
+    blocks: tuple[int, ...] = Field(default=(1, 2, 2), min_length=1)
+    condition_width: int = Field(default=64, ge=8)
+    n_hats: int = Field(default=12, ge=2)
+    crop_voxels: int = Field(default=40, ge=4)
+    field_dropout: float = Field(default=0.1, ge=0, lt=1)
+    source_dropout: float = Field(default=0.1, ge=0, lt=1)
+    intensity_jitter: float = Field(default=0.1, ge=0, lt=1)
+    ssim_weight: float = Field(default=0.3, ge=0)
+    volume_weight: float = Field(default=0.1, ge=0)
+    n_validation: int = Field(default=16, ge=1)
+
+
+CONFIGS: dict[str, type[TrainingConfig]] = {"text_encoder": TextEncoderTraining, "synthesis": SynthesisTraining}
+
+
+@overload
+def load_config(kind: Literal["text_encoder"], name_or_path: str) -> TextEncoderTraining: ...
+@overload
+def load_config(kind: Literal["synthesis"], name_or_path: str) -> SynthesisTraining: ...
+@overload
+def load_config(kind: str, name_or_path: str) -> TrainingConfig: ...
+def load_config(kind: str, name_or_path: str) -> TrainingConfig:
+    """Read a shipped configuration by its name, or the user's own by its path.
+
+    Parameters
+    ----------
+    kind : {"text_encoder", "synthesis"}
+    name_or_path : str
+        demo, standard, or the path of a YAML file.
+
+    Returns
+    -------
+    TrainingConfig
+        `TextEncoderTraining` or `SynthesisTraining`.
+
+    Raises
+    ------
+    ModelError
+        Naming file, key and mend.
+    """
+    if kind not in KINDS:
+        raise ModelError(f"there is no kind of model {kind!r}", f"kinds are {', '.join(KINDS)}")
+    path = SHIPPED / f"{kind}_{name_or_path}.yaml"
+    if not path.exists():
+        path = Path(name_or_path)
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem.removeprefix(f"{kind}_") for file in SHIPPED.glob(f"{kind}_*.yaml")))
+        raise ModelError(f"no configuration {name_or_path!r}", f"give one of {known}, or the path of a YAML file")
+    try:
+        return CONFIGS[kind].model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: cannot be read: {error}", "mend the file; it must be UTF-8 YAML") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "(whole file)"
+        mend = f"mend that key; model/configs/{kind}_standard.yaml shows the form"
+        raise ModelError(f"{path}: key '{key}': {first['msg']}", mend) from error
+
+
+def run_id(kind: str, config: TrainingConfig, facts: Mapping[str, Any]) -> str:
+    """Return the identity of a training run: 16 hexadecimal digits.
+
+    Parameters
+    ----------
+    kind : {"text_encoder", "synthesis"}
+    config : TrainingConfig
+        Its name is no part of it.
+    facts : mapping
+        What else decides what comes out: data_id, recipe_id, code_version, text_encoder.
+    """
+    told = {"kind": kind, "config": config.model_dump(mode="json", exclude={"name"}), **facts}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]

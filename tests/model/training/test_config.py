@@ -1,0 +1,86 @@
+"""Configurations that ship are valid, and what is wrong in one's own is named with its key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from model.training.config import CONFIGS, SHIPPED, SynthesisTraining, load_config, run_id
+from warehouse.errors import ModelError
+from warehouse.tables.models import KINDS
+
+FACTS = {"data_id": "d", "recipe_id": "r", "code_version": "0.1.0", "text_encoder": "t"}
+
+
+def synthesis(**changes: object) -> SynthesisTraining:
+    return SynthesisTraining.model_validate({**load_config("synthesis", "demo").model_dump(), **changes})
+
+
+@pytest.mark.parametrize("file", sorted(SHIPPED.glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_shipped_configuration_is_valid_and_has_its_own_name(file: Path) -> None:
+    kind = next(kind for kind in KINDS if file.stem.startswith(kind))
+    name = file.stem.removeprefix(f"{kind}_")
+    assert load_config(kind, name).name == name
+
+
+def test_every_kind_of_model_has_a_configuration() -> None:
+    assert CONFIGS.keys() == set(KINDS)
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
+def test_every_key_is_documented(config: type) -> None:
+    documented = "".join(one.__doc__ or "" for one in config.__mro__)
+    told = (line.split(" : ")[0] for line in documented.splitlines() if " : " in line)
+    names = (name.strip() for line in told for name in line.split(","))
+    assert set(config.model_fields) <= set(names)
+
+
+def test_a_configuration_of_ones_own_is_read_by_its_path(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("name: mine\nn_steps: 3\nbatch_size: 1\nlearning_rate: 0.1\nwidths: [4, 8]\nblocks: [1, 1]\n")
+    assert load_config("synthesis", str(file)).widths == (4, 8)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("n_steps: -1", "'n_steps'"),
+        ("n_layers: 1", "'n_steps'"),
+        ("n_steps: 1\ncolour: red", "'colour'"),
+        ("n_steps: 1\nwidths: [a]", "'widths.0'"),
+        ("{", "cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, line: str, said: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"name: mine\nbatch_size: 1\nlearning_rate: 0.1\n{line}\n")
+    with pytest.raises(ModelError, match=said) as refusal:
+        load_config("synthesis", str(file))
+    assert refusal.value.mend
+
+
+def test_an_unknown_configuration_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ModelError, match="no configuration 'huge'") as refusal:
+        load_config("synthesis", "huge")
+    assert "demo, standard" in refusal.value.mend
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(ModelError, match="no kind"):
+        load_config("segmentation", "demo")
+
+
+def test_a_run_is_another_one_when_anything_that_matters_differs() -> None:
+    first = run_id("synthesis", synthesis(), FACTS)
+    assert first == run_id("synthesis", synthesis(name="renamed"), FACTS)
+    assert len(first) == 16
+    others = {run_id("synthesis", synthesis(seed=1), FACTS), run_id("text_encoder", synthesis(), FACTS)}
+    others |= {run_id("synthesis", synthesis(), {**FACTS, name: "other"}) for name in FACTS}
+    assert first not in others
+    assert len(others) == 2 + len(FACTS)
+
+
+def test_the_loop_gets_what_the_configuration_says() -> None:
+    settings = synthesis(seed=5, clip=2.0).fit_settings("cpu")
+    assert (settings.seed, settings.clip, settings.precision, settings.device) == (5, 2.0, "bf16", "cpu")
