@@ -1,0 +1,233 @@
+"""The images that a model may see, as the catalogue has them: the only module here that reads it.
+
+Belongs here: from a published snapshot and a recipe to volumes, records and pairs in memory. Does not belong here:
+batches, crops and random draws (`model.training`).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from warehouse import queryfiles
+from warehouse.catalog import Catalogue
+from warehouse.errors import ModelError
+from warehouse.home import Home
+from warehouse.prompt import PromptRecord
+from warehouse.tables.out import SPLITS
+from warehouse.volumes import open_store
+
+CACHE_BYTES = 2_000_000_000  # of decoded volumes; a draft volume takes 1.4 MB, one of 1 mm 36 MB
+
+
+@dataclass(frozen=True)
+class Item:
+    """One harmonised image: whose it is, in which split, and what its prompt says.
+
+    Parameters
+    ----------
+    image_id, center_id, session_id, person_id, split : str
+        As in `out.image_catalog`.
+    contrast_label : str
+        Contrast as prompts write it, e.g. T1w or ceT1w.
+    record : PromptRecord
+    is_simulated : bool
+    path : Path
+        The store.
+    """
+
+    image_id: str
+    center_id: str
+    session_id: str
+    person_id: str
+    split: str
+    contrast_label: str
+    record: PromptRecord
+    is_simulated: bool
+    path: Path
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The voxels of an image in memory.
+
+    Parameters
+    ----------
+    voxels : (i, j, k) float32 array
+        Intensities in [0, 1]. Do not write to it: it is shared.
+    mask : (i, j, k) bool array
+        Brain mask on the same grid.
+    affine : (4, 4) float64 array
+        Voxel (i, j, k) to world (x, y, z), RAS+, mm; the world is the session's.
+    """
+
+    voxels: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    affine: NDArray[np.float64]
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes that it takes in memory."""
+        return self.voxels.nbytes + self.mask.nbytes
+
+
+@dataclass
+class CatalogueImages:
+    """Harmonised images of some splits by one recipe, and the ordered pairs among them.
+
+    Made by `CatalogueImages.open`.
+
+    Attributes
+    ----------
+    items : list of Item
+        In the order of their identity.
+    pairs : list of (int, int)
+        Indices of source and target in `items`: different images of one session, as in `out.training_pair`.
+    snapshot_id, data_id : str
+        Catalogue that was read, and identity of the data in it.
+    recipe_id : str
+    grid_mm : float
+        Voxel size of the session grids, mm; isotropic.
+    cache_bytes : int
+        Volumes are kept in memory up to this size, the last used ones.
+    """
+
+    items: list[Item]
+    pairs: list[tuple[int, int]]
+    snapshot_id: str
+    data_id: str
+    recipe_id: str
+    grid_mm: float
+    cache_bytes: int = CACHE_BYTES
+    _cache: OrderedDict[int, Sample] = field(default_factory=OrderedDict, repr=False)
+
+    @classmethod
+    def open(
+        cls,
+        home: Home,
+        recipe: str,
+        splits: Sequence[str],
+        *,
+        cache_bytes: int = CACHE_BYTES,
+        snapshot: str | None = None,
+    ) -> CatalogueImages:
+        """Read which images there are; no voxel is touched yet.
+
+        Parameters
+        ----------
+        home : Home
+        recipe : str
+            Name or identity of the recipe that harmonised them.
+        splits : sequence of str
+            Of train, val, test_internal, test_external. One without images gives none.
+        cache_bytes : int
+            Memory for decoded volumes, bytes.
+        snapshot : str, optional
+            A past catalogue; default: the one in force.
+
+        Raises
+        ------
+        ModelError
+            When a split is unknown, or the recipe has made nothing, or its name stands for several.
+        CatalogueError
+            When nothing is published.
+        """
+        if unknown := sorted(set(splits) - set(SPLITS)):
+            raise ModelError(f"there are no splits {unknown}", f"splits are {', '.join(SPLITS)}")
+        catalogue = Catalogue(home, snapshot)
+        with catalogue.connect() as connection:
+            recipe_id = _recipe_id(_rows(connection, "recipes"), recipe)
+            wanted = {"identity": recipe_id, "splits": list(splits)}
+            rows = _rows(connection, "harmonized_images", wanted)
+            named_pairs = _rows(connection, "harmonized_pairs", wanted)
+            [snapshot_row] = _rows(connection, "snapshot")
+        items = [_item(home, row) for row in rows]
+        index = {item.image_id: number for number, item in enumerate(items)}
+        pairs = [(index[pair["source_image_id"]], index[pair["target_image_id"]]) for pair in named_pairs]
+        return cls(items, pairs, catalogue.snapshot_id, snapshot_row["data_id"], recipe_id, _grid_mm(rows), cache_bytes)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def is_simulated(self) -> bool:
+        """True where there are images and every one is simulated."""
+        return bool(self.items) and all(item.is_simulated for item in self.items)
+
+    def volume(self, index: int) -> Sample:
+        """Return an image's voxels, from memory where they are still there.
+
+        Parameters
+        ----------
+        index : int
+            Of `items`.
+
+        Raises
+        ------
+        VolumeError
+            When the store is absent or damaged.
+        """
+        if index in self._cache:
+            self._cache.move_to_end(index)
+            return self._cache[index]
+        sample = self._cache[index] = _read(self.items[index])
+        while len(self._cache) > 1 and sum(kept.size_bytes for kept in self._cache.values()) > self.cache_bytes:
+            self._cache.popitem(last=False)
+        return sample
+
+
+def _rows(connection: Any, query: str, parameters: Mapping[str, object] | None = None) -> list[dict[str, Any]]:
+    sql = queryfiles.read(f"catalog/{query}")
+    rows: list[dict[str, Any]] = connection.sql(sql, params=dict(parameters or {})).to_arrow_table().to_pylist()
+    return rows
+
+
+def _recipe_id(known: list[dict[str, Any]], recipe: str) -> str:
+    """Return the identity of the one recipe that has this name or identity."""
+    fit = [row["recipe_id"] for row in known if recipe in (row["recipe"], row["recipe_id"])]
+    if len(fit) == 1:
+        return str(fit[0])
+    listed = ", ".join(f"{row['recipe']} ({row['recipe_id']}, {row['n_volumes']} volumes)" for row in known)
+    if fit:
+        raise ModelError(f"{len(fit)} recipes are called {recipe!r}", f"name one by its identity: {listed}")
+    mend = f"there are: {listed}" if known else "nothing is harmonised yet"
+    raise ModelError(
+        f"the catalogue has no volumes by recipe {recipe!r}", f"{mend}; run `tumsyn harmonize --recipe {recipe}`"
+    )
+
+
+def _item(home: Home, row: dict[str, Any]) -> Item:
+    said = dict(row["record"])
+    size = said.pop("voxel_size_mm")
+    return Item(
+        image_id=row["image_id"],
+        center_id=row["center_id"],
+        session_id=row["session_id"],
+        person_id=row["person_id"],
+        split=row["split"],
+        contrast_label=row["contrast_label"],
+        record=PromptRecord(**said, voxel_size_mm=None if size is None else (size[0], size[1], size[2])),
+        is_simulated=row["is_simulated"],
+        path=home.root / row["path"],
+    )
+
+
+def _grid_mm(rows: list[dict[str, Any]]) -> float:
+    """Return the one voxel size of all volumes, mm; not a number where there are none."""
+    sizes = {round(size, 4) for row in rows for size in row["voxel_size_mm"]}
+    if len(sizes) > 1:
+        raise ModelError(f"session grids have voxels of {sorted(sizes)} mm", "harmonise them by one recipe")
+    return sizes.pop() if sizes else float("nan")
+
+
+def _read(item: Item) -> Sample:
+    volume = open_store(item.path)
+    voxels = np.ascontiguousarray(volume[...], dtype=np.float32)
+    mask = voxels > 0 if volume.mask is None else np.ascontiguousarray(volume.mask[...]) > 0
+    return Sample(voxels, mask, volume.affine)

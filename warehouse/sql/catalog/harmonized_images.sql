@@ -1,0 +1,26 @@
+-- Grain: one row per image of the wanted splits that a recipe harmonised to its session's grid.
+-- Why:   what a model is trained and tested on: the volume, the record of its prompt, and whose brain it is.
+WITH wanted AS (
+    SELECT unnest($splits::VARCHAR[]) AS split
+)
+
+SELECT
+    image.image_id,
+    image.center_id,
+    image.session_id,
+    image.person_id,
+    image.split,
+    image.contrast_label,
+    image.is_simulated,
+    prompt.record,
+    volume.recipe_id,
+    volume.voxel_size_mm,
+    volume.path
+FROM out.image_catalog AS image
+INNER JOIN out.prompt AS prompt ON image.image_id = prompt.image_id
+INNER JOIN core.volume AS volume ON image.image_id = volume.image_id
+WHERE
+    volume.form = 'session'
+    AND volume.recipe_id = $identity
+    AND image.split IN (SELECT wanted.split FROM wanted)
+ORDER BY image.image_id
