@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands import catalog, centers, demo, harmonize, ingest, sql, ui, volumes
+from pipelines.commands import catalog, centers, demo, harmonize, ingest, phantom, sql, ui, volumes
 from warehouse.errors import TumsynError
 from warehouse.home import Home
 
@@ -81,6 +81,7 @@ app.command("export")(volumes.export)
 app.add_typer(volumes.app, name="volumes")
 app.command("sql")(sql.sql)
 app.add_typer(catalog.app, name="catalog")
+app.command("phantom")(phantom.phantom)
 app.command("demo")(demo.demo)
 app.command("ui")(ui.ui)
 

@@ -60,7 +60,7 @@ def write_recipe(recipe: Recipe, root: Path) -> int:
     for scan in recipe.scans:
         files |= _scan_files(scan)
     for table in recipe.tables:
-        files[table.path] = _table_bytes(table)
+        files[table.path] = table_bytes(table)
     for path, content in files.items():
         place = root / path
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,8 @@ def _sidecar_bytes(facts: Mapping[str, object]) -> bytes:
     return (json.dumps({**IDENTIFYING, **fields}, indent=2) + "\n").encode("utf-8")
 
 
-def _table_bytes(table: Table) -> bytes:
+def table_bytes(table: Table) -> bytes:
+    """Return a table as its dataset publishes it: separator, line ends, quotes, byte-order mark."""
     text = io.StringIO(newline="")
     writer = csv.writer(
         text,

@@ -1,0 +1,120 @@
+"""One visit of one person: the head, its scans in their places, and the truth of both.
+
+Belongs here: what a worker does. Does not belong here: who comes (`people`), and how a cohort becomes whole (`cohort`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from model.phantom import truth
+from model.phantom.defects import spares_sidecar, spoil_sidecar
+from model.phantom.draws import generator, seed_of
+from model.phantom.files import nifti_bytes, sidecar_fields
+from model.phantom.fleet import scanner_of
+from model.phantom.head import Head, make_head
+from model.phantom.layouts import Place
+from model.phantom.protocols import draw
+from model.phantom.scanner import acquire, center_of, random_pose
+from model.phantom.subject import Subject
+from warehouse.registry import Center
+
+MakeHead = Callable[[Subject, float], Head]
+TILT_DEG = 8.0  # standard deviation about left-right of oblique slices, which follow the base of the brain
+MOST_STRETCHED = 1.4  # a voxel made coarser keeps its shape up to here
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What makes a cohort: the same settings, the same bytes.
+
+    Parameters
+    ----------
+    resolution_mm : float
+        Of the heads, and the finest edge of any voxel.
+    """
+
+    n_subjects: int
+    seed: int
+    resolution_mm: float
+
+
+@dataclass(frozen=True)
+class Visit:
+    """All scans of one person on one day; the unit of work."""
+
+    center: Center
+    places: tuple[Place, ...]
+    settings: Settings
+    scans: Path
+    truth: Path
+
+
+def image_visit(visit: Visit, make: MakeHead = make_head) -> list[truth.Row]:
+    """Make a head, write its scans and its truth, and return the rows of the scans."""
+    place, settings = visit.places[0], visit.settings
+    head = make(place.person.at(place.visit), settings.resolution_mm)
+    scanner = scanner_of(place.person.center_id, place.person.number)
+    for name, content in truth.head_files(head, scanner.field_strength_t).items():
+        _write(visit.truth / truth.folder_of(place) / name, content)
+    return [_image(visit, place, head) for place in visit.places]
+
+
+def _image(visit: Visit, place: Place, head: Head) -> truth.Row:
+    """Draw a protocol for an image, by the image alone, and write what the scanner makes of it."""
+    scan_seed = seed_of(visit.settings.seed, "scan", visit.center.center_id, place.path)
+    scanner = scanner_of(place.person.center_id, place.person.number)
+    protocol = draw(place.contrast, generator(scan_seed, "protocol"), scanner.field_strength_t, place.is_post_contrast)
+    size = voxel_size_at(place.look.voxel_size_mm, visit.settings.resolution_mm)
+    pose = random_pose(generator(scan_seed, "pose"), center_of(head.fractions.shape, head.affine))
+    tilt = float(np.clip(generator(scan_seed, "tilt").normal(0, TILT_DEG), -20, 20)) if place.look.is_oblique else 0.0
+    acquired = acquire(
+        head,
+        protocol,
+        scanner,
+        voxel_size_mm=size,
+        axcodes=place.look.axcodes,
+        pose=pose,
+        tilt_deg=(tilt, 0.0, 0.0),
+        seed=scan_seed,
+    )
+    fields = sidecar_fields(protocol, scanner, size, scan_seed)
+    content = spoil_sidecar(fields, place.defect)
+    _write(visit.scans / place.path, nifti_bytes(acquired, place.path, place.defect))
+    if content is not None:
+        _write(visit.scans / sidecar_path(place.path), content)
+    told = sorted(fields) if spares_sidecar(place.defect) else []
+    return truth.scan_row(
+        visit.center, place, protocol, scanner, acquired, size, place.look.axcodes, pose, scan_seed, told
+    )
+
+
+def voxel_size_at(real_mm: Sequence[float], resolution_mm: float) -> tuple[float, float, float]:
+    """Return a layout's voxel at the resolution of the phantom: no edge finer, slices as thick as they are.
+
+    Examples
+    --------
+    >>> voxel_size_at((0.9375, 0.9375, 1.2), 3.0), voxel_size_at((0.9, 0.9, 5.0), 3.0)
+    ((3.0, 3.0, 3.84), (3.0, 3.0, 5.0))
+    """
+    finest = min(real_mm)
+    shape = [min(edge / finest, MOST_STRETCHED) * resolution_mm for edge in real_mm]
+    i, j, k = (
+        round(edge if finest >= resolution_mm else max(edge, scaled), 4)
+        for edge, scaled in zip(real_mm, shape, strict=True)
+    )
+    return i, j, k
+
+
+def sidecar_path(path: str) -> str:
+    """Return the path of the JSON beside an image."""
+    return path.removesuffix(".gz").removesuffix(".nii") + ".json"
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)

@@ -1,0 +1,66 @@
+"""`tumsyn phantom`: thirteen simulated centres, each in its published layout, whose truth is known."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.commands.ingest import shown_bar
+from pipelines.commands.output import note
+from warehouse.home import Home
+
+
+def phantom(
+    ctx: typer.Context,
+    out: Annotated[Path, typer.Option(help="Folder to write into; made if need be.")],
+    subjects_per_center: Annotated[int, typer.Option(min=1, help="People that each centre enrols.")] = 2,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 1,
+    resolution: Annotated[
+        float, typer.Option(help="Voxel size of the heads and finest edge of any image, mm, from 0.8 to 6.")
+    ] = 1.0,
+    centers: Annotated[
+        str | None, typer.Option(help="Comma-separated, by the names of the real ones, e.g. ixi,adni; all by default.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per CPU by default.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace centres that were made with other settings.")] = False,
+    register: Annotated[
+        bool, typer.Option("--register", help="Register all centres of OUT in this home, for ingest.")
+    ] = False,
+) -> None:
+    """Write simulated centres whose truth is known, in the layouts of the real ones.
+
+    OUT/phantom_truth.csv says all that is known of every scan, OUT/phantom_defects.csv what is wrong on purpose, and
+    OUT/truth holds the maps of every head. Centres that are there with the same settings are left as they are.
+    """
+    from model.phantom.cohort import register_cohort, write_cohort
+
+    home: Home = ctx.obj
+    start = time.perf_counter()
+    with shown_bar() as bar:
+        task = bar.add_task("visits", total=None) if bar else None
+
+        def progress(done: int, total: int, what: str) -> None:
+            if bar and task is not None:
+                bar.update(task, completed=done, total=total, description=what)
+
+        cohort = write_cohort(
+            out,
+            subjects_per_center=subjects_per_center,
+            seed=seed,
+            resolution_mm=resolution,
+            centers=[name.strip() for name in centers.split(",")] if centers else None,
+            workers=workers,
+            force=force,
+            progress=progress,
+        )
+    left = len(cohort.centers) - len(cohort.made)
+    note(f"{out}: {len(cohort.made)} centres made, {left} left as they were, {time.perf_counter() - start:.1f} s")
+    if register:
+        names = register_cohort(home, out)
+        note(f"registered {', '.join(names)}; next: tumsyn ingest")
+    elif cohort.centers:
+        name = cohort.centers[0]
+        note(f"next: tumsyn centers add {name} --definition {out / name}.yaml --root {out / name}; or --register")
