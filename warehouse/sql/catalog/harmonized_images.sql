@@ -1,6 +1,16 @@
 -- Grain: one row per image of the wanted splits that a recipe harmonised to its session's grid.
 -- Why:   what a model is trained and tested on: the volume, the record of its prompt, and whose brain it is.
-WITH wanted AS (
+WITH made AS (
+    SELECT
+        image_id,
+        recipe_id,
+        voxel_size_mm,
+        path
+    FROM core.volume
+    WHERE form = 'session' AND recipe_id = $identity
+),
+
+wanted AS (
     SELECT unnest($splits::VARCHAR[]) AS split
 )
 
@@ -18,9 +28,6 @@ SELECT
     volume.path
 FROM out.image_catalog AS image
 INNER JOIN out.prompt AS prompt ON image.image_id = prompt.image_id
-INNER JOIN core.volume AS volume ON image.image_id = volume.image_id
-WHERE
-    volume.form = 'session'
-    AND volume.recipe_id = $identity
-    AND image.split IN (SELECT wanted.split FROM wanted)
+INNER JOIN made AS volume ON image.image_id = volume.image_id
+WHERE image.split IN (SELECT wanted.split FROM wanted)
 ORDER BY image.image_id
