@@ -105,6 +105,7 @@ def check_settings(sequence: str, settings: Settings) -> None:
     """
     rules = {
         "TR > 0": settings.tr_s > 0,
+        "TR finite": torch.isfinite(settings.tr_s),
         "0 < TE < TR": (settings.te_s > 0) & (settings.te_s < settings.tr_s),
         "FA > 0": settings.fa_deg > 0,
         "FA <= 180": settings.fa_deg <= 180,

@@ -49,16 +49,18 @@ def train_echo(settings: Settings, tissue: Properties) -> Tensor:
     """Echo at TE of a CPMG train of constant refocusing angle β, per unit of Mz before a 90° pulse.
 
     An isochromat that precesses by φ in half an echo spacing turns about an axis n with every refocusing pulse,
-    n_x² = a² / (a² + (1−a²) sin² φ), a = sin(β/2). What lies along n stays there and decays with n_x² R2 + (1−n_x²) R1.
-    Averaged over φ the echoes settle at sin(β/2) (Hennig and Scheffler 2000 MRM 44:983; Alsop 1997 MRM 37:176) and
-    decay, to first order, with
+    n_x² = a² / (a² + (1−a²) sin² φ), a = sin(β/2). What lies along n stays there, n_x of it in the beginning, and
+    decays with n_x² R2 + (1−n_x²) R1. With tan φ = a tan ψ the average over φ is one over ψ, and closed:
 
-        f R2 + (1−f) R1,   f = (1 + a²)/2.
+        a exp(−TE (f R2 + (1−f) R1)) I₀(TE (1−f) (R2−R1)),   f = (1 + a²)/2,   I₀ the modified Bessel function.
 
+    Without relaxation it is the known plateau sin(β/2) (Hennig and Scheffler 2000 MRM 44:983; Alsop 1997 MRM 37:176);
     β = 180° is the textbook's exp(−TE/T2). The first two or three echoes of a train oscillate about this law.
     """
     excited = torch.sin(torch.pi / 2 * settings.b1)
     locked = torch.sin(torch.deg2rad(settings.fa_deg * settings.b1) / 2)
-    transverse = (1 + locked**2) / 2
-    rate = transverse / tissue.t2_s + (1 - transverse) / tissue.t1_s
-    return excited * locked * torch.exp(-settings.te_s * rate)
+    stored = (1 - locked**2) / 2
+    spread = settings.te_s * stored * (1 / tissue.t2_s - 1 / tissue.t1_s)
+    decay = settings.te_s * ((1 - stored) / tissue.t2_s + stored / tissue.t1_s)
+    average: Tensor = torch.special.i0e(spread)
+    return excited * locked * torch.exp(spread.abs() - decay) * average

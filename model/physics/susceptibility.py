@@ -48,7 +48,7 @@ def susceptibility_field_t(
     Returns
     -------
     (i, j, k) Tensor
-        float32. The map is padded to twice its extent along B0 and by half across, against wrap-around.
+        float32. The map is padded by half of each extent, against wrap-around.
     """
     _check(chi_ppm, voxel_mm, b0_axis)
     shape = tuple(_good_size(n + n // 2) for n in chi_ppm.shape)
@@ -98,8 +98,9 @@ def swi_weight(
     PhysicsError
         For a map that is not 3-D or not finite, a voxel size or axis that cannot be.
     """
-    if not echo_time_s > 0:
-        raise PhysicsError(f"an echo time of {echo_time_s} s is not positive", "give seconds above 0")
+    for name, value in (("an echo time", echo_time_s), ("a field strength", field_strength_t)):
+        if not (math.isfinite(value) and value > 0):
+            raise PhysicsError(f"{name} of {value} is not positive", "give seconds and tesla above 0")
     field_t = susceptibility_field_t(chi_map_ppm, voxel_mm, field_strength_t, b0_axis)
     return phase_mask(high_pass(phase_rad(field_t, echo_time_s), voxel_mm))
 
