@@ -1,0 +1,241 @@
+"""A model against the floors, on test pairs that a protocol fixes: rows for the catalogue, the same ones every time.
+
+Belongs here: making predictions and measuring them. Does not belong here: writing to the catalogue (`pipelines`), what
+must be reached (`gates`), pages (`model.report`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from typing import Protocol as Interface
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.data.catalogue import CatalogueImages, Item, Sample
+from model.evaluation import gates
+from model.evaluation.floors import IDENTITY, MAP_ORACLE, MAP_TRAIN, IntensityMap
+from model.evaluation.metrics import mae, measure, psnr
+from model.evaluation.pairs import Pair, draw_pairs, other_target
+from model.evaluation.protocol import Protocol, Scale
+from warehouse.errors import ModelError
+from warehouse.home import Home
+from warehouse.prompt import PromptRecord
+
+STEERING_MAE, STEERING_GAIN = "steering_mae", "steering_gain_db"
+Row = dict[str, Any]
+Report = Callable[[int, int, str], None]
+Key = tuple[str, str]  # measure, mask
+
+
+class Synthesizer(Interface):
+    """What is evaluated: anything that makes a volume of a source and two prompts."""
+
+    def volume(
+        self, voxels: NDArray[np.float32], mask: NDArray[np.bool_], source: PromptRecord, target: PromptRecord
+    ) -> NDArray[np.float32]:
+        """Return the target (i, j, k) in [0, 1], on the source's grid."""
+        ...
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Parameters
+    ----------
+    evaluation_id : str
+        Hash of model, data and protocol.
+    model_id, data_id, protocol_hash : str
+    scores : list of dict
+        Rows of `core.evaluation_score`, floors included.
+    gates : list of dict
+        Rows of `core.gate_verdict`.
+    n_pairs : dict of (str, str) to int
+        Pairs that were tested, by task and split; 0 where the data have none.
+    is_simulated : bool
+        True where every image was simulated.
+    """
+
+    evaluation_id: str
+    model_id: str
+    data_id: str
+    protocol_hash: str
+    scores: list[Row]
+    gates: list[Row]
+    n_pairs: dict[tuple[str, str], int]
+    is_simulated: bool
+
+    @property
+    def passed(self) -> bool:
+        """Whether every gate holds."""
+        return all(row["passed"] for row in self.gates)
+
+    @property
+    def untested(self) -> list[tuple[str, str]]:
+        """Tasks and splits without a pair."""
+        return [key for key, n_pairs in self.n_pairs.items() if not n_pairs]
+
+
+def evaluate(
+    home: Home, synthesizer: Synthesizer, model_id: str, protocol: Protocol, report: Report | None = None
+) -> Evaluation:
+    """Measure a model and the floors on the test pairs of the catalogue in force. Nothing is written.
+
+    Parameters
+    ----------
+    home : Home
+    synthesizer : Synthesizer
+    model_id : str
+        Under which its scores stand.
+    protocol : Protocol
+    report : callable, optional
+        Told after each pair: pairs done, pairs in all, task.
+
+    Raises
+    ------
+    ModelError
+        When there is no test pair at all, or the model gives voxels that are not finite or another shape.
+    """
+    images = CatalogueImages.open(home, protocol.recipe, ["train", *protocol.splits])
+    limit = protocol.max_pairs_per_task
+    pairs = [pair for split in protocol.splits for pair in draw_pairs(images, protocol, split, limit)]
+    if not pairs:
+        what = f"the catalogue has no pair of any task of protocol {protocol.name} in {', '.join(protocol.splits)}"
+        raise ModelError(what, "harmonise more centres, or name a protocol whose tasks the data have")
+    test = _Test(images, synthesizer, model_id, protocol)
+    scores: list[Row] = []
+    for done, pair in enumerate(pairs, start=1):
+        scores += test.rows(pair)
+        if report is not None:
+            report(done, len(pairs), pair.task)
+    counted = Counter((pair.task, pair.split) for pair in pairs)
+    return Evaluation(
+        evaluation_id=test.evaluation_id,
+        model_id=model_id,
+        data_id=images.data_id,
+        protocol_hash=protocol.hash,
+        scores=scores,
+        gates=test.verdicts(scores),
+        n_pairs={(task, str(split)): counted[task, split] for split in protocol.splits for task in protocol.tasks},
+        is_simulated=all(images.items[index].is_simulated for pair in pairs for index in (pair.source, pair.target)),
+    )
+
+
+def identify(model_id: str, data_id: str, protocol_hash: str) -> str:
+    """Return the identity of an evaluation, 16 hexadecimal digits."""
+    return _hash(model_id, data_id, protocol_hash)[:16]
+
+
+@dataclass
+class _Test:
+    """Everything that stays the same from pair to pair."""
+
+    images: CatalogueImages
+    synthesizer: Synthesizer
+    model_id: str
+    protocol: Protocol
+    maps: dict[str, IntensityMap | None] = field(default_factory=dict)
+    steered: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    @property
+    def evaluation_id(self) -> str:
+        return identify(self.model_id, self.images.data_id, self.protocol.hash)
+
+    def rows(self, pair: Pair) -> list[Row]:
+        source, target = self.images.volume(pair.source), self.images.volume(pair.target)
+        if source.voxels.shape != target.voxels.shape:
+            names = " and ".join(self.images.items[index].image_id for index in (pair.source, pair.target))
+            raise ModelError(f"images {names} of one visit lie on two grids", "harmonise the visit again")
+        scale = Scale.of(target.voxels, target.mask, self.protocol.percentiles)
+        truth = scale.apply(target.voxels)
+        made = scale.apply(predict(self.synthesizer, source, self._item(pair.source), self._item(pair.target)))
+        found = {(self.model_id, *key): value for key, value in measure(made, truth, target.mask).items()}
+        for name, floor in self._floors(pair, source, target, scale, truth):
+            found |= {(name, *key): value for key, value in measure(floor, truth, target.mask).items()}
+        steered = self._steering(pair, source, target, scale, made)
+        found |= {(self.model_id, *key): value for key, value in steered.items()}
+        return [self._row(pair, *key, value) for key, value in found.items()]
+
+    def verdicts(self, scores: list[Row]) -> list[Row]:
+        person_of = {item.image_id: item.person_id for item in self.images.items}
+        said = {"model_id": self.model_id, "data_id": self.images.data_id, "protocol_hash": self.protocol.hash}
+        verdicts = gates.judge(scores, person_of, self.model_id, self.protocol)
+        return [{"event_id": _hash(self.evaluation_id, row["gate"]), **said, **row} for row in verdicts]
+
+    def _item(self, index: int) -> Item:
+        return self.images.items[index]
+
+    def _floors(
+        self, pair: Pair, source: Sample, target: Sample, scale: Scale, truth: NDArray[np.float64]
+    ) -> Iterator[tuple[str, NDArray[np.float64]]]:
+        yield IDENTITY, scale.apply(source.voxels)
+        fitted = self._train_map(pair.task)
+        if fitted is not None:
+            yield MAP_TRAIN, scale.apply(fitted.apply(source.voxels, target.mask))
+        oracle = IntensityMap.fit([(source.voxels, truth, target.mask)], self.protocol.map_bins)
+        yield MAP_ORACLE, oracle.apply(source.voxels, target.mask)
+
+    def _train_map(self, task: str) -> IntensityMap | None:
+        """Return the map fitted on training pairs of a task; None where there are none."""
+        if task not in self.maps:
+            only = self.protocol.model_copy(update={"tasks": (task,)})
+            pairs = draw_pairs(self.images, only, "train", self.protocol.max_map_pairs)
+            read = ((self.images.volume(pair.source), self.images.volume(pair.target)) for pair in pairs)
+            volumes = ((source.voxels, target.voxels, target.mask) for source, target in read)
+            self.maps[task] = IntensityMap.fit(volumes, self.protocol.map_bins) if pairs else None
+        return self.maps[task]
+
+    def _steering(
+        self, pair: Pair, source: Sample, target: Sample, scale: Scale, made: NDArray[np.float64]
+    ) -> dict[Key, float]:
+        """Return how much the brain changes, and how much worse it fits, when the prompt asks for another contrast."""
+        if self.steered[pair.task, pair.split] >= self.protocol.max_steering_pairs:
+            return {}
+        self.steered[pair.task, pair.split] += 1
+        asked = self._item(other_target(self.images, pair))
+        other = scale.apply(predict(self.synthesizer, source, self._item(pair.source), asked))
+        truth = scale.apply(target.voxels)
+        gain = psnr(made, truth, target.mask) - psnr(other, truth, target.mask)
+        return {(STEERING_MAE, "brain"): mae(other, made, target.mask), (STEERING_GAIN, "brain"): gain}
+
+    def _row(self, pair: Pair, model_id: str, metric: str, mask: str, value: float) -> Row:
+        source, target = self._item(pair.source).image_id, self._item(pair.target).image_id
+        said = (model_id, pair.task, pair.split, source, target, metric, mask)
+        return {
+            "event_id": _hash(self.evaluation_id, *said),
+            "evaluation_id": self.evaluation_id,
+            "model_id": model_id,
+            "data_id": self.images.data_id,
+            "protocol_hash": self.protocol.hash,
+            "task": pair.task,
+            "split": pair.split,
+            "source_image_ids": [source],
+            "target_image_id": target,
+            "metric": metric,
+            "mask": mask,
+            "value": value,
+        }
+
+
+def predict(synthesizer: Synthesizer, source: Sample, source_item: Item, asked: Item) -> NDArray[np.float32]:
+    """Return what a model makes of a source when asked for an image's contrast, (i, j, k).
+
+    Raises
+    ------
+    ModelError
+        When it is of another shape or holds voxels that are not finite.
+    """
+    made = np.asarray(synthesizer.volume(source.voxels, source.mask, source_item.record, asked.record))
+    if made.shape != source.voxels.shape or not np.isfinite(made).all():
+        what = f"the model made {made.shape} of {source.voxels.shape}, or voxels that are NaN or infinite"
+        raise ModelError(f"image {source_item.image_id} to {asked.contrast_label}: {what}", "train it again")
+    return made
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("/".join(parts).encode()).hexdigest()[:32]
