@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from tests.model.tiny_home import make_tiny_home
 from warehouse.home import Home
@@ -12,3 +13,9 @@ from warehouse.home import Home
 def tiny_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """Fourteen people with a few harmonised contrasts each, published once; write only events to it."""
     return make_tiny_home(tmp_path_factory.mktemp("tiny") / "home")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """Tiny networks wait for each other when tests run side by side with several threads each."""
+    torch.set_num_threads(1)
