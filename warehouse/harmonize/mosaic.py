@@ -17,21 +17,17 @@ from numpy.typing import NDArray
 
 from warehouse import atomic
 from warehouse.errors import TumsynError
+from warehouse.slices import GROUND, INK, PLANES, QUIET, View, mark_sides, show
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-GROUND, INK, QUIET = "#0f1216", "#f2f4f7", "#9aa4b2"
 MASK, OUTLINE = "#ffd23f", "#35c9ff"
-LEFT, RIGHT = "#ff7ad9", "#8dff6a"  # used for nothing else in the picture
 PASS, FLAG = "#3ecf8e", "#ff9f45"
 
 WIDTH_PX, DPI = 1200, 100
 HEAD_PX, FOOT_PX, TITLE_PX, GAP_PX = 52, 34, 50, 8
-MARGIN_MM = 18.0  # around the brain: the scalp stays in view
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -57,28 +53,6 @@ class Panel:
     mask: NDArray[Any] | None = None
     reference_outline: NDArray[Any] | None = None
     verdict: str = "pass"
-
-
-@dataclass(frozen=True)
-class _View:
-    """What part of the grid is drawn, in voxels: the same for every scan of the visit."""
-
-    low: tuple[int, int, int]
-    high: tuple[int, int, int]
-    centre: tuple[int, int, int]
-    step: NDArray[np.float64]  # mm
-
-    def size_mm(self, axis: int) -> float:
-        return float((self.high[axis] - self.low[axis]) * self.step[axis])
-
-    def cut(self, volume: NDArray[Any], across: int) -> NDArray[Any]:
-        """Return a slice as rows from below to above and columns from left (or behind) to right (or front)."""
-        index: list[int | slice] = [slice(low, high) for low, high in zip(self.low, self.high, strict=True)]
-        index[across] = self.centre[across]
-        return np.asarray(volume[tuple(index)]).T
-
-
-PLANES = ((2, 0, 1), (1, 0, 2), (0, 1, 2))  # across, horizontal, vertical: axial, coronal, sagittal
 
 
 def draw(panels: Sequence[Panel], voxel_size_mm: Sequence[float] | NDArray[Any], path: Path, title: str) -> Path:
@@ -126,26 +100,12 @@ def _check(panels: Sequence[Panel], title: str) -> None:
             raise TumsynError(f"{title}, {panel.title}: voxels that are NaN or infinite", "harmonise the scan again")
 
 
-def _view(panels: Sequence[Panel], step: NDArray[np.float64]) -> _View:
-    """Return the box around all brains with a margin, and the middle of the first brain."""
-    masks = [np.asarray(m) > 0 for panel in panels for m in (panel.reference_outline, panel.mask) if m is not None]
-    masks = [m for m in masks if m.any()]
-    shape = panels[0].voxels.shape
-    if not masks:
-        return _View((0, 0, 0), shape, (shape[0] // 2, shape[1] // 2, shape[2] // 2), step)
-    low, high, centre = [], [], []
-    for axis in range(3):
-        others = tuple(other for other in range(3) if other != axis)
-        taken = np.flatnonzero(np.any([m.any(axis=others) for m in masks], axis=0))
-        margin = round(MARGIN_MM / step[axis])
-        low.append(max(int(taken[0]) - margin, 0))
-        high.append(min(int(taken[-1]) + 1 + margin, shape[axis]))
-        first = masks[0].sum(axis=others)
-        centre.append(round(float((np.arange(shape[axis]) * first).sum() / first.sum())))
-    return _View((low[0], low[1], low[2]), (high[0], high[1], high[2]), (centre[0], centre[1], centre[2]), step)
+def _view(panels: Sequence[Panel], step: NDArray[np.float64]) -> View:
+    masks = [m for panel in panels for m in (panel.reference_outline, panel.mask) if m is not None]
+    return View.around(masks, panels[0].voxels.shape, step)
 
 
-def _draw(panels: Sequence[Panel], view: _View, title: str) -> Figure:
+def _draw(panels: Sequence[Panel], view: View, title: str) -> Figure:
     from matplotlib.figure import Figure
 
     sizes = [(view.size_mm(across), view.size_mm(up)) for _, across, up in PLANES]
@@ -169,25 +129,17 @@ def _draw(panels: Sequence[Panel], view: _View, title: str) -> Figure:
     return figure
 
 
-def _draw_plane(axes: Axes, panel: Panel, view: _View, plane: tuple[int, int, int]) -> None:
+def _draw_plane(axes: Axes, panel: Panel, view: View, plane: tuple[int, int, int]) -> None:
     across, horizontal, vertical = plane
     extent = (0.0, view.size_mm(horizontal), 0.0, view.size_mm(vertical))
-    axes.set_axis_off()
-    picture = view.cut(panel.voxels, across).astype(np.float32)
-    shown: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": _bright(panel), "interpolation": "nearest"}
-    axes.imshow(picture, origin="lower", extent=extent, **shown)
+    show(axes, panel.voxels, view, plane, cmap="gray", vmin=0, vmax=_bright(panel))
     for volume, colour, style in ((panel.reference_outline, OUTLINE, "dashed"), (panel.mask, MASK, "solid")):
         if volume is not None:
             shape = view.cut(volume, across) > 0
             if shape.any() and not shape.all():
                 lines: dict[str, Any] = {"colors": [colour], "linewidths": 1.0, "linestyles": style}
                 axes.contour(shape.astype(np.float32), levels=[0.5], origin="lower", extent=extent, **lines)
-    axes.set_xlim(extent[:2])
-    axes.set_ylim(extent[2:])
-    ends = (("L", LEFT), ("R", RIGHT)) if horizontal == 0 else (("P", QUIET), ("A", QUIET))
-    for (letter, colour), x, align in zip(ends, (0.015, 0.985), ("left", "right"), strict=True):
-        style_of: dict[str, Any] = {"color": colour, "ha": align, "va": "top", "fontsize": 13, "weight": "bold"}
-        axes.text(x, 0.985, letter, transform=axes.transAxes, **style_of)
+    mark_sides(axes, plane)
 
 
 def _bright(panel: Panel) -> float:

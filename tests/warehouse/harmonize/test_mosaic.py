@@ -11,7 +11,8 @@ from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
 from warehouse.errors import TumsynError
-from warehouse.harmonize.mosaic import GAP_PX, LEFT, MASK, OUTLINE, RIGHT, WIDTH_PX, Panel, draw
+from warehouse.harmonize.mosaic import GAP_PX, MASK, OUTLINE, WIDTH_PX, Panel, draw
+from warehouse.slices import LEFT, RIGHT
 
 SHAPE = (60, 72, 60)
 STEP = (3.0, 3.0, 3.0)

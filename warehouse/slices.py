@@ -1,0 +1,135 @@
+"""Slices of volumes for pictures: where to cut, which side is which, and the colours that all pictures share.
+
+Neurological convention everywhere: the left of a picture is the person's left, and both sides are marked. Belongs here:
+what every picture needs. Does not belong here: a picture itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+GROUND, INK, QUIET = "#0f1216", "#f2f4f7", "#9aa4b2"
+LEFT, RIGHT = "#ff7ad9", "#8dff6a"  # used for nothing else in a picture
+PLANES = ((2, 0, 1), (1, 0, 2), (0, 1, 2))  # across, horizontal, vertical: axial, coronal, sagittal
+MARGIN_MM = 18.0  # around the brain: the scalp stays in view
+
+
+@dataclass(frozen=True)
+class View:
+    """What part of a grid is drawn: the same for every volume that is compared.
+
+    Parameters
+    ----------
+    low, high : tuple of int
+        First voxel, and the one after the last, along i, j, k.
+    centre : tuple of int
+        Voxel that the slices run through.
+    step : (3,) array
+        Voxel size, mm.
+    """
+
+    low: tuple[int, int, int]
+    high: tuple[int, int, int]
+    centre: tuple[int, int, int]
+    step: NDArray[np.float64]
+
+    @classmethod
+    def around(
+        cls,
+        masks: Sequence[NDArray[Any]],
+        shape: Sequence[int],
+        step: NDArray[np.float64],
+        margin_mm: float = MARGIN_MM,
+    ) -> View:
+        """Return the box around all masks with a margin, and the middle of the first; the whole grid without a mask.
+
+        Parameters
+        ----------
+        masks : sequence of (i, j, k) array
+            What is not zero is inside; empty ones are passed over.
+        shape : sequence of int
+            Of the grid, whose axes run along RAS.
+        step : (3,) array
+            Voxel size, mm.
+        margin_mm : float
+        """
+        masks = [inside for inside in (np.asarray(mask) > 0 for mask in masks) if inside.any()]
+        if not masks:
+            middle = (shape[0] // 2, shape[1] // 2, shape[2] // 2)
+            return cls((0, 0, 0), (shape[0], shape[1], shape[2]), middle, step)
+        low, high, centre = [], [], []
+        for axis in range(3):
+            others = tuple(other for other in range(3) if other != axis)
+            taken = np.flatnonzero(np.any([mask.any(axis=others) for mask in masks], axis=0))
+            margin = round(margin_mm / step[axis])
+            low.append(max(int(taken[0]) - margin, 0))
+            high.append(min(int(taken[-1]) + 1 + margin, shape[axis]))
+            first = masks[0].sum(axis=others)
+            centre.append(round(float((np.arange(shape[axis]) * first).sum() / first.sum())))
+        return cls((low[0], low[1], low[2]), (high[0], high[1], high[2]), (centre[0], centre[1], centre[2]), step)
+
+    def size_mm(self, axis: int) -> float:
+        """Return how long the view is along an axis, mm."""
+        return float((self.high[axis] - self.low[axis]) * self.step[axis])
+
+    def cut(self, volume: NDArray[Any], across: int) -> NDArray[Any]:
+        """Return a slice as rows from below to above and columns from left (or behind) to right (or front).
+
+        Parameters
+        ----------
+        volume : (i, j, k) array
+            On the view's grid, RAS.
+        across : int
+            Axis that the slice is cut across.
+        """
+        index: list[int | slice] = [slice(low, high) for low, high in zip(self.low, self.high, strict=True)]
+        index[across] = self.centre[across]
+        return np.asarray(volume[tuple(index)]).T
+
+
+def show(axes: Axes, volume: NDArray[Any], view: View, plane: tuple[int, int, int], **style: Any) -> Any:
+    """Draw a slice in true proportions, without frame or ticks, and return matplotlib's image.
+
+    Parameters
+    ----------
+    axes : Axes
+    volume : (i, j, k) array
+    view : View
+    plane : tuple of int
+        One of `PLANES`.
+    **style
+        Of ``imshow``: cmap, vmin, vmax.
+    """
+    across, horizontal, vertical = plane
+    extent = (0.0, view.size_mm(horizontal), 0.0, view.size_mm(vertical))
+    axes.set_axis_off()
+    picture = view.cut(volume, across).astype(np.float32)
+    image = axes.imshow(picture, origin="lower", extent=extent, **({"interpolation": "nearest"} | style))
+    axes.set_xlim(extent[:2])
+    axes.set_ylim(extent[2:])
+    return image
+
+
+def mark_sides(axes: Axes, plane: tuple[int, int, int], size: float = 13) -> None:
+    """Write L and R, or P and A, into the upper corners of a slice.
+
+    Parameters
+    ----------
+    axes : Axes
+    plane : tuple of int
+        One of `PLANES`.
+    size : float
+        Of the letters, points.
+    """
+    ends = (("L", LEFT), ("R", RIGHT)) if plane[1] == 0 else (("P", QUIET), ("A", QUIET))
+    for (letter, colour), x, align in zip(ends, (0.015, 0.985), ("left", "right"), strict=True):
+        style: dict[str, Any] = {"color": colour, "ha": align, "va": "top", "fontsize": size, "weight": "bold"}
+        axes.text(x, 0.985, letter, transform=axes.transAxes, **style)
