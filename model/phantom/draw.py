@@ -69,19 +69,32 @@ class Drawing:
         noise : (N_NOISES, n) tensor
         """
         inside = self.cover(maps["inner"] * self._size)
-        shares = self._brain(points_mm, maps, noise, inside)
-        lesion_masks = self.lesions.paint(shares, points_mm, maps, noise, self.step_mm, self._size)
-        for name, share in self._outside(points_mm, maps, noise, 1.0 - inside).items():
-            shares[name] = shares[name] + share if name in shares else share
-        blood = {name: maps[name] * self.cover(maps["skin"] * self._size - 2.0) for name in ("artery", "vein")}
-        left = (1.0 - blood["artery"] - blood["vein"]).clamp(min=0.0)
-        shares = {name: share * left for name, share in shares.items()}
+        result = torch.zeros((self.n_channels, inside.shape[0]))
+        for part, is_brain in ((inside > 0, True), (inside < 1, False)):
+            at = part.nonzero()[:, 0]
+            here = {name: values[at] for name, values in maps.items()}
+            if is_brain:
+                shares, masks = self._brain(points_mm[:, at], here, noise[:, at], inside[at])
+                for mask, channel in zip(masks, range(len(TISSUES) + 2, self.n_channels), strict=True):
+                    result[channel, at] = mask
+            else:
+                shares = self._outside(points_mm[:, at], here, noise[:, at], 1.0 - inside[at])
+            for name, share in shares.items():
+                result[TISSUES.index(name), at] += share
+        tissues = result[: len(TISSUES)].clamp_(min=0.0)
+        self._bleed(tissues, maps)
+        tissues /= tissues.sum(dim=0).clamp_(min=1.0)
+        result[len(TISSUES)] = self._inflow(points_mm, maps)
+        result[len(TISSUES) + 1] = inside
+        return result
+
+    def _bleed(self, tissues: Tensor, maps: Shares) -> None:
+        """Lay blood over everything that is not skin or air."""
+        deep = self.cover(maps["skin"] * self._size - 2.0)
+        blood = {name: maps[name] * deep for name in ("artery", "vein")}
+        tissues *= (1.0 - blood["artery"] - blood["vein"]).clamp_(min=0.0)
         for name, share in blood.items():
-            shares[name] = shares[name] + share if name in shares else share
-        none = torch.zeros_like(inside)
-        tissues = torch.stack([shares.get(name, none) for name in TISSUES]).clamp(min=0.0)
-        tissues /= tissues.sum(dim=0).clamp(min=1.0)
-        return torch.cat([tissues, torch.stack([self._inflow(points_mm, maps), inside, *lesion_masks])])
+            tissues[TISSUES.index(name)] += share
 
     def cover(self, level_mm: Tensor) -> Tensor:
         """Return the share of a voxel that lies within a surface at a distance, positive inside."""
@@ -91,7 +104,7 @@ class Drawing:
     def _size(self) -> float:
         return float(np.prod(self.age.scale) ** (1 / 3))
 
-    def _brain(self, points_mm: Tensor, maps: Shares, noise: Tensor, inside: Tensor) -> Shares:
+    def _brain(self, points_mm: Tensor, maps: Shares, noise: Tensor, inside: Tensor) -> tuple[Shares, list[Tensor]]:
         age, size = self.age, self._size
         tissue = self.cover(torch.minimum(maps["pial"] * size + age.pial_mm, maps["inner"] * size - 0.8))
         beside = 1.0 - self.cover(maps["ventricle"] * size + age.ventricle_mm)
@@ -112,12 +125,14 @@ class Drawing:
             shares[name] = shares.get(name, torch.zeros_like(tissue)) + share * tissue
         fluid = inside - tissue
         falx = self._falx(points_mm) * fluid
-        return {**shares, "csf": fluid - falx, "dura": falx}
+        shares = {**shares, "csf": fluid - falx, "dura": falx}
+        return shares, self.lesions.paint(shares, points_mm, maps, noise, self.step_mm, size)
 
     def _falx(self, points_mm: Tensor) -> Tensor:
         x, y, z = points_mm
         above = ((y + 10.0) / 62.0) ** 2 + ((z - 5.0) / 38.0) ** 2 > 1.0
-        return self.cover(0.5 - x.abs() * self._size) * (above & (z > -8.0))
+        share: Tensor = self.cover(0.5 - x.abs() * self._size) * (above & (z > -8.0))
+        return share
 
     def _outside(self, points_mm: Tensor, maps: Shares, noise: Tensor, outside: Tensor) -> Shares:
         size, age = self._size, self.age

@@ -8,8 +8,6 @@ are construction.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 
 from model.phantom.shapes import Canvas, ellipsoid_level
@@ -27,7 +25,6 @@ CAUDATE_MM = (
 CAUDATE_RADII_MM = (4.5, 6.5, 5.0, 3.6, 2.8, 1.8)
 
 
-@lru_cache(maxsize=4)
 def nuclei(step_mm: float) -> Floats:
     """Return the share of each of `NUCLEI` in MNI space, (5, i, j, k); white matter is the capsules."""
     canvas = Canvas(template_grid(step_mm), NUCLEI)

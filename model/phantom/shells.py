@@ -8,51 +8,33 @@ construction.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from scipy import ndimage
 
 from model.phantom.shapes import Canvas, ellipsoid_level, smooth_noise, tube_level, union
-from model.phantom.template import Floats, Grid, template_grid
-from model.phantom.tissue_maps import brain_levels, signed_distance_mm
+from model.phantom.template import Floats, resampled, template_grid
+from model.phantom.tissue_maps import COARSE_MM, intracranial_level, signed_distance_mm
 
 OUTER = ("fat", "muscle", "skin", "bone", "marrow", "vitreous", "dura", "csf", "white_matter", "air")
 SKULL_MM, SCALP_MM = 7.0, 6.0
-COARSE_MM = 2.0  # the outline of a head is smooth: it is computed on this grid
 
 
-@dataclass(frozen=True)
-class Shells:
-    """What surrounds the brain in MNI space.
+def surroundings(step_mm: float) -> Floats:
+    """Return the structures of face, base and neck in MNI space: the share of each of `OUTER`, (10, i, j, k).
 
-    Parameters
-    ----------
-    skin : (i, j, k) array
-        Depth below the skin, mm, positive inside the head.
-    fractions : (len(OUTER), i, j, k) array
-        Structures of face, base and neck. Where their sum is below 1, skull or soft tissue by depth fills the rest.
+    Where their sum is below 1, skull or soft tissue by depth fills the rest.
     """
-
-    skin: Floats
-    fractions: Floats
-
-
-@lru_cache(maxsize=4)
-def shells(step_mm: float) -> Shells:
-    """Return the surroundings of the brain on a grid in MNI space."""
-    grid = template_grid(step_mm)
-    skin = skin_level(step_mm)
-    canvas = Canvas(grid, OUTER)
-    _soft_tissue(canvas, skin)
+    canvas = Canvas(template_grid(step_mm), OUTER)
+    _soft_tissue(canvas, skin_level(step_mm))
     _bones(canvas)
     _sinuses(canvas)
     _airway(canvas)
     for side in (-1.0, 1.0):
         _orbit(canvas, side)
     _neck(canvas)
-    return Shells(skin, canvas.fractions)
+    return canvas.fractions
 
 
 @lru_cache(maxsize=4)
@@ -60,7 +42,7 @@ def skin_level(step_mm: float) -> Floats:
     """Return the depth below the skin, mm: cranium, face, jaw, neck, nose and ears grown together."""
     coarse = template_grid(COARSE_MM)
     x, y, z = coarse.axes_mm()
-    cranium = brain_levels(COARSE_MM).inner + np.float32(SKULL_MM + SCALP_MM)
+    cranium = intracranial_level(COARSE_MM) + np.float32(SKULL_MM + SCALP_MM)
     bodies = [cranium]
     bodies.append(ellipsoid_level(x, y, z, (0, 34, -52), (67, 50, 44)))  # upper face, base
     bodies.append(ellipsoid_level(x, y, z, (0, 50, -88), (46, 37, 46)))  # jaws
@@ -81,16 +63,8 @@ def skin_level(step_mm: float) -> Floats:
     ears = [ellipsoid_level(x, y, z, (side * 84, -28, -42), (9, 14, 27), -15) for side in (-1.0, 1.0)]
     head = union([head, union(nose, 8.0), *ears], 5.0)
     level = signed_distance_mm(ndimage.gaussian_filter(head, 1.5) > 0, COARSE_MM, 90.0)
-    return _refined(ndimage.gaussian_filter(level, 0.7), template_grid(step_mm))
-
-
-def _refined(level: Floats, grid: Grid) -> Floats:
-    coarse = template_grid(COARSE_MM)
-    first = np.linalg.inv(coarse.affine) @ grid.affine
-    return np.asarray(
-        ndimage.affine_transform(level, np.diag(first)[:3], first[:3, 3], grid.shape, order=1, mode="nearest"),
-        np.float32,
-    )
+    smooth = np.asarray(ndimage.gaussian_filter(level, 0.7), np.float32)
+    return resampled(smooth, coarse.affine, template_grid(step_mm))
 
 
 def _soft_tissue(canvas: Canvas, skin: Floats) -> None:
@@ -99,7 +73,7 @@ def _soft_tissue(canvas: Canvas, skin: Floats) -> None:
     x, y, z = grid.axes_mm()
     rng = np.random.Generator(np.random.PCG64(20090104))
     planes = smooth_noise(grid.shape, rng, max(2, round(9 / grid.step_mm)))
-    inner = brain_levels(grid.step_mm).inner
+    inner = intracranial_level(grid.step_mm)
     below = np.clip((-inner - 8.0) / 4.0, 0, 1) * np.clip((-34.0 - z + 0.10 * (y + 30)) / 8.0, 0, 1)
     deep = np.clip((skin - 7.0) / 3.0, 0, 1) * below
     canvas.level("muscle", np.full(grid.shape, 9.0, np.float32), deep)

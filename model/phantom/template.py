@@ -21,7 +21,7 @@ Floats = NDArray[np.float32]
 
 LOWEST_MM = np.array([-100.0, -122.0, -124.0])
 EXTENT_MM = np.array([200.0, 240.0, 226.0])
-TEMPLATE_MARGIN_MM = 14.0
+TEMPLATE_MARGIN_MM = 14.5  # its voxels of 1 mm lie on those of the maps
 FINEST_MM, COARSEST_MM = 0.8, 6.0
 
 
@@ -115,7 +115,27 @@ def _on(grid: Grid, image: Any) -> Floats:
     # A voxel of the grid is as wide as its step: what is finer is averaged first.
     blur_mm = 0.4 * np.sqrt(max(grid.step_mm**2 - 1.0, 0.0))
     smooth = ndimage.gaussian_filter(values, blur_mm) if blur_mm > 0 else values
-    first = np.linalg.inv(image.affine) @ grid.affine
-    matrix, offset = np.diag(first)[:3], first[:3, 3]
-    placed = ndimage.affine_transform(smooth, matrix, offset, grid.shape, order=1)
-    return np.asarray(np.clip(placed, 0.0, 1.0), np.float32)
+    return resampled(smooth, image.affine, grid, outside=0.0)
+
+
+def resampled(values: Floats, affine: NDArray[np.float64], grid: Grid, outside: float | None = None) -> Floats:
+    """Return a volume on a grid by linear interpolation along each axis in turn; axes must not be turned.
+
+    Parameters
+    ----------
+    values : (i, j, k) array
+    affine : (4, 4) array
+        Its own, diagonal, mm.
+    outside : float, optional
+        Beyond the volume; its outermost voxels go on where none is given.
+    """
+    for axis, line in enumerate(grid.axes_mm()):
+        at = (line.ravel() - affine[axis, 3]) / affine[axis, axis]
+        size = values.shape[axis]
+        low = np.clip(np.floor(at).astype(int), 0, size - 2)
+        part = np.clip(at - low, 0.0, 1.0).astype(np.float32).reshape([-1 if dim == axis else 1 for dim in range(3)])
+        values = np.take(values, low, axis) * (1 - part) + np.take(values, low + 1, axis) * part
+        if outside is not None:
+            beyond = (at < -0.5) | (at > size - 0.5)
+            values[tuple(beyond if dim == axis else slice(None) for dim in range(3))] = outside
+    return np.asarray(values, np.float32)

@@ -16,10 +16,25 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from model.phantom.template import Floats, Grid, Maps, brain_maps, template_grid
+from model.phantom.template import Floats, Grid, Maps, brain_maps, resampled, template_grid
 
+Axes = tuple[Floats, Floats, Floats]
+
+BRAIN_FROM = 0.15  # of the T1w template: below, there is nothing
+COARSE_MM = 2.0  # the dura is smooth: it is computed on this grid
+CLOSES_MM = 12.0  # fissures narrower than twice this are inside the dura
+FLUID_MM = np.float32(1.2)  # between the outermost gyri and the dura
+CONTRAST_MM = 4.0  # how far the surroundings reach that a voxel is held against
+VENTRICLE_MM = (
+    (12.0, 10.0, 14.0),
+    (-12.0, 10.0, 14.0),
+    (27.0, -46.0, 8.0),
+    (-27.0, -46.0, 8.0),
+    (0.0, -10.0, 2.0),
+    (0.0, -46.0, -30.0),
+)
 NEAR_MM = 6.0  # levels are exact near their surface only, and end here
-WHITE_AT, PIAL_AT = 0.56, -0.42  # where the axis crosses from grey to white, and from fluid to grey
+WHITE_AT, PIAL_AT = 0.62, -0.72  # where the axis crosses from grey to white, and from fluid to grey
 
 
 @dataclass(frozen=True)
@@ -48,25 +63,30 @@ class Levels:
 def brain_levels(step_mm: float) -> Levels:
     """Return the distances of all voxels of a grid in MNI space to the surfaces of the brain."""
     grid, maps = template_grid(step_mm), brain_maps(step_mm)
-    brain = maps.t1w > 0.15
-    axis = _with_brainstem(grid, _sharpened_axis(maps, brain, step_mm), maps)
-    inner = intracranial_level(brain, step_mm)
-    axis[~brain] = np.minimum(axis[~brain], -1.0)
-    ventricle = ventricle_mask(grid, axis, inner)
-    return Levels(
-        inner=np.clip(inner, -60.0, 30.0),
-        pial=_in_mm(axis - PIAL_AT, step_mm),
-        white=_in_mm(axis - WHITE_AT, step_mm),
-        ventricle=signed_distance_mm(ventricle, step_mm, NEAR_MM * 3),
-    )
+    box = _brain_box(grid)
+    x, y, z = grid.axes_mm()
+    axes = (x[box[0]], y[:, box[1]], z[:, :, box[2]])
+    near = Maps(maps.t1w[box], maps.grey[box], maps.white[box])
+    axis = _with_brainstem(axes, _sharpened_axis(near, step_mm), near)
+    inner = intracranial_level(step_mm)
+    ventricle = signed_distance_mm(ventricle_mask(axes, axis, inner[box], step_mm), step_mm, NEAR_MM * 3)
+    parts = {"pial": _in_mm(axis - PIAL_AT, step_mm), "white": _in_mm(axis - WHITE_AT, step_mm), "ventricle": ventricle}
+    whole = {name: np.full(grid.shape, part.min(), np.float32) for name, part in parts.items()}
+    for name, part in parts.items():
+        whole[name][box] = part
+    return Levels(inner=inner, **whole)
 
 
-def intracranial_level(brain: NDArray[np.bool_], step_mm: float) -> Floats:
-    """Return the distance to the dura: the brain with its sulci and cisterns filled, and a little fluid around it."""
-    filled = signed_distance_mm(brain, step_mm, 60.0) + 12.0  # every fissure narrower than 24 mm closes
-    closed = signed_distance_mm(filled > 0, step_mm, 80.0) - 12.0
-    level = ndimage.gaussian_filter(np.maximum(closed, filled - 12.0), 2.0 / step_mm)
-    return np.asarray(level + np.float32(1.8), np.float32)
+@lru_cache(maxsize=4)
+def intracranial_level(step_mm: float) -> Floats:
+    """Return the distance to the dura, mm: the brain with sulci and cisterns filled, and a little fluid around it."""
+    if step_mm != COARSE_MM:
+        return resampled(intracranial_level(COARSE_MM), template_grid(COARSE_MM).affine, template_grid(step_mm))
+    brain = brain_maps(COARSE_MM).t1w > BRAIN_FROM
+    filled = signed_distance_mm(brain, COARSE_MM, 60.0) + CLOSES_MM
+    closed = signed_distance_mm(filled > 0, COARSE_MM, 80.0) - CLOSES_MM
+    smooth = ndimage.gaussian_filter(np.maximum(closed, filled - CLOSES_MM), 2.0 / COARSE_MM) + FLUID_MM
+    return np.asarray(np.clip(smooth, -60.0, 30.0), np.float32)
 
 
 def signed_distance_mm(mask: NDArray[np.bool_], step_mm: float, furthest_mm: float) -> Floats:
@@ -76,32 +96,46 @@ def signed_distance_mm(mask: NDArray[np.bool_], step_mm: float, furthest_mm: flo
     return np.asarray(np.clip(distance, -furthest_mm, furthest_mm), np.float32)
 
 
-def ventricle_mask(grid: Grid, axis: Floats, inner: Floats) -> NDArray[np.bool_]:
-    """Tell ventricles from sulci: fluid far below the dura, in the box where ventricles lie."""
-    x, y, z = grid.axes_mm()
-    lateral = (np.abs(x) < 42) & (y > -75) & (y < 45) & (z > -22) & (z < 34) & (inner > 22.0)
-    third = (np.abs(x) < 4) & (y > -32) & (y < 8) & (z > -16) & (z < 14)
-    fourth = (np.abs(x) < 12) & (y > -56) & (y < -36) & (z > -44) & (z < -18)
-    fluid = (axis < -0.3) & (lateral | third | fourth)
+def ventricle_mask(axes: Axes, axis: Floats, inner: Floats, step_mm: float) -> NDArray[np.bool_]:
+    """Tell ventricles from sulci: fluid far below the dura that hangs together with a place inside a ventricle."""
+    x, y, z = axes
+    side = np.abs(x)
+    front = (side < 23) & (y > -24) & (y < 42) & (z > -8) & (z < 30)
+    back = (side > np.where(y < -46, 17, 8)) & (side < 40) & (y > -74) & (y <= -20) & (z > -12) & (z < 32)
+    horn = (side > 22) & (side < 38) & (y > -44) & (y < -8) & (z > -22) & (z < 2)
+    third = (side < 4) & (y > -30) & (y < 6) & (z > -16) & (z < 12)
+    fourth = (side < 12) & (y > -56) & (y < -36) & (z > -44) & (z < -20)
+    fluid = (axis < -0.4) & (inner > 20.0) & (front | back | horn | third | fourth)
     parts, _ = ndimage.label(fluid)
-    sizes = np.bincount(parts.ravel()) * grid.step_mm**3
-    sizes[0] = 0
-    return np.asarray(np.isin(parts, np.flatnonzero(sizes > 250.0)))
+    kept = set()
+    for point in VENTRICLE_MM:
+        near = (np.abs(x - point[0]) < 4) & (np.abs(y - point[1]) < 4) & (np.abs(z - point[2]) < 4)
+        kept |= set(np.unique(parts[near]).tolist()) - {0}
+    return np.asarray(np.isin(parts, sorted(kept)))
 
 
-def _sharpened_axis(maps: Maps, brain: NDArray[np.bool_], step_mm: float) -> Floats:
+def _brain_box(grid: Grid) -> tuple[slice, slice, slice]:
+    low = np.floor((np.array([-84.0, -118.0, -78.0]) - grid.affine[:3, 3]) / grid.step_mm).astype(int)
+    high = np.ceil((np.array([84.0, 84.0, 92.0]) - grid.affine[:3, 3]) / grid.step_mm).astype(int)
+    i, j, k = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    return i, j, k
+
+
+def _sharpened_axis(maps: Maps, step_mm: float) -> Floats:
+    brain = maps.t1w > BRAIN_FROM
     weight = brain.astype(np.float32)
-    sigma = 4.0 / step_mm
-    total = np.maximum(ndimage.gaussian_filter(weight, sigma), 1e-3)
+    sigma = CONTRAST_MM / step_mm
+    total = np.maximum(ndimage.gaussian_filter(weight, sigma, truncate=3), 1e-3)
     position = (maps.white - np.clip(1.0 - maps.grey - maps.white, 0.0, 1.0)) * weight
-    above = position - ndimage.gaussian_filter(position, sigma) / total
-    spread = np.sqrt(ndimage.gaussian_filter(above**2 * weight, sigma) / total) + 0.08
-    return np.asarray(position + 0.45 * np.clip(above / spread, -2.5, 2.5), dtype=np.float32)
+    above = position - ndimage.gaussian_filter(position, sigma, truncate=3) / total
+    spread = np.sqrt(ndimage.gaussian_filter(above**2 * weight, sigma, truncate=3) / total) + 0.08
+    axis = position + 0.45 * np.clip(above / spread, -2.5, 2.5)
+    return np.asarray(np.where(brain, axis, np.minimum(axis, -1.0)), np.float32)
 
 
-def _with_brainstem(grid: Grid, axis: Floats, maps: Maps) -> Floats:
+def _with_brainstem(axes: Axes, axis: Floats, maps: Maps) -> Floats:
     """Make pons, midbrain and medulla one tissue: there the maps show mixtures, which sharpening would chequer."""
-    x, y, z = grid.axes_mm()
+    x, y, z = axes
     stem = np.hypot(x / 17, (y + 26 + 0.25 * (z + 35)) / 15) < 1
     stem = stem & (z < -8) & (maps.grey + maps.white > 0.6)
     return np.where(stem & (axis > -0.1), np.float32(0.95), axis)

@@ -1,9 +1,10 @@
 """Large vessels as tubes along the points of `vessels.csv` (MNI space, RAS+, mm; the right one of each pair).
 
-Their courses are construction, drawn through landmarks: siphons beside the sella, the basilar on the clivus, the circle in
-the suprasellar cistern, middle cerebrals into the Sylvian fissures, anterior cerebrals around the genu, sinuses along the
-inner table. Calibres are those of textbooks (Osborn, Diagnostic Cerebral Angiography): carotid 4–5 mm, basilar 3–4, middle
-cerebral 2.5–3, anterior and posterior cerebral 2, superior sagittal sinus 5–8 mm across.
+Their courses are construction, drawn through landmarks: siphons beside the sella, the basilar on the clivus, the
+circle in the suprasellar cistern, middle cerebrals into the Sylvian fissures, anterior cerebrals around the genu,
+sinuses along the inner table. Calibres are those of textbooks (Osborn, Diagnostic Cerebral Angiography): carotid
+4–5 mm, basilar 3–4, middle cerebral 2.5–3, anterior and posterior cerebral 2, superior sagittal sinus 5–8 mm
+across.
 """
 
 from __future__ import annotations
@@ -47,7 +48,6 @@ def courses() -> tuple[Vessel, ...]:
     return tuple(vessels)
 
 
-@lru_cache(maxsize=4)
 def vessels(step_mm: float) -> Floats:
     """Return the share of arterial and of venous blood in MNI space, (2, i, j, k)."""
     canvas = Canvas(template_grid(step_mm), BLOOD)
