@@ -33,6 +33,16 @@ def scanner_model(text: str) -> str:
     return _codes("scanner_model").get(plain, re.sub(r"[\s_]+", " ", text).strip())
 
 
+def spellings(name: str) -> dict[str, str]:
+    """Return every spelling that is known, in lower case with plain blanks, and the canonical one of each.
+
+    Parameters
+    ----------
+    name : {"manufacturer", "scanner_model"}
+    """
+    return dict(_codes(name))
+
+
 def _key(text: str) -> str:
     return re.sub(r"[\s_,]+", " ", text).strip().lower()
 

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from warehouse import queryfiles
-from warehouse.prompt import RECORD, PromptRecord, render
+from warehouse.prompt import PromptRecord, render
+from warehouse.tables.record import RECORD
 
 # Published with the reference implementation, as Experimental_data/*_prompt.txt prints them.
 PUBLISHED_T1W = (

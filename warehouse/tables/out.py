@@ -1,8 +1,8 @@
 """Ready to use: wide, derived in SQL from core (one file each in `warehouse/sql/out/`)."""
 
-from warehouse.prompt import RECORD
 from warehouse.tables.core import AGE, CONTRASTS, IMAGE_ID, PARTICIPANT_ID, SESSION_ID
 from warehouse.tables.raw import CENTER, PATH
+from warehouse.tables.record import RECORD
 from warehouse.tables.spec import BIGINT, BOOLEAN, DOUBLE, DOUBLES, INTEGERS, TEXT, Column, Table
 from warehouse.tables.volumes import RECIPE_ID
 

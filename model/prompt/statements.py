@@ -1,0 +1,130 @@
+"""What a prompt has said so far, and whether it can be true.
+
+Belongs here: contradictions and physical limits. Does not belong here: finding the words (`model.prompt.parse`).
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from model.prompt import words
+from warehouse.errors import PromptError
+from warehouse.prompt import PromptRecord
+
+# As warehouse/tables/core.py has them: above the first, below the second; the third says whether the second is allowed.
+LIMITS = {
+    "age_years": (0.0, 120.0, True, "years"),
+    "field_strength_t": (0.0, 25.0, True, "T"),
+    "voxel_size_mm": (0.0, 50.0, False, "mm"),
+    "repetition_time_s": (0.0, 60.0, False, "s"),
+    "echo_time_s": (0.0, 1.0, False, "s"),
+    "inversion_time_s": (0.0, 10.0, False, "s"),
+    "flip_angle_deg": (0.0, 360.0, True, "degrees"),
+}
+NAMES = {
+    "age_years": "the age",
+    "field_strength_t": "the field strength",
+    "voxel_size_mm": "the voxel size",
+    "repetition_time_s": "TR",
+    "echo_time_s": "TE",
+    "inversion_time_s": "TI",
+    "flip_angle_deg": "FA",
+    "flip_angle_variable": "a variable flip angle",
+    "contrast": "the contrast",
+    "post_contrast": "a contrast agent",
+    "vendor": "the vendor",
+    "model": "the scanner's model",
+    "sex": "the sex",
+}
+
+
+class Statements:
+    """Fields of a record as they are found, one by one; what was said of them before must agree."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, Any] = {}
+
+    def say(self, field: str, value: Any) -> None:
+        """Take down what a field is; None is no statement.
+
+        Raises
+        ------
+        PromptError
+            When it is impossible, or another value was said before.
+        """
+        if value is None:
+            return
+        for number in value if field == "voxel_size_mm" else (value,):
+            _check_limits(field, number)
+        if field in self.said and self.said[field] != value:
+            what = f"the prompt contradicts itself: {NAMES[field]} is {self.said[field]} and {value}"
+            raise PromptError(what, "say it once")
+        self.said[field] = value
+
+    def say_contrast(self, word: str) -> None:
+        """Take down a contrast by any of its names.
+
+        Raises
+        ------
+        PromptError
+            When no contrast is called so.
+        """
+        found = words.contrast(word)
+        if found is None:
+            mend = f"contrasts are {', '.join(words.CONTRAST_LABELS)}; after a contrast agent write ce before it"
+            raise PromptError(f"there is no contrast {word.strip()!r}", mend)
+        self.say("contrast", found[0])
+        if found[1]:
+            self.say("post_contrast", True)
+
+    def record(self) -> PromptRecord:
+        """Return all of it.
+
+        Raises
+        ------
+        PromptError
+            When what was said cannot be true together.
+        """
+        record = PromptRecord(**self.said)
+        echo, repetition = record.echo_time_s, record.repetition_time_s
+        if echo is not None and repetition is not None and echo >= repetition:
+            what = (
+                f"the prompt contradicts physics: TE {1000 * echo:g} ms is not shorter than TR {1000 * repetition:g} ms"
+            )
+            raise PromptError(what, "times without a unit are milliseconds; write s after seconds, as in TR 2.5 s")
+        if record.flip_angle_variable and record.flip_angle_deg is not None:
+            what = f"the prompt contradicts itself: FA is {record.flip_angle_deg:g} and variable"
+            raise PromptError(what, "say one of them")
+        return record
+
+
+def number(text: str, factor: str = "1") -> float:
+    """Return the decimal number times a factor, exactly rounded: 2.2 ms are 0.0022 s.
+
+    Raises
+    ------
+    PromptError
+        When the text is no number.
+    """
+    try:
+        return float(Decimal(text) * Decimal(factor))
+    except InvalidOperation as error:
+        raise PromptError(
+            f"{text!r} is no number", "write numbers as 2500 or 0.8, and None for what is missing"
+        ) from error
+
+
+def _check_limits(field: str, value: Any) -> None:
+    if field not in LIMITS:
+        return
+    low, high, is_high_allowed, unit = LIMITS[field]
+    is_low_allowed = field == "age_years"
+    above = value >= low if is_low_allowed else value > low
+    below = value <= high if is_high_allowed else value < high
+    if not (above and below):
+        what = f"{NAMES[field]} cannot be {value:g} {unit}"
+        mend = f"it lies between {low:g} and {high:g} {unit}; write None where it is not known"
+        if unit == "s":
+            mend += "; times without a unit are milliseconds"
+        raise PromptError(what, mend)
