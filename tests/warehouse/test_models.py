@@ -1,0 +1,130 @@
+"""Which model is in force: the last assignment counts, statements are only appended."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from warehouse import models
+from warehouse.errors import ModelError, PublishError
+from warehouse.home import Home
+from warehouse.publish import publish
+
+FIRST, SECOND = "a" * 16, "b" * 16
+DAY = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def version(model_id: str, kind: str = "synthesis") -> dict[str, object]:
+    return {
+        "model_id": model_id,
+        "kind": kind,
+        "run_id": "r" * 16,
+        "data_id": "d" * 16,
+        "path": f"models/{model_id}",
+        "n_parameters": 10,
+        "size_bytes": 40,
+        "is_simulated": True,
+    }
+
+
+def said(home: Home, model_id: str, day: int, action: str = "assign", alias: str = "champion") -> None:
+    row = {"model_id": model_id, "kind": "synthesis", "alias": alias, "action": action, "reason": "a test"}
+    models.record(home, models.EVENT, [{**row, "occurred_at": DAY + timedelta(days=day)}])
+
+
+def run(home: Home, status: str, day: int, data_id: str = "d" * 16, kind: str = "synthesis") -> None:
+    row = {"run_id": "r" * 16, "kind": kind, "status": status, "config": "{}", "data_id": data_id, "snapshot_id": "s"}
+    row |= {"code_version": "0", "seed": 0, "device": "cpu", "occurred_at": DAY + timedelta(days=day)}  # type: ignore[dict-item]
+    models.record(home, "core.training_run", [row])
+
+
+def test_an_empty_home_has_no_champion_and_no_models(home: Home) -> None:
+    assert models.champion(home, "synthesis") is None
+    assert models.known_models(home).num_rows == 0
+    assert models.last_data_id(home, "synthesis") is None
+    assert models.run_status(home, "r" * 16) is None
+
+
+def test_the_last_assignment_counts_in_whatever_order_it_is_read(home: Home) -> None:
+    said(home, SECOND, 2)
+    said(home, FIRST, 1)
+    assert models.champion(home, "synthesis") == SECOND
+    assert models.champion(home, "text_encoder") is None
+    said(home, FIRST, 3)
+    assert models.champion(home, "synthesis") == FIRST
+
+
+def test_a_champion_that_is_removed_gives_way_to_the_one_before(home: Home) -> None:
+    said(home, FIRST, 1)
+    said(home, SECOND, 2)
+    said(home, SECOND, 3, "remove")
+    assert models.champion(home, "synthesis") == FIRST
+    said(home, FIRST, 4, "remove")
+    assert models.champion(home, "synthesis") is None
+
+
+def test_a_candidate_is_no_champion(home: Home) -> None:
+    said(home, FIRST, 1, alias="candidate")
+    assert models.champion(home, "synthesis") is None
+
+
+def test_the_first_candidate_whose_gates_pass_becomes_champion_and_no_later_one(home: Home) -> None:
+    assert not models.offer(home, FIRST, "synthesis", passed=False, reason="it fails")
+    assert models.champion(home, "synthesis") is None
+    assert models.offer(home, SECOND, "synthesis", passed=True, reason="it passes")
+    assert not models.offer(home, FIRST, "synthesis", passed=True, reason="it passes too")
+    assert models.offer(home, SECOND, "synthesis", passed=True, reason="judged again")
+    assert models.champion(home, "synthesis") == SECOND
+
+
+def test_a_person_promotes_any_model_by_the_beginning_of_its_name(home: Home) -> None:
+    models.record(home, models.VERSION, [version(FIRST), version(SECOND)])
+    models.offer(home, SECOND, "synthesis", passed=True, reason="it passes")
+    assert models.promote(home, "aaa", "it looks better") == FIRST
+    assert models.champion(home, "synthesis") == FIRST
+
+
+@pytest.mark.parametrize("model_id", ["", "c", "a"])
+def test_a_model_that_is_unknown_or_ambiguous_is_not_promoted(home: Home, model_id: str) -> None:
+    models.record(home, models.VERSION, [version(FIRST), version("a" * 15 + "b")])
+    with pytest.raises(ModelError, match="there are: a"):
+        models.promote(home, model_id, "why not")
+    assert models.champion(home, "synthesis") is None
+
+
+def test_the_list_says_what_is_champion_and_which_gates_failed(home: Home) -> None:
+    models.record(home, models.VERSION, [version(FIRST), version(SECOND, "text_encoder")])
+    said(home, FIRST, 1)
+    verdict = {"model_id": FIRST, "data_id": "d", "protocol_hash": "p", "detail": "so it is"}
+    for gate, passed, day in (("one", True, 1), ("two", True, 1), ("two", False, 2)):
+        row = {**verdict, "gate": gate, "passed": passed, "occurred_at": DAY + timedelta(days=day)}
+        models.record(home, "core.gate_verdict", [row])
+    rows = {row["model_id"]: row for row in models.known_models(home).to_pylist()}
+    assert rows[FIRST]["is_champion"] is True
+    assert (rows[FIRST]["n_gates_passed"], rows[FIRST]["gates_failed"]) == (1, ["two"])
+    assert rows[SECOND]["is_champion"] is False
+    assert rows[SECOND]["gates_failed"] is None
+
+
+def test_a_run_is_what_was_said_of_it_last(home: Home) -> None:
+    run(home, "finished", 1, "early")
+    run(home, "finished", 3, "late")
+    run(home, "started", 5, "later")
+    run(home, "finished", 9, "other", "text_encoder")
+    assert models.last_data_id(home, "synthesis") == "late"
+    assert models.run_status(home, "r" * 16) == ("finished", None)
+
+
+def test_a_statement_that_breaks_a_rule_is_refused(home: Home) -> None:
+    with pytest.raises(PublishError, match="kind"):
+        models.record(home, models.VERSION, [version(FIRST, "oracle")])
+
+
+def test_aliases_are_in_the_next_snapshot(home: Home) -> None:
+    import duckdb
+
+    models.offer(home, FIRST, "synthesis", passed=True, reason="it passes")
+    with duckdb.connect(str(publish(home).path), read_only=True) as connection:
+        rows = connection.execute("SELECT alias FROM core.model_event ORDER BY alias").fetchall()
+    assert rows == [("candidate",), ("champion",)]
