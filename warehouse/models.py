@@ -113,25 +113,43 @@ def known_models(home: Home) -> pa.Table:
         return connection.sql(queryfiles.read("models/list")).to_arrow_table()
 
 
-def run_status(home: Home, run_id: str) -> tuple[str, str | None] | None:
-    """Return what was said last of a training run, and why it failed where it did; None where nothing was said."""
-    row = _first(home, "models/run_status", {"run_id": run_id})
-    return None if row is None else (row[0], row[1])
+def statements(home: Home, table: str, **equals: object) -> list[dict[str, Any]]:
+    """Return what was ever said in a table of events, published or not, in the order of time.
+
+    Parameters
+    ----------
+    table : str
+        E.g. ``core.training_run``.
+    **equals
+        Columns and the value that they must have.
+    """
+    import pyarrow.dataset as ds
+
+    files = lake.event_files(home)[table]
+    wanted = ds.scalar(True)
+    for name, value in equals.items():
+        wanted = wanted & (ds.field(name) == ds.scalar(value))
+    read = ds.dataset(files, schema=TABLES[table].schema()).to_table(filter=wanted) if files else None
+    first_said: dict[str, dict[str, Any]] = {}
+    for row in sorted(read.to_pylist() if read else [], key=lambda row: row["occurred_at"]):
+        first_said.setdefault(row["event_id"], row)
+    return list(first_said.values())
 
 
-def last_data_id(home: Home, kind: str) -> str | None:
-    """Return the data of the training run of a kind that finished last; None where none did."""
-    row = _first(home, "models/last_run", {"kind": kind})
-    return None if row is None else str(row[1])
+def last_run(home: Home, kind: str) -> dict[str, Any] | None:
+    """Return the row of `core.training_run` by which the last training of a kind finished; None where none did."""
+    return next(reversed(statements(home, "core.training_run", kind=kind, status="finished")), None)
+
+
+def trained_on(home: Home, kind: str) -> set[str]:
+    """Return the data_id of the champion of a kind, and of the model of that kind that was trained last."""
+    model_id, run = champion(home, kind), last_run(home, kind)
+    found = {str(row["data_id"]) for row in statements(home, VERSION, model_id=model_id)} if model_id else set()
+    return found | ({str(run["data_id"])} if run else set())
 
 
 def _statement(model_id: str, kind: str, alias: str, reason: str) -> dict[str, object]:
     return {"model_id": model_id, "kind": kind, "alias": alias, "action": "assign", "reason": reason}
-
-
-def _first(home: Home, query: str, parameters: dict[str, object]) -> Any:
-    with _said(home, "core.training_run") as connection:
-        return connection.execute(queryfiles.read(query), parameters).fetchone()
 
 
 @contextmanager

@@ -42,8 +42,8 @@ def run(home: Home, status: str, day: int, data_id: str = "d" * 16, kind: str = 
 def test_an_empty_home_has_no_champion_and_no_models(home: Home) -> None:
     assert models.champion(home, "synthesis") is None
     assert models.known_models(home).num_rows == 0
-    assert models.last_data_id(home, "synthesis") is None
-    assert models.run_status(home, "r" * 16) is None
+    assert models.last_run(home, "synthesis") is None
+    assert models.trained_on(home, "synthesis") == set()
 
 
 def test_the_last_assignment_counts_in_whatever_order_it_is_read(home: Home) -> None:
@@ -107,13 +107,29 @@ def test_the_list_says_what_is_champion_and_which_gates_failed(home: Home) -> No
     assert rows[SECOND]["gates_failed"] is None
 
 
-def test_a_run_is_what_was_said_of_it_last(home: Home) -> None:
+def test_the_last_run_is_the_one_that_finished_last(home: Home) -> None:
     run(home, "finished", 1, "early")
     run(home, "finished", 3, "late")
     run(home, "started", 5, "later")
     run(home, "finished", 9, "other", "text_encoder")
-    assert models.last_data_id(home, "synthesis") == "late"
-    assert models.run_status(home, "r" * 16) == ("finished", None)
+    last = models.last_run(home, "synthesis")
+    assert last is not None
+    assert last["data_id"] == "late"
+
+
+def test_trained_on_are_the_data_of_the_champion_and_of_the_last_run(home: Home) -> None:
+    models.record(home, models.VERSION, [version(FIRST)])
+    said(home, FIRST, 1)
+    run(home, "finished", 2, "e" * 16)
+    assert models.trained_on(home, "synthesis") == {"d" * 16, "e" * 16}
+
+
+def test_what_is_said_twice_was_said_once_and_first(home: Home) -> None:
+    for day in (2, 1):
+        row = version(FIRST) | {"event_id": "same", "occurred_at": DAY + timedelta(days=day), "n_parameters": day}
+        models.record(home, models.VERSION, [row])
+    assert [row["n_parameters"] for row in models.statements(home, models.VERSION, kind="synthesis")] == [1]
+    assert models.statements(home, models.VERSION, kind="text_encoder") == []
 
 
 def test_a_statement_that_breaks_a_rule_is_refused(home: Home) -> None:
