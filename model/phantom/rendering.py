@@ -62,7 +62,8 @@ def render(head: Head, protocol: Protocol, transmit: Tensor) -> Rendered:
     if protocol.sequence == "swi":
         chi_ppm = _mixed(tissue.chi_ppm[None], head.fractions)[0]
         i, j, k = (float(size) for size in np.linalg.norm(head.affine[:3, :3], axis=0))
-        image *= swi_weight(chi_ppm, (i, j, k), protocol.field_strength_t, protocol.echo_time_s, B0_AXIS)
+        field_t, te_s = protocol.field_strength_t, protocol.echo_time_s
+        image *= swi_weight(chi_ppm, (i, j, k), field_t, te_s, B0_AXIS, magnitude=image.abs())
     brain = float(signals[1, list(BRAIN)].abs().mean())
     return Rendered(image, brain)
 

@@ -64,16 +64,20 @@ def phase_rad(field_t: Tensor, echo_time_s: float) -> Tensor:
     return 2 * math.pi * GAMMA_HZ_PER_T * echo_time_s * field_t
 
 
-def high_pass(phase: Tensor, voxel_mm: tuple[float, float, float], width_mm: float = 8.0) -> Tensor:
+def high_pass(
+    phase: Tensor, voxel_mm: tuple[float, float, float], magnitude: Tensor | None = None, width_mm: float = 8.0
+) -> Tensor:
     """Phase less its Gaussian-smoothed self, wrapped to (−π, π].
 
     Scanners filter the complex image (homodyne: Noll 1991 IEEE TMI 10:154), which keeps wraps harmless; so do we:
-    the angle of exp(i phase) × conj(smooth(exp(i phase))). `width_mm` is the standard deviation.
+    the angle of exp(i phase) × conj(smooth(magnitude × exp(i phase))). `width_mm` is the standard deviation. Without a
+    magnitude every voxel counts alike; with one, air has no phase that the scalp could differ from.
     """
     wave = torch.exp(1j * phase.to(torch.float32))
     axes = [torch.fft.fftfreq(n, d=step) for n, step in zip(phase.shape, voxel_mm, strict=True)]
     gauss = [torch.exp(-2 * (math.pi * width_mm * axis) ** 2) for axis in axes]
-    smooth = torch.fft.ifftn(torch.fft.fftn(wave) * gauss[0][:, None, None] * gauss[1][None, :, None] * gauss[2])
+    seen = wave if magnitude is None else wave * magnitude
+    smooth = torch.fft.ifftn(torch.fft.fftn(seen) * gauss[0][:, None, None] * gauss[1][None, :, None] * gauss[2])
     return torch.angle(wave * smooth.conj())
 
 
@@ -88,10 +92,12 @@ def swi_weight(
     field_strength_t: float,
     echo_time_s: float,
     b0_axis: int = 2,
+    magnitude: Tensor | None = None,
 ) -> Tensor:
     """Compute what SWI multiplies its magnitude by, (i, j, k) float32 in [0, 1].
 
-    Positive phase, as inside paramagnetic veins along B0 and iron, is darkened.
+    Positive phase, as inside paramagnetic veins along B0 and iron, is darkened. `magnitude` is the image that the phase
+    belongs to, (i, j, k): the filter goes by it (`high_pass`).
 
     Raises
     ------
@@ -102,7 +108,7 @@ def swi_weight(
         if not (math.isfinite(value) and value > 0):
             raise PhysicsError(f"{name} of {value} is not positive", "give seconds and tesla above 0")
     field_t = susceptibility_field_t(chi_map_ppm, voxel_mm, field_strength_t, b0_axis)
-    return phase_mask(high_pass(phase_rad(field_t, echo_time_s), voxel_mm))
+    return phase_mask(high_pass(phase_rad(field_t, echo_time_s), voxel_mm, magnitude))
 
 
 def _check(chi_ppm: Tensor, voxel_mm: tuple[float, float, float], b0_axis: int) -> None:

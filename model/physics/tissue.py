@@ -123,7 +123,7 @@ def properties(field_strength_t: float) -> Properties:
     Examples
     --------
     >>> properties(3.0).t1_s[TISSUES.index("white_matter")].item()
-    0.89
+    0.83
     """
     low, high = FIELD_RANGE_T
     if not low <= field_strength_t <= high:

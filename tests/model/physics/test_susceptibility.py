@@ -74,6 +74,14 @@ def test_the_filter_takes_slow_phase_and_keeps_what_is_small() -> None:
     assert high_pass(slow, VOXEL, width_mm=4.0).abs().max().item() < 0.25
 
 
+def test_air_around_the_head_does_not_darken_its_rim() -> None:
+    head = ball((40, 40, 40), 14.0)
+    phase = 1.0 * head  # a shift of all that gives signal, as of fat
+    rim = (head > 0) & (ball((40, 40, 40), 11.0) == 0)
+    assert high_pass(phase, VOXEL)[rim].mean() > 0.4
+    assert high_pass(phase, VOXEL, head)[rim].abs().max() < 1e-4
+
+
 def test_the_mask_darkens_positive_phase_alone() -> None:
     mask = phase_mask(torch.tensor([-1.0, 0.0, np.pi / 2, np.pi]))
     assert mask.tolist() == pytest.approx([1.0, 1.0, 0.5**4, 0.0])
