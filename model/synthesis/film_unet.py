@@ -198,7 +198,10 @@ class PromptedSum(nn.Module):
         shape = groups[0].shape
         with torch.autocast(groups[0].device.type, enabled=False):
             weights: Tensor = self.common + self.prompted(condition.float())
-            total, kernels = weights[:, -1:, None], weights[:, :-1].split([group.shape[1] for group in groups], 1)
+            total, kernels = (
+                weights[:, -1:, None],
+                torch.split(weights[:, :-1], [group.shape[1] for group in groups], 1),
+            )
             for kernel, group in zip(kernels, groups, strict=True):
                 total = total + torch.bmm(kernel[:, None], group.float().flatten(2))
         return total.reshape(shape[0], 1, *shape[2:])

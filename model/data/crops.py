@@ -1,0 +1,193 @@
+"""Batches of crops from pairs of images: each is a function of seed and step, so that no state is needed to go on.
+
+Belongs here: which pair, where in it, what of its prompts is hidden, how its intensities vary. Does not belong here:
+where images come from (`model.data.catalogue`), or what is learned from them (`model.training`).
+
+Left and right are never exchanged: a brain is nearly its own mirror image, but what is one-sided in it matters.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.data.catalogue import Item, Sample
+from warehouse.errors import ModelError
+from warehouse.prompt import PromptRecord
+
+SPAN_PERCENTILES = (0.5, 99.5)  # of a target's brain, as the evaluation scales it
+LEAST_SPAN = 0.05  # of [0, 1]; a brain darker than that is mostly noise
+BALANCE = 0.5  # pairs of contrasts that are seen n times are drawn n^0.5 times as often as those seen once
+HIDEABLE = (
+    "vendor",
+    "model",
+    "field_strength_t",
+    "age_years",
+    "sex",
+    "voxel_size_mm",
+    "repetition_time_s",
+    "echo_time_s",
+    "inversion_time_s",
+    "flip_angle_deg",
+)
+
+
+class Images(Protocol):
+    """Images and the ordered pairs among them, as `CatalogueImages` has them."""
+
+    items: list[Item]
+    pairs: list[tuple[int, int]]
+
+    def volume(self, index: int) -> Sample:
+        """Return the voxels of an image."""
+        ...
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sources, what they are to become, and what is said of both.
+
+    Parameters
+    ----------
+    source, target, mask : (batch, 1, i, j, k) float32 Tensor
+        Intensities in [0, 1]; the target's brain as 0 or 1.
+    span : (batch,) Tensor
+        Range of intensities in the target's whole brain.
+    source_records, target_records : list of PromptRecord
+    """
+
+    source: Tensor
+    target: Tensor
+    mask: Tensor
+    span: Tensor
+    source_records: list[PromptRecord]
+    target_records: list[PromptRecord]
+
+    def to(self, device: str | torch.device) -> Batch:
+        """Return the same on a device."""
+        moved = {name: getattr(self, name).to(device) for name in ("source", "target", "mask", "span")}
+        return replace(self, **moved)
+
+
+class Crops:
+    """Batches of random crops.
+
+    Parameters
+    ----------
+    images : Images
+    seed : int
+    batch_size : int
+    side : int
+        Voxels along each side of the cubes.
+    field_dropout : float
+        Share of a prompt's fields that are hidden; the target's contrast never is.
+    source_dropout : float
+        Share of source prompts that are hidden altogether.
+    intensity_jitter : float
+        Largest change of the exponent of the source's intensities.
+
+    Raises
+    ------
+    ModelError
+        When there is no pair.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        *,
+        seed: int,
+        batch_size: int,
+        side: int,
+        field_dropout: float = 0.0,
+        source_dropout: float = 0.0,
+        intensity_jitter: float = 0.0,
+    ) -> None:
+        if not images.pairs:
+            raise ModelError("there is no pair of images to train on", "harmonise sessions with several contrasts")
+        self.images, self.seed, self.batch_size, self.side = images, seed, batch_size, side
+        self.field_dropout, self.source_dropout = field_dropout, source_dropout
+        self.intensity_jitter = intensity_jitter
+        self.by_contrast = list(pairs_by_contrast(images).values())
+        weights = np.array([len(pairs) for pairs in self.by_contrast], float) ** BALANCE
+        self.weights = weights / weights.sum()
+        self.spans: dict[int, float] = {}
+
+    def batch(self, step: int) -> Batch:
+        """Return the batch of a step; the same step gives the same batch, in any order and process."""
+        random = np.random.default_rng((self.seed, step))
+        crops = [self._crop(random) for _ in range(self.batch_size)]
+        voxels = np.stack([crop[0] for crop in crops])[:, :, None]
+        source, target, mask = (torch.from_numpy(np.ascontiguousarray(voxels[:, n])) for n in range(3))
+        span = torch.tensor([crop[1] for crop in crops], dtype=torch.float32)
+        return Batch(source, target, mask, span, [crop[2] for crop in crops], [crop[3] for crop in crops])
+
+    def _crop(self, random: np.random.Generator) -> tuple[NDArray[np.float32], float, PromptRecord, PromptRecord]:
+        pairs = self.by_contrast[random.choice(len(self.weights), p=self.weights)]
+        source, target = pairs[random.integers(len(pairs))]
+        one, other = self.images.volume(source), self.images.volume(target)
+        box = random_box(other.mask, self.side, random)
+        exponent = 1 + self.intensity_jitter * random.uniform(-1, 1)
+        voxels = np.stack([cut(one.voxels, box) ** exponent, cut(other.voxels, box), cut(other.mask, box)])
+        records = self.images.items[source].record, self.images.items[target].record
+        hidden = PromptRecord() if random.random() < self.source_dropout else None
+        source_record = hidden or hide(records[0], self.field_dropout, random, with_contrast=True)
+        target_record = hide(records[1], self.field_dropout, random)
+        return voxels.astype(np.float32), self._span(target, other), source_record, target_record
+
+    def _span(self, index: int, sample: Sample) -> float:
+        if index not in self.spans:
+            self.spans[index] = brain_span(sample)
+        return self.spans[index]
+
+
+def pairs_by_contrast(images: Images) -> dict[tuple[str, str], list[tuple[int, int]]]:
+    """Return the pairs by source and target contrast, in the order of their names."""
+    found: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+    for source, target in images.pairs:
+        found[images.items[source].contrast_label, images.items[target].contrast_label].append((source, target))
+    return {key: found[key] for key in sorted(found)}
+
+
+def brain_span(sample: Sample) -> float:
+    """Return the range of intensities in a brain, between percentiles."""
+    inside = sample.voxels[sample.mask] if sample.mask.any() else sample.voxels
+    low, high = np.percentile(inside, SPAN_PERCENTILES)
+    return max(float(high - low), LEAST_SPAN)
+
+
+def hide(
+    record: PromptRecord, share: float, random: np.random.Generator, *, with_contrast: bool = False
+) -> PromptRecord:
+    """Return a record some of whose fields are missing."""
+    draws = random.random(len(HIDEABLE) + 1)
+    changes: dict[str, Any] = {name: None for name, draw in zip(HIDEABLE, draws, strict=False) if draw < share}
+    if "flip_angle_deg" in changes:
+        changes["flip_angle_variable"] = False
+    if with_contrast and draws[-1] < share:
+        changes |= {"contrast": None, "post_contrast": False}
+    return replace(record, **changes)
+
+
+def random_box(mask: NDArray[np.bool_], side: int, random: np.random.Generator) -> list[slice]:
+    """Return a cube around a random voxel of the brain, within the volume as far as it fits."""
+    inside = np.flatnonzero(mask)
+    n_voxels = mask.size if inside.size == 0 else inside.size
+    chosen = int(random.integers(n_voxels))
+    centre = np.unravel_index(chosen if inside.size == 0 else inside[chosen], mask.shape)
+    begins = [max(0, min(int(at) - side // 2, size - side)) for at, size in zip(centre, mask.shape, strict=True)]
+    return [slice(begin, begin + side) for begin in begins]
+
+
+def cut(volume: NDArray[Any], box: Sequence[slice]) -> NDArray[np.float32]:
+    """Return a piece of a volume; what lies beyond it is 0."""
+    piece = volume[tuple(box)].astype(np.float32)
+    missing = [(0, at.stop - at.start - size) for at, size in zip(box, piece.shape, strict=True)]
+    return np.pad(piece, missing) if any(after for _, after in missing) else piece

@@ -1,0 +1,91 @@
+"""What a training says of itself: when it starts, and when it is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from warehouse.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training that starts, or goes on.
+
+    Parameters
+    ----------
+    run_id : str
+        Hash of kind, configuration, data and code.
+    kind : {"text_encoder", "synthesis"}
+    data_id, snapshot_id : str
+        Data that it sees, and the catalogue that they were read from.
+    code_version : str
+    seed : int
+    device : {"cpu", "cuda"}
+    n_parameters : int
+        Numbers that are trained.
+    is_resumed : bool
+        Whether an earlier process has begun it.
+    is_simulated : bool
+        Whether every image is simulated.
+    """
+
+    run_id: str
+    kind: str
+    data_id: str
+    snapshot_id: str
+    code_version: str
+    seed: int
+    device: str
+    n_parameters: int
+    is_resumed: bool
+    is_simulated: bool
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training that is done.
+
+    Parameters
+    ----------
+    model_id : str
+    path : Path
+        Folder of the checkpoint.
+    run_id, kind, data_id : str
+    n_parameters : int
+        Numbers that were trained.
+    n_steps : int
+    seconds : float
+        Wall time, seconds, over all parts of an interrupted training.
+    metrics : dict
+        As `model.training.loop.Fitted` has them.
+    """
+
+    model_id: str
+    path: Path
+    run_id: str
+    kind: str
+    data_id: str
+    n_parameters: int
+    n_steps: int
+    seconds: float
+    metrics: dict[str, float]
+
+
+def choose_device(device: str | None) -> str:
+    """Return the device that is asked for; by default CUDA where it is, else the CPU.
+
+    Raises
+    ------
+    ModelError
+        When it is not there.
+    """
+    if device is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device not in ("cpu", "cuda"):
+        raise ModelError(f"there is no device {device!r}", "give cpu or cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ModelError("this machine, or this build of torch, has no CUDA device", "give cpu")
+    return device

@@ -1,0 +1,157 @@
+"""Batches are functions of seed and step; what is hidden, drawn and cut is what was asked for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model.data.catalogue import Item, Sample
+from model.data.crops import HIDEABLE, LEAST_SPAN, Crops, brain_span, cut, hide, pairs_by_contrast, random_box
+from warehouse.errors import ModelError
+from warehouse.prompt import PromptRecord
+
+FULL = PromptRecord(
+    contrast="T1w",
+    post_contrast=True,
+    vendor="GE",
+    model="MR750",
+    field_strength_t=3.0,
+    age_years=40.0,
+    sex="F",
+    voxel_size_mm=(1.0, 1.0, 1.0),
+    repetition_time_s=2.0,
+    echo_time_s=0.003,
+    inversion_time_s=0.9,
+    flip_angle_deg=8.0,
+    flip_angle_variable=True,
+)
+
+
+@dataclass
+class Few:
+    """Images in memory: voxel values tell which image it is and where."""
+
+    items: list[Item]
+    pairs: list[tuple[int, int]]
+    shape: tuple[int, int, int] = (12, 14, 10)
+
+    def volume(self, index: int) -> Sample:
+        voxels = np.linspace(0, 1, int(np.prod(self.shape)), dtype=np.float32).reshape(self.shape)
+        mask = np.zeros(self.shape, bool)
+        mask[3:-3, 3:-3, 3:-3] = True
+        return Sample(voxels if index % 2 == 0 else 1 - voxels, mask, np.diag([3.0, 3.0, 3.0, 1.0]))
+
+
+def few(contrasts: tuple[str, ...] = ("T1w", "T2w", "FLAIR"), n_sessions: int = 4) -> Few:
+    items = []
+    for session in range(n_sessions):
+        for contrast in contrasts[: 3 if session == 0 else 2]:
+            record = replace(FULL, contrast=contrast, post_contrast=False)
+            names = f"{session}{contrast}", "c", f"s{session}", f"p{session}", "train", contrast
+            items.append(Item(*names, record=record, is_simulated=True, path=Path("nowhere")))
+    pairs = [
+        (one, other)
+        for one, source in enumerate(items)
+        for other, target in enumerate(items)
+        if one != other and source.session_id == target.session_id
+    ]
+    return Few(items, pairs)
+
+
+def crops(**settings: float) -> Crops:
+    return Crops(few(), **{"seed": 1, "batch_size": 3, "side": 8, **settings})  # type: ignore[arg-type]
+
+
+def test_the_same_step_gives_the_same_batch_in_any_order() -> None:
+    first, again = crops(field_dropout=0.3, intensity_jitter=0.2), crops(field_dropout=0.3, intensity_jitter=0.2)
+    again.batch(7)
+    one, other = first.batch(3), again.batch(3)
+    for name in ("source", "target", "mask", "span"):
+        assert torch.equal(getattr(one, name), getattr(other, name))
+    assert (one.source_records, one.target_records) == (other.source_records, other.target_records)
+
+
+def test_another_step_or_seed_gives_another_batch() -> None:
+    one = crops().batch(3).source
+    assert not torch.equal(one, crops().batch(4).source)
+    assert not torch.equal(one, crops(seed=2).batch(3).source)
+
+
+def test_source_target_and_mask_are_cut_at_one_place() -> None:
+    batch = crops().batch(0)
+    assert batch.source.shape == batch.target.shape == batch.mask.shape == (3, 1, 8, 8, 8)
+    assert batch.source.dtype == torch.float32
+    for one, other in zip(batch.source, batch.target, strict=True):  # images are equal, or each other's negative
+        assert torch.equal(one, other) or torch.allclose(one, 1 - other)
+    assert set(batch.mask.unique().tolist()) <= {0.0, 1.0}
+    assert batch.mask.mean() > 0.1
+
+
+def test_rare_pairs_of_contrasts_are_drawn_more_often_than_they_are_there() -> None:
+    images = few(n_sessions=30)
+    drawn = Counter[tuple[str | None, str | None]]()
+    loader = Crops(images, seed=0, batch_size=64, side=2)
+    for step in range(4):
+        batch = loader.batch(step)
+        pairs = zip(batch.source_records, batch.target_records, strict=True)
+        drawn.update((source.contrast, target.contrast) for source, target in pairs)
+    groups = pairs_by_contrast(images)
+    assert drawn.keys() == groups.keys()
+    share_there = len(groups["T1w", "FLAIR"]) / len(images.pairs)
+    assert drawn["T1w", "FLAIR"] / drawn.total() > 2 * share_there
+    assert drawn["T1w", "T2w"] > drawn["T1w", "FLAIR"]
+
+
+def test_targets_keep_their_contrast_and_sources_lose_all_now_and_then() -> None:
+    loader = crops(batch_size=64, field_dropout=0.5, source_dropout=0.5)
+    batch = loader.batch(0)
+    assert all(record.contrast for record in batch.target_records)
+    assert any(record.echo_time_s is None for record in batch.target_records)
+    assert 16 < sum(record == PromptRecord() for record in batch.source_records) < 48
+
+
+def test_everything_but_the_contrast_can_be_hidden() -> None:
+    random = np.random.default_rng(0)
+    assert hide(FULL, 0.0, random, with_contrast=True) == FULL
+    assert hide(FULL, 1.0, random, with_contrast=True) == PromptRecord()
+    assert hide(FULL, 1.0, random) == PromptRecord(contrast="T1w", post_contrast=True)
+    together = {"contrast", "post_contrast", "flip_angle_variable"}
+    assert {field.name for field in fields(PromptRecord)} == together | set(HIDEABLE)
+
+
+def test_boxes_stay_within_the_volume_where_they_fit() -> None:
+    random, mask = np.random.default_rng(0), few().volume(0).mask
+    for _ in range(50):
+        box = random_box(mask, 8, random)
+        assert all(at.start >= 0 and at.stop <= size for at, size in zip(box, mask.shape, strict=True))
+        assert mask[tuple(box)].any()
+
+
+def test_a_volume_without_a_brain_is_cut_anywhere() -> None:
+    box = random_box(np.zeros((9, 9, 9), bool), 4, np.random.default_rng(0))
+    assert cut(np.ones((9, 9, 9)), box).shape == (4, 4, 4)
+
+
+def test_what_lies_beyond_a_small_volume_is_zero() -> None:
+    box = random_box(np.ones((3, 9, 1), bool), 4, np.random.default_rng(0))
+    piece = cut(np.ones((3, 9, 1)), box)
+    assert piece.shape == (4, 4, 4)
+    assert piece.sum() == 3 * 4 * 1
+
+
+def test_the_span_of_a_brain_ignores_outliers_and_is_never_nothing() -> None:
+    sample = few().volume(0)
+    inside = sample.voxels[sample.mask]
+    assert brain_span(sample) == pytest.approx(np.percentile(inside, 99.5) - np.percentile(inside, 0.5), rel=1e-5)
+    assert brain_span(Sample(np.zeros_like(sample.voxels), sample.mask, sample.affine)) == LEAST_SPAN
+
+
+def test_without_pairs_there_is_nothing_to_train_on() -> None:
+    with pytest.raises(ModelError, match="no pair") as refusal:
+        Crops(Few([], []), seed=0, batch_size=1, side=4)
+    assert refusal.value.mend
