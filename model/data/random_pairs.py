@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from model.phantom.draws import generator, seed_of
 from model.phantom.fleet import FLEET
 from model.phantom.head import Head, make_head
 from model.phantom.protocols import VARIANTS, draw
 from model.phantom.sampling import Grid, average_over_voxels
 from model.phantom.scanner import Scanner, acquire
+from model.phantom.seeds import seed_of, stream
 from model.phantom.subject import LESIONS, Subject
 from model.physics.protocol import Protocol
 from warehouse.errors import PhantomError
@@ -124,7 +124,7 @@ class RandomPairs(IterableDataset[Pair]):
 
 def random_subject(ranges: Ranges, *names: object) -> Subject:
     """Draw who is imaged; the same names give the same person."""
-    random = generator("subject", *names)
+    random = stream("subject", *names)
     has_lesions = random.random() < ranges.lesion_share
     return Subject(
         seed=seed_of("anatomy", *names) % 2**31,
@@ -137,7 +137,7 @@ def random_subject(ranges: Ranges, *names: object) -> Subject:
 
 def make_pair(head: Head, ranges: Ranges, names: Sequence[object]) -> Pair:
     """Scan a head twice on one scanner of random faults; the same names give the same pair."""
-    random = generator("pair", *names)
+    random = stream("pair", *names)
     scanner = replace(
         SCANNERS[int(random.integers(len(SCANNERS)))],
         snr=float(random.uniform(*ranges.snr)),

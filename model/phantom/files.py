@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.phantom.defects import spoil_file, spoil_header
-from model.phantom.draws import generator
 from model.phantom.layouts.plan import SIMULATED
+from model.phantom.seeds import stream
 from warehouse.miniature.write import SIDECAR_KEYS, SPELLINGS
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def compressed(
 
 
 def sidecar_fields(
-    protocol: Protocol, scanner: Scanner, voxel_size_mm: Sequence[float], seed: object
+    protocol: Protocol, scanner: Scanner, voxel_size_mm: Sequence[float], seed: int
 ) -> dict[str, object]:
     """Return what a converter writes beside an image, less what is lost on the way.
 
@@ -84,7 +84,7 @@ def sidecar_fields(
         "inversion_time_s": protocol.inversion_time_s,
         "flip_angle_deg": protocol.flip_angle_deg,
     }
-    random = generator(seed, "lost")
+    random = stream(seed, "lost")
     lost = {key for key, chance in LOST.items() if random.random() < chance}
     fields = {
         SIDECAR_KEYS[name]: SPELLINGS.get(str(value), value) for name, value in facts.items() if value is not None

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from model.phantom.draws import generator, seed_of
+from model.phantom.seeds import seed_of, stream
 from model.phantom.subject import Subject
 from warehouse.errors import PhantomError
 
@@ -137,9 +137,9 @@ def enrol(center_id: str, n_subjects: int, seed: int) -> tuple[Person, ...]:
 
 
 def _person(center_id: str, number: int, seed: int) -> Person:
-    sample, random = SAMPLES[center_id], generator(seed, "person", center_id, number)
+    sample, random = SAMPLES[center_id], stream(seed, "person", center_id, number)
     # Multiples of the golden ratio spread ages evenly over the range, however many people there are.
-    share = (generator(seed, "ages", center_id).random() + number * GOLDEN) % 1
+    share = (stream(seed, "ages", center_id).random() + number * GOLDEN) % 1
     age = round(sample.youngest_years + share * (sample.oldest_years - sample.youngest_years), 2)
     comes_back = sample.years_between and number % 3 == 1
     ages = (age, round(age + sample.years_between + random.uniform(-0.2, 0.2), 2)) if comes_back else (age,)
@@ -166,7 +166,7 @@ def _person(center_id: str, number: int, seed: int) -> Person:
 def _missing(seed: int, center_id: str, number: int) -> frozenset[str]:
     """Return contrasts that were not acquired; T1w always was, so that nobody is without an image."""
     labels = ("T2w", "PDw", "FLAIR", "T2starw", "SWI", "angio", "ceT1w")
-    random = generator(seed, "missing", center_id, number)
+    random = stream(seed, "missing", center_id, number)
     return frozenset(label for label in labels if random.random() < CONTRAST_MISSING)
 
 

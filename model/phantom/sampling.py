@@ -26,6 +26,9 @@ DIRECTIONS = {
     "I": (0.0, 0.0, -1.0),
 }
 POINTS_AT_ONCE = 2_000_000  # bounds the memory of the sampling grid to some 25 MB
+# Samples per edge of the image's own voxels. Against a dense average of a head, voxel by voxel, 1.5 leaves an error of
+# 1 % of its standard deviation and 1 leaves 4 %; images finer than 2 mm have so many voxels that 1 must do.
+FINENESS, FINENESS_OF_FINE, FINE_MM = 1.5, 1.0, 2.0
 
 
 @dataclass(frozen=True)
@@ -99,9 +102,9 @@ def grid_over(
 def average_over_voxels(image: Tensor, affine: NDArray[np.float64], pose: NDArray[np.float64], grid: Grid) -> Tensor:
     """Return the mean of an image over each voxel of a grid; outside of the image there is air.
 
-    The image is sampled along the voxels' own axes at least as finely as it is known itself, and the line through these
-    samples is integrated exactly: over the piece that a sample stands for, the integral is (1, 6, 1) / 8 of it and its
-    neighbours.
+    The image is sampled along the voxels' own axes at least as finely as it is known itself (`FINENESS`), and the line
+    through these samples is integrated exactly: over the piece that a sample stands for, the integral is (1, 6, 1) / 8
+    of it and its neighbours.
 
     Parameters
     ----------
@@ -112,7 +115,8 @@ def average_over_voxels(image: Tensor, affine: NDArray[np.float64], pose: NDArra
         Head to scanner, RAS+, mm.
     """
     finest = float(np.linalg.norm(affine[:3, :3], axis=0).min())
-    pieces = [max(1, ceil(size / finest - 0.05)) for size in grid.voxel_size_mm]
+    per_mm = (FINENESS if finest >= FINE_MM else FINENESS_OF_FINE) / finest
+    pieces = [max(1, ceil(per_mm * size - 0.05)) for size in grid.voxel_size_mm]
     to_image = np.linalg.inv(pose @ affine) @ grid.affine @ _pieces_to_voxels(pieces)
     samples = _sample(image, to_image, [n * p + 2 for n, p in zip(grid.shape, pieces, strict=True)])
     for axis, (count, n_pieces) in enumerate(zip(grid.shape, pieces, strict=True)):

@@ -5,26 +5,26 @@ Belongs here: what a worker does. Does not belong here: who comes (`people`), an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.phantom import truth
 from model.phantom.defects import spares_sidecar, spoil_sidecar
-from model.phantom.draws import generator, seed_of
 from model.phantom.files import nifti_bytes, sidecar_fields
 from model.phantom.fleet import scanner_of
 from model.phantom.head import Head, make_head
 from model.phantom.layouts import Place
 from model.phantom.protocols import draw
 from model.phantom.scanner import acquire, center_of, random_pose
-from model.phantom.subject import Subject
+from model.phantom.seeds import seed_of, stream
 from warehouse.registry import Center
 
-MakeHead = Callable[[Subject, float], Head]
 TILT_DEG = 8.0  # standard deviation about left-right of oblique slices, which follow the base of the brain
+MOVED_DEG, MOVED_MM = 0.7, 1.0  # from scan to scan of a visit, standard deviation about and along each axis
 MOST_STRETCHED = 1.4  # a voxel made coarser keeps its shape up to here
 
 
@@ -54,10 +54,10 @@ class Visit:
     truth: Path
 
 
-def image_visit(visit: Visit, make: MakeHead = make_head) -> list[truth.Row]:
+def image_visit(visit: Visit) -> list[truth.Row]:
     """Make a head, write its scans and its truth, and return the rows of the scans."""
     place, settings = visit.places[0], visit.settings
-    head = make(place.person.at(place.visit), settings.resolution_mm)
+    head = make_head(place.person.at(place.visit), settings.resolution_mm)
     scanner = scanner_of(place.person.center_id, place.person.number)
     for name, content in truth.head_files(head, scanner.field_strength_t).items():
         _write(visit.truth / truth.folder_of(place) / name, content)
@@ -68,10 +68,10 @@ def _image(visit: Visit, place: Place, head: Head) -> truth.Row:
     """Draw a protocol for an image, by the image alone, and write what the scanner makes of it."""
     scan_seed = seed_of(visit.settings.seed, "scan", visit.center.center_id, place.path)
     scanner = scanner_of(place.person.center_id, place.person.number)
-    protocol = draw(place.contrast, generator(scan_seed, "protocol"), scanner.field_strength_t, place.is_post_contrast)
+    protocol = draw(place.contrast, stream(scan_seed, "protocol"), scanner.field_strength_t, place.is_post_contrast)
     size = voxel_size_at(place.look.voxel_size_mm, visit.settings.resolution_mm)
-    pose = random_pose(generator(scan_seed, "pose"), center_of(head.fractions.shape, head.affine))
-    tilt = float(np.clip(generator(scan_seed, "tilt").normal(0, TILT_DEG), -20, 20)) if place.look.is_oblique else 0.0
+    pose = _pose(visit, place, head, scan_seed)
+    tilt = float(np.clip(stream(scan_seed, "tilt").normal(0, TILT_DEG), -20, 20)) if place.look.is_oblique else 0.0
     acquired = acquire(
         head,
         protocol,
@@ -91,6 +91,16 @@ def _image(visit: Visit, place: Place, head: Head) -> truth.Row:
     return truth.scan_row(
         visit.center, place, protocol, scanner, acquired, size, place.look.axcodes, pose, scan_seed, told
     )
+
+
+def _pose(visit: Visit, place: Place, head: Head, scan_seed: int) -> NDArray[np.float64]:
+    """Return how the head lies during one scan: as it was put down for the visit, and moved a little since."""
+    person, middle = place.person, center_of(head.fractions.shape, head.affine)
+    put_down = stream(visit.settings.seed, "put down", visit.center.center_id, person.number, place.visit)
+    pose = random_pose(put_down, middle)
+    moved = random_pose(stream(scan_seed, "moved"), pose[:3, :3] @ middle + pose[:3, 3], MOVED_DEG, MOVED_MM)
+    together: NDArray[np.float64] = moved @ pose
+    return together
 
 
 def voxel_size_at(real_mm: Sequence[float], resolution_mm: float) -> tuple[float, float, float]:

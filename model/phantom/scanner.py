@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.phantom.draws import generator
 from model.phantom.field import smooth_field
 from model.phantom.rendering import render
 from model.phantom.sampling import average_over_voxels, grid_over, rotation
+from model.phantom.seeds import stream
 from warehouse.errors import PhantomError
 
 if TYPE_CHECKING:
@@ -142,14 +142,14 @@ def acquire(
         For an impossible voxel size, orientation or pose.
     """
     placed = np.eye(4) if pose is None else _rigid(pose)
-    transmit = smooth_field(head.fractions.shape[1:], generator(seed, "transmit"), scanner.transmit_bias)
+    transmit = smooth_field(head.fractions.shape[1:], stream(seed, "transmit"), scanner.transmit_bias)
     rendered = render(head, protocol, transmit)
     grid = grid_over(rendered.image.shape, head.affine, placed, voxel_size_mm, axcodes, tilt_deg)
     image = average_over_voxels(rendered.image, head.affine, placed, grid)
-    image = image * smooth_field(image.shape, generator(seed, "receive"), scanner.receive_bias)
+    image = image * smooth_field(image.shape, stream(seed, "receive"), scanner.receive_bias)
     sigma = rendered.brain_signal / scanner.snr
-    noisy = add_noise(image.numpy(), sigma, generator(seed, "noise"))
-    voxels, scale, slope = store(noisy, scanner.manufacturer, generator(seed, "peak"))
+    noisy = add_noise(image.numpy(), sigma, stream(seed, "noise"))
+    voxels, scale, slope = store(noisy, scanner.manufacturer, stream(seed, "peak"))
     return Acquired(voxels, grid.affine, slope, sigma * scale)
 
 

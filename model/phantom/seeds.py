@@ -7,14 +7,28 @@ import hashlib
 import numpy as np
 
 
-def stream(seed: int, *names: object) -> np.random.Generator:
+def stream(seed: object, *names: object) -> np.random.Generator:
     """Return the generator of a seed and names: equal ones give equal numbers, others independent ones.
 
     Parameters
     ----------
-    seed : int
+    seed : printable value
     names : printable values
         What the numbers are for, as ("deformation",).
     """
-    text = "\x1f".join([str(seed), *(str(name) for name in names)])
-    return np.random.Generator(np.random.PCG64(int.from_bytes(hashlib.sha256(text.encode()).digest(), "big")))
+    return np.random.Generator(np.random.PCG64(int.from_bytes(_digest(seed, *names), "big")))
+
+
+def seed_of(seed: object, *names: object) -> int:
+    """Return another seed, of 63 bits, made of a seed and names.
+
+    Examples
+    --------
+    >>> seed_of(1, "ab", "c") == seed_of(1, "a", "bc")
+    False
+    """
+    return int.from_bytes(_digest(seed, *names)[:8], "big") >> 1
+
+
+def _digest(*parts: object) -> bytes:
+    return hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).digest()

@@ -39,7 +39,7 @@ COLUMNS = (
     *("snr", "receive_bias", "transmit_bias", "noise_sd", "slope", "scan_seed", "truth", "defect"),
 )
 DEFECT_COLUMNS = ("center_id", "path", "kind", "what", "disposition", "stage", "reason", "refused_path")
-MM_PER_STEP = 0.02  # of stored displacements; int16 holds ±655 mm
+MM_PER_STEP = 0.1  # of stored displacements
 STEPS_OF_SHARE = 255  # of stored fractions
 STEP_OF = {"t1_s": 1e-3, "t2_s": 1e-3, "t2star_s": 1e-3, "pd": 1e-3, "chi_ppm": 1e-3}
 
@@ -111,13 +111,14 @@ def head_files(head: Head, field_strength_t: float) -> dict[str, bytes]:
     """Return the maps of a head, by name, all on its own grid (head frame, RAS+, mm).
 
     Fractions are stored to 1/255, times to 1 ms, displacements
-    (from a point of the subject to that of the template which came there, along R, A, S) to 0.02 mm.
+    (from a point of the subject to that of the template which came there, along R, A, S) to 0.1 mm, and
+    0 in air.
     """
-    affine = np.asarray(head.affine, float)
+    affine, labels = np.asarray(head.affine, float), np.asarray(head.labels(), np.uint8)
     shares = np.rint(head.fractions.numpy() * STEPS_OF_SHARE).astype(np.uint8)
     files = {
         "fractions.nii.gz": compressed(np.moveaxis(shares, 0, -1), affine, 1 / STEPS_OF_SHARE),
-        "labels.nii.gz": compressed(np.asarray(head.labels(), np.uint8), affine),
+        "labels.nii.gz": compressed(labels, affine),
         "subject.json": _subject(head, field_strength_t),
     }
     for name, values in head.maps(field_strength_t).items():
@@ -125,7 +126,8 @@ def head_files(head: Head, field_strength_t: float) -> dict[str, bytes]:
         files[f"{name}.nii.gz"] = compressed(steps.astype(np.int16), affine, STEP_OF[name])
     for name, mask in sorted(head.lesion_masks.items()):
         files[f"lesions_{name}.nii.gz"] = compressed(np.asarray(mask, np.uint8), affine)
-    moved = np.moveaxis(np.rint(np.asarray(head.displacement_mm) / MM_PER_STEP).astype(np.int16), 0, -1)
+    steps = np.rint(np.where(labels > 0, np.asarray(head.displacement_mm), 0) / MM_PER_STEP)
+    moved = np.moveaxis(steps.astype(np.int16), 0, -1)
     files["displacement_mm.nii.gz"] = compressed(moved, affine, MM_PER_STEP)
     return files
 

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+
+from model.phantom.scan import sidecar_path, voxel_size_at
+from model.phantom.seeds import seed_of, stream
+
+
+@pytest.mark.parametrize(
+    ("real", "resolution", "made"),
+    [
+        ((0.8, 0.8, 0.8), 1.0, (1.0, 1.0, 1.0)),
+        ((0.9375, 0.9375, 1.2), 3.0, (3.0, 3.0, 3.84)),
+        ((0.86, 0.86, 5.0), 3.0, (3.0, 3.0, 5.0)),
+        ((0.86, 0.86, 5.0), 4.0, (4.0, 4.0, 5.6)),
+        ((1.2, 1.0, 1.0), 0.8, (1.2, 1.0, 1.0)),
+    ],
+    ids=["finer", "nearly isotropic", "slices", "slices at 4 mm", "coarser"],
+)
+def test_voxels_keep_their_shape_and_slices_their_thickness(real: tuple, resolution: float, made: tuple) -> None:
+    assert voxel_size_at(real, resolution) == pytest.approx(made)
+
+
+def test_a_sidecar_lies_beside_its_image() -> None:
+    assert sidecar_path("a/b_T1w.nii.gz") == "a/b_T1w.json"
+    assert sidecar_path("a/b.c_T1w.nii") == "a/b.c_T1w.json"
+
+
+def test_draws_depend_on_names_alone() -> None:
+    assert seed_of(1, "ab", "c") != seed_of(1, "a", "bc")
+    assert stream(1, "noise").random() == stream(1, "noise").random()
+    assert stream(1, "noise").random() != stream(2, "noise").random()
