@@ -1,0 +1,79 @@
+"""Whole volumes in a small box: coarse, centred on the brain, of one shape for all, so that they fit in a batch.
+
+Belongs here: resampling into the box. Does not belong here: where volumes come from (`model.data.catalogue`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from nibabel.affines import voxel_sizes
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from model.data.catalogue import CatalogueImages, Sample
+
+SMOOTH = 0.4  # σ in new voxels: little of what the box cannot hold is left
+
+
+@dataclass(frozen=True)
+class Box:
+    """A grid that is parallel to the world's axes.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Voxels along i, j, k, which are left–right, posterior–anterior and inferior–superior.
+    voxel_mm : float
+        Of every side, mm.
+    """
+
+    shape: tuple[int, int, int]
+    voxel_mm: float
+
+
+class BoxedImages:
+    """Images of the catalogue in a box, kept in memory as float16 once they are read.
+
+    Parameters
+    ----------
+    images : CatalogueImages
+    box : Box
+    """
+
+    def __init__(self, images: CatalogueImages, box: Box) -> None:
+        self.images, self.box = images, box
+        self._kept: dict[int, NDArray[np.float16]] = {}
+
+    def volume(self, index: int) -> NDArray[np.float32]:
+        """Return an image of `images.items` as a (i, j, k) array in [0, 1]; what lies outside the scan is 0."""
+        if index not in self._kept:
+            self._kept[index] = to_box(self.images.volume(index), self.box).astype(np.float16)
+        return self._kept[index].astype(np.float32)
+
+
+def to_box(sample: Sample, box: Box) -> NDArray[np.float32]:
+    """Return a volume resampled into a box whose centre is the brain's.
+
+    Parameters
+    ----------
+    sample : Sample
+        Where its mask is empty, the box is centred on the grid.
+    box : Box
+
+    Returns
+    -------
+    (i, j, k) float32 array
+        In [0, 1], of the box's shape; R, A, S.
+    """
+    inside = np.argwhere(sample.mask) if sample.mask.any() else np.array([np.array(sample.voxels.shape) - 1]) / 2
+    centre = sample.affine @ np.append(inside.mean(0), 1)  # world, RAS+, mm
+    to_world = np.diag([box.voxel_mm] * 3 + [1.0])
+    to_world[:3, 3] = centre[:3] - box.voxel_mm * (np.array(box.shape) - 1) / 2
+    to_voxels = np.linalg.inv(sample.affine) @ to_world
+    coarser = box.voxel_mm / voxel_sizes(sample.affine)
+    sigma = np.where(coarser > 1, SMOOTH * coarser, 0)
+    smooth = ndimage.gaussian_filter(sample.voxels, sigma, truncate=2)
+    found = ndimage.affine_transform(smooth, to_voxels[:3, :3], to_voxels[:3, 3], box.shape, order=1, cval=0.0)
+    return np.asarray(np.clip(found, 0, 1), np.float32)
