@@ -40,7 +40,7 @@ class Task(Protocol):
         """Return what is to become smaller, and measures of it, for the batch of this step."""
 
     def validate(self) -> dict[str, float]:
-        """Return measures on images that are not trained on; called without gradients."""
+        """Return measures on images that are not trained on, if there are any; called without gradients."""
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,8 @@ class _Fit:
         with torch.no_grad(), self.autocast():
             measures = self.task.validate()
         self.exchange()
-        self.tell(self.record.step, "val", measures)
+        if measures:
+            self.tell(self.record.step, "val", measures)
 
     def tell(self, step: int, split: str, measures: dict[str, float]) -> None:
         self.record.history.append((step, split, measures))

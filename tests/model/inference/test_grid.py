@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from model.inference.grid import Grid, resample, turn, turn_back
 from warehouse.errors import ModelError
 
-OBLIQUE = np.array([[0.9, -0.2, 0.3, -20.0], [0.25, 1.8, 0.1, -31.0], [-0.3, 0.1, 2.6, 12.0], [0, 0, 0, 1.0]])
+TILT = nib.eulerangles.euler2mat(0.3, -0.2, 0.25)  # rad, about z, y and x
+OBLIQUE = nib.affines.from_matvec(TILT @ np.diag([1.0, 2.0, 3.0]), [-20.0, -31.0, 12.0])
+SHEARED = np.array([[0.9, -0.2, 0.3, -20.0], [0.25, 1.8, 0.1, -31.0], [-0.3, 0.1, 2.6, 12.0], [0, 0, 0, 1.0]])
 
 
 def oriented(axcodes: str, sizes: tuple[float, float, float] = (1.0, 2.0, 3.0)) -> NDArray[np.float64]:
@@ -26,6 +28,7 @@ def oriented(axcodes: str, sizes: tuple[float, float, float] = (1.0, 2.0, 3.0)) 
 
 AFFINES = [pytest.param(oriented(code), id=code) for code in ("RAS", "LPS", "PIR", "ASL")]
 AFFINES.append(pytest.param(OBLIQUE @ oriented("LPI", (1, 1, 1)), id="oblique"))
+AFFINES.append(pytest.param(SHEARED, id="sheared"))
 
 
 def world_of(voxels: NDArray[np.float32], grid: Grid) -> NDArray[np.float64]:

@@ -1,0 +1,220 @@
+"""From a scan and a prompt to the scan that was asked for.
+
+Belongs here: the model in use, and the public call `synthesize`. Does not belong here: files that are written
+(`pipelines`), evaluation (`model.evaluation`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model.checkpoint import read_model
+from model.encoders.frozen import FrozenTextEncoder
+from model.inference.grid import SAME, Grid, resample, turn_back
+from model.inference.scans import prepare, read_scan
+from model.inference.tiles import in_tiles
+from model.prompt.parse import parse_prompt
+from model.synthesis.film_unet import FilmUNet, FilmUNetConfig
+from model.training.trained import choose_device
+from model.weights import resolve
+from warehouse.errors import ModelError
+from warehouse.home import Home
+from warehouse.prompt import PromptRecord, contrast_label
+
+AT_ONCE = 4_000_000  # voxels; above, a volume is computed in tiles: 16 channels of so many take 256 MB
+CORE = 96  # side of a tile's own part, voxels
+DESCRIPTION_BYTES = 79  # of NIfTI's descrip, less its end
+
+Voxels = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Synthesizer:
+    """A model in use.
+
+    Parameters
+    ----------
+    model_id : str
+    network : FilmUNet
+    encoder : FrozenTextEncoder
+    grid_mm : float
+        Voxel size of the grids that it works on, mm; isotropic.
+    preparation : mapping
+        Parameters of the recipe that its scans were prepared by.
+    device : str
+    """
+
+    model_id: str
+    network: FilmUNet
+    encoder: FrozenTextEncoder
+    grid_mm: float
+    preparation: Mapping[str, Any]
+    device: str
+
+    def volume(
+        self, voxels: Voxels, mask: NDArray[np.bool_] | None, source: PromptRecord, target: PromptRecord
+    ) -> Voxels:
+        """Synthesise on the model's own grid.
+
+        Parameters
+        ----------
+        voxels : (i, j, k) float32 array
+            Intensities in [0, 1]; axes RAS, voxels of `grid_mm`.
+        mask : (i, j, k) bool array or None
+            Brain; this network needs none.
+        source, target : PromptRecord
+            What is there, as far as it is known, and what is wanted.
+
+        Returns
+        -------
+        (i, j, k) float32 array
+            Intensities in [0, 1].
+        """
+        config = self.network.config
+        with torch.inference_mode():
+            prompts = self.encoder.embed([source]), self.encoder.embed([target])
+            volume = torch.from_numpy(np.ascontiguousarray(voxels, np.float32))[None, None].to(self.device)
+            if volume.numel() <= AT_ONCE:
+                made = self.network(volume, *prompts)
+            else:
+                made = in_tiles(
+                    lambda piece: self.network(piece, *prompts), volume, core=CORE, halo=config.reach, step=config.step
+                )
+            return np.asarray(made[0, 0].clamp(0, 1).float().cpu().numpy())
+
+
+def load_synthesizer(home: Home, model: str | Path | None = None, device: str | None = None) -> Synthesizer:
+    """Load a model and make it ready.
+
+    Parameters
+    ----------
+    home : Home
+    model : str or Path, optional
+        Identity, ``champion``, or path; default: the home's champion, else the weights that ship.
+    device : {"cpu", "cuda"}, optional
+        Default: CUDA where it is.
+
+    Raises
+    ------
+    ModelError
+        When there is none, or its weights do not fit what it says of itself.
+    """
+    path, device = resolve(home, model, "synthesis"), choose_device(device)
+    config, tensors = read_model(path)
+    try:
+        network = FilmUNet(FilmUNetConfig(**_tuples(config["architecture"])))
+        network.load_state_dict(_part(tensors, "network."), strict=True)
+        encoder = FrozenTextEncoder.from_parts(config["text_encoder"], _part(tensors, "text_encoder."))
+        grid_mm, preparation = float(config["grid_mm"]), dict(config["preparation"])
+    except (RuntimeError, KeyError, TypeError, ValueError) as error:
+        mend = "use the version of this project that wrote it, or train the model again"
+        raise ModelError(f"{path}: weights and configuration do not fit: {error}", mend) from error
+    network = network.to(device).eval()
+    return Synthesizer(str(config["model_id"]), network, encoder.to(device), grid_mm, preparation, device)
+
+
+def synthesize(
+    image: str | Path | nib.Nifti1Image,
+    prompt: str | PromptRecord,
+    *,
+    source_prompt: str | PromptRecord | None = None,
+    model: str | Path | Synthesizer | None = None,
+    home: Home | str | Path | None = None,
+    device: str | None = None,
+) -> nib.Nifti1Image:
+    """Turn a scan into the contrast that a prompt asks for.
+
+    Parameters
+    ----------
+    image : str, Path or Nifti1Image
+        One volume of a head, of any orientation, shape and voxel size.
+    prompt : str or PromptRecord
+        What is wanted. Where it has a voxel size (mm, along the axes of the input), the result has it too, over the
+        same field of view; else the result has the input's grid.
+    source_prompt : str or PromptRecord, optional
+        What the scan is; what is not said is taken as unknown.
+    model : str, Path or Synthesizer, optional
+        Identity, ``champion``, path, or a model loaded before; default: the home's champion, else the weights that
+        ship.
+    home : Home, str or Path, optional
+        Default: the home that ``TUMSYN_HOME`` names.
+    device : {"cpu", "cuda"}, optional
+
+    Returns
+    -------
+    Nifti1Image
+        Synthetic intensities in [0, 1], float32; axes, and where left is, are the input's. Its `descrip` says that it
+        is synthetic.
+
+    Raises
+    ------
+    ModelError
+        When there is no model, or the scan cannot be used.
+    PromptError
+        When a prompt cannot be understood.
+
+    Examples
+    --------
+    >>> synthesize("sub-01_T1w.nii.gz", "Modality: T2w").to_filename("t2w.nii.gz")  # doctest: +SKIP
+    """
+    target = parse_prompt(prompt) if isinstance(prompt, str) else prompt
+    source = parse_prompt(source_prompt) if isinstance(source_prompt, str) else source_prompt or PromptRecord()
+    voxels, grid, header = read_scan(image)
+    if not isinstance(model, Synthesizer):
+        model = load_synthesizer(_home(home), model, device)
+    if source.voxel_size_mm is None:
+        source = replace(source, voxel_size_mm=_sizes(grid))
+    wanted = _wanted_grid(grid, target)
+    network_grid = grid.turned().with_steps((model.grid_mm,) * 3)
+    prepared = prepare(voxels, grid, network_grid, model.preparation)
+    made = model.volume(prepared, None, source, replace(target, voxel_size_mm=_sizes(wanted)))
+    back = turn_back(resample(made, network_grid, wanted.turned()), wanted.affine)
+    return _as_nifti(back, wanted, header, model.model_id, target)
+
+
+def _wanted_grid(grid: Grid, target: PromptRecord) -> Grid:
+    """Return the grid of the result: the input's own unless the prompt has another voxel size."""
+    if target.voxel_size_mm is None or np.allclose(target.voxel_size_mm, grid.voxel_size_mm, rtol=SAME):
+        return grid
+    return grid.with_steps(target.voxel_size_mm)
+
+
+def _as_nifti(
+    voxels: Voxels, grid: Grid, header: nib.Nifti1Header, model_id: str, target: PromptRecord
+) -> nib.Nifti1Image:
+    """Return a fresh image, since scanners put names of people into headers; only the codes of the world stay."""
+    image = nib.Nifti1Image(voxels, grid.affine)
+    code = int(header["sform_code"]) or int(header["qform_code"]) if isinstance(header, nib.Nifti1Header) else 1
+    image.set_sform(grid.affine, code)
+    image.set_qform(grid.affine, code)
+    image.header.set_xyzt_units("mm", "sec")
+    wanted = contrast_label(target.contrast, target.post_contrast) or "image"
+    image.header["descrip"] = f"synthetic {wanted} by TUMSyn model {model_id}".encode()[:DESCRIPTION_BYTES]
+    return image
+
+
+def _home(home: Home | str | Path | None) -> Home:
+    if home is None:
+        return Home.default()
+    return home if isinstance(home, Home) else Home(Path(home).resolve())
+
+
+def _sizes(grid: Grid) -> tuple[float, float, float]:
+    i, j, k = (float(size) for size in grid.voxel_size_mm)
+    return i, j, k
+
+
+def _tuples(architecture: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in architecture.items()}
+
+
+def _part(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,249 @@
+"""How the synthesis network learns: from crops of pairs, steered by the frozen text encoder's view of both prompts.
+
+Belongs here: the task, and from a home to a checkpoint. Does not belong here: the loop (`model.training.loop`), batches
+(`model.data.crops`), the network (`model.synthesis`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from model.checkpoint import read_model, save_model
+from model.data.catalogue import CatalogueImages
+from model.data.crops import Crops, Images, brain_span, pairs_by_contrast
+from model.encoders.frozen import FrozenTextEncoder
+from model.synthesis.film_unet import FilmUNet, FilmUNetConfig
+from model.synthesis.losses import synthesis_loss
+from model.training.config import SynthesisTraining, run_id
+from model.training.loop import Fitted, Report, fit
+from model.training.trained import Run, Trained, choose_device
+from model.weights import resolve
+from warehouse.home import Home
+from warehouse.prompt import PromptRecord
+from warehouse.version import code_version
+from warehouse.volumes import open_store
+
+KIND = "synthesis"
+Embed = Callable[[Sequence[PromptRecord]], Tensor]
+
+
+class SynthesisTask:
+    """Learn to turn sources into targets.
+
+    Parameters
+    ----------
+    config : SynthesisTraining
+    training, validation : Images
+        The latter gives whole volumes, the same each time.
+    embed : callable
+        From n records to (n, embedding_width); not trained.
+    embedding_width : int
+    device : str
+    """
+
+    kind = KIND
+
+    def __init__(
+        self,
+        config: SynthesisTraining,
+        training: Images,
+        validation: Images,
+        embed: Embed,
+        embedding_width: int,
+        device: str = "cpu",
+    ) -> None:
+        self.config, self.validation, self.embed, self.device = config, validation, embed, device
+        self.architecture = FilmUNetConfig(
+            embedding_width, config.widths, config.blocks, config.condition_width, config.n_hats
+        )
+        with torch.random.fork_rng():
+            torch.manual_seed(config.seed)
+            self.network: nn.Module = FilmUNet(self.architecture)
+        self.crops = Crops(
+            training,
+            seed=config.seed,
+            batch_size=config.batch_size,
+            side=config.crop_voxels,
+            field_dropout=config.field_dropout,
+            source_dropout=config.source_dropout,
+            intensity_jitter=config.intensity_jitter,
+        )
+        self.validation_pairs = choose_pairs(validation, config.n_validation, config.seed)
+
+    def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
+        """Return the loss of a batch of crops."""
+        batch = self.crops.batch(step).to(self.device)
+        prompts = self.embed(batch.source_records), self.embed(batch.target_records)
+        made = self.network(batch.source, *prompts)
+        weights = {"ssim_weight": self.config.ssim_weight, "volume_weight": self.config.volume_weight}
+        return synthesis_loss(made, batch.target, batch.mask, batch.span, **weights)
+
+    def validate(self) -> dict[str, float]:
+        """Return L1 and PSNR in the brain on the scale of the target's, of whole volumes, averaged over pairs.
+
+        Without a pair to validate on, as in a home of few people, there is nothing to return.
+        """
+        if not self.validation_pairs:
+            return {}
+        errors = [self._errors(source, target) for source, target in self.validation_pairs]
+        l1, square = np.mean([one[0] for one in errors]), [one[1] for one in errors]
+        return {"l1": float(l1), "psnr_db": float(np.mean(-10 * np.log10(np.maximum(square, 1e-10))))}
+
+    def _errors(self, source: int, target: int) -> tuple[float, float]:
+        images = self.validation
+        one, other = images.volume(source), images.volume(target)
+        records = images.items[source].record, images.items[target].record
+        volume = torch.from_numpy(one.voxels)[None, None].to(self.device)
+        made = self.network(volume, *(self.embed([record]) for record in records))[0, 0].float().cpu().numpy()
+        inside = other.mask if other.mask.any() else np.ones_like(other.mask)
+        difference = (np.clip(made, 0, 1) - other.voxels)[inside] / brain_span(other)
+        return float(np.abs(difference).mean()), float(np.square(difference).mean())
+
+
+def choose_pairs(images: Images, n_pairs: int, seed: int) -> list[tuple[int, int]]:
+    """Return up to so many pairs of different contrasts, one of each pair of contrasts after the other."""
+    random = np.random.default_rng(seed)
+    groups = [
+        [pairs[place] for place in random.permutation(len(pairs))]
+        for (source, target), pairs in pairs_by_contrast(images).items()
+        if source != target
+    ]
+    longest = max(map(len, groups), default=0)
+    in_turn = [pairs[place] for place in range(longest) for pairs in groups if place < len(pairs)]
+    return in_turn[:n_pairs]
+
+
+def train_synthesis(
+    home: Home,
+    config: SynthesisTraining,
+    report: Report,
+    *,
+    text_encoder: str | None = None,
+    device: str | None = None,
+    started: Callable[[Run], None] | None = None,
+) -> Trained:
+    """Train a network on the pairs of the split train, and keep it with its text encoder as one checkpoint.
+
+    Parameters
+    ----------
+    home : Home
+    config : SynthesisTraining
+    report : callable
+        As `model.training.loop.fit` has it.
+    text_encoder : str, optional
+        Identity, alias or path; default: the home's champion.
+    device : {"cpu", "cuda"}, optional
+    started : callable, optional
+        Told what starts, or goes on, before the first step.
+
+    Raises
+    ------
+    ModelError
+        When there is no text encoder, nothing to train on, or the training fails.
+    """
+    device = choose_device(device)
+    encoder = FrozenTextEncoder.from_checkpoint(*read_model(resolve(home, text_encoder, "text_encoder"))).to(device)
+    training = CatalogueImages.open(home, config.recipe, ["train"])
+    validation = CatalogueImages.open(home, config.recipe, ["val"], snapshot=training.snapshot_id)
+    task = SynthesisTask(config, training, validation, encoder.embed, encoder.width, device)
+    run = _run(home, config, training, encoder.model_id, device, task.network)
+    if started:
+        started(run)
+    fitted = fit(task, config.fit_settings(device), home.training / run.run_id, report)
+    facts = _facts(config, training, run, task.architecture, encoder)
+    tensors = {f"network.{name}": tensor for name, tensor in task.network.state_dict().items()}
+    tensors |= {f"text_encoder.{name}": tensor for name, tensor in encoder.network.state_dict().items()}
+    model_id, path = save_model(home, KIND, tensors, facts, _card(config, training, task, fitted, run))
+    counts = {"n_parameters": run.n_parameters, "n_steps": fitted.n_steps}
+    return Trained(
+        model_id, path, run.run_id, KIND, training.data_id, **counts, seconds=fitted.seconds, metrics=fitted.metrics
+    )
+
+
+def _run(
+    home: Home, config: SynthesisTraining, images: CatalogueImages, encoder_id: str, device: str, network: nn.Module
+) -> Run:
+    decisive = {
+        "data_id": images.data_id,
+        "recipe_id": images.recipe_id,
+        "code_version": code_version(),
+        "text_encoder": encoder_id,
+    }
+    identity = run_id(KIND, config, decisive)
+    return Run(
+        run_id=identity,
+        kind=KIND,
+        data_id=images.data_id,
+        snapshot_id=images.snapshot_id,
+        code_version=code_version(),
+        seed=config.seed,
+        device=device,
+        n_parameters=sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad),
+        is_resumed=(home.training / identity).exists(),
+        is_simulated=images.is_simulated,
+    )
+
+
+def _facts(
+    config: SynthesisTraining,
+    images: CatalogueImages,
+    run: Run,
+    architecture: FilmUNetConfig,
+    encoder: FrozenTextEncoder,
+) -> dict[str, Any]:
+    """Return what the checkpoint says of itself."""
+    return {
+        "architecture": asdict(architecture),
+        "text_encoder": {"model_id": encoder.model_id, "architecture": encoder.architecture},
+        "training": config.model_dump(mode="json"),
+        "preparation": _preparation(images),
+        "data_id": images.data_id,
+        "snapshot_id": images.snapshot_id,
+        "recipe_id": images.recipe_id,
+        "grid_mm": images.grid_mm,
+        "code_version": run.code_version,
+        "seed": config.seed,
+        "run_id": run.run_id,
+        "is_simulated": run.is_simulated,
+    }
+
+
+def _preparation(images: CatalogueImages) -> dict[str, Any]:
+    """Return the parameters of the recipe that a scan must be prepared by before the network may see it."""
+    recipe = open_store(images.items[0].path).attributes.get("recipe")
+    told = recipe if isinstance(recipe, dict) else {}
+    return {name: told[name] for name in ("percentiles", "n4", "whole_head") if name in told}
+
+
+def _card(
+    config: SynthesisTraining, images: CatalogueImages, task: SynthesisTask, fitted: Fitted, run: Run
+) -> dict[str, Any]:
+    contrasts = sorted({item.contrast_label for item in images.items})
+    limits = [
+        "What it makes is synthetic: it shows what is likely, not what is there. Not for diagnosis.",
+        f"It has seen {', '.join(contrasts)} on a grid of {images.grid_mm:g} mm, and nothing else.",
+    ]
+    if run.is_simulated:
+        limits.insert(0, "Every image that it was trained on is simulated: a demonstration, of no use for real scans.")
+    data = {
+        "images": len(images.items),
+        "pairs": len(images.pairs),
+        "people": len({item.person_id for item in images.items}),
+        "centres": len({item.center_id for item in images.items}),
+        "data_id": images.data_id,
+        "recipe_id": images.recipe_id,
+        "pairs validated on": len(task.validation_pairs),
+    }
+    return {
+        "What it does": "Turns one contrast of a brain MRI into another that a text prompt asks for.",
+        "Limits": limits,
+        "Trained on": data,
+        "Training": {"configuration": config.name, "run": run.run_id, "steps": fitted.n_steps, "seed": run.seed},
+        "Figures of the training, not of an evaluation": fitted.metrics,
+    }

@@ -1,0 +1,87 @@
+"""Which checkpoint is used: the one that is named, else the home's champion, else the one that ships.
+
+Belongs here: from a name to a folder. Does not belong here: reading it (`model.checkpoint`), or who becomes champion
+(`pipelines`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from model.checkpoint import CONFIG, read_config
+from warehouse import models
+from warehouse.errors import ModelError
+from warehouse.home import Home
+
+SHIPPED = Path(__file__).parent / "weights"  # one folder a kind, where a version of this project ships weights
+SHORTEST = 4  # digits of an identity
+
+
+def resolve(home: Home, model: str | Path | None, kind: str) -> Path:
+    """Return the folder of the checkpoint to use.
+
+    Parameters
+    ----------
+    home : Home
+    model : str or Path, optional
+        Identity of a model of this home or the beginning of one, ``champion``, or the path of a folder.
+        Default: the home's champion, else the weights that ship.
+    kind : {"text_encoder", "synthesis"}
+
+    Raises
+    ------
+    ModelError
+        When there is none, or it is of another kind.
+    """
+    path = _named(home, str(model), kind) if model is not None else _default(home, kind)
+    found = read_config(path)["kind"]
+    if found != kind:
+        raise ModelError(f"{path} is a model of kind {found}, not {kind}", f"name one of: {_known(home, kind)}")
+    return path
+
+
+def _named(home: Home, name: str, kind: str) -> Path:
+    if name == "champion":
+        return _champion(home, kind) or _refuse(home, f"this home has no champion of kind {kind}", kind)
+    if (Path(name) / CONFIG).is_file():
+        return Path(name)
+    fit = [
+        path for path in _folders(home) if path.name == name or (len(name) >= SHORTEST and path.name.startswith(name))
+    ]
+    if len(fit) == 1:
+        return fit[0]
+    what = f"{name!r} fits {len(fit)} models" if fit else f"there is no model {name!r} in {home.models}"
+    return _refuse(home, what, kind)
+
+
+def _default(home: Home, kind: str) -> Path:
+    if champion := _champion(home, kind):
+        return champion
+    if (SHIPPED / kind / CONFIG).is_file():
+        return SHIPPED / kind
+    return _refuse(home, f"this home has no champion of kind {kind}, and none ships with this version", kind)
+
+
+def _champion(home: Home, kind: str) -> Path | None:
+    model_id = models.champion(home, kind)
+    return None if model_id is None else home.models / model_id
+
+
+def _refuse(home: Home, what: str, kind: str) -> Path:
+    known = _known(home, kind)
+    train = f"train one: `tumsyn train {kind.replace('_', '-')} --config demo`"
+    raise ModelError(what, f"name one of: {known}; or {train}" if known else train)
+
+
+def _known(home: Home, kind: str) -> str:
+    names = []
+    for path in _folders(home):
+        try:
+            names += [path.name] if read_config(path)["kind"] == kind else []
+        except ModelError:
+            continue  # a damaged one is no proposal
+    return ", ".join(names)
+
+
+def _folders(home: Home) -> list[Path]:
+    return sorted(path.parent for path in home.models.glob(f"[!.]*/{CONFIG}"))

@@ -1,0 +1,184 @@
+"""A scan keeps its grid, its axes and its sides whatever way it lies, and says that it is synthetic."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import model
+from model.inference import synthesize as module
+from model.inference.synthesize import Synthesizer, load_synthesizer, synthesize
+from tests.model.inference.test_grid import AFFINES, OBLIQUE, TILT
+from tests.model.tiny_models import save_synthesis
+from warehouse.errors import ModelError, PromptError
+from warehouse.home import Home
+from warehouse.prompt import PromptRecord
+
+T1W, T2W = PromptRecord(contrast="T1w"), PromptRecord(contrast="T2w", echo_time_s=0.09)
+
+
+@pytest.fixture(scope="module")
+def made_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    home = Home(tmp_path_factory.mktemp("models") / "home")
+    save_synthesis(home)
+    return home
+
+
+@pytest.fixture(scope="module")
+def synthesizer(made_home: Home) -> Synthesizer:
+    [path] = made_home.models.iterdir()
+    return load_synthesizer(made_home, path.name, "cpu")
+
+
+def one_sided(affine: NDArray[np.float64], shape: tuple[int, int, int] = (50, 36, 24)) -> nib.Nifti1Image:
+    """Return an ellipsoid whose right side has a bright ball."""
+    at = np.indices(shape).reshape(3, -1)
+    mm = affine[:3, :3] @ (at - (np.array(shape)[:, None] - 1) / 2)
+    extent = np.abs(mm).max(1)
+    body = ((mm / extent[:, None]) ** 2).sum(0) < 0.8
+    towards_right = np.array([0.5 * extent[0], 0, 0])
+    ball = np.linalg.norm(mm - towards_right[:, None], axis=0) < 0.4 * extent[0]
+    return nib.Nifti1Image((body * 300.0 + (ball & body) * 200.0 + 5).reshape(shape).astype(np.float32), affine)
+
+
+def right_side(voxels: NDArray[Any], affine: NDArray[np.float64]) -> float:
+    """Return how far to the right of the middle the brightness lies, mm."""
+    at = np.indices(voxels.shape).reshape(3, -1)
+    mm = affine[:3, :3] @ (at - (np.array(voxels.shape)[:, None] - 1) / 2)
+    return float((mm[0] * voxels.ravel()).sum() / voxels.sum())
+
+
+@pytest.fixture
+def mirror(synthesizer: Synthesizer, monkeypatch: pytest.MonkeyPatch) -> Synthesizer:
+    """A model that hands on what it is given, so that only geometry is left."""
+    monkeypatch.setattr(synthesizer.network, "forward", lambda volume, *prompts: volume)
+    return synthesizer
+
+
+@pytest.mark.parametrize("affine", AFFINES)
+def test_affine_axes_and_sides_are_kept(affine: NDArray[np.float64], mirror: Synthesizer) -> None:
+    scan = one_sided(affine)
+    made = synthesize(scan, T2W, model=mirror)
+    assert made.shape == scan.shape
+    assert nib.aff2axcodes(made.affine) == nib.aff2axcodes(scan.affine)
+    np.testing.assert_allclose(made.affine, scan.affine, atol=1e-5)
+    np.testing.assert_allclose(made.get_sform(), scan.get_sform(), atol=1e-5)
+    np.testing.assert_allclose(made.get_qform(), scan.get_qform(), atol=1e-4)
+    shown, given = made.get_fdata(), scan.get_fdata()
+    assert right_side(given, affine) > 0.1
+    assert right_side(shown, affine) == pytest.approx(right_side(given, affine), rel=0.15)
+    assert np.corrcoef(shown.ravel(), given.ravel())[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("axcodes", ["LPS", "PIR", "ASL"])
+def test_one_scan_stored_in_any_order_of_axes_gives_one_result(axcodes: str, synthesizer: Synthesizer) -> None:
+    scan = one_sided(nib.affines.from_matvec(2.0 * TILT, [3.0, -5.0, 7.0]))
+    turn = nib.orientations.ornt_transform(
+        nib.io_orientation(scan.affine), nib.orientations.axcodes2ornt(tuple(axcodes))
+    )
+    made, other = synthesize(scan, T2W, model=synthesizer), synthesize(scan.as_reoriented(turn), T2W, model=synthesizer)
+    one, two = nib.as_closest_canonical(made), nib.as_closest_canonical(other)
+    np.testing.assert_allclose(one.affine, two.affine, atol=1e-4)
+    np.testing.assert_allclose(one.get_fdata(), two.get_fdata(), atol=1e-4)
+
+
+def test_a_result_says_that_it_is_synthetic_and_by_which_model(synthesizer: Synthesizer) -> None:
+    made = synthesize(one_sided(OBLIQUE), T2W, model=synthesizer)
+    description = bytes(made.header["descrip"]).rstrip(b"\0").decode()
+    assert description == f"synthetic T2w by TUMSyn model {synthesizer.model_id}"
+    assert made.get_data_dtype() == np.float32
+    assert made.get_fdata().min() >= 0
+    assert made.get_fdata().max() <= 1
+
+
+def test_names_in_the_header_of_a_scan_do_not_travel_on(synthesizer: Synthesizer) -> None:
+    scan = one_sided(OBLIQUE)
+    scan.header["db_name"] = scan.header["aux_file"] = b"Doe^Jane"
+    assert b"Doe" not in synthesize(scan, T2W, model=synthesizer).to_bytes()[:352]
+
+
+@pytest.mark.parametrize("shape", [(24, 20, 1), (1, 20, 24), (9, 31, 2)])
+def test_a_side_of_one_voxel_is_kept(shape: tuple[int, int, int], synthesizer: Synthesizer) -> None:
+    scan = one_sided(np.diag([4.0, 4.0, 5.0, 1.0]), (24, 20, 9))
+    voxels = np.resize(scan.get_fdata(), shape).astype(np.float32)
+    made = synthesize(nib.Nifti1Image(voxels, scan.affine), T2W, model=synthesizer)
+    assert made.shape == shape
+    assert np.isfinite(made.get_fdata()).all()
+
+
+def test_a_voxel_size_in_the_prompt_is_the_results_over_the_same_field_of_view(mirror: Synthesizer) -> None:
+    scan = one_sided(AFFINES[1].values[0])
+    made = synthesize(scan, PromptRecord(contrast="T2w", voxel_size_mm=(2.0, 2.0, 6.0)), model=mirror)
+    np.testing.assert_allclose(made.header.get_zooms(), (2, 2, 6), rtol=1e-5)
+    assert made.shape == (25, 36, 12)
+    assert nib.aff2axcodes(made.affine) == nib.aff2axcodes(scan.affine)
+    given = right_side(scan.get_fdata(), scan.affine)
+    assert right_side(made.get_fdata(), made.affine) == pytest.approx(given, rel=0.2)
+
+
+def test_the_voxel_size_that_it_has_changes_nothing(synthesizer: Synthesizer) -> None:
+    scan = one_sided(OBLIQUE)
+    sizes = tuple(float(size) for size in np.round(np.linalg.norm(OBLIQUE[:3, :3], axis=0), 2))
+    made = synthesize(scan, replace(T2W, voxel_size_mm=(sizes[0], sizes[1], sizes[2])), model=synthesizer)
+    np.testing.assert_allclose(made.affine, scan.affine, atol=1e-4)
+
+
+def test_prompts_are_sentences_or_records(synthesizer: Synthesizer) -> None:
+    scan = one_sided(OBLIQUE)
+    said = synthesize(scan, "Modality: T2w; TE: 90 ms", source_prompt="Modality: T1w", model=synthesizer)
+    recorded = synthesize(scan, T2W, source_prompt=T1W, model=synthesizer)
+    np.testing.assert_array_equal(said.get_fdata(), recorded.get_fdata())
+
+
+def test_both_prompts_change_the_result(synthesizer: Synthesizer) -> None:
+    scan = one_sided(OBLIQUE)
+    made = synthesize(scan, T2W, source_prompt=T1W, model=synthesizer).get_fdata()
+    assert np.abs(synthesize(scan, T1W, source_prompt=T1W, model=synthesizer).get_fdata() - made).mean() > 1e-4
+    assert np.abs(synthesize(scan, T2W, source_prompt=T2W, model=synthesizer).get_fdata() - made).mean() > 1e-4
+
+
+def test_large_volumes_are_made_in_tiles_that_do_not_show(
+    synthesizer: Synthesizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    voxels = np.random.default_rng(0).random((30, 26, 22)).astype(np.float32)
+    whole = synthesizer.volume(voxels, None, T1W, T2W)
+    monkeypatch.setattr(module, "AT_ONCE", 1)
+    for core in (8, 14):
+        monkeypatch.setattr(module, "CORE", core)
+        assert np.abs(synthesizer.volume(voxels, None, T1W, T2W) - whole).max() < 1e-3
+
+
+def test_a_model_that_was_loaded_before_and_one_that_is_named_give_the_same(
+    made_home: Home, synthesizer: Synthesizer
+) -> None:
+    scan = one_sided(OBLIQUE)
+    loaded = synthesize(scan, T2W, model=synthesizer)
+    named = model.synthesize(scan, T2W, model=synthesizer.model_id, home=made_home.root, device="cpu")
+    np.testing.assert_array_equal(loaded.get_fdata(), named.get_fdata())
+
+
+def test_a_prompt_that_cannot_be_understood_is_refused(synthesizer: Synthesizer) -> None:
+    with pytest.raises(PromptError):
+        synthesize(one_sided(OBLIQUE), "a nice picture, please", model=synthesizer)
+
+
+def test_without_a_model_it_is_said_how_to_get_one(home: Home) -> None:
+    with pytest.raises(ModelError, match="no champion") as refusal:
+        synthesize(one_sided(OBLIQUE), T2W, home=home)
+    assert "tumsyn train" in refusal.value.mend
+
+
+def test_weights_that_do_not_fit_their_configuration_are_refused(home: Home) -> None:
+    model_id = save_synthesis(home, grid_mm=None)
+    with pytest.raises(ModelError, match="do not fit"):
+        load_synthesizer(home, model_id)
+
+
+def test_a_device_that_is_not_there_is_refused(made_home: Home) -> None:
+    with pytest.raises(ModelError, match="no device 'abacus'"):
+        load_synthesizer(made_home, device="abacus", model=next(made_home.models.iterdir()))

@@ -1,0 +1,76 @@
+"""The model that is named is used, else the champion, else the one that ships; a wrong name says what there is."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from model import weights
+from model.checkpoint import CONFIG
+from model.weights import resolve
+from tests.model.tiny_models import save_synthesis, save_text_encoder
+from warehouse import models
+from warehouse.errors import ModelError
+from warehouse.home import Home
+
+
+def crown(home: Home, model_id: str) -> None:
+    row = {"model_id": model_id, "kind": "synthesis", "alias": "champion", "action": "assign", "reason": "a test"}
+    models.record(home, "core.model_event", [row])
+
+
+def test_a_model_is_found_by_its_identity_its_beginning_and_its_path(home: Home) -> None:
+    model_id = save_synthesis(home)
+    for name in (model_id, model_id[:6], str(home.models / model_id)):
+        assert resolve(home, name, "synthesis") == home.models / model_id
+    assert resolve(home, home.models / model_id, "synthesis") == home.models / model_id
+
+
+def test_the_champion_is_used_where_none_is_named(home: Home) -> None:
+    first, second = save_synthesis(home), save_synthesis(home, seed=2)
+    crown(home, second)
+    assert resolve(home, None, "synthesis").name == second
+    assert resolve(home, "champion", "synthesis").name == second
+    assert resolve(home, first, "synthesis").name == first
+
+
+def test_weights_that_ship_are_used_where_there_is_no_champion(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model_id = save_synthesis(home)
+    shutil.move(home.models / model_id, tmp_path / "shipped" / "synthesis")
+    monkeypatch.setattr(weights, "SHIPPED", tmp_path / "shipped")
+    assert resolve(home, None, "synthesis") == tmp_path / "shipped" / "synthesis"
+    with pytest.raises(ModelError, match="no champion"):
+        resolve(home, "champion", "synthesis")
+
+
+def test_without_any_model_it_is_said_how_to_train_one(home: Home) -> None:
+    with pytest.raises(ModelError, match="no champion") as refusal:
+        resolve(home, None, "text_encoder")
+    assert "tumsyn train text-encoder" in refusal.value.mend
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones(home: Home) -> None:
+    model_id = save_synthesis(home)
+    (home.models / "broken").mkdir()
+    (home.models / "broken" / CONFIG).write_text("{")
+    for name in ("nothing", "", "../models"):
+        with pytest.raises(ModelError, match="there is no model") as refusal:
+            resolve(home, name, "synthesis")
+        assert model_id in refusal.value.mend
+
+
+def test_a_model_of_another_kind_is_refused(home: Home) -> None:
+    with pytest.raises(ModelError, match="of kind text_encoder, not synthesis"):
+        resolve(home, save_text_encoder(home), "synthesis")
+
+
+def test_a_champion_whose_folder_is_gone_is_refused(home: Home) -> None:
+    model_id = save_synthesis(home)
+    crown(home, model_id)
+    shutil.rmtree(home.models / model_id)
+    with pytest.raises(ModelError, match="absent"):
+        resolve(home, None, "synthesis")

@@ -1,0 +1,47 @@
+"""Untrained models of a few thousand parameters, as checkpoints of a home."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from model.checkpoint import save_model
+from model.encoders.frozen import PREFIX, FrozenTextEncoder
+from model.encoders.text import TextEncoder, TextEncoderConfig
+from model.synthesis.film_unet import FilmUNet, FilmUNetConfig
+from warehouse.home import Home
+
+TEXT = TextEncoderConfig(width=16, n_layers=1, n_heads=2, n_frequencies=4)
+UNET = FilmUNetConfig(embedding_width=16, widths=(4, 6), blocks=(1, 1), condition_width=8, n_hats=4)
+PREPARATION = {"percentiles": [0.01, 99.9], "n4": False, "whole_head": True}
+
+
+def save_text_encoder(home: Home) -> str:
+    """Keep a text encoder; return its identity."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = TextEncoder(TEXT)
+    tensors = {f"{PREFIX}{name}": tensor for name, tensor in network.state_dict().items()}
+    return save_model(home, "text_encoder", tensors, {"architecture": {"text": asdict(TEXT)}}, {})[0]
+
+
+def save_synthesis(home: Home, *, awake: bool = True, **changes: Any) -> str:
+    """Keep a synthesis model with its text encoder; awake, prompts change what it makes."""
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        text, network = TextEncoder(TEXT), FilmUNet(UNET)
+        for name, parameter in network.named_parameters():
+            if awake and "prompted" in name:
+                torch.nn.init.normal_(parameter, std=0.1)
+    encoder = FrozenTextEncoder("0" * 16, asdict(TEXT), text.state_dict())
+    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    tensors |= {f"text_encoder.{name}": tensor for name, tensor in encoder.network.state_dict().items()}
+    config = {
+        "architecture": asdict(UNET),
+        "text_encoder": {"model_id": encoder.model_id, "architecture": encoder.architecture},
+        "grid_mm": 3.0,
+        "preparation": PREPARATION,
+    }
+    return save_model(home, "synthesis", tensors, config | changes, {})[0]

@@ -1,0 +1,165 @@
+"""A synthesis model is trained on the split train, keeps its text encoder, and can be stopped at any time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from model.checkpoint import CARD, read_config, read_model
+from model.data.catalogue import CatalogueImages
+from model.inference.synthesize import load_synthesizer
+from model.training.config import SynthesisTraining
+from model.training.synthesis import SynthesisTask, choose_pairs, train_synthesis
+from model.training.trained import Run, Trained
+from tests.model.data.test_crops import Few, few
+from tests.model.tiny_home import make_tiny_home
+from tests.model.tiny_models import save_text_encoder
+from warehouse.errors import ModelError
+from warehouse.home import Home
+from warehouse.prompt import PromptRecord
+
+TINY = SynthesisTraining(
+    name="tiny",
+    recipe="draft",
+    n_steps=6,
+    batch_size=2,
+    learning_rate=0.005,
+    warm_up=2,
+    save_every=2,
+    validate_every=3,
+    widths=(4, 6),
+    blocks=(1, 1),
+    condition_width=8,
+    n_hats=6,
+    crop_voxels=12,
+    n_validation=2,
+)
+
+
+def ignore(*_: object) -> None:
+    """Report to nobody."""
+
+
+def embed(records: Any) -> torch.Tensor:
+    """Embed the contrast alone."""
+    known = [None, "T1w", "T2w", "FLAIR"]
+    return torch.nn.functional.one_hot(torch.tensor([known.index(one.contrast) for one in records]), 4).float()
+
+
+def task(images: Few | None = None, **changes: object) -> SynthesisTask:
+    config = TINY.model_copy(update=changes)
+    return SynthesisTask(config, images or few(), few(n_sessions=2), embed, 4)
+
+
+@pytest.fixture(scope="module")
+def home_with_encoder(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home of sixteen people, of whom one with two contrasts falls into the split val, and a text encoder."""
+    home = make_tiny_home(tmp_path_factory.mktemp("sixteen") / "home", 16, ("T1w", "T2w"))
+    save_text_encoder(home)
+    return home
+
+
+def encoder_of(home: Home) -> str:
+    [path] = [path for path in home.models.iterdir() if read_config(path)["kind"] == "text_encoder"]
+    return path.name
+
+
+def train(home: Home, report: Any = ignore, **changes: object) -> Trained:
+    return train_synthesis(home, TINY.model_copy(update=changes), report, text_encoder=encoder_of(home), device="cpu")
+
+
+def test_one_batch_can_be_overfitted() -> None:
+    learner = task(crop_voxels=8, intensity_jitter=0.0, field_dropout=0.0, source_dropout=0.0)
+    optimizer = torch.optim.AdamW(learner.network.parameters(), lr=0.02)
+    first = None
+    for _ in range(50):
+        loss, measures = learner.loss(0)
+        first = first or measures["l1"]
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    assert measures["l1"] < 0.2 * first
+
+
+def test_the_loss_of_a_step_is_the_same_each_time() -> None:
+    one, other = task(), task()
+    other.loss(5)
+    assert torch.equal(one.loss(3)[0], other.loss(3)[0])
+
+
+def test_validation_is_on_whole_volumes_and_on_pairs_of_two_contrasts() -> None:
+    learner = task(n_validation=100)
+    with torch.no_grad():
+        measures = learner.validate()
+    assert measures.keys() == {"l1", "psnr_db"}
+    items = learner.validation.items
+    assert all(items[one].contrast_label != items[other].contrast_label for one, other in learner.validation_pairs)
+
+
+def test_validation_takes_every_pair_of_contrasts_in_turn() -> None:
+    images = few(n_sessions=5)
+    labels = [
+        (images.items[one].contrast_label, images.items[other].contrast_label)
+        for one, other in choose_pairs(images, 6, seed=0)
+    ]
+    assert len(set(labels)) == 6
+
+
+def test_without_pairs_to_validate_on_nothing_is_measured(tiny_home: Home) -> None:
+    save_text_encoder(tiny_home)
+    assert choose_pairs(few(contrasts=("T1w",)), 3, seed=0) == []
+    trained = train(tiny_home, n_steps=1)
+    assert "train_l1" in trained.metrics
+    assert not any("val" in name for name in trained.metrics)
+    assert "| pairs validated on | 0 |" in (trained.path / CARD).read_text()
+
+
+def test_a_checkpoint_works_alone_and_says_what_it_is(home_with_encoder: Home) -> None:
+    home, runs = home_with_encoder, list[Run]()
+    trained = train_synthesis(home, TINY, ignore, text_encoder=encoder_of(home), device="cpu", started=runs.append)
+    config, tensors = read_model(trained.path)
+    assert {name.split(".")[0] for name in tensors} == {"network", "text_encoder"}
+    assert config["text_encoder"]["model_id"] == encoder_of(home)
+    assert (config["grid_mm"], config["seed"], config["run_id"]) == (3.0, 0, trained.run_id)
+    assert {"data_id", "snapshot_id", "recipe_id", "code_version"} <= config.keys()
+    assert "simulated" in (trained.path / CARD).read_text()
+    [run] = runs
+    assert (run.run_id, run.is_simulated) == (trained.run_id, True)
+    images = CatalogueImages.open(home, "draft", ["train"])
+    sample, record = images.volume(0), images.items[0].record
+    made = load_synthesizer(home, trained.model_id, "cpu").volume(
+        sample.voxels, sample.mask, record, PromptRecord(contrast="T2w")
+    )
+    assert made.shape == sample.voxels.shape
+    assert 0 <= made.min() <= made.max() <= 1
+
+
+def test_a_training_that_was_interrupted_makes_the_same_model(home_with_encoder: Home) -> None:
+    def stop(step: int, *_: object) -> None:
+        if step == 5:
+            raise KeyboardInterrupt
+
+    straight = train(home_with_encoder, seed=1)
+    (home_with_encoder.training / straight.run_id).rename(home_with_encoder.training / "aside")
+    with pytest.raises(KeyboardInterrupt):
+        train(home_with_encoder, stop, seed=1)
+    resumed = train(home_with_encoder, seed=1)
+    assert resumed.model_id == straight.model_id
+    assert resumed.metrics == straight.metrics
+
+
+def test_what_is_measured_before_and_after_is_told(home_with_encoder: Home) -> None:
+    told: list[tuple[int, int, str, dict[str, float]]] = []
+    trained = train(home_with_encoder, lambda *one: told.append(one), seed=2)
+    assert [(step, split) for step, _, split, _ in told if split == "val"] == [(0, "val"), (3, "val"), (6, "val")]
+    assert {"initial_val_l1", "val_l1", "val_psnr_db", "train_loss", "train_l1"} <= trained.metrics.keys()
+    assert trained.n_steps == 6
+    assert trained.n_parameters > 1000
+
+
+def test_without_a_text_encoder_it_is_said_how_to_train_one(tiny_home: Home) -> None:
+    with pytest.raises(ModelError, match="no champion of kind text_encoder") as refusal:
+        train_synthesis(tiny_home, TINY, ignore, device="cpu")
+    assert "tumsyn train text-encoder" in refusal.value.mend
