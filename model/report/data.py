@@ -1,0 +1,199 @@
+"""The figures of a report: read by SQL from one published catalogue, and from nowhere else.
+
+Belongs here: reading, and intervals of what was read. Does not belong here: how it looks (`page`, `gallery`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from model.evaluation.floors import FLOORS, IDENTITY, MAP_TRAIN
+from model.evaluation.protocol import SHIPPED, Protocol, load_protocol
+from model.evaluation.statistics import Estimate, estimate
+from warehouse.errors import ModelError
+
+if TYPE_CHECKING:
+    import duckdb
+
+SQL = Path(__file__).parent / "sql"
+ALL_TASKS = "all tasks"
+COMPARED = (IDENTITY, MAP_TRAIN)  # what nobody could fit, the map of the test volume itself, is shown but not compared
+
+Row = dict[str, Any]
+Cell = tuple[str, str, str, str, str]  # model or floor, split, task, measure, mask
+
+
+@dataclass(frozen=True)
+class Person:
+    """A person's mean over pairs of one cell, and how many pairs those are."""
+
+    value: float
+    n_pairs: int
+
+
+@dataclass(frozen=True)
+class Line:
+    """One task in one split by one measure: the model, the floors, and what the model gains on them.
+
+    Parameters
+    ----------
+    task, split, metric, mask : str
+    n_pairs, n_people : int
+        0 where the data have no pair of the task.
+    model : Estimate or None
+    floors : dict of str to Estimate
+        By the floor's name; one that could not be fitted is absent.
+    gains : dict of str to Estimate
+        Model less floor, person by person.
+    """
+
+    task: str
+    split: str
+    metric: str
+    mask: str
+    n_pairs: int
+    n_people: int
+    model: Estimate | None
+    floors: Mapping[str, Estimate]
+    gains: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Everything that a report says in numbers.
+
+    Parameters
+    ----------
+    evaluation_id : str
+    about : dict
+        The row of ``evaluation.sql``.
+    protocol : Protocol
+    people : dict
+        Each person's value, of each cell.
+    gates, retrieval, curve, examples : list of dict
+        Rows of the queries of these names.
+    """
+
+    evaluation_id: str
+    about: Row
+    protocol: Protocol
+    people: dict[Cell, dict[str, Person]]
+    gates: list[Row]
+    retrieval: list[Row]
+    curve: list[Row]
+    examples: list[Row]
+
+    @property
+    def model_id(self) -> str:
+        """The model that was measured."""
+        return str(self.about["model_id"])
+
+    @property
+    def is_simulated(self) -> bool:
+        """True where any image of the evaluation was simulated."""
+        return bool(self.about["n_simulated"])
+
+    def line(self, split: str, task: str | None, metric: str, mask: str = "brain") -> Line:
+        """Return one task's figures, or those of all tasks together; without data it has neither model nor floors.
+
+        A person's value is the mean over that person's pairs, whatever their task, and every person counts once. Of
+        all tasks together, a floor and what is gained on it are of the tasks that the floor has.
+        """
+        tasks = self.protocol.tasks if task is None else (task,)
+        model = self._by_person(tasks, split, metric, mask)
+        floors = {name: self._by_person(tasks, split, metric, mask, name) for name in FLOORS}
+        less = {name: self._by_person(tasks, split, metric, mask, less=name) for name in COMPARED}
+        return Line(
+            *(task or ALL_TASKS, split, metric, mask),
+            n_pairs=sum(person.n_pairs for person in model.values()),
+            n_people=len(model),
+            model=self._estimate(model),
+            floors={name: known for name, found in floors.items() if (known := self._estimate(found))},
+            gains={name: known for name, found in less.items() if (known := self._estimate(found))},
+        )
+
+    def _by_person(
+        self, tasks: Sequence[str], split: str, metric: str, mask: str, name: str | None = None, less: str | None = None
+    ) -> dict[str, Person]:
+        """Return each person's mean over the pairs of some tasks: of the model or a floor, or of the model less one."""
+        found: dict[str, list[Person]] = {}
+        for task in tasks:
+            place = (split, task, metric, mask)
+            held_against = self.people.get((less or "", *place), {})
+            for who, person in self.people.get((name or self.model_id, *place), {}).items():
+                if less is None:
+                    found.setdefault(who, []).append(person)
+                elif who in held_against:
+                    difference = person.value - held_against[who].value
+                    found.setdefault(who, []).append(Person(difference, person.n_pairs))
+        return {who: _together(parts) for who, parts in sorted(found.items())}
+
+    def _estimate(self, people: Mapping[str, Person]) -> Estimate | None:
+        protocol = self.protocol
+        settings = {"n_resamples": protocol.n_resamples, "confidence": protocol.confidence, "seed": protocol.seed}
+        return estimate([person.value for person in people.values()], **settings)  # type: ignore[arg-type]
+
+
+def _together(parts: Sequence[Person]) -> Person:
+    n_pairs = sum(part.n_pairs for part in parts)
+    return Person(sum(part.value * part.n_pairs for part in parts) / n_pairs, n_pairs)
+
+
+def read_figures(
+    connection: duckdb.DuckDBPyConnection, evaluation_id: str, protocol: Protocol | None = None
+) -> Figures:
+    """Read all that a report says of an evaluation.
+
+    Parameters
+    ----------
+    connection : DuckDBPyConnection
+        A published catalogue, read-only.
+    evaluation_id : str
+    protocol : Protocol, optional
+        By which it was made; default: the shipped one whose hash the scores bear.
+
+    Raises
+    ------
+    ModelError
+        When the catalogue has no such evaluation, or the protocol is another one.
+    """
+    asked = {"evaluation_id": evaluation_id}
+    about = rows(connection, "evaluation", asked)
+    if not about:
+        what = f"the catalogue has no evaluation {evaluation_id}"
+        raise ModelError(what, "run `tumsyn evaluate`, which also publishes")
+    [said] = about
+    of_model = {"model_id": said["model_id"], "text_encoder_id": said["text_encoder_id"]}
+    people: dict[Cell, dict[str, Person]] = {}
+    for row in rows(connection, "people", asked):
+        cell = (row["model_id"], row["split"], row["task"], row["metric"], row["mask"])
+        people.setdefault(cell, {})[row["person_id"]] = Person(row["value"], row["n_pairs"])
+    return Figures(
+        evaluation_id=evaluation_id,
+        about=said,
+        protocol=_protocol(protocol, said["protocol_hash"]),
+        people=people,
+        gates=rows(connection, "gates", of_model | {"protocol_hash": said["protocol_hash"]}),
+        retrieval=rows(connection, "retrieval", {"text_encoder_id": said["text_encoder_id"]}),
+        curve=rows(connection, "curve", {"run_id": said["run_id"]}),
+        examples=rows(connection, "examples", asked | {"model_id": said["model_id"]}),
+    )
+
+
+def rows(connection: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, object]) -> list[Row]:
+    """Return the answer to ``model/report/sql/<query>.sql``."""
+    text = (SQL / f"{query}.sql").read_text(encoding="utf-8")
+    answer: Any = connection.sql(text, params=dict(parameters)).to_arrow_table()
+    return list(answer.to_pylist())
+
+
+def _protocol(given: Protocol | None, wanted: str) -> Protocol:
+    known = [given] if given else [load_protocol(path.stem) for path in sorted(SHIPPED.glob("*.yaml"))]
+    for protocol in known:
+        if protocol.hash == wanted:
+            return protocol
+    names = ", ".join(f"{protocol.name} ({protocol.hash})" for protocol in known)
+    raise ModelError(f"the evaluation was made by protocol {wanted}, not by {names}", "name the protocol that made it")

@@ -1,0 +1,150 @@
+"""Slices of what went in, what the model made, what was really scanned, and where the two differ.
+
+Neurological convention: the left of a picture is the person's left; both sides are marked. Grey values are those that
+were measured: the real target's percentiles in its brain are black and white, for the made image as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from model.report.examples import Example
+from warehouse import atomic
+from warehouse.errors import ModelError
+from warehouse.slices import GROUND, INK, PLANES, QUIET, View, mark_sides, show
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DIFFERENCE_RANGE = 0.4  # of black to white; what differs more has the end's colour
+DIFFERENCE_COLOURS = (
+    "berlin"  # dark where nothing differs, blue and red for less and more, and safe for the colour-blind
+)
+COLUMNS = 4
+TITLES = ("source", "made by the model", "really scanned", "made − real")
+MARGIN_MM = 12.0
+DPI = 100
+
+
+def draw_example(example: Example) -> bytes:
+    """Draw one task: source, made, real and difference, in an axial and a coronal slice; return the PNG."""
+    return _png(_figure([example], (PLANES[0], PLANES[1]), titles=True, width_px=1200))
+
+
+def draw_overview(examples: Sequence[Example], path: Path) -> Path:
+    """Draw several tasks below each other, an axial slice each, for a README.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+        At least one.
+    path : Path
+        Of the PNG; replaced atomically.
+    """
+    if not examples:
+        raise ModelError("there is no example to draw", "evaluate on data that have a pair of some task")
+    figure = _figure(examples, (PLANES[0],), titles=True, width_px=1200, names=True)
+    temporary = atomic.temporary_beside(path)
+    temporary.write_bytes(_png(figure))
+    atomic.move(temporary, path)
+    return path
+
+
+def _figure(
+    examples: Sequence[Example],
+    planes: Sequence[tuple[int, int, int]],
+    *,
+    titles: bool,
+    width_px: int,
+    names: bool = False,
+) -> Figure:
+    """Draw a grid: one row per example and plane, one column per volume."""
+    from matplotlib.figure import Figure
+
+    gap, head, foot, name_px = 6.0, 34.0 if titles else 0.0, 34.0, 26.0 if names else 0.0
+    views = [View.around([e.mask], e.mask.shape, e.voxel_size_mm, MARGIN_MM) for e in examples]
+    column = (width_px - (COLUMNS + 1) * gap) / COLUMNS
+    heights = [[column * view.size_mm(plane[2]) / view.size_mm(plane[1]) for plane in planes] for view in views]
+    height_px = head + foot + sum(sum(each) + gap * len(each) + name_px for each in heights)
+    figure = Figure(figsize=(width_px / DPI, height_px / DPI), dpi=DPI, facecolor=GROUND)
+    canvas = _Canvas(figure, width_px, height_px)
+    if titles:
+        for number, title in enumerate(TITLES):
+            canvas.write(gap + number * (column + gap) + column / 2, height_px - 23, title, size=12, ha="center")
+    top = height_px - head
+    for example, view, tall in zip(examples, views, heights, strict=True):
+        if names:
+            said = f"{example.title}    {example.psnr_db:.1f} dB, SSIM {example.ssim:.2f}"
+            canvas.write(gap + 4, top - 19, said, size=13, weight="bold")
+            top -= name_px
+        for plane, plane_px in zip(planes, tall, strict=True):
+            top -= plane_px
+            _row(canvas, example, view, plane, (gap, column, top, plane_px))
+            top -= gap
+    _key(canvas, any(example.is_simulated for example in examples))
+    return figure
+
+
+@dataclass(frozen=True)
+class _Canvas:
+    """A figure whose places are pixels, from the lower left corner."""
+
+    figure: Figure
+    width_px: float
+    height_px: float
+
+    def write(self, x: float, y: float, text: str, **style: Any) -> None:
+        style = {"color": INK, "fontsize": style.pop("size", 11), "parse_math": False} | style
+        self.figure.text(x / self.width_px, y / self.height_px, text, **style)
+
+    def axes(self, x: float, y: float, width: float, height: float) -> Any:
+        place = (x / self.width_px, y / self.height_px, width / self.width_px, height / self.height_px)
+        return self.figure.add_axes(place)
+
+
+def _row(
+    canvas: _Canvas,
+    example: Example,
+    view: View,
+    plane: tuple[int, int, int],
+    place: tuple[float, float, float, float],
+) -> None:
+    gap, column, bottom, height = place
+    grey = {"cmap": "gray", "vmin": 0.0, "vmax": 1.0}
+    ends = {"cmap": DIFFERENCE_COLOURS, "vmin": -DIFFERENCE_RANGE, "vmax": DIFFERENCE_RANGE}
+    drawn = (
+        (example.source, grey),
+        (example.made, grey),
+        (example.target, grey),
+        (example.made - example.target, ends),
+    )
+    for number, (volume, style) in enumerate(drawn):
+        axes = canvas.axes(gap + number * (column + gap), bottom, column, height)
+        show(axes, volume, view, plane, **style)
+        mark_sides(axes, plane, size=12)
+
+
+def _key(canvas: _Canvas, is_simulated: bool) -> None:
+    note = "L and R: the person's left and right"
+    canvas.write(10, 12, ("simulated heads, nobody's data;  " if is_simulated else "") + note, size=10.5, color=QUIET)
+    width, right = 150.0, canvas.width_px - 84
+    ramp = canvas.axes(right - width, 12, width, 10)
+    ramp.imshow(np.linspace(-1, 1, 256)[None], aspect="auto", cmap=DIFFERENCE_COLOURS)
+    ramp.set_axis_off()
+    canvas.write(right - width - 8, 12, f"too dark −{DIFFERENCE_RANGE:g}", size=10.5, color=QUIET, ha="right")
+    canvas.write(right + 8, 12, f"+{DIFFERENCE_RANGE:g} bright", size=10.5, color=QUIET)
+
+
+def _png(figure: Figure) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure)
+    file = BytesIO()
+    figure.savefig(file, format="png", dpi=DPI, facecolor=GROUND, metadata={"Software": None})
+    return file.getvalue()

@@ -1,0 +1,249 @@
+"""One file that says how good a model is: figures, floors, verdicts and pictures, without a network.
+
+Belongs here: the page. Does not belong here: figures (`data`), tables (`tables`), pictures (`gallery`).
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING
+
+from model.data.catalogue import CatalogueImages
+from model.evaluation.evaluate import Synthesizer
+from model.evaluation.floors import IDENTITY, MAP_TRAIN
+from model.evaluation.protocol import Protocol
+from model.evaluation.statistics import Estimate
+from model.report.data import Figures, read_figures
+from model.report.examples import Example, make_examples
+from model.report.gallery import draw_example, draw_overview
+from model.report.tables import everything_table, retrieval_table, tasks_table
+from model.report.text import SPLITS, curve, interval, number, task_name
+from warehouse import atomic
+from warehouse.home import Home
+
+if TYPE_CHECKING:
+    import duckdb
+
+PARTS = Path(__file__).parent / "parts"
+PAGE, OVERVIEW = "report.html", "gallery.png"
+N_OVERVIEW = 4  # examples in the picture for a README
+N_CURVES = 2
+HEADLINE_SPLITS = ("test_internal", "test_external", "val")
+
+
+def write_report(
+    home: Home,
+    connection: duckdb.DuckDBPyConnection,
+    evaluation_id: str,
+    synthesizer: Synthesizer,
+    folder: Path,
+    protocol: Protocol | None = None,
+) -> Path:
+    """Write ``report.html``, which holds its pictures, and ``gallery.png``.
+
+    Parameters
+    ----------
+    home : Home
+        Whose volumes the pictures are drawn of.
+    connection : DuckDBPyConnection
+        A published catalogue of that home, read-only: the only source of figures.
+    evaluation_id : str
+    synthesizer : Synthesizer
+        The evaluated model, asked again for the pairs that are drawn.
+    folder : Path
+        Where to write; what is there is replaced.
+    protocol : Protocol, optional
+        By which it was made; default: the shipped one whose hash the scores bear.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    ModelError
+        When the catalogue has no such evaluation, or a volume of it is gone.
+    """
+    figures = read_figures(connection, evaluation_id, protocol)
+    splits = sorted({row["split"] for row in figures.examples})
+    images = CatalogueImages.open(home, figures.protocol.recipe, splits, snapshot=figures.about["snapshot_id"])
+    examples = make_examples(images, synthesizer, figures.examples, figures.protocol)
+    page = _part("report.html", **_parts(figures, examples))
+    draw_overview(examples[:N_OVERVIEW], folder / OVERVIEW)
+    atomic.write_text(folder / PAGE, page)
+    return folder / PAGE
+
+
+def _parts(figures: Figures, examples: Sequence[Example]) -> dict[str, str]:
+    """Return every part of the page by its name in the template."""
+    return {
+        "title": f"Evaluation of {escape(figures.model_id)}",
+        "style": (PARTS / "report.css").read_text(encoding="utf-8"),
+        "subtitle": _subtitle(figures),
+        "banner": _banner(figures),
+        "cards": "\n".join(_cards(figures)),
+        "gates": "\n".join(_gates(figures)),
+        "splits": "\n".join(_split(figures, split) for split in figures.protocol.splits),
+        "gallery": "\n".join(_picture(example) for example in examples),
+        "retrieval": _retrieval(figures),
+        "curves": _curves(figures),
+        "everything": everything_table(figures),
+        "method": _method(figures),
+        "provenance": "\n".join(_provenance(figures)),
+    }
+
+
+def _subtitle(figures: Figures) -> str:
+    about = figures.about
+    centers = about["centers"] or []
+    return (
+        f"Model <code>{escape(figures.model_id)}</code>, {about['n_people']:,} people of {len(centers)} "
+        f"{'centre' if len(centers) == 1 else 'centres'}, {about['n_targets']:,} target images, "
+        f"protocol {escape(figures.protocol.name)}; evaluated {about['evaluated_at']:%d %B %Y}."
+    )
+
+
+def _banner(figures: Figures) -> str:
+    n_simulated, n_images = figures.about["n_simulated"], figures.about["n_images"]
+    if not n_simulated:
+        return ""
+    share = "every image" if n_simulated == n_images else f"{n_simulated:,} of {n_images:,} images"
+    return _part("banner.html", share=share)
+
+
+def _cards(figures: Figures) -> list[str]:
+    split = next((s for s in HEADLINE_SPLITS if figures.line(s, None, "psnr_db").model), figures.protocol.splits[0])
+    line = figures.line(split, None, "psnr_db")
+    where = f"{SPLITS[split].lower()}, all tasks"
+    steered = figures.line(split, None, "steering_mae").model
+    cards = [_card("Brain PSNR", line.model, 2, "dB", where)]
+    cards += [
+        _card(title, line.gains.get(floor), 2, "dB", where, sign=True)
+        for title, floor in (("Gain on the source as it is", IDENTITY), ("Gain on an intensity map", MAP_TRAIN))
+    ]
+    cards.append(_card("Brain SSIM", figures.line(split, None, "ssim").model, 3, "", where))
+    said = "of the range; what the brain changes when the prompt asks for another contrast"
+    percent = steered and Estimate(100 * steered.mean, None, None, steered.n_people)
+    cards.append(_card("Prompt steers", percent, 1, "%", said))
+    found = [row for row in figures.retrieval if row["task"] == "image_to_contrast" and row["metric"] == "recall_at_1"]
+    for row in found[:1]:
+        value = Estimate(100 * row["value"], 100 * row["low"], 100 * row["high"], row["n_queries"])
+        said = f"chance is {number(100 * row['chance'], 1)} %, {row['n_queries']} images"
+        cards.append(_card("Image finds its contrast", value, 1, "%", said))
+    return [card for card in cards if card]
+
+
+def _card(title: str, found: Estimate | None, decimals: int, unit: str, note: str, sign: bool = False) -> str:
+    if found is None:
+        return ""
+    around = interval(found, decimals, sign)
+    value = f"{number(found.mean, decimals, sign)} {unit}".strip()
+    said = " ".join(part for part in (around, note) if part)
+    return f'<div class="card"><h3>{title}</h3><div class="value">{value}</div><p>{escape(said)}</p></div>'
+
+
+def _gates(figures: Figures) -> list[str]:
+    made = []
+    for row in figures.gates:
+        kind, mark = ("passed", "✔ passed") if row["passed"] else ("failed", "✖ failed")
+        name = escape(row["gate"].replace("_", " "))
+        owner = "" if row["model_id"] == figures.model_id else " (text encoder)"
+        held = "" if row["value"] is None else f" {row['value']:.4g}, wanted above {row['threshold']:g}."
+        said = escape(f"{row['detail']}.{held}")
+        made.append(f'<li><span class="{kind}">{mark}</span><b>{name}{owner}</b><span>{said}</span></li>')
+    return made or ['<li><span class="failed">none</span><b>no verdict</b><span>nothing was judged</span></li>']
+
+
+def _split(figures: Figures, split: str) -> str:
+    tables = "\n".join(f"<p></p>{tasks_table(figures, split, metric)}" for metric in ("psnr_db", "ssim"))
+    note = {
+        "test_internal": "Centres that the model was trained on, people whom it has not seen.",
+        "test_external": "Centres that the model has never seen.",
+    }.get(split, "")
+    return f"<section><h2>{SPLITS[split]}</h2><p>{note}</p>{tables}</section>"
+
+
+def _picture(example: Example) -> str:
+    png = b64encode(draw_example(example)).decode("ascii")
+    said = f"{task_name(example.task)}: source, made, real and difference; axial above, coronal below"
+    return (
+        f'<figure><img src="data:image/png;base64,{png}" alt="{said}">'
+        f"<figcaption><b>{task_name(example.task)}</b> · brain PSNR {number(example.psnr_db, 2)} dB, "
+        f"SSIM {number(example.ssim, 3)} · {escape(example.center_id)}, {SPLITS[example.split].lower()}"
+        f"<code>{escape(example.prompt)}</code></figcaption></figure>"
+    )
+
+
+def _retrieval(figures: Figures) -> str:
+    if not figures.retrieval:
+        return ""
+    note = "An image is put beside prompts, or beside the words for contrasts, and the nearest one is counted."
+    return (
+        f"<section><h2>Images and prompts in one space</h2><p>{note}</p>{retrieval_table(figures.retrieval)}</section>"
+    )
+
+
+def _curves(figures: Figures) -> str:
+    points: dict[str, dict[str, list[tuple[int, float]]]] = {}
+    for row in figures.curve:
+        points.setdefault(row["metric"], {}).setdefault(row["split"], []).append((row["step"], row["value"]))
+    shown = [name for name, splits in points.items() if max(map(len, splits.values())) > 1]
+    shown = sorted(shown, key=lambda name: (name != "loss", name))[:N_CURVES]
+    if not shown:
+        return ""
+    key = '<span class="key-train">— train</span> <span class="key-val">— validation</span>'
+    drawn = "".join(
+        f"<figure>{curve(points[name], name)}<figcaption>{escape(name)} · {key}</figcaption></figure>" for name in shown
+    )
+    return f'<section><h2>Training</h2><div class="curves">{drawn}</div></section>'
+
+
+def _method(figures: Figures) -> str:
+    protocol = figures.protocol
+    return _part(
+        "method.html",
+        low=f"{protocol.percentiles[0]:g}",
+        high=f"{protocol.percentiles[1]:g}",
+        map_bins=protocol.map_bins,
+        confidence=f"{100 * protocol.confidence:g}",
+        n_resamples=f"{protocol.n_resamples:,}",
+        max_pairs=f"{protocol.max_pairs_per_task:,}",
+    )
+
+
+def _part(name: str, **values: object) -> str:
+    return Template((PARTS / name).read_text(encoding="utf-8")).substitute(values)
+
+
+def _provenance(figures: Figures) -> list[str]:
+    about = figures.about
+    trained = (
+        None
+        if about["n_steps"] is None
+        else f"{about['n_steps']:,} steps, {about['seconds']:,.0f} s on {about['device']}"
+    )
+    facts = {
+        "Model": figures.model_id,
+        "Text encoder": about["text_encoder_id"],
+        "Numbers in the model": None if about["n_parameters"] is None else f"{about['n_parameters']:,}",
+        "Trained": trained,
+        "Training run": about["run_id"],
+        "Seed": about["seed"],
+        "Configuration": about["config"],
+        "Code of the training": about["code_version"],
+        "Data of the training": about["training_data_id"],
+        "Data of the evaluation": about["data_id"],
+        "Protocol": f"{figures.protocol.name} ({about['protocol_hash']})",
+        "Evaluation": figures.evaluation_id,
+        "Catalogue": f"{about['snapshot_id']}, published by {about['catalogue_code_version']}",
+        "Centres": ", ".join(about["centers"] or []),
+    }
+    return [
+        f"<dt>{name}</dt><dd><code>{escape(str(value if value is not None else 'not on record'))}</code></dd>"
+        for name, value in facts.items()
+    ]

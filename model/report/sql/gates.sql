@@ -1,0 +1,25 @@
+-- Grain: one row per model and gate: the last verdict on the evaluated model by this protocol, and on its text encoder.
+-- Why:   whether a model may be used, and by how much.
+WITH last_verdict AS (
+    SELECT
+        model_id,
+        protocol_hash,
+        gate,
+        arg_max(passed, occurred_at) AS passed,
+        arg_max(value, occurred_at) AS value,
+        arg_max(threshold, occurred_at) AS threshold,
+        arg_max(detail, occurred_at) AS detail
+    FROM core.gate_verdict
+    WHERE (model_id = $model_id AND protocol_hash = $protocol_hash) OR model_id = $text_encoder_id
+    GROUP BY model_id, protocol_hash, gate
+)
+
+SELECT
+    model_id,
+    gate,
+    passed,
+    value,
+    threshold,
+    detail
+FROM last_verdict
+ORDER BY model_id = $model_id DESC, gate

@@ -1,0 +1,125 @@
+"""Pictures of a report, read back pixel by pixel."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+from matplotlib import colormaps
+from matplotlib.colors import to_rgb
+from numpy.typing import NDArray
+
+from model.report.examples import Example, to_ras
+from model.report.gallery import DIFFERENCE_COLOURS, TITLES, draw_example, draw_overview
+from warehouse.errors import ModelError
+from warehouse.slices import LEFT, RIGHT
+
+SHAPE = (40, 48, 36)
+WIDTH_PX, GAP_PX = 1200, 6
+COLUMN_PX = (WIDTH_PX - 5 * GAP_PX) / 4
+
+
+def ball() -> NDArray[np.bool_]:
+    grid = np.meshgrid(*(np.linspace(-1, 1, n) for n in SHAPE), indexing="ij")
+    return np.asarray(sum(axis**2 for axis in grid) < 0.7)
+
+
+def example(**more: object) -> Example:
+    flat = ball() * 0.2
+    fields: dict[str, object] = {
+        "task": "T1w_to_T2w",
+        "split": "test_internal",
+        "center_id": "alpha",
+        "prompt": "Age: 31",
+        "source": flat,
+        "made": flat,
+        "target": flat,
+        "mask": ball(),
+        "voxel_size_mm": np.array([3.0, 3.0, 3.0]),
+        "psnr_db": 21.0,
+        "ssim": 0.8,
+        "is_simulated": True,
+    }
+    return Example(**(fields | more))  # type: ignore[arg-type]
+
+
+def pixels(png: bytes) -> NDArray[np.float64]:
+    return np.asarray(matplotlib.image.imread(BytesIO(png)), np.float64)[:, :, :3]
+
+
+def column(picture: NDArray[np.float64], number: int) -> NDArray[np.float64]:
+    """The part of a picture that shows one volume, without head and foot."""
+    start = GAP_PX + number * (COLUMN_PX + GAP_PX)
+    return picture[36:-36, round(start) : round(start + COLUMN_PX)]
+
+
+def blob(side: str) -> NDArray[np.float64]:
+    """A brain with a bright spot on one side: the first axis runs to the right."""
+    voxels = ball() * 0.2
+    voxels[slice(10, 14) if side == "left" else slice(26, 30), 22:26, 16:20] = 1.0
+    return voxels
+
+
+def middle_column(found: NDArray[np.bool_]) -> float:
+    columns = np.flatnonzero(found.any(axis=0))
+    return float(columns.min() + columns.max()) / 2
+
+
+@pytest.mark.parametrize("number", [0, 1, 2], ids=TITLES[:3])
+@pytest.mark.parametrize(("side", "letter"), [("left", LEFT), ("right", RIGHT)])
+def test_a_spot_is_drawn_on_the_side_that_bears_its_letter(number: int, side: str, letter: str) -> None:
+    name = ("source", "made", "target")[number]
+    shown = column(pixels(draw_example(replace(example(), **{name: blob(side)}))), number)
+    spot = middle_column(shown.min(axis=2) > 0.95)
+    letters = middle_column(np.abs(shown - to_rgb(letter)).max(axis=2) < 0.05)
+    middle = shown.shape[1] / 2
+    assert (spot < middle) == (letters < middle) == (side == "left")
+
+
+def like(shown: NDArray[np.float64], place: float) -> NDArray[np.bool_]:
+    """Pixels of the colour that a difference has: 0 is too dark, 0.5 is none, 1 is too bright."""
+    return np.asarray(np.abs(shown - colormaps[DIFFERENCE_COLOURS](place)[:3]).max(axis=2) < 0.02)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize(("name", "end"), [("made", 1.0), ("target", 0.0)], ids=["added", "missing"])
+def test_what_was_added_or_is_missing_has_its_colour_on_its_side(side: str, name: str, end: float) -> None:
+    shown = column(pixels(draw_example(replace(example(), **{name: blob(side)}))), 3)
+    half = shown.shape[1] // 2
+    here, there = (shown[:, :half], shown[:, half:]) if side == "left" else (shown[:, half:], shown[:, :half])
+    assert like(here, end).sum() > 500
+    assert like(there, end).sum() == 0
+    assert like(there, 0.5).mean() > 0.9
+    assert like(shown, 1 - end).sum() == 0
+
+
+@pytest.mark.parametrize("flip", [(1, 1, 1), (-1, 1, 1), (1, -1, -1)], ids=["RAS", "LAS", "RPI"])
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)], ids=["ijk", "kij"])
+def test_volumes_of_any_orientation_are_turned_to_ras(flip: tuple[int, ...], order: tuple[int, ...]) -> None:
+    ras = np.random.default_rng(2).normal(size=(4, 5, 6))
+    affine = np.eye(4)
+    stored = ras.transpose(order)
+    axes = np.zeros((3, 3))
+    for voxel_axis, world_axis in enumerate(order):
+        axes[world_axis, voxel_axis] = flip[world_axis]
+        if flip[world_axis] < 0:
+            stored = np.flip(stored, voxel_axis)
+    affine[:3, :3] = axes
+    np.testing.assert_array_equal(to_ras(stored, affine), ras)
+
+
+def test_the_overview_shows_every_example_below_the_other(tmp_path: Path) -> None:
+    one = pixels(draw_overview([example()], tmp_path / "one.png").read_bytes())
+    three = pixels(draw_overview([example()] * 3, tmp_path / "three.png").read_bytes())
+    assert one.shape[1] == three.shape[1] == WIDTH_PX
+    assert three.shape[0] > 2.2 * one.shape[0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.png", "three.png"]
+
+
+def test_an_overview_of_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no example"):
+        draw_overview([], tmp_path / "gallery.png")

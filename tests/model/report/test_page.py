@@ -1,0 +1,137 @@
+"""The page: whole, alone, honest, and its figures are the catalogue's."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from model.evaluation.floors import IDENTITY
+from model.evaluation.statistics import by_person
+from model.report.data import read_figures
+from model.report.page import write_report
+from model.report.verify import problems
+from tests.model.evaluation.fakes import protocol
+from tests.model.report.conftest import ENCODER, MODEL, Reported
+from warehouse.errors import ModelError
+
+
+def text_of(reported: Reported) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", reported.page.read_text(encoding="utf-8")))
+
+
+def test_every_figure_of_the_page_is_what_sql_says(reported: Reported, connection: Any) -> None:
+    assert problems(reported.page, connection, reported.evaluation.evaluation_id) == []
+
+
+def test_a_figure_is_the_mean_over_people_of_the_rows(reported: Reported, connection: Any) -> None:
+    figures = read_figures(connection, reported.evaluation.evaluation_id, reported.protocol)
+    line = figures.line("test_internal", "T1w_to_T2w", "psnr_db")
+    rows = connection.execute("SELECT image_id, person_id FROM out.image_catalog").fetchall()
+    person_of = dict(rows)
+    wanted = [
+        (person_of[row["target_image_id"]], row["value"])
+        for row in reported.evaluation.scores
+        if (row["model_id"], row["split"], row["task"], row["metric"], row["mask"])
+        == (MODEL, "test_internal", "T1w_to_T2w", "psnr_db", "brain")
+    ]
+    assert line.model is not None
+    assert line.model.mean == pytest.approx(np.mean(by_person(wanted)))
+    assert (line.n_pairs, line.n_people) == (len(wanted), len({person for person, _ in wanted}))
+    assert line.gains[IDENTITY].mean == pytest.approx(line.model.mean - line.floors[IDENTITY].mean)
+
+
+def test_the_headline_gain_is_the_gates_figure(reported: Reported, connection: Any) -> None:
+    figures = read_figures(connection, reported.evaluation.evaluation_id, reported.protocol)
+    found = figures.line("test_internal", None, "psnr_db").gains[IDENTITY]
+    verdict = next(row for row in figures.gates if row["gate"] == "better_than_identity")
+    assert found.mean == pytest.approx(verdict["value"])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (lambda text: re.sub(r'(data-value="[^"]+">)\d', r"\g<1>9", text, count=1), "on the page, and"),
+        (lambda text: re.sub(r'data-value="[^"]+"', 'data-value="1.5"', text, count=1), "on the page, and"),
+        (
+            lambda text: text.replace(f'data-cell="{MODEL}|test_internal|T1w_to_T2w|mae|volume"', ""),
+            "is not on the page",
+        ),
+        (lambda text: re.sub(r"<figure><img[^>]+>", "<figure>", text, count=1), "pictures for"),
+        (lambda text: text.replace("base64,iVBOR", "base64,iVBOS", 1), "damaged"),
+        (lambda text: text.replace("</main>", '<img src="https://example.org/a.png"></main>'), "asks for"),
+    ],
+    ids=["another digit", "another value", "no value", "no picture", "damaged picture", "something from elsewhere"],
+)
+def test_a_page_that_was_changed_is_found_out(
+    reported: Reported, connection: Any, tmp_path: Path, spoil: Any, named: str
+) -> None:
+    shutil.copytree(reported.page.parent, tmp_path / "report")
+    page = tmp_path / "report" / "report.html"
+    text = page.read_text(encoding="utf-8")
+    assert spoil(text) != text
+    page.write_text(spoil(text), encoding="utf-8")
+    assert any(named in said for said in problems(page, connection, reported.evaluation.evaluation_id))
+
+
+def test_a_page_that_is_not_there_is_found_out(reported: Reported, connection: Any, tmp_path: Path) -> None:
+    assert problems(tmp_path / "report.html", connection, reported.evaluation.evaluation_id) != []
+
+
+def test_simulated_data_are_called_so_before_anything_else(reported: Reported) -> None:
+    text = text_of(reported)
+    assert text.index("Demonstration on simulated data") < text.index("Brain PSNR")
+    assert "nothing here is for clinical use" in text
+
+
+def test_a_task_without_pairs_is_not_passed_over(reported: Reported) -> None:
+    assert text_of(reported).count("T1w → angio no pair in these data: not tested") == 4
+
+
+def test_a_difference_whose_interval_holds_zero_is_neither_bold_nor_coloured(reported: Reported) -> None:
+    cells = re.findall(r'<td class="gain ([a-z]*)">.*?<span class="interval">([^<]*)</span>', reported.page.read_text())
+    assert cells
+    for kind, bounds in cells:
+        ends = [float(end) for end in re.findall(r"[+-]?[\d.]+", bounds.replace("−", "-"))]
+        holds_zero = len(ends) != 2 or ends[0] <= 0 <= ends[1]
+        assert (kind == "") == holds_zero, (kind, bounds)
+
+
+def test_the_page_says_where_it_comes_from(reported: Reported) -> None:
+    text = text_of(reported)
+    known = reported.evaluation
+    for said in (
+        MODEL,
+        ENCODER,
+        known.data_id,
+        known.protocol_hash,
+        known.evaluation_id,
+        "0.1.0+abc",
+        "300 steps, 90 s",
+    ):
+        assert said in text
+    assert "the paper's own eight, their values and their protocol are not public" in text
+    assert "chance is 25.0 %" in text
+
+
+def test_the_same_evaluation_gives_the_same_page(reported: Reported, connection: Any, tmp_path: Path) -> None:
+    known = reported.evaluation.evaluation_id
+    again = write_report(reported.home, connection, known, reported.model, tmp_path, reported.protocol)
+    assert again.read_bytes() == reported.page.read_bytes()
+    assert (tmp_path / "gallery.png").read_bytes() == reported.page.with_name("gallery.png").read_bytes()
+
+
+def test_an_evaluation_that_was_never_made_is_refused(reported: Reported, connection: Any, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no evaluation"):
+        write_report(reported.home, connection, "never", reported.model, tmp_path)
+
+
+def test_a_report_is_not_written_by_another_protocol(reported: Reported, connection: Any, tmp_path: Path) -> None:
+    known = reported.evaluation.evaluation_id
+    for other in (None, protocol(seed=5)):
+        with pytest.raises(ModelError, match="was made by protocol"):
+            write_report(reported.home, connection, known, reported.model, tmp_path, other)
