@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from model.phantom.field import smooth_field
 from model.phantom.rendering import render
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from model.physics.protocol import Protocol
 
 Manufacturer = Literal["Siemens", "GE", "Philips"]
+NECK_MM = 40.0  # more than any pose and tilt show below a head's grid
 AFTER_BRIGHTEST = 99.9  # percentile of the image that the vendor's peak stands for
 
 
@@ -145,12 +147,27 @@ def acquire(
     transmit = smooth_field(head.fractions.shape[1:], stream(seed, "transmit"), scanner.transmit_bias)
     rendered = render(head, protocol, transmit)
     grid = grid_over(rendered.image.shape, head.affine, placed, voxel_size_mm, axcodes, tilt_deg)
-    image = average_over_voxels(rendered.image, head.affine, placed, grid)
+    image = average_over_voxels(*with_neck(rendered.image, head.affine), placed, grid)
     image = image * smooth_field(image.shape, stream(seed, "receive"), scanner.receive_bias)
     sigma = rendered.brain_signal / scanner.snr
     noisy = add_noise(image.numpy(), sigma, stream(seed, "noise"))
     voxels, scale, slope = store(noisy, scanner.manufacturer, stream(seed, "peak"))
     return Acquired(voxels, grid.affine, slope, sigma * scale)
+
+
+def with_neck(image: Tensor, affine: NDArray[np.float64]) -> tuple[Tensor, NDArray[np.float64]]:
+    """Return an image whose lowest layer goes on downwards, and its affine: a head does not end where its grid does.
+
+    Parameters
+    ----------
+    image : (i, j, k) tensor
+        Its third axis runs upwards, as a head's does.
+    """
+    n_layers = int(np.ceil(NECK_MM / np.linalg.norm(affine[:3, 2])))
+    lowest = image[:, :, :1].expand(-1, -1, n_layers)
+    lowered = affine.copy()
+    lowered[:3, 3] -= n_layers * affine[:3, 2]
+    return torch.cat([lowest, image], dim=2), lowered
 
 
 def add_noise(image: NDArray[np.float32], sigma: float, random: np.random.Generator) -> NDArray[np.float32]:

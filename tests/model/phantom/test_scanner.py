@@ -9,7 +9,7 @@ import torch
 from model.phantom.head import Head
 from model.phantom.layouts import LAYOUTS, plan_of
 from model.phantom.people import enrol
-from model.phantom.scanner import STORAGE, Scanner, acquire, add_noise, random_pose, store
+from model.phantom.scanner import NECK_MM, STORAGE, Scanner, acquire, add_noise, random_pose, store, with_neck
 from model.phantom.subject import Subject
 from model.physics.protocol import Protocol
 from model.physics.tissue import TISSUES
@@ -140,6 +140,16 @@ def test_a_pose_that_is_no_rotation_is_refused(head: Head, pose: np.ndarray, sai
 def test_a_scanner_that_cannot_be_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(PhantomError):
         replace(SIEMENS, **wrong)  # type: ignore[arg-type]
+
+
+def test_the_neck_goes_on_below_the_grid() -> None:
+    image = torch.rand(4, 5, 6)
+    longer, affine = with_neck(image, np.diag([5.0, 5.0, 5.0, 1.0]))
+    n_layers = longer.shape[2] - image.shape[2]
+    assert n_layers * 5.0 >= NECK_MM
+    assert torch.equal(longer[:, :, n_layers:], image)
+    assert torch.equal(longer[:, :, 0], image[:, :, 0])
+    assert affine @ [0, 0, n_layers, 1] == pytest.approx([0, 0, 0, 1])  # what was first stays where it was
 
 
 def test_an_image_without_signal_is_refused() -> None:
