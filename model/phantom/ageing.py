@@ -1,8 +1,9 @@
 """What age and sex do to a head, from 2 to 100 years.
 
-Sizes, surfaces and relaxation change by smooth curves. They were set so that grey and white volumes follow
-published curves (Bethlehem et al. 2022, Nature 604, 525: cortical grey peaks at 5.9 years, white matter at 28.7);
-iron follows Hallgren & Sourander (1958, J Neurochem 3, 41).
+Surfaces move along curves that were fitted so that grey and white volumes follow what is published: cortical grey
+matter peaks at 5.9 years and falls almost linearly, white matter peaks at 28.7 and falls faster from 50 on
+(Bethlehem et al. 2022, Nature 604, 525); the brain loses 0.2 % a year after 35 and 0.5 % a year at 60 (Hedman et
+al. 2012, Human Brain Mapping 33, 1987). Iron follows Hallgren & Sourander (1958, J Neurochem 3, 41).
 """
 
 from __future__ import annotations
@@ -11,15 +12,23 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
 
 from model.phantom.seeds import stream
 from model.phantom.subject import Subject
 from model.physics.tissue import TISSUES
 
-TEMPLATE_ML = 2000.0  # intracranial volume of the template, whose brain is larger than any population's
+TEMPLATE_ML = 2065.0  # intracranial volume of the template, whose brain is larger than any population's
 ADULT_ML = {"M": 1560.0, "F": 1390.0}  # mean intracranial volumes of adults
 SPREAD = 0.075  # of volumes between persons
 CALMEST = 40.0  # age at which relaxation values hold as tabulated
+
+# Shifts of surfaces outwards, mm, fitted to the volumes; between these ages along a monotone cubic.
+AGES = (2, 4, 6, 9, 14, 20, 28, 40, 50, 60, 70, 80, 100)
+PIAL_MM = (1.32, 1.33, 1.16, 0.94, 0.64, 0.51, 0.35, 0.07, -0.19, -0.46, -0.70, -0.94, -1.38)
+WHITE_MM = (-0.63, -0.80, -0.79, -0.68, -0.50, -0.31, -0.19, -0.19, -0.21, -0.28, -0.38, -0.51, -0.87)
+VENTRICLE_MM = (-1.2, -1.3, -1.3, -1.2, -1.1, -1.0, -0.9, -0.6, -0.2, 0.4, 1.2, 2.1, 3.2)
+SPREAD_MM = (0.12, 0.06, 0.35)  # of the same between persons
 
 
 @dataclass(frozen=True)
@@ -53,21 +62,25 @@ class Age:
 def age_effects(subject: Subject) -> Age:
     """Return the effects of a subject's age and sex, with the spread between persons."""
     rng, age = stream(subject.seed, "body"), subject.age_years
-    volume, *shape, white, pial, ventricle, skull, fat, load = rng.standard_normal(10)
-    grown = 1.0 - 0.16 * np.exp(-(age - 2.0) / 3.0)
-    scale = (ADULT_ML[subject.sex] * grown * (1 + SPREAD * volume) / TEMPLATE_ML) ** (1 / 3)
-    sides = np.exp(0.02 * np.array([*shape, -sum(shape)])[[0, 1, 2]]) if len(shape) >= 2 else np.ones(3)
-    old = max(age - 30.0, 0.0) / 50.0
+    volume, width, depth, skull, fat, load = np.clip(rng.standard_normal(6), -2.5, 2.5)
+    pial, white, ventricle = np.clip(rng.standard_normal(3), -2.5, 2.5) * SPREAD_MM
+    grown = 1.0 - 0.175 * np.exp(-(age - 2.0) / 3.4)
+    size = (ADULT_ML[subject.sex] * grown * (1 + SPREAD * volume) / TEMPLATE_ML) ** (1 / 3)
+    shape = np.exp(0.02 * np.array([width, depth, -width - depth]))
     return Age(
-        scale=scale * sides / np.prod(sides) ** (1 / 3),
-        white_mm=-0.42 * np.exp(-(age - 2.0) / 12.0) - 0.30 * old**2 + 0.04 * white,
-        pial_mm=0.10 * np.exp(-(age - 2.0) / 15.0) - 0.40 * old**1.5 + 0.05 * pial,
-        ventricle_mm=-1.0 + 2.0 * old**1.6 + 0.35 * ventricle,
-        skull_mm=6.6 * (1 - 0.55 * np.exp(-(age - 2.0) / 7.0)) + 0.5 * np.clip(skull, -2, 2),
-        fat_mm=3.4 + 0.7 * np.clip(fat, -2, 2),
-        face=0.26 * np.exp(-(age - 2.0) / 6.0),
+        scale=size * shape,
+        white_mm=_at(WHITE_MM, age) + float(white),
+        pial_mm=_at(PIAL_MM, age) + float(pial),
+        ventricle_mm=_at(VENTRICLE_MM, age) + float(ventricle),
+        skull_mm=float(6.6 * (1 - 0.55 * np.exp(-(age - 2.0) / 7.0)) + 0.4 * skull),
+        fat_mm=float(3.4 + 0.6 * fat),
+        face=float(0.26 * np.exp(-(age - 2.0) / 6.0)),
         hyperintense=float(np.exp((age - 75.0) / 11.0 + 0.5 * load)),
     )
+
+
+def _at(curve: tuple[float, ...], age_years: float) -> float:
+    return float(PchipInterpolator(AGES, curve)(age_years))
 
 
 def relaxation_scale(subject: Subject) -> dict[str, tuple[float, float, float, float]]:

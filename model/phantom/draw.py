@@ -108,7 +108,11 @@ class Drawing:
         age, size = self.age, self._size
         tissue = self.cover(torch.minimum(maps["pial"] * size + age.pial_mm, maps["inner"] * size - 0.8))
         beside = 1.0 - self.cover(maps["ventricle"] * size + age.ventricle_mm)
-        tissue = torch.where(maps["ventricle"] > -1.0, beside, torch.minimum(tissue, beside)) * inside
+        # Ventricles shrink by growing their walls: fluid far from tissue stays fluid.
+        wall = self.cover(maps["pial"] * size + age.pial_mm + 1.3 * max(-age.ventricle_mm, 0.0) + 0.5)
+        tissue = (
+            torch.where(maps["ventricle"] > -0.6, torch.minimum(beside, wall), torch.minimum(tissue, beside)) * inside
+        )
         white = self.cover(maps["white"] * size + age.white_mm + 0.15 * noise[1])
         rim = ((maps["ventricle"] + 3.0) / 1.5).clamp(0.0, 1.0)  # next to fluid, mixtures pass for grey matter
         white = torch.minimum(torch.maximum(white, rim), tissue)
@@ -144,7 +148,7 @@ class Drawing:
         rest = (outside * (1.0 - torch.stack(list(painted.values())).sum(dim=0))).clamp(min=0.0) * within
         shares = self._skull(points_mm, -maps["inner"] * size, noise, rest)
         rest = rest - torch.stack(list(shares.values())).sum(dim=0)
-        fat = age.fat_mm * (1.0 + 1.1 * torch.sigmoid((-42.0 - points_mm[2]) / 8.0)) * (1 + 0.15 * noise[2])
+        fat = age.fat_mm * (1.0 + 0.6 * torch.sigmoid((-42.0 - points_mm[2]) / 8.0)) * (1 + 0.15 * noise[2])
         below_skin, below_fat = self.cover(skin - SKIN_MM), self.cover(skin - SKIN_MM - fat)
         soft = {"skin": rest * (1.0 - below_skin / within.clamp(min=1e-3)).clamp(min=0.0)}
         soft["muscle"] = torch.minimum(rest * below_fat / within.clamp(min=1e-3), rest - soft["skin"])

@@ -23,7 +23,7 @@ from model.phantom.sites import lesion_sites
 from model.phantom.subject import Subject
 from model.phantom.tumour import Tumour, tumour_of
 
-N_PLAQUES, FEWEST_PLAQUES, N_ACTIVE = 45, 9, 2
+N_PLAQUES, FEWEST_PLAQUES, N_ACTIVE = 60, 14, 3
 SMALL_VESSEL_LOAD = 3.5  # a confluent disease is so many times the load of a healthy person of 75, at least
 PARENCHYMA = ("white_matter", "cortex", "thalamus", "striatum", "pallidum", "nigra", "hyperintensity")
 
@@ -119,7 +119,7 @@ def hyperintense(load: float, points_mm: Tensor, maps: dict[str, Tensor], noise:
     beside = -maps["ventricle"]
     reach_mm = 3.0 * load**0.55 - 1.3 + 0.8 * noise[1] + 0.6 * min(load, 2.0) * noise[2]
     band = torch.sigmoid((reach_mm - beside) / 0.5)
-    threshold = 3.9 - 1.25 * np.log1p(1.5 * load)
+    threshold = 4.6 - 1.25 * np.log1p(1.5 * load)
     spots = torch.sigmoid((noise[2] + 0.7 * noise[1] - threshold) * 3.0) * ((maps["white"] - 1.0) / 1.5).clamp(0, 1)
     # Corpus callosum, capsules and what lies below the tentorium are spared.
     spared = ((x.abs() - 9.0) / 5.0).clamp(0, 1) * ((z + 6.0) / 6.0).clamp(0, 1)
@@ -147,7 +147,7 @@ def _plaques(subject: Subject) -> tuple[tuple[Body, ...], tuple[Body, ...]]:
         onset = -1.0 if number < FEWEST_PLAQUES else begin + float(rng.uniform(0, 35))
         kind = str(rng.choice(["periventricular", "juxtacortical", "infratentorial", "deep"], p=[0.5, 0.25, 0.1, 0.15]))
         center, away = sites[kind].draw(rng)
-        width = float(np.clip(rng.lognormal(0.95, 0.3), 1.6, 5.5))
+        width = float(np.clip(rng.lognormal(1.1, 0.32), 1.8, 6.5))
         length = width * float(rng.uniform(1.5, 2.6) if kind == "periventricular" else rng.uniform(1.0, 1.5))
         arisen.append((onset, Body(tuple(center.tolist()), tuple(away.tolist()), length, width)))
     present = sorted((item for item in arisen if item[0] <= subject.age_years), key=lambda item: item[0])

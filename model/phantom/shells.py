@@ -2,7 +2,7 @@
 
 The skull and scalp follow the dura at measured thicknesses (skull 6–7 mm, Li et al. 2015, PLoS ONE 10, e0127322;
 scalp 5–7 mm). Face and neck are bodies placed by the landmarks of a head in MNI space: nasion (0, 86, -40), ears
-(±86, -20, -48), inion (0, -118, -23) as used for electrode positions, eyes at (±33, 64, -40). Their outlines are
+(±86, -20, -48), inion (0, -118, -23) as used for electrode positions, eyes at (±33, 60, -40). Their outlines are
 construction.
 """
 
@@ -18,7 +18,20 @@ from model.phantom.template import Floats, resampled, template_grid
 from model.phantom.tissue_maps import COARSE_MM, intracranial_level, signed_distance_mm
 
 OUTER = ("fat", "muscle", "skin", "bone", "marrow", "vitreous", "dura", "csf", "white_matter", "air")
+EYE_Y_MM = 60.0
 SKULL_MM, SCALP_MM = 7.0, 6.0
+# Muscles of the neck, right side: points along each (RAS+, mm) and its radius.
+MUSCLES: tuple[tuple[tuple[tuple[float, float, float], ...], float], ...] = (
+    (((10, -64, -62), (11, -66, -90), (11, -66, -140)), 9.0),  # semispinalis
+    (((26, -66, -58), (22, -70, -90), (14, -74, -140)), 8.0),  # splenius
+    (((46, -50, -60), (38, -48, -90), (36, -50, -140)), 8.0),  # levator of the scapula
+    (((24, -30, -84), (28, -28, -110), (34, -28, -140)), 8.5),  # scalenes
+    (((7, -14, -72), (8, -13, -100), (9, -12, -140)), 5.0),  # long muscles before the spine
+    (((56, -36, -62), (46, -14, -98), (30, 6, -140)), 8.5),  # sternocleidomastoid
+    (((15, -50, -66), (13, -46, -84)), 7.0),  # below the occiput
+    (((6, -84, -60), (14, -86, -100), (30, -80, -140)), 5.0),  # trapezius
+    (((26, 20, -100), (18, 30, -116), (12, 26, -140)), 7.0),  # before the larynx
+)
 
 
 def surroundings(step_mm: float) -> Floats:
@@ -68,23 +81,26 @@ def skin_level(step_mm: float) -> Floats:
 
 
 def _soft_tissue(canvas: Canvas, skin: Floats) -> None:
-    """Muscles with planes of fat between them, below the base of the skull and in the temples."""
+    """Muscles in loose fat, below the base of the skull and in the temples."""
     grid = canvas.grid
     x, y, z = grid.axes_mm()
     rng = np.random.Generator(np.random.PCG64(20090104))
-    planes = smooth_noise(grid.shape, rng, max(2, round(9 / grid.step_mm)))
+    streaks = smooth_noise(grid.shape, rng, max(2, round(5 / grid.step_mm)))
     inner = intracranial_level(grid.step_mm)
     below = np.clip((-inner - 8.0) / 4.0, 0, 1) * np.clip((-34.0 - z + 0.10 * (y + 30)) / 8.0, 0, 1)
     deep = np.clip((skin - 7.0) / 3.0, 0, 1) * below
-    canvas.level("muscle", np.full(grid.shape, 9.0, np.float32), deep)
-    canvas.level("fat", np.full(grid.shape, 9.0, np.float32), deep * np.clip(1.0 - np.abs(planes) / 0.16, 0, 1) * 0.9)
-    for side in (-1.0, 1.0):  # temporalis, masseter, parotid, pterygoids, sternocleidomastoid
+    everywhere = np.full(grid.shape, 9.0, np.float32)
+    canvas.level("muscle", everywhere, deep)
+    canvas.level("fat", everywhere, deep * np.clip(0.13 + 0.07 * streaks, 0, 0.6))
+    for points, radius in MUSCLES:
+        canvas.tube("muscle", points, radius, share=0.93, both=True)
+    for side in (-1.0, 1.0):
         temple = ellipsoid_level(x, y, z, (side * 71, 16, -14), (11, 30, 36))
-        canvas.level("muscle", np.minimum(temple, skin - 6.5))
-        canvas.ellipsoid("muscle", (side * 57, 18, -82), (8, 16, 26))
-        canvas.ellipsoid("fat", (side * 58, -8, -78), (9, 13, 20), share=0.55)
-        canvas.ellipsoid("muscle", (side * 38, 14, -68), (13, 16, 18))
-        canvas.ellipsoid("fat", (side * 44, 36, -72), (10, 14, 16), share=0.9)  # buccal fat
+        canvas.level("muscle", np.minimum(temple, skin - 6.5), 0.95)
+    canvas.ellipsoid("muscle", (57, 18, -82), (8, 16, 26), share=0.95, both=True)  # masseter
+    canvas.ellipsoid("fat", (58, -8, -78), (9, 13, 20), share=0.5, both=True)  # parotid
+    canvas.ellipsoid("muscle", (38, 14, -68), (13, 16, 18), share=0.95, both=True)  # pterygoids
+    canvas.ellipsoid("fat", (44, 36, -72), (10, 14, 16), share=0.85, both=True)  # cheek
 
 
 def _bones(canvas: Canvas) -> None:
@@ -97,7 +113,7 @@ def _bones(canvas: Canvas) -> None:
         canvas.tube(tissue, [(48, 10, -58), (48, 12, -80), (46, 14, -98)], 6.0 + grow, both=True)  # ramus
         canvas.tube(tissue, [(66, -6, -52), (66, 20, -54), (52, 50, -54)], 4.2 + grow, both=True)  # zygomatic arch
         canvas.ellipsoid(tissue, (47, 54, -56), (9 + grow, 9 + grow, 11 + grow), both=True)  # zygoma
-        canvas.ellipsoid(tissue, (0, -12, -47), (14 + grow, 8 + grow, 15 + grow), tilt_deg=30.0)  # clivus
+        canvas.ellipsoid(tissue, (0, -12, -47), (12 + grow, 6 + grow, 17 + grow), tilt_deg=-25.0)  # clivus
         canvas.ellipsoid(tissue, (0, 58, -86), (27 + grow, 20 + grow, 10 + grow))  # upper jaw
         canvas.ellipsoid(tissue, (36, -24, -46), (24 + grow, 9 + grow, 9 + grow), both=True)  # petrous pyramids
         canvas.ellipsoid(tissue, (26, 22, -38), (24 + grow, 9 + grow, 6 + grow), both=True)  # greater wings
@@ -127,34 +143,34 @@ def _sinuses(canvas: Canvas) -> None:
 
 def _airway(canvas: Canvas) -> None:
     """Nose, throat and mouth."""
+    canvas.tube("skin", [(0, 84, -50), (0, 97, -74)], (3.5, 7.0))  # cartilage of the nose
+    canvas.ellipsoid("muscle", (0, 83, -97), (24, 6, 11), share=0.8)  # lips
     canvas.ellipsoid("muscle", (0, 46, -102), (21, 32, 20), tilt_deg=-8.0)  # tongue
     canvas.ellipsoid("fat", (0, 44, -104), (14, 22, 12), share=0.25)
     canvas.ellipsoid("bone", (0, 52, -80), (20, 28, 2.2))  # hard palate
     canvas.ellipsoid("muscle", (0, 50, -62), (16, 36, 17))  # mucosa
-    canvas.ellipsoid("air", (7, 52, -62), (6.5, 34, 15), both=True)
-    canvas.ellipsoid("muscle", (9, 50, -70), (4.2, 24, 4.2), both=True)  # conchae
-    canvas.ellipsoid("muscle", (9, 48, -58), (3.6, 20, 3.6), both=True)
-    canvas.tube("air", [(7, 92, -82), (7, 76, -74)], 4.0, both=True)  # nostrils
+    canvas.ellipsoid("air", (6, 50, -62), (4.5, 33, 15), both=True)
+    canvas.ellipsoid("muscle", (7.5, 48, -70), (3.4, 24, 4.6), both=True)  # conchae
+    canvas.ellipsoid("muscle", (7, 46, -58), (2.8, 20, 4.2), both=True)
+    canvas.tube("air", [(6, 93, -84), (6, 76, -74)], 3.5, both=True)  # nostrils
     canvas.tube("air", [(0, 16, -64), (0, 10, -82), (0, 8, -104), (0, 14, -126)], (7.5, 7.0, 6.0, 7.0))
 
 
 def _orbit(canvas: Canvas, side: float) -> None:
     """Fat, globe with lens, muscles and nerve."""
-    canvas.tube("bone", [(side * 33, 70, -40), (side * 31, 52, -39), (side * 15, 22, -34)], (18.5, 18.0, 6.0))
-    canvas.tube("fat", [(side * 33, 74, -40), (side * 31, 53, -39), (side * 15, 24, -34)], (16.5, 16.0, 4.5))
-    apex = (side * 15, 24, -34)
+    y = EYE_Y_MM
+    apex = (side * 15, y - 41, -34)
+    canvas.tube("bone", [(side * 33, y + 4, -40), (side * 31, y - 13, -39), apex], (18.5, 18.0, 6.0))
+    canvas.tube("fat", [(side * 33, y + 9, -40), (side * 31, y - 12, -39), apex], (16.5, 16.0, 4.5))
     for across, above in ((0, 10), (0, -10), (10, 0), (-10, 0)):  # the straight muscles
-        canvas.tube(
-            "muscle",
-            [(side * 33 + across, 60, -40 + above), (side * 27 + 0.8 * across, 44, -38 + 0.8 * above), apex],
-            (1.6, 2.4, 1.6),
-        )
-    canvas.tube("csf", [(side * 32, 54, -40), apex, (side * 8, 12, -27)], 2.9)
-    canvas.tube("white_matter", [(side * 32, 54, -40), apex, (side * 8, 12, -27), (0, 5, -22)], 1.8)
-    canvas.ellipsoid("dura", (side * 33, 65, -40), (12.8, 12.8, 12.8))
-    canvas.ellipsoid("vitreous", (side * 33, 65, -40), (11.8, 11.8, 11.8))
-    canvas.ellipsoid("muscle", (side * 33, 73, -40), (4.6, 2.2, 4.6))  # lens
-    canvas.ellipsoid("skin", (side * 33, 80.5, -40), (17, 3.6, 14))  # lids
+        middle = (side * 27 + 0.8 * across, y - 21, -38 + 0.8 * above)
+        canvas.tube("muscle", [(side * 33 + across, y - 5, -40 + above), middle, apex], (1.6, 2.4, 1.6))
+    canvas.tube("csf", [(side * 32, y - 11, -40), apex, (side * 8, 12, -27)], 2.9)
+    canvas.tube("white_matter", [(side * 32, y - 11, -40), apex, (side * 8, 12, -27), (0, 5, -22)], 1.8)
+    canvas.ellipsoid("dura", (side * 33, y, -40), (12.8, 12.8, 12.8))
+    canvas.ellipsoid("vitreous", (side * 33, y, -40), (11.8, 11.8, 11.8))
+    canvas.ellipsoid("muscle", (side * 33, y + 8, -40), (4.6, 2.2, 4.6))  # lens
+    canvas.ellipsoid("skin", (side * 33, y + 15.5, -40), (16, 3.0, 13))  # lids
 
 
 def _neck(canvas: Canvas) -> None:

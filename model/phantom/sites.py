@@ -54,7 +54,7 @@ def lesion_sites() -> dict[str, Sites]:
         "nuclear": (grey > 0.6) & (levels.ventricle < -2.5),
         "hemispheric": deep & (levels.inner > 26) & (np.abs(x) > 24) & (y > -62) & (y < 48) & (z > 4),
     }
-    away = -np.stack(np.gradient(levels.ventricle), axis=-1)
+    away = -np.moveaxis(np.asarray(np.gradient(levels.ventricle)), 0, -1)
     away /= np.maximum(np.linalg.norm(away, axis=-1, keepdims=True), 1e-6)
     places = np.moveaxis(points, 0, -1)
     return {name: Sites(places[mask], away[mask].astype(np.float64)) for name, mask in kinds.items()}

@@ -24,6 +24,7 @@ BRAIN_FROM = 0.15  # of the T1w template: below, there is nothing
 COARSE_MM = 2.0  # the dura is smooth: it is computed on this grid
 CLOSES_MM = 12.0  # fissures narrower than twice this are inside the dura
 FLUID_MM = np.float32(1.2)  # between the outermost gyri and the dura
+FLUID_BELOW = -0.4  # on the axis
 CONTRAST_MM = 4.0  # how far the surroundings reach that a voxel is held against
 VENTRICLE_MM = (
     (12.0, 10.0, 14.0),
@@ -69,7 +70,7 @@ def brain_levels(step_mm: float) -> Levels:
     near = Maps(maps.t1w[box], maps.grey[box], maps.white[box])
     axis = _with_brainstem(axes, _sharpened_axis(near, step_mm), near)
     inner = intracranial_level(step_mm)
-    ventricle = signed_distance_mm(ventricle_mask(axes, axis, inner[box], step_mm), step_mm, NEAR_MM * 3)
+    ventricle = ventricle_level(ventricle_mask(axes, axis, inner[box]), axis < FLUID_BELOW, step_mm)
     parts = {"pial": _in_mm(axis - PIAL_AT, step_mm), "white": _in_mm(axis - WHITE_AT, step_mm), "ventricle": ventricle}
     whole = {name: np.full(grid.shape, part.min(), np.float32) for name, part in parts.items()}
     for name, part in parts.items():
@@ -96,7 +97,18 @@ def signed_distance_mm(mask: NDArray[np.bool_], step_mm: float, furthest_mm: flo
     return np.asarray(np.clip(distance, -furthest_mm, furthest_mm), np.float32)
 
 
-def ventricle_mask(axes: Axes, axis: Floats, inner: Floats, step_mm: float) -> NDArray[np.bool_]:
+def ventricle_level(ventricle: NDArray[np.bool_], fluid: NDArray[np.bool_], step_mm: float) -> Floats:
+    """Return the distance to the walls of the ventricles, mm, positive inside.
+
+    Where a ventricle opens into a cistern there is no wall: distances inside are to tissue; cisterns lie far outside.
+    """
+    inside = ndimage.distance_transform_edt(ventricle | fluid) - 0.5
+    outside = ndimage.distance_transform_edt(~ventricle) - 0.5
+    distance = np.where(ventricle, inside, np.where(fluid, -np.inf, -outside)) * step_mm
+    return np.asarray(np.clip(distance, -3 * NEAR_MM, 3 * NEAR_MM), np.float32)
+
+
+def ventricle_mask(axes: Axes, axis: Floats, inner: Floats) -> NDArray[np.bool_]:
     """Tell ventricles from sulci: fluid far below the dura that hangs together with a place inside a ventricle."""
     x, y, z = axes
     side = np.abs(x)
@@ -105,7 +117,7 @@ def ventricle_mask(axes: Axes, axis: Floats, inner: Floats, step_mm: float) -> N
     horn = (side > 22) & (side < 38) & (y > -44) & (y < -8) & (z > -22) & (z < 2)
     third = (side < 4) & (y > -30) & (y < 6) & (z > -16) & (z < 12)
     fourth = (side < 12) & (y > -56) & (y < -36) & (z > -44) & (z < -20)
-    fluid = (axis < -0.4) & (inner > 20.0) & (front | back | horn | third | fourth)
+    fluid = (axis < FLUID_BELOW) & (inner > 20.0) & (front | back | horn | third | fourth)
     parts, _ = ndimage.label(fluid)
     kept = set()
     for point in VENTRICLE_MM:
@@ -136,7 +148,7 @@ def _sharpened_axis(maps: Maps, step_mm: float) -> Floats:
 def _with_brainstem(axes: Axes, axis: Floats, maps: Maps) -> Floats:
     """Make pons, midbrain and medulla one tissue: there the maps show mixtures, which sharpening would chequer."""
     x, y, z = axes
-    stem = np.hypot(x / 17, (y + 26 + 0.25 * (z + 35)) / 15) < 1
+    stem = np.hypot(x / 17, (y + 27 - 0.4 * (z + 35)) / 15) < 1
     stem = stem & (z < -8) & (maps.grey + maps.white > 0.6)
     return np.where(stem & (axis > -0.1), np.float32(0.95), axis)
 
