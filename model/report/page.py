@@ -153,8 +153,8 @@ def _gates(figures: Figures) -> list[str]:
         kind, mark = ("passed", "✔ passed") if row["passed"] else ("failed", "✖ failed")
         name = escape(row["gate"].replace("_", " "))
         owner = "" if row["model_id"] == figures.model_id else " (text encoder)"
-        held = "" if row["value"] is None else f" {row['value']:.4g}, wanted above {row['threshold']:g}."
-        said = escape(f"{row['detail']}.{held}")
+        held = "" if row["threshold"] is None else f" Needed: above {row['threshold']:.4g}."
+        said = escape(f"{row['detail'].rstrip('.')}.{held}")
         made.append(f'<li><span class="{kind}">{mark}</span><b>{name}{owner}</b><span>{said}</span></li>')
     return made or ['<li><span class="failed">none</span><b>no verdict</b><span>nothing was judged</span></li>']
 

@@ -72,7 +72,7 @@ def gain(found: Estimate | None, metric: str, span: tuple[float, float]) -> str:
     text = f'<span class="number">{number(found.mean, decimals, sign=True)}</span>'
     bounds = interval(found, decimals, sign=True) or "too few people"
     drawn = _whisker(found, span)
-    return f'<td class="gain {verdict(found, metric)}">{text} <span class="interval">{bounds}</span>{drawn}</td>'
+    return f'<td class="gain {verdict(found, metric)}">{text}{drawn}<span class="interval">{bounds}</span></td>'
 
 
 def _whisker(found: Estimate, span: tuple[float, float]) -> str:

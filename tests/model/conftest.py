@@ -15,6 +15,12 @@ def tiny_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     return make_tiny_home(tmp_path_factory.mktemp("tiny") / "home")
 
 
+@pytest.fixture(scope="session")
+def peopled_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """As the tiny home, with forty people: three of them are internal test people; write only events to it."""
+    return make_tiny_home(tmp_path_factory.mktemp("peopled") / "home", 40)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
     """Tiny networks wait for each other when tests run side by side with several threads each."""

@@ -51,7 +51,7 @@ def make_tiny_home(
 
 
 def _person(lab: Lab, center_id: str, label: str, contrasts: tuple[str, ...], rng: np.random.Generator) -> list[Row]:
-    lab.participant(center_id, label, sex="MF"[int(label) % 2], age_years=20.0 + 3 * int(label))
+    lab.participant(center_id, label, sex="MF"[int(label) % 2], age_years=20.0 + 3 * int(label) % 75)
     head = _tissues(rng)
     made = []
     for contrast in contrasts[:1] if label == "00" and center_id == "alpha" else contrasts:

@@ -14,7 +14,6 @@ from model.evaluation.floors import FLOORS, IDENTITY, MAP_ORACLE, MAP_TRAIN
 from model.evaluation.metrics import MAX_PSNR_DB
 from model.evaluation.pairs import draw_pairs, other_target
 from tests.model.evaluation.fakes import Broken, Constant, Identity, Perfect, protocol
-from tests.model.tiny_home import make_tiny_home
 from warehouse import lake
 from warehouse.catalog import Catalogue
 from warehouse.errors import ModelError
@@ -25,9 +24,8 @@ MODEL = "0123456789abcdef"
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """Twenty-four people: enough for all splits."""
-    return make_tiny_home(tmp_path_factory.mktemp("evaluated") / "home", 24)
+def home(peopled_home: Home) -> Home:
+    return peopled_home
 
 
 @pytest.fixture(scope="module")
@@ -144,13 +142,16 @@ def test_another_model_or_protocol_is_another_evaluation(home: Home, perfect: Ev
 
 
 def test_a_published_evaluation_published_again_has_no_row_twice(home: Home) -> None:
-    found = evaluate(home, Identity(), MODEL, protocol())
+    found = evaluate(home, Identity(), "abababababababab", protocol())
     for _ in range(2):
         lake.append_events(home, "core.evaluation_score", found.scores)
         lake.append_events(home, "core.gate_verdict", found.gates)
-    assert publish(home).n_rows["core.evaluation_score"] == len(found.scores)
+    publish(home)
     with Catalogue(home).connect() as connection:
-        rows = connection.execute("SELECT gate, passed FROM core.gate_verdict ORDER BY gate").fetchall()
+        asked = "SELECT count(*) FROM core.evaluation_score WHERE evaluation_id = $1"
+        assert connection.execute(asked, [found.evaluation_id]).fetchone() == (len(found.scores),)
+        asked = "SELECT gate, passed FROM core.gate_verdict WHERE model_id = $1 ORDER BY gate"
+        rows = connection.execute(asked, [found.model_id]).fetchall()
     assert rows == [("better_than_identity", False), ("prompt_steers", False)]
 
 

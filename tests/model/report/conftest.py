@@ -14,13 +14,12 @@ from model.evaluation.evaluate import Evaluation, evaluate
 from model.evaluation.protocol import Protocol
 from model.report.page import write_report
 from tests.model.evaluation.fakes import Perfect, protocol
-from tests.model.tiny_home import make_tiny_home
 from warehouse import lake
 from warehouse.catalog import Catalogue
 from warehouse.home import Home
 from warehouse.publish import publish
 
-MODEL, ENCODER, RUN = "0123456789abcdef", "fedcba9876543210", "aaaabbbbccccdddd"
+MODEL, ENCODER, RUN = "1111222233334444", "fedcba9876543210", "aaaabbbbccccdddd"
 WHEN = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 
 
@@ -36,10 +35,9 @@ class Reported:
 
 
 @pytest.fixture(scope="session")
-def reported(tmp_path_factory: pytest.TempPathFactory) -> Reported:
-    """Thirty-two people, three contrasts, and a report of them; read it only."""
-    folder = tmp_path_factory.mktemp("reported")
-    home = make_tiny_home(folder / "home", 32)
+def reported(peopled_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Reported:
+    """A report of the forty people; read it only."""
+    folder, home = tmp_path_factory.mktemp("reported"), peopled_home
     model, asked = Perfect(home, spoil=0.04), protocol()
     found = evaluate(home, model, MODEL, asked)
     lake.append_events(home, "core.evaluation_score", found.scores)

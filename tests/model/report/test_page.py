@@ -93,7 +93,9 @@ def test_a_task_without_pairs_is_not_passed_over(reported: Reported) -> None:
 
 
 def test_a_difference_whose_interval_holds_zero_is_neither_bold_nor_coloured(reported: Reported) -> None:
-    cells = re.findall(r'<td class="gain ([a-z]*)">.*?<span class="interval">([^<]*)</span>', reported.page.read_text())
+    cells = re.findall(
+        r'<td class="gain ([a-z]*)">.*?<span class="interval">([^<]*)</span></td>', reported.page.read_text()
+    )
     assert cells
     for kind, bounds in cells:
         ends = [float(end) for end in re.findall(r"[+-]?[\d.]+", bounds.replace("−", "-"))]
