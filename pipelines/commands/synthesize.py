@@ -1,0 +1,62 @@
+"""`tumsyn synthesize`: a scan and a prompt in, a synthetic scan out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.commands.output import note
+from warehouse.errors import ModelError
+
+ENDINGS = (".nii", ".nii.gz")
+
+
+def synthesize(
+    ctx: typer.Context,
+    image: Annotated[Path, typer.Argument(metavar="IN.nii.gz", help="One volume of a head, NIfTI; any orientation.")],
+    prompt: Annotated[
+        str, typer.Option(help='What is wanted, e.g. "Modality: T2w; TE: 90 ms; Voxel size: (1, 1, 1)".')
+    ],
+    out: Annotated[Path, typer.Option(metavar="OUT.nii.gz", help="File to write; an existing one stays.")],
+    source_prompt: Annotated[str | None, typer.Option(help="What the scan is, as far as it is known.")] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Identity or folder; default: the champion, else what ships.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; by default cuda where it is.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that exists.")] = False,
+) -> None:
+    """Turn a scan into the contrast that a prompt asks for.
+
+    The result has the scan's grid, or the voxel size that the prompt asks for (mm) over the same field of view.
+    Its intensities lie between 0 and 1, and its header says that it is synthetic. It is not for diagnosis.
+    """
+    _refuse_output(image, out, force)
+    from model import synthesize as make
+
+    made = make(image, prompt, source_prompt=source_prompt, model=model, home=ctx.obj, device=device)
+    _write(made.to_bytes(), out)
+    description = bytes(made.header["descrip"]).rstrip(b"\0").decode()
+    note(f"{description} -> {out}")
+
+
+def _refuse_output(image: Path, out: Path, force: bool) -> None:
+    """Refuse before anything is computed."""
+    if not out.name.endswith(ENDINGS):
+        raise ModelError(f"{out} is no name of a NIfTI file", "let it end in .nii or .nii.gz")
+    if out.exists() and image.exists() and out.samefile(image):
+        raise ModelError(f"{out} is the scan itself", "give another --out; a scan is never overwritten")
+    if out.exists() and not force:
+        raise ModelError(f"{out} exists", "give another --out, or --force to overwrite it")
+    if not out.parent.is_dir():
+        raise ModelError(f"{out.parent} is not a folder", "make it, or give another --out")
+
+
+def _write(content: bytes, out: Path) -> None:
+    from warehouse import atomic
+    from warehouse.volumes.export import compress
+
+    temporary = atomic.temporary_beside(out)
+    temporary.write_bytes(compress(content) if out.name.endswith(".gz") else content)
+    atomic.move(temporary, out)
