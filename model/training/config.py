@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from model.training.loop import FitSettings
 from warehouse.errors import ModelError
@@ -80,17 +80,48 @@ class TextEncoderTraining(TrainingConfig):
         Numbers of an embedding.
     n_layers, n_heads : int
         Of the transformer over the fields of a prompt.
+    n_frequencies : int
+        Sines and cosines by which each number enters.
+    box_voxels : list of 3 int
+        Shape of the box into which whole volumes are resampled for the image tower.
+    box_mm : float
+        Voxel size of that box, mm.
+    patch_voxels : int
+        Side of the cubes that the tower's first layer makes one position of.
     tower_channels : int
-        Of the first level of the image tower.
+        Of the first level of the image tower; each further level has twice as many, at half the resolution.
+    tower_levels : int
     field_dropout : float
         Share of the fields that are hidden, so that missing ones are nothing new.
+    bare_prompts : float
+        Share of the prompts that say the contrast and nothing else.
+    recover_weight : float
+        Of the error of reading the fields back from both embeddings, beside that of bringing them together.
+    n_validation : int
+        Images of the split val that are measured, the same each time.
     """
 
     width: int = Field(default=128, ge=16)
     n_layers: int = Field(default=2, ge=1)
     n_heads: int = Field(default=4, ge=1)
-    tower_channels: int = Field(default=16, ge=4)
+    n_frequencies: int = Field(default=16, ge=1)
+    box_voxels: tuple[int, int, int] = (48, 56, 48)
+    box_mm: float = Field(default=4.0, gt=0)
+    patch_voxels: int = Field(default=4, ge=1)
+    tower_channels: int = Field(default=32, ge=4)
+    tower_levels: int = Field(default=3, ge=1)
     field_dropout: float = Field(default=0.2, ge=0, lt=1)
+    bare_prompts: float = Field(default=0.15, ge=0, le=1)
+    recover_weight: float = Field(default=1.0, ge=0)
+    n_validation: int = Field(default=128, ge=2)
+
+    @model_validator(mode="after")
+    def _fits(self) -> TextEncoderTraining:
+        if self.width % self.n_heads:
+            raise ValueError(f"width {self.width} is not divisible by n_heads {self.n_heads}")
+        if min(self.box_voxels) < self.patch_voxels * 2 ** (self.tower_levels - 1):
+            raise ValueError(f"box_voxels {self.box_voxels} is too small for {self.tower_levels} levels")
+        return self
 
 
 class SynthesisTraining(TrainingConfig):
