@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from model.phantom.seeds import stream
 from model.phantom.template import Grid, template_grid
+from model.phantom.tissue_maps import intracranial_level
 
 STEP_MM = 4.0  # of the grid that velocities live on
 WIDE_MM, NARROW_MM, NARROW_SHARE = 30.0, 7.0, 0.12
@@ -75,13 +76,17 @@ def deformation(
 
 
 def random_velocity(seed: int, strength_mm: float) -> NDArray[np.float32]:
-    """Return smooth noise of a given strength, mm: (3, i, j, k) on the grid of velocities."""
+    """Return smooth noise of a given strength, mm: (3, i, j, k) on the grid of velocities.
+
+    The narrow part varies gyri and ends at the skull, which is smooth.
+    """
     rng, shape = stream(seed, "deformation"), (3, *template_grid(STEP_MM).shape)
     total = np.zeros(shape, np.float32)
-    for width_mm, share in ((WIDE_MM, 1.0 - NARROW_SHARE), (NARROW_MM, NARROW_SHARE)):
+    brain = np.clip((intracranial_level(STEP_MM) + 4.0) / 8.0, 0.0, 1.0)
+    for width_mm, share, room in ((WIDE_MM, 1.0 - NARROW_SHARE, 1.0), (NARROW_MM, NARROW_SHARE, brain)):
         noise = rng.standard_normal(shape).astype(np.float32)
         smooth = ndimage.gaussian_filter(noise, (0, *[width_mm / STEP_MM] * 3), mode="wrap")
-        total += np.sqrt(share) * smooth / np.sqrt((smooth**2).sum(axis=0).mean())
+        total += room * np.sqrt(share) * smooth / np.sqrt((smooth**2).sum(axis=0).mean())
     return np.asarray(total * np.float32(strength_mm), np.float32)
 
 

@@ -84,7 +84,7 @@ class Drawing:
         tissues = result[: len(TISSUES)].clamp_(min=0.0)
         self._bleed(tissues, maps)
         tissues /= tissues.sum(dim=0).clamp_(min=1.0)
-        result[len(TISSUES)] = self._inflow(points_mm, maps)
+        result[len(TISSUES)] = self._fresh(points_mm) * tissues[TISSUES.index("artery")]
         result[len(TISSUES) + 1] = inside
         return result
 
@@ -179,6 +179,6 @@ class Drawing:
         marrow = diploe * (0.75 + 0.15 * noise[1]).clamp(0.3, 1.0) * (1.0 - squama)
         return {"dura": dura, "bone": inner + diploe - marrow + outer, "marrow": marrow}
 
-    def _inflow(self, points_mm: Tensor, maps: Shares) -> Tensor:
-        """Return the share of fresh blood: it is spent on the way up."""
-        return maps["artery"] * (0.85 - points_mm[2] / 200.0).clamp(0.3, 1.0)
+    def _fresh(self, points_mm: Tensor) -> Tensor:
+        """Return the share of arterial blood that is fresh: it is spent on the way up."""
+        return torch.clamp(0.85 - points_mm[2] / 200.0, 0.3, 1.0)

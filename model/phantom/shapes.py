@@ -33,7 +33,9 @@ def ellipsoid_level(
     parts = [(part, radius) for part, radius in zip((x - center_mm[0], along, across), radii_mm, strict=True)]
     ratio = np.sqrt(sum((part / radius) ** 2 for part, radius in parts))
     slope = np.sqrt(sum((part / radius**2) ** 2 for part, radius in parts))
-    return np.asarray(ratio * (1.0 - ratio) / np.maximum(slope, 1e-3), dtype=np.float32)
+    level = ratio * (1.0 - ratio) / np.maximum(slope, 1e-6)
+    # At the very centre both are 0.
+    return np.asarray(np.where(ratio < 1e-3, min(radii_mm), level), dtype=np.float32)
 
 
 def tube_level(x: Floats, y: Floats, z: Floats, start_mm: Point, end_mm: Point, radius_mm: Sequence[float]) -> Floats:
