@@ -5,7 +5,7 @@ OUT/phantom_<center>.yaml    its definition, for `tumsyn centers add`
 OUT/truth/phantom_<center>/  maps of every head, and what is known of every scan
 OUT/phantom_truth.csv, OUT/phantom_defects.csv   the same of all centres in one table each
 
-Belongs here: whole centres, made beside their places and renamed; workers; what is left as it is.
+Belongs here: which centres are made and which are left, workers, and the tables over all centres.
 """
 
 from __future__ import annotations
@@ -14,36 +14,29 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
 
 import torch
-import yaml
 
 from model.phantom import truth
 from model.phantom.defects import kind_of
-from model.phantom.layouts import LAYOUTS, Plan, definition_of, plan_of
-from model.phantom.people import enrol
+from model.phantom.draft import MARK, SCANS, Draft, draft_of, finish
+from model.phantom.layouts import LAYOUTS
 from model.phantom.scan import Settings, Visit, image_visit, sidecar_path
 from warehouse import atomic
 from warehouse.errors import PhantomError
 from warehouse.home import Home
-from warehouse.miniature.write import table_bytes
-from warehouse.registry import Center, load_center, register
+from warehouse.registry import load_center, register
 
 Progress = Callable[[int, int, str], None]
 RESOLUTIONS_MM = (0.8, 6.0)
-SCANS, MARK = "scans.csv", "made_of.json"
-COMMENTS = {
-    "oasis3": "# PDw is no contrast of the real dataset: here an external centre must offer every contrast.\n",
-    "ucsf_pdgm": "# The real dataset is skull-stripped and coregistered; here whole heads lie as they were scanned.\n",
-}
 
 
 @dataclass(frozen=True)
@@ -61,18 +54,6 @@ class Cohort:
     out: Path
     centers: tuple[str, ...]
     made: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A centre that is being written, in folders beside its places."""
-
-    name: str
-    plan: Plan
-    center: Center
-    visits: tuple[Visit, ...]
-    scans: Path
-    truth: Path
 
 
 def write_cohort(
@@ -116,14 +97,14 @@ def write_cohort(
     settings = _settings(subjects_per_center, seed, resolution_mm)
     out.mkdir(parents=True, exist_ok=True)
     with atomic.lock(out / ".lock", exclusive=True):
+        _sweep(out)
         wanted = [name for name in names if not _is_finished(out, name, settings, force)]
-        drafts = {name: _draft(out, name, settings) for name in wanted}
+        drafts = {name: draft_of(out, name, settings) for name in wanted}
         try:
             _make(out, drafts, settings, workers or os.cpu_count() or 1, progress or _silent)
         finally:
             for draft in drafts.values():
-                shutil.rmtree(draft.scans, ignore_errors=True)
-                shutil.rmtree(draft.truth, ignore_errors=True)
+                draft.discard()
         _write_tables(out)
     return Cohort(out, tuple(f"phantom_{name}" for name in names), tuple(f"phantom_{name}" for name in wanted))
 
@@ -140,6 +121,15 @@ def register_cohort(home: Home, out: Path) -> list[str]:
     if not found:
         raise PhantomError(f"{out} holds no simulated centre", f"tumsyn phantom --out {out}")
     return [register(home, load_center(path), path.with_suffix("")).center.center_id for path in found]
+
+
+def _sweep(out: Path) -> None:
+    """Remove what a cohort that was killed left beside its places; only for who holds the lock."""
+    for stale in (*out.glob(".phantom_*.tmp"), *out.glob("truth/.phantom_*.tmp")):
+        if stale.is_dir():
+            shutil.rmtree(stale)
+        else:
+            stale.unlink()
 
 
 def _names(centers: Sequence[str] | None) -> list[str]:
@@ -195,37 +185,23 @@ def code_version() -> str:
     return digest.hexdigest()[:16]
 
 
-def _draft(out: Path, name: str, settings: Settings) -> Draft:
-    people = enrol(name, settings.n_subjects, settings.seed)
-    plan = plan_of(name, people)
-    center = definition_of(name, plan)
-    scans = atomic.temporary_beside(out / f"phantom_{name}")
-    maps = atomic.temporary_beside(out / "truth" / f"phantom_{name}")
-
-    def key(place: object) -> tuple[int, int]:
-        return place.person.number, place.visit  # type: ignore[attr-defined]
-
-    visits = [
-        Visit(center, tuple(places), settings, scans, maps) for _, places in groupby(sorted(plan.places, key=key), key)
-    ]
-    return Draft(name, plan, center, tuple(visits), scans, maps)
-
-
 def _make(out: Path, drafts: dict[str, Draft], settings: Settings, workers: int, progress: Progress) -> None:
     """Image all visits, and finish each centre as soon as its last one is done."""
     todo = {name: len(draft.visits) for name, draft in drafts.items()}
     rows: dict[str, dict[int, list[truth.Row]]] = {name: {} for name in drafts}
     tasks = [(name, number) for name, draft in drafts.items() for number in range(len(draft.visits))]
     jobs = [drafts[name].visits[number] for name, number in tasks]
-    for done, (index, result) in enumerate(_imaged(jobs, workers), start=1):
-        name, number = tasks[index]
-        rows[name][number] = result
-        progress(done, len(tasks), f"phantom_{name}")
-        if len(rows[name]) == todo[name]:
-            _finish(out, drafts[name], settings, [row for _, part in sorted(rows.pop(name).items()) for row in part])
+    with closing(_imaged(jobs, workers)) as imaged:
+        for done, (index, result) in enumerate(imaged, start=1):
+            name, number = tasks[index]
+            rows[name][number] = result
+            progress(done, len(tasks), f"phantom_{name}")
+            if len(rows[name]) == todo[name]:
+                together = [row for _, part in sorted(rows.pop(name).items()) for row in part]
+                finish(out, drafts[name], _made_of(settings), together)
 
 
-def _imaged(visits: Sequence[Visit], workers: int) -> Iterator[tuple[int, list[truth.Row]]]:
+def _imaged(visits: Sequence[Visit], workers: int) -> Generator[tuple[int, list[truth.Row]], None, None]:
     """Yield the rows of each visit as it is done, with its place in the sequence."""
     if workers == 1 or len(visits) <= 1:
         with _one_thread():
@@ -233,11 +209,19 @@ def _imaged(visits: Sequence[Visit], workers: int) -> Iterator[tuple[int, list[t
                 yield index, image_visit(visit)
         return
     # A forked child of a process with threads may hang; a fresh one imports torch in a second or two.
-    with ProcessPoolExecutor(min(workers, len(visits)), get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+    pool = ProcessPoolExecutor(min(workers, len(visits)), get_context("spawn"), torch.set_num_threads, (1,))
+    try:
         running = {pool.submit(image_visit, visit): index for index, visit in enumerate(visits)}
         while running:
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 yield running.pop(future), future.result()
+    except BrokenProcessPool as error:
+        raise PhantomError(
+            "a worker died, probably for want of memory; centres that were finished are kept",
+            "run the same again with fewer --workers, or a coarser --resolution",
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)  # waits for what is running: its files are removed next
 
 
 @contextmanager
@@ -249,42 +233,6 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _finish(out: Path, draft: Draft, settings: Settings, rows: list[truth.Row]) -> None:
-    """Add tables and truth, and put the centre into its place; its root comes last, as the sign that all is there."""
-    for table in draft.plan.tables:
-        _write(draft.scans / table.path, table_bytes(table))
-    for path, text in draft.plan.texts.items():
-        _write(draft.scans / path, text.encode())
-    told = {person.participant_id: person for person in draft.plan.participants}
-    visits = {(visit.participant_id, visit.session_label): visit.age_years for visit in draft.plan.sessions}
-    for row in rows:
-        person = told[str(row["participant_id"])]
-        own = visits.get((str(row["participant_id"]), str(row["session_label"])))
-        bounds = (None, None) if own is not None else (person.age_low_years, person.age_high_years)
-        row |= {"told_sex": person.sex, "told_age_years": person.age_years if own is None else own}
-        row |= {"told_age_low_years": bounds[0], "told_age_high_years": bounds[1]}
-    _write(draft.truth / SCANS, truth.table_text(rows, truth.COLUMNS).encode())
-    _write(draft.truth / MARK, _made_of(settings).encode())
-    name = draft.center.center_id
-    root, maps = out / name, out / "truth" / name
-    for old in (root, maps):
-        _discard(old)
-    os.replace(draft.truth, maps)
-    definition = yaml.safe_dump(
-        draft.center.model_dump(mode="json", exclude_defaults=True), sort_keys=False, allow_unicode=True, width=120
-    )
-    atomic.write_text(out / f"{name}.yaml", COMMENTS.get(draft.name, "") + definition)
-    os.replace(draft.scans, root)
-
-
-def _discard(folder: Path) -> None:
-    """Remove a folder so that no half of it is ever seen."""
-    if folder.exists():
-        away = atomic.temporary_beside(folder)
-        os.replace(folder, away)
-        shutil.rmtree(away)
 
 
 def _write_tables(out: Path) -> None:
@@ -309,11 +257,6 @@ def _defect_row(row: dict[str, str]) -> truth.Row:
         "reason": kind.reason,
         "refused_path": refused,
     }
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
 
 
 def _silent(done: int, total: int, what: str) -> None:

@@ -110,14 +110,13 @@ def folder_of(place: Place) -> str:
 def head_files(head: Head, field_strength_t: float) -> dict[str, bytes]:
     """Return the maps of a head, by name, all on its own grid (head frame, RAS+, mm).
 
-    Fractions are stored to 1/255, times to 1 ms, displacements
-    (from a point of the subject to that of the template which came there, along R, A, S) to 0.1 mm, and
-    0 in air.
+    Fractions are stored to 1/255, times to 1 ms, proton density and susceptibility to 0.001. Displacements lead from a
+    point of the subject to the point of the template that came there, along R, A and S, to 0.1 mm; 0 in air.
     """
     affine, labels = np.asarray(head.affine, float), np.asarray(head.labels(), np.uint8)
-    shares = np.rint(head.fractions.numpy() * STEPS_OF_SHARE).astype(np.uint8)
+    shares = np.stack([np.rint(share * STEPS_OF_SHARE).astype(np.uint8) for share in head.fractions.numpy()], axis=-1)
     files = {
-        "fractions.nii.gz": compressed(np.moveaxis(shares, 0, -1), affine, 1 / STEPS_OF_SHARE),
+        "fractions.nii.gz": compressed(shares, affine, 1 / STEPS_OF_SHARE),
         "labels.nii.gz": compressed(labels, affine),
         "subject.json": _subject(head, field_strength_t),
     }

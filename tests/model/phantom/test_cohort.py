@@ -50,7 +50,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path: Path)
 def test_the_bytes_do_not_depend_on_the_number_of_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()  # workers are other processes: they make real heads
     for name, workers in (("one", 1), ("two", 2)):
-        write(tmp_path / name, workers=workers, centers=QUICK[1:])
+        write(tmp_path / name, workers=workers, centers=QUICK[:1])  # three visits
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
 
 
@@ -113,6 +113,13 @@ def test_an_interrupted_cohort_leaves_no_half_of_a_centre(tmp_path: Path, monkey
     monkeypatch.undo()
     monkeypatch.setattr(scan, "make_head", fake_head)
     assert write(tmp_path).made == ("phantom_hcp_young_adult",)
+
+
+def test_what_a_killed_cohort_left_is_swept(tmp_path: Path) -> None:
+    left = tmp_path / ".phantom_ixi-0123.tmp" / "IXI-T1"
+    left.mkdir(parents=True)
+    write(tmp_path, centers=QUICK[1:])
+    assert not left.exists()
 
 
 def test_progress_counts_visits(tmp_path: Path) -> None:

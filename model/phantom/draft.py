@@ -1,0 +1,135 @@
+"""One simulated centre while it is written: in folders beside its places, until all of it is there.
+
+Belongs here: what is planned for a centre, and how a finished draft takes its place. Does not belong here: making its
+images (`scan`), and which centres are made (`cohort`).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import yaml
+
+from model.phantom import truth
+from model.phantom.layouts import Place, Plan, definition_of, plan_of
+from model.phantom.people import enrol
+from model.phantom.scan import Settings, Visit
+from warehouse import atomic
+from warehouse.miniature.write import table_bytes
+from warehouse.registry import Center
+
+SCANS, MARK = "scans.csv", "made_of.json"
+COMMENTS = {
+    "oasis3": "# PDw is no contrast of the real dataset: here an external centre must offer every contrast.\n",
+    "ucsf_pdgm": "# The real dataset is skull-stripped and coregistered; here whole heads lie as they were scanned.\n",
+}
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A centre that is being written.
+
+    Parameters
+    ----------
+    name : str
+        Of the real centre.
+    visits : tuple of Visit
+        What is to be imaged.
+    scans, truth : Path
+        Folders beside the places that they are renamed to.
+    """
+
+    name: str
+    plan: Plan
+    center: Center
+    visits: tuple[Visit, ...]
+    scans: Path
+    truth: Path
+
+    def discard(self) -> None:
+        """Remove what was written and not finished."""
+        shutil.rmtree(self.scans, ignore_errors=True)
+        shutil.rmtree(self.truth, ignore_errors=True)
+
+
+def draft_of(out: Path, name: str, settings: Settings) -> Draft:
+    """Plan a centre; nothing is written yet.
+
+    Parameters
+    ----------
+    out : Path
+        Of the cohort.
+    name : str
+        Of the real centre.
+    """
+    plan = plan_of(name, enrol(name, settings.n_subjects, settings.seed))
+    center = definition_of(name, plan)
+    scans = atomic.temporary_beside(out / center.center_id)
+    maps = atomic.temporary_beside(out / "truth" / center.center_id)
+    by_visit = groupby(sorted(plan.places, key=_visit), _visit)
+    visits = tuple(Visit(center, tuple(places), settings, scans, maps) for _, places in by_visit)
+    return Draft(name, plan, center, visits, scans, maps)
+
+
+def finish(out: Path, draft: Draft, mark: str, rows: list[truth.Row]) -> None:
+    """Add tables and truth, and put the centre into its place; its root comes last, as the sign that all is there.
+
+    Parameters
+    ----------
+    mark : str
+        What the centre was made of, to know it again.
+    rows : list of dict
+        Of all its scans, as `truth.scan_row` makes them.
+    """
+    for table in draft.plan.tables:
+        _write(draft.scans / table.path, table_bytes(table))
+    for path, text in draft.plan.texts.items():
+        _write(draft.scans / path, text.encode())
+    _write(draft.truth / SCANS, truth.table_text(_with_told(draft.plan, rows), truth.COLUMNS).encode())
+    _write(draft.truth / MARK, mark.encode())
+    name = draft.center.center_id
+    root, maps = out / name, out / "truth" / name
+    for old in (root, maps):
+        _replace_by_nothing(old)
+    os.replace(draft.truth, maps)
+    document = draft.center.model_dump(mode="json", exclude_defaults=True)
+    definition = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+    atomic.write_text(out / f"{name}.yaml", COMMENTS.get(draft.name, "") + definition)
+    os.replace(draft.scans, root)
+
+
+def _visit(place: Place) -> tuple[int, int]:
+    return place.person.number, place.visit
+
+
+def _with_told(plan: Plan, rows: Iterable[truth.Row]) -> list[truth.Row]:
+    """Return rows with what the tables tell of people: the age at the visit where it has one of its own."""
+    people = {person.participant_id: person for person in plan.participants}
+    visits = {(visit.participant_id, visit.session_label): visit.age_years for visit in plan.sessions}
+    told = []
+    for row in rows:
+        person = people[str(row["participant_id"])]
+        own = visits.get((person.participant_id, str(row["session_label"])))
+        bounds = (None, None) if own is not None else (person.age_low_years, person.age_high_years)
+        facts = (person.sex, person.age_years if own is None else own, *bounds)
+        names = ("told_sex", "told_age_years", "told_age_low_years", "told_age_high_years")
+        told.append(row | dict(zip(names, facts, strict=True)))
+    return told
+
+
+def _replace_by_nothing(folder: Path) -> None:
+    """Remove a folder so that no half of it is ever seen under its name."""
+    if folder.exists():
+        away = atomic.temporary_beside(folder)
+        os.replace(folder, away)
+        shutil.rmtree(away)
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
