@@ -12,7 +12,21 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands import catalog, centers, demo, harmonize, ingest, phantom, sql, ui, volumes
+from pipelines.commands import (
+    catalog,
+    centers,
+    demo,
+    evaluate,
+    harmonize,
+    ingest,
+    phantom,
+    report,
+    sql,
+    synthesize,
+    train,
+    ui,
+    volumes,
+)
 from warehouse.errors import TumsynError
 from warehouse.home import Home
 
@@ -81,6 +95,11 @@ app.command("export")(volumes.export)
 app.add_typer(volumes.app, name="volumes")
 app.command("sql")(sql.sql)
 app.add_typer(catalog.app, name="catalog")
+app.add_typer(train.app, name="train")
+app.command("synthesize")(synthesize.synthesize)
+app.command("evaluate")(evaluate.evaluate)
+app.command("report")(report.report)
+app.add_typer(evaluate.app, name="models")
 app.command("phantom")(phantom.phantom)
 app.command("demo")(demo.demo)
 app.command("ui")(ui.ui)

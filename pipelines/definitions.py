@@ -8,17 +8,31 @@ import dagster as dg
 
 from pipelines.assets.catalogue import catalogue
 from pipelines.assets.centers import center_tables
+from pipelines.assets.models import evaluation, report, synthesis_model, text_encoder, text_encoder_retrieval
 from pipelines.assets.volumes import center_volumes
 from pipelines.checks import catalogue_specification, center_tables_specification, center_volumes_specification
 from pipelines.jobs import JOBS
+from pipelines.model_checks import MODEL_CHECKS
 from pipelines.resources import HomeResource, LoggedProgress
+from pipelines.schedules import SCHEDULES
 from pipelines.sensors import SENSORS
+from pipelines.training_process import TrainingProcess
 
-ASSETS: Sequence[dg.AssetsDefinition] = (center_tables, center_volumes, catalogue)
+ASSETS: Sequence[dg.AssetsDefinition] = (
+    center_tables,
+    center_volumes,
+    catalogue,
+    text_encoder,
+    text_encoder_retrieval,
+    synthesis_model,
+    evaluation,
+    report,
+)
 CHECKS: Sequence[dg.AssetChecksDefinition] = (
     center_tables_specification,
     center_volumes_specification,
     catalogue_specification,
+    *MODEL_CHECKS,
 )
 
 
@@ -28,9 +42,14 @@ def build_defs(
     resources: Mapping[str, object] | None = None,
 ) -> dg.Definitions:
     """Return fresh definitions; a test or the command line replaces any part."""
-    defaults = {"home": HomeResource(), "progress": LoggedProgress()}
+    defaults = {"home": HomeResource(), "progress": LoggedProgress(), "training": TrainingProcess()}
     return dg.Definitions(
-        assets=assets, asset_checks=checks, resources=defaults | dict(resources or {}), jobs=JOBS, sensors=SENSORS
+        assets=assets,
+        asset_checks=checks,
+        resources=defaults | dict(resources or {}),
+        jobs=JOBS,
+        schedules=SCHEDULES,
+        sensors=SENSORS,
     )
 
 

@@ -1,4 +1,4 @@
-"""The jobs: read one centre, harmonise it in one run or in batches, and publish what all of them committed."""
+"""The jobs: read one centre, harmonise it in one run or in batches, publish, and train, judge and report models."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import dagster as dg
 
 from pipelines.assets.catalogue import catalogue
 from pipelines.assets.centers import center_tables
+from pipelines.assets.models import evaluation, report, synthesis_model, text_encoder, text_encoder_retrieval
 from pipelines.assets.volumes import center_volumes
 from pipelines.batches import harmonize_batches
 
@@ -32,4 +33,17 @@ publish = dg.define_asset_job(
     executor_def=dg.in_process_executor,
 )
 
-JOBS: list[Any] = [ingest, harmonize, harmonize_batches, publish]  # the two kinds share no public type
+train_and_report = dg.define_asset_job(
+    "train_and_report",
+    selection=dg.AssetSelection.assets(text_encoder, text_encoder_retrieval, synthesis_model, evaluation, report),
+    description="Train both networks on the published catalogue, judge them, publish what was found, and report.",
+    executor_def=dg.in_process_executor,  # each training is a process of its own
+)
+
+JOBS: list[Any] = [  # the two kinds share no public type
+    ingest,
+    harmonize,
+    harmonize_batches,
+    publish,
+    train_and_report,
+]

@@ -33,24 +33,24 @@ class HomeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # its pa
 
 
 class Progress(Protocol):
-    """Where an ingest says how far it is."""
+    """Where work says how far it is."""
 
-    def of(self, center_id: str, log: dg.DagsterLogManager) -> Report:
-        """Return what `ingest_center` calls for one centre."""
+    def of(self, name: str, log: dg.DagsterLogManager) -> Report:
+        """Return what the work on a centre, or whatever has this name, calls."""
         ...
 
 
 class LoggedProgress:
     """The run's log, at every tenth of the work."""
 
-    def of(self, center_id: str, log: dg.DagsterLogManager) -> Report:
-        """Return what `ingest_center` calls for one centre."""
+    def of(self, name: str, log: dg.DagsterLogManager) -> Report:
+        """Return what the work on a centre, or whatever has this name, calls."""
         tenths = -1
 
         def report(done: int, total: int, what: str) -> None:
             nonlocal tenths
             if total and done * 10 // total > tenths:
                 tenths = done * 10 // total
-                log.info("centre %s: %s, %d of %d", center_id, what, done, total)
+                log.info("%s: %s, %d of %d", name, what, done, total)
 
         return report

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from warehouse.registry import Registration
 
+TERMINAL = "TUMSYN_TERMINAL"  # where a run's own processes show how far they are
+
 
 def ingest(
     ctx: typer.Context,
@@ -140,15 +142,17 @@ def tell_snapshot(home: Home) -> None:
 def shown_bar() -> Iterator[Bar | None]:
     """Show a bar on a terminal; elsewhere nothing, so that logs stay readable.
 
-    It writes to a copy of standard error: Dagster puts the original into the run's log while a job runs.
+    It writes to a copy of standard error: Dagster puts the original into the run's log while a job runs. A process
+    that such a run starts finds the terminal by its name in TUMSYN_TERMINAL.
     """
-    if not sys.stderr.isatty():
+    handle = _terminal()
+    if handle is None:
         yield None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    with os.fdopen(os.dup(sys.stderr.fileno()), "w") as terminal:
+    with os.fdopen(handle, "w") as terminal:
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -159,18 +163,27 @@ def shown_bar() -> Iterator[Bar | None]:
             yield bar
 
 
+def _terminal() -> int | None:
+    if sys.stderr.isatty():
+        return os.dup(sys.stderr.fileno())
+    try:
+        return os.open(os.environ[TERMINAL], os.O_WRONLY | os.O_NOCTTY)
+    except (KeyError, OSError):
+        return None
+
+
 class Shown:
-    """Where a centre's work says how far it is: the bar."""
+    """Where work says how far it is: the bar."""
 
     def __init__(self, bar: Bar | None) -> None:
         self.bar = bar
 
-    def of(self, center_id: str, log: object) -> Callable[[int, int, str], None]:
-        """Return what a centre's work calls."""
+    def of(self, name: str, log: object) -> Callable[[int, int, str], None]:
+        """Return what the work on a centre, or whatever has this name, calls."""
         bar = self.bar
         if bar is None:
             return lambda done, total, what: None
-        task = bar.add_task(center_id, total=None)
+        task = bar.add_task(name, total=None)
         return lambda done, total, what: bar.update(
-            task, completed=done, total=total, description=f"{center_id}: {clean(what)}"
+            task, completed=done, total=total, description=f"{name}: {clean(what)}"
         )

@@ -7,24 +7,36 @@ import pytest
 
 from pipelines.assets.catalogue import DERIVED, reads
 from pipelines.assets.describe import asset_key, column_schema, preview
+from pipelines.assets.models import EVALUATION, REPORT, RETRIEVAL, SYNTHESIS, TEXT_ENCODER
 from pipelines.definitions import ASSETS, build_defs, defs
 from pipelines.partitions import sync_centers
 from tests.conftest import write_bids
 from warehouse.home import Home
 from warehouse.registry import Center, Layout, Registration, register
 from warehouse.tables import HARMONIZED, PARTITIONED, TABLES, Table
+from warehouse.tables.models import MODELS
 
-SHOWN = [*PARTITIONED, *HARMONIZED, *DERIVED, TABLES["meta.snapshot"]]
+SHOWN = [*PARTITIONED, *HARMONIZED, *MODELS, *DERIVED, TABLES["meta.snapshot"]]
+NO_TABLES = {TEXT_ENCODER, RETRIEVAL, SYNTHESIS, EVALUATION, REPORT}
 SPECS = {spec.key: spec for assets in ASSETS for spec in assets.specs}
 
 
 def test_definitions_load_and_every_job_resolves() -> None:
     repository = defs.get_repository_def()
-    assert {"ingest", "harmonize", "harmonize_batches", "publish"} <= {job.name for job in repository.get_all_jobs()}
+    jobs = {job.name for job in repository.get_all_jobs()}
+    assert {"ingest", "harmonize", "harmonize_batches", "publish", "train_and_report"} <= jobs
 
 
-def test_every_table_that_is_made_is_an_asset_and_nothing_else_is() -> None:
-    assert SPECS.keys() == {asset_key(table) for table in SHOWN}
+def test_every_table_that_is_made_is_an_asset_and_so_are_models_and_what_is_found_of_them() -> None:
+    assert SPECS.keys() == {asset_key(table) for table in SHOWN} | NO_TABLES
+
+
+def test_every_asset_has_a_description_an_owner_a_kind_and_a_version() -> None:
+    for spec in SPECS.values():
+        assert spec.description
+        assert spec.owners
+        assert spec.kinds
+        assert spec.code_version
 
 
 @pytest.mark.parametrize("table", SHOWN, ids=lambda table: table.name)
@@ -47,10 +59,10 @@ def test_lineage_is_what_the_sql_reads() -> None:
     assert all(reads(table) for table in DERIVED)
 
 
-def test_every_partitioned_and_derived_table_has_a_blocking_check() -> None:
+def test_all_but_what_is_checked_as_it_is_appended_has_a_blocking_check() -> None:
     graph = defs.resolve_asset_graph()
     checked = {key.asset_key for key in graph.asset_check_keys if graph.get_check_spec(key).blocking}
-    assert checked == {asset_key(table) for table in (*PARTITIONED, *HARMONIZED, *DERIVED)}
+    assert checked == {asset_key(table) for table in (*PARTITIONED, *HARMONIZED, *DERIVED)} | NO_TABLES
 
 
 def test_rules_are_shown_with_their_columns() -> None:

@@ -1,0 +1,78 @@
+"""`tumsyn evaluate` and `tumsyn models`: what models are worth, and which one is used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipelines.commands.ingest import shown_bar, tell_snapshot
+from pipelines.commands.output import Format, FormatOption, OutputOption, note, show
+from pipelines.commands.train import DeviceOption, shown
+from warehouse.errors import ModelError
+from warehouse.home import Home
+
+if TYPE_CHECKING:
+    from pipelines.judging import Judged
+
+app = typer.Typer(help="Models of this home: which there are, and which one is used.", no_args_is_help=True)
+
+ModelOption = Annotated[
+    str | None, typer.Option("--model", metavar="MODEL", help="Identity, alias or folder; default: the champion.")
+]
+ProtocolOption = Annotated[
+    str, typer.Option("--protocol", metavar="NAME|FILE", help="standard, demo, or a YAML file of your own.")
+]
+
+
+def evaluate(
+    ctx: typer.Context, model: ModelOption = None, protocol: ProtocolOption = "standard", device: DeviceOption = None
+) -> None:
+    """Measure a model on its test images beside the floors, judge it by its gates, and publish.
+
+    A text encoder is judged by what it finds again. What is on record for the same model, data and protocol is not
+    measured twice. The first model of its kind whose gates hold becomes champion. Status 1 where a gate does not hold.
+    """
+    from pipelines import judging
+
+    home: Home = ctx.obj
+    with shown_bar() as bar:
+        bar_of = shown(bar, "evaluation")
+        if model is not None and judging.kind_of(home, model) == "text_encoder":
+            judged = judging.judge_text_encoder(home, model, bar_of, device=device)
+        else:
+            judged = judging.evaluate_model(home, model, protocol, bar_of, device=device)
+    judging.publish_once(home)
+    tell_snapshot(home)
+    tell_verdicts(judged)
+    if not judged.passed:
+        failed = ", ".join(row["gate"] for row in judged.verdicts if not row["passed"])
+        raise ModelError(f"model {judged.model_id} fails: {failed}", "train longer, or on more data")
+
+
+def tell_verdicts(judged: Judged) -> None:
+    """Say what the gates say, and whether the model is used from now on."""
+    for row in judged.verdicts:
+        note(f"{'holds' if row['passed'] else 'FAILS'}  {row['gate']}: {row['detail']}")
+    note(f"{judged.kind.replace('_', ' ')} {judged.model_id}" + (" is the champion" if judged.is_champion else ""))
+
+
+@app.command("list")
+def list_models(ctx: typer.Context, form: FormatOption = Format.TABLE, output: OutputOption = None) -> None:
+    """List the models with their gates, the newest first."""
+    from warehouse import models
+
+    show(models.known_models(ctx.obj), form, output)
+
+
+@app.command()
+def promote(
+    ctx: typer.Context,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Identity, or the beginning of it.")],
+    reason: Annotated[str, typer.Option(help="Why; it is recorded.")] = "promoted by hand",
+) -> None:
+    """Make a model the champion of its kind: it is used wherever none is named. The one before stays recorded."""
+    from warehouse import models
+
+    model_id = models.promote(ctx.obj, model, reason)
+    note(f"{model_id} is the champion; the catalogue says so from its next publication on")

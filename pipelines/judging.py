@@ -1,0 +1,222 @@
+"""What happens to a model between its training and its use: judged, recorded, perhaps champion, published, reported.
+
+Belongs here: that order, the same for the command and for Dagster. Does not belong here: measures and gates
+(`model.evaluation`), pages (`model.report`), what an alias means (`warehouse.models`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from warehouse import atomic, models
+from warehouse.errors import ModelError
+from warehouse.home import Home
+from warehouse.publish import Published, publish
+
+SCORE, RETRIEVAL, VERDICT = "core.evaluation_score", "core.retrieval_score", "core.gate_verdict"
+SEED = 0  # of the images that a text encoder is judged by
+Show = Callable[[int, int, str], None]  # done, total, what
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A model and what its gates say.
+
+    Parameters
+    ----------
+    model_id : str
+    kind : {"text_encoder", "synthesis"}
+    evaluation_id : str
+        Identity of model, data and protocol.
+    verdicts : list of dict
+        Rows of `core.gate_verdict`.
+    scores : list of dict
+        Rows of `core.evaluation_score` or `core.retrieval_score`.
+    is_champion : bool
+    """
+
+    model_id: str
+    kind: str
+    evaluation_id: str
+    verdicts: list[dict[str, Any]]
+    scores: list[dict[str, Any]]
+    is_champion: bool
+
+    @property
+    def passed(self) -> bool:
+        """Whether there are gates and all of them hold."""
+        return bool(self.verdicts) and all(row["passed"] for row in self.verdicts)
+
+
+def evaluate_model(
+    home: Home, model: str | None, protocol_name: str, show: Show, *, device: str | None = None
+) -> Judged:
+    """Measure a synthesis model by a protocol and record what was found; what is on record is not measured again.
+
+    Parameters
+    ----------
+    model : str, optional
+        Identity, alias or folder; default: the champion.
+    protocol_name : str
+        Name of a shipped protocol, or path of a file.
+    show : callable
+        Told done, total and what is done.
+
+    Raises
+    ------
+    ModelError
+        When there is no such model or protocol, or nothing to measure it on.
+    """
+    from model.checkpoint import read_config
+    from model.evaluation.evaluate import evaluate, identify
+    from model.evaluation.protocol import load_protocol
+    from model.inference.synthesize import load_synthesizer
+    from model.weights import resolve
+
+    protocol = load_protocol(protocol_name)
+    path = resolve(home, model, "synthesis")
+    model_id, data_id = str(read_config(path)["model_id"]), data_in_force(home)
+    evaluation_id = identify(model_id, data_id, protocol.hash)
+    told = {"model_id": model_id, "data_id": data_id, "protocol_hash": protocol.hash}
+    if not models.statements(home, VERDICT, **told):
+        found = evaluate(home, load_synthesizer(home, str(path), device), model_id, protocol, show)
+        models.record(home, SCORE, found.scores)
+        models.record(home, VERDICT, found.gates)  # last: where it is, all is
+    verdicts = models.statements(home, VERDICT, **told)
+    scores = models.statements(home, SCORE, evaluation_id=evaluation_id)
+    return _offered(home, model_id, "synthesis", evaluation_id, verdicts, scores)
+
+
+def judge_text_encoder(home: Home, model: str | None, show: Show, *, device: str | None = None) -> Judged:
+    """Measure what a text encoder finds again and record it; what is on record is not measured again.
+
+    Parameters
+    ----------
+    model : str, optional
+        Identity, alias or folder; default: the champion.
+    show : callable
+        Told done, total and what is done.
+
+    Raises
+    ------
+    ModelError
+        When there is no such model, or it is unusable.
+    """
+    from model.checkpoint import read_config
+    from model.evaluation.retrieval import protocol_hash, retrieval_scores
+    from model.training.trained import choose_device
+    from model.weights import resolve
+
+    path = resolve(home, model, "text_encoder")
+    model_id = str(read_config(path)["model_id"])
+    told = {"model_id": model_id, "data_id": data_in_force(home), "protocol_hash": protocol_hash(SEED)}
+    if not models.statements(home, VERDICT, **told):
+        found = retrieval_scores(home, path, SEED, device=choose_device(device), report=show)
+        models.record(home, RETRIEVAL, found.scores)
+        models.record(home, VERDICT, found.gates)  # last: where it is, all is
+    verdicts = models.statements(home, VERDICT, **told)
+    scores = models.statements(home, RETRIEVAL, **told)
+    return _offered(home, model_id, "text_encoder", identity(*told.values()), verdicts, scores)
+
+
+def write_report(home: Home, model: str | None, protocol_name: str, *, device: str | None = None) -> Path:
+    """Write the page of an evaluation that is published, unless it is there.
+
+    Returns
+    -------
+    Path
+        ``<home>/reports/<evaluation_id>/report.html``.
+
+    Raises
+    ------
+    ModelError
+        When the model was not evaluated by the protocol on the data in force.
+    """
+    from model.checkpoint import read_config
+    from model.evaluation.evaluate import identify
+    from model.evaluation.protocol import load_protocol
+    from model.inference.synthesize import load_synthesizer
+    from model.report import page
+    from model.weights import resolve
+    from warehouse.catalog import Catalogue
+
+    protocol = load_protocol(protocol_name)
+    path = resolve(home, model, "synthesis")
+    evaluation_id = identify(str(read_config(path)["model_id"]), data_in_force(home), protocol.hash)
+    target = home.reports / evaluation_id
+    with Catalogue(home).connect() as connection:
+        synthesizer = load_synthesizer(home, str(path), device)
+        return page.write_report(home, connection, evaluation_id, synthesizer, target, protocol)
+
+
+def report_faults(home: Home, path: Path, evaluation_id: str) -> list[str]:
+    """Return what is wrong with a report; nothing where it is whole and its figures are those of the catalogue."""
+    from model.report.verify import problems
+    from warehouse.catalog import Catalogue
+
+    with Catalogue(home).connect() as connection:
+        return problems(path, connection, evaluation_id)
+
+
+def publish_once(home: Home, run_id: str | None = None) -> Published:
+    """Put everything that was recorded in force as one snapshot."""
+    return publish(home, run_id=run_id)
+
+
+def data_in_force(home: Home) -> str:
+    """Return the data_id of the published catalogue."""
+    from warehouse.catalog import Catalogue
+
+    with Catalogue(home).connect() as connection:
+        row = connection.execute("SELECT data_id FROM meta.snapshot").fetchone()
+    assert row is not None  # every snapshot says what it is
+    return str(row[0])
+
+
+def identity(*parts: str) -> str:
+    """Return the identity of what is made of these, 16 hexadecimal digits."""
+    return hashlib.sha256("/".join(parts).encode()).hexdigest()[:16]
+
+
+def digest(path: Path) -> str:
+    """Return the identity of a file's content."""
+    return atomic.sha256(path)[:16]
+
+
+def kind_of(home: Home, model: str) -> str:
+    """Return the kind of a model that is named by identity or folder.
+
+    Raises
+    ------
+    ModelError
+        When there is none.
+    """
+    from model.weights import resolve
+    from warehouse.tables.models import KINDS
+
+    for kind in KINDS:
+        try:
+            resolve(home, model, kind)
+        except ModelError as error:
+            last = error
+        else:
+            return kind
+    raise last
+
+
+def _offered(
+    home: Home,
+    model_id: str,
+    kind: str,
+    evaluation_id: str,
+    verdicts: list[dict[str, Any]],
+    scores: list[dict[str, Any]],
+) -> Judged:
+    judged = Judged(model_id, kind, evaluation_id, verdicts, scores, False)
+    reason = "; ".join(row["detail"] for row in verdicts)
+    is_champion = models.offer(home, model_id, kind, passed=judged.passed, reason=reason)
+    return Judged(model_id, kind, evaluation_id, verdicts, scores, is_champion)

@@ -1,0 +1,32 @@
+"""What happens at fixed times: models are trained again where the data differ from what they were trained on."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from pipelines.jobs import train_and_report
+from pipelines.judging import data_in_force
+from pipelines.resources import HomeResource
+from warehouse import models, snapshots
+
+SUNDAY_NIGHT = "0 3 * * 0"
+
+
+@dg.schedule(
+    job=train_and_report,
+    cron_schedule=SUNDAY_NIGHT,
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.STOPPED,
+)
+def retrain_weekly(home: HomeResource) -> dg.RunRequest | dg.SkipReason:
+    """Train, judge and report every Sunday at 03:00 UTC, where the data changed. Off until switched on."""
+    place = home.open()
+    if snapshots.in_force(place) is None:
+        return dg.SkipReason("nothing is published")
+    data_id = data_in_force(place)
+    if data_id in models.trained_on(place, "synthesis"):
+        return dg.SkipReason(f"the data are those that the last model was trained on: {data_id}")
+    return dg.RunRequest(tags={"tumsyn/data_id": data_id})
+
+
+SCHEDULES = [retrain_weekly]

@@ -1,0 +1,278 @@
+"""From prompts to a report: what runs after what, what a gate that fails stops, and what is published when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pytest
+
+from pipelines import judging
+from pipelines.assets.describe import asset_key
+from pipelines.assets.models import AGAIN, EVALUATION, REPORT, RETRIEVAL, SYNTHESIS, TEXT_ENCODER
+from pipelines.definitions import build_defs, defs
+from pipelines.judging import Judged
+from pipelines.model_checks import fallen
+from pipelines.resources import HomeResource
+from pipelines.schedules import retrain_weekly
+from warehouse import models, snapshots
+from warehouse.home import Home
+from warehouse.publish import publish
+from warehouse.tables import TABLES
+from warehouse.tables.models import MODELS
+
+CHAIN = [TEXT_ENCODER, RETRIEVAL, SYNTHESIS, EVALUATION, REPORT]
+FALLS, RISES = (1.0, 0.8, 0.5), (0.5, 0.8, 1.0)
+DATA = "d" * 16
+
+
+class FakeTraining:
+    """Records what a training would, in no time."""
+
+    def __init__(self, curves: dict[str, Sequence[float]]) -> None:
+        self.curves = curves
+        self.words: list[list[str]] = []
+
+    def run(self, context: dg.AssetExecutionContext, home: Home, words: Sequence[str]) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        self.words.append(list(words))
+        kind = {"text-encoder": "text_encoder", "synthesis": "synthesis"}[words[0]]
+        run_id, model_id = f"run of {kind}", kind[0] * 16
+        split, metric = {"text_encoder": ("train", "loss"), "synthesis": ("val", "l1")}[kind]
+        place = {"run_id": run_id, "kind": kind, "split": split, "metric": metric}
+        models.record(home, "core.training_metric", [{**place, "step": n, "value": value}
+                                                     for n, value in enumerate(self.curves[kind])])  # fmt: skip
+        facts: dict[str, Any] = {"snapshot_id": "s", "code_version": "0", "seed": 0, "device": "cpu", "config": "{}"}
+        end = {"run_id": run_id, "kind": kind, "status": "finished", "data_id": DATA, "n_steps": 2, "seconds": 1.0}
+        models.record(home, "core.training_run", [facts | end])
+        return dg.MaterializeResult(metadata={"model_id": model_id, "run_id": run_id, "data_id": DATA})
+
+
+class FakeJudging:
+    """Records the verdicts that a test wants."""
+
+    def __init__(self, passed: dict[str, bool]) -> None:
+        self.passed = passed
+        self.n_published = 0
+
+    def judged(self, home: Home, model_id: str, kind: str) -> Judged:
+        place = {"model_id": model_id, "data_id": DATA, "protocol_hash": "p" * 16}
+        gate = {"gate": "it_works", "passed": self.passed[kind], "value": 1.0, "threshold": 0.5, "detail": "so it is"}
+        models.record(home, "core.gate_verdict", [place | gate])
+        verdicts = models.statements(home, "core.gate_verdict", model_id=model_id)
+        is_champion = models.offer(home, model_id, kind, passed=self.passed[kind], reason="so it is")
+        return Judged(model_id, kind, f"evaluation of {kind}", verdicts, [], is_champion)
+
+    def text_encoder(self, home: Home, model: str, show: object, *, device: str | None = None) -> Judged:
+        return self.judged(home, model, "text_encoder")
+
+    def synthesis(self, home: Home, model: str, protocol: str, show: object, *, device: str | None = None) -> Judged:
+        return self.judged(home, model, "synthesis")
+
+    def publish(self, home: Home, run_id: str | None = None) -> object:
+        self.n_published += 1
+        return publish(home, run_id=run_id)
+
+    def report(self, home: Home, model: str, protocol: str, *, device: str | None = None) -> Path:
+        path = home.reports / "one" / "report.html"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("a page")
+        return path
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def all_hold() -> dict[str, bool]:
+    return {"text_encoder": True, "synthesis": True}
+
+
+def run(
+    home: Home,
+    instance: dg.DagsterInstance,
+    patch: pytest.MonkeyPatch,
+    *,
+    training: FakeTraining | None = None,
+    judge: FakeJudging | None = None,
+    faults: Sequence[str] = (),
+    config: dict[str, Any] | None = None,
+) -> dg.ExecuteInProcessResult:
+    """Run the job with what is given in place of networks."""
+    judge = judge or FakeJudging(all_hold())
+    patch.setattr(judging, "judge_text_encoder", judge.text_encoder)
+    patch.setattr(judging, "evaluate_model", judge.synthesis)
+    patch.setattr(judging, "publish_once", judge.publish)
+    patch.setattr(judging, "write_report", judge.report)
+    patch.setattr("pipelines.model_checks.report_faults", lambda *_: list(faults))
+    training = training or FakeTraining({"text_encoder": FALLS, "synthesis": FALLS})
+    resources = {"home": HomeResource(root=str(home.root)), "training": training}
+    job = build_defs(resources=resources).resolve_job_def("train_and_report")
+    return job.execute_in_process(instance=instance, raise_on_error=False, run_config=config)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A run in which everything held."""
+
+    home: Home
+    result: dg.ExecuteInProcessResult
+    training: FakeTraining
+    judge: FakeJudging
+
+    def metadata(self, key: dg.AssetKey) -> dict[str, Any]:
+        events = self.result.get_asset_materialization_events()
+        found = next(event.materialization for event in events if event.asset_key == key)
+        return {name: value.value for name, value in found.metadata.items()}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
+    """One run of everything; only look at it."""
+    home = Home(tmp_path_factory.mktemp("whole") / "home")
+    training, judge = FakeTraining({"text_encoder": FALLS, "synthesis": FALLS}), FakeJudging(all_hold())
+    config = {"ops": {"text_encoder": {"config": {"config": "demo"}},
+                      "synthesis_model": {"config": {"config": "demo", "device": "cpu"}}}}  # fmt: skip
+    with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patch:
+        yield Whole(home, run(home, instance, patch, training=training, judge=judge, config=config), training, judge)
+
+
+def made(result: dg.ExecuteInProcessResult) -> list[dg.AssetKey]:
+    keys = [event.asset_key for event in result.get_asset_materialization_events()]
+    return [key for key in CHAIN if key in keys]
+
+
+def test_everything_runs_in_order_and_is_published_once(whole: Whole) -> None:
+    assert whole.result.success
+    steps = [event.step_key for event in whole.result.all_events if event.is_step_success]
+    assert [step for step in steps if dg.AssetKey(str(step)) in CHAIN] == [key.path[0] for key in CHAIN]
+    assert whole.judge.n_published == 1
+    checks = whole.result.get_asset_check_evaluations()
+    assert {check.asset_key for check in checks} == set(CHAIN)
+    assert all(check.passed and check.blocking for check in checks)
+
+
+def test_tables_of_events_are_assets_whose_rows_are_those_of_the_snapshot(whole: Whole) -> None:
+    snapshot = whole.metadata(EVALUATION)["snapshot_id"]
+    with duckdb.connect(str(snapshots.path(whole.home, str(snapshot))), read_only=True) as connection:
+        for table in MODELS:
+            n_rows = len(connection.table(table.name).fetchall())
+            assert whole.metadata(asset_key(table))["dagster/row_count"] == n_rows
+        assert connection.execute("SELECT run_id FROM meta.snapshot").fetchone() == (whole.result.run_id,)
+
+
+def test_the_words_are_those_that_a_person_would_type(whole: Whole) -> None:
+    assert whole.training.words == [
+        ["text-encoder", "--config", "demo"],
+        ["synthesis", "--config", "demo", "--device", "cpu", "--text-encoder", "t" * 16],
+    ]
+
+
+def test_the_first_model_whose_gates_hold_is_champion(whole: Whole) -> None:
+    assert models.champion(whole.home, "text_encoder") == "t" * 16
+    assert models.champion(whole.home, "synthesis") == "s" * 16
+    assert whole.metadata(EVALUATION)["is_champion"] is True
+
+
+def test_curves_and_gates_are_shown_with_the_assets(whole: Whole) -> None:
+    assert str(whole.metadata(SYNTHESIS)["curves"]).startswith("![curves](data:image/png;base64,")
+    assert whole.metadata(SYNTHESIS)["val_l1"] == FALLS[-1]
+    assert "| holds | it_works |" in str(whole.metadata(EVALUATION)["gates"])
+    assert whole.metadata(REPORT)["path"] == str(whole.home.reports / "one" / "report.html")
+
+
+@pytest.mark.parametrize(
+    ("curves", "passed", "faults", "n_made"),
+    [
+        pytest.param({"text_encoder": RISES}, {}, (), 1, id="the loss of the text encoder rose"),
+        pytest.param({}, {"text_encoder": False}, (), 2, id="contrasts are found by chance"),
+        pytest.param({"synthesis": RISES}, {}, (), 3, id="the error rose"),
+        pytest.param({}, {"synthesis": False}, (), 4, id="the source as it is was better"),
+        pytest.param({}, {}, ("picture 1 is damaged",), 5, id="the report is not whole"),
+    ],
+)
+def test_a_gate_that_fails_stops_what_comes_after(
+    home: Home,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    curves: dict[str, Sequence[float]],
+    passed: dict[str, bool],
+    faults: Sequence[str],
+    n_made: int,
+) -> None:
+    training = FakeTraining({"text_encoder": FALLS, "synthesis": FALLS} | curves)
+    judge = FakeJudging(all_hold() | passed)
+    result = run(home, instance, monkeypatch, training=training, judge=judge, faults=faults)
+    assert not result.success
+    assert made(result) == CHAIN[:n_made]
+    assert [check.asset_key for check in result.get_asset_check_evaluations() if not check.passed] == [
+        CHAIN[n_made - 1]
+    ]
+
+
+def test_what_was_never_made_is_told_with_what_to_do(
+    home: Home, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipelines.assets.models import evaluation
+
+    resources = {"home": HomeResource(root=str(home.root)), "progress": None}
+    result = dg.materialize([evaluation], instance=instance, resources=resources, raise_on_error=False)
+    failure = result.failure_data_for_node("evaluation")
+    assert failure is not None
+    assert failure.user_failure_data is not None
+    assert "synthesis_model was never made here" in str(failure.user_failure_data.description)
+
+
+def test_the_chain_hangs_on_prompts_and_pairs() -> None:
+    graph = defs.resolve_asset_graph()
+    parents = {key: graph.get(key).parent_keys for key in CHAIN}
+    assert asset_key(TABLES["out.prompt"]) in parents[TEXT_ENCODER]
+    assert asset_key(TABLES["out.training_pair"]) in parents[SYNTHESIS]
+    for before, after in pairwise(CHAIN):
+        assert before in parents[after]
+    assert parents[REPORT] >= {asset_key(table) for table in MODELS}
+
+
+def test_what_takes_a_gpu_takes_its_pool_and_a_training_that_dies_is_tried_again() -> None:
+    graph = defs.resolve_asset_graph()
+    for key in CHAIN[:4]:
+        assert graph.get(key).pools == {"gpu"}
+    assert AGAIN.max_retries == 1
+
+
+@pytest.mark.parametrize("curve", [(), (1.0,), (1.0, 1.0), (1.0, float("nan"), 0.1)])
+def test_a_curve_that_did_not_fall_does_not_pass(curve: Sequence[float]) -> None:
+    assert not fallen(curve, "loss").passed
+
+
+def tick(home: Home) -> dg.RunRequest | dg.SkipReason:
+    with dg.build_schedule_context(resources={"home": HomeResource(root=str(home.root))}) as context:
+        return retrain_weekly(context)  # type: ignore[return-value]
+
+
+def test_the_schedule_trains_where_the_data_changed_and_says_why_it_does_not(filled: Home, tmp_path: Path) -> None:
+    import shutil
+
+    assert isinstance(tick(Home(tmp_path / "empty")), dg.SkipReason)
+    home = Home(shutil.copytree(filled.root, tmp_path / "copy", symlinks=True))
+    request = tick(home)
+    assert isinstance(request, dg.RunRequest)
+    data_id = request.tags["tumsyn/data_id"]
+    facts = {"snapshot_id": "s", "code_version": "0", "seed": 0, "device": "cpu", "config": "{}", "run_id": "r"}
+    end = {"kind": "synthesis", "status": "finished", "data_id": data_id}
+    models.record(home, "core.training_run", [facts | end])
+    skipped = tick(home)
+    assert isinstance(skipped, dg.SkipReason)
+    assert data_id in str(skipped.skip_message)
+
+
+def test_the_schedule_is_weekly_and_off_until_it_is_switched_on() -> None:
+    assert retrain_weekly.cron_schedule == "0 3 * * 0"
+    assert retrain_weekly.default_status is dg.DefaultScheduleStatus.STOPPED
+    assert retrain_weekly.job_name == "train_and_report"
