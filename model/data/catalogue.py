@@ -40,6 +40,8 @@ class Item:
     is_simulated : bool
     path : Path
         The store.
+    is_flagged : bool
+        True where harmonisation found something suspicious, e.g. a scan that it could hardly align.
     """
 
     image_id: str
@@ -51,6 +53,7 @@ class Item:
     record: PromptRecord
     is_simulated: bool
     path: Path
+    is_flagged: bool = False
 
 
 @dataclass(frozen=True)
@@ -215,6 +218,7 @@ def _item(home: Home, row: dict[str, Any]) -> Item:
         record=PromptRecord(**said, voxel_size_mm=None if size is None else (size[0], size[1], size[2])),
         is_simulated=row["is_simulated"],
         path=home.root / row["path"],
+        is_flagged=row["is_flagged"],
     )
 
 

@@ -46,13 +46,16 @@ def judge(scores: Sequence[Row], person_of: Mapping[str, str], model_id: str, pr
             BETTER_THAN_IDENTITY,
             _estimate(gained, protocol),
             protocol.gates.better_than_identity_db,
-            lambda found: f"brain PSNR {found.mean:+.2f} dB against the source as it is",
+            lambda found: f"brain PSNR {found.mean:+.2f} dB{_bounds(found)} against the source as it is",
         ),
         _verdict(
             PROMPT_STEERS,
             _estimate(steered, protocol),
             protocol.gates.steering_mae,
-            lambda found: f"another contrast in the prompt changes the brain by {100 * found.mean:.1f} % of its range",
+            lambda found: (
+                f"another contrast in the prompt changes the brain by {100 * found.mean:.1f} %{_bounds(found, 100)}"
+                " of the range from black to white"
+            ),
         ),
     ]
 
@@ -83,8 +86,11 @@ def _verdict(gate: str, found: Estimate | None, threshold: float, words: Callabl
     if found is None:
         detail = f"there is no pair in {GATED_SPLIT} to measure it on"
         return {"gate": gate, "passed": False, "value": None, "threshold": threshold, "detail": detail}
-    interval = "" if found.low is None else f", interval {found.low:.4g} to {found.high:.4g}"
     people = f"{found.n_people} {'person' if found.n_people == 1 else 'people'}"
-    detail = f"{words(found)} (mean of {people} in {GATED_SPLIT}{interval})"
+    detail = f"{words(found)}, mean of {people} in {GATED_SPLIT}"
     passed = found.mean > threshold
     return {"gate": gate, "passed": passed, "value": found.mean, "threshold": threshold, "detail": detail}
+
+
+def _bounds(found: Estimate, scale: float = 1.0) -> str:
+    return "" if found.low is None or found.high is None else f" [{scale * found.low:.2f}, {scale * found.high:.2f}]"

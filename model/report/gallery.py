@@ -30,11 +30,13 @@ COLUMNS = 4
 TITLES = ("source", "made by the model", "really scanned", "made − real")
 MARGIN_MM = 12.0
 DPI = 100
+OVERVIEW_WIDTH_PX, PAGE_WIDTH_PX = 1200, 880  # in the page two stand side by side, so that letters must be larger
+GAP_PX, HEAD_PX, FOOT_PX, NAME_PX = 6.0, 34.0, 34.0, 30.0
 
 
 def draw_example(example: Example) -> bytes:
     """Draw one task: source, made, real and difference, in an axial and a coronal slice; return the PNG."""
-    return _png(_figure([example], (PLANES[0], PLANES[1]), titles=True, width_px=1200))
+    return _png(_figure([example], (PLANES[0], PLANES[1]), PAGE_WIDTH_PX))
 
 
 def draw_overview(examples: Sequence[Example], path: Path) -> Path:
@@ -49,7 +51,9 @@ def draw_overview(examples: Sequence[Example], path: Path) -> Path:
     """
     if not examples:
         raise ModelError("there is no example to draw", "evaluate on data that have a pair of some task")
-    figure = _figure(examples, (PLANES[0],), titles=True, width_px=1200, names=True)
+    is_simulated = any(example.is_simulated for example in examples)
+    note = "simulated heads, nobody's data;  " if is_simulated else ""
+    figure = _figure(examples, (PLANES[0],), OVERVIEW_WIDTH_PX, f"{note}L, R: the person's left and right")
     temporary = atomic.temporary_beside(path)
     temporary.write_bytes(_png(figure))
     atomic.move(temporary, path)
@@ -57,37 +61,32 @@ def draw_overview(examples: Sequence[Example], path: Path) -> Path:
 
 
 def _figure(
-    examples: Sequence[Example],
-    planes: Sequence[tuple[int, int, int]],
-    *,
-    titles: bool,
-    width_px: int,
-    names: bool = False,
+    examples: Sequence[Example], planes: Sequence[tuple[int, int, int]], width_px: int, note: str = ""
 ) -> Figure:
-    """Draw a grid: one row per example and plane, one column per volume."""
+    """Draw a grid: one row per example and plane, one column per volume; with a note, a name above each example."""
     from matplotlib.figure import Figure
 
-    gap, head, foot, name_px = 6.0, 34.0 if titles else 0.0, 34.0, 26.0 if names else 0.0
     views = [View.around([e.mask], e.mask.shape, e.voxel_size_mm, MARGIN_MM) for e in examples]
-    column = (width_px - (COLUMNS + 1) * gap) / COLUMNS
+    column = (width_px - (COLUMNS + 1) * GAP_PX) / COLUMNS
     heights = [[column * view.size_mm(plane[2]) / view.size_mm(plane[1]) for plane in planes] for view in views]
-    height_px = head + foot + sum(sum(each) + gap * len(each) + name_px for each in heights)
+    name_px = NAME_PX if note else 0.0
+    height_px = HEAD_PX + FOOT_PX + sum(sum(each) + GAP_PX * len(each) + name_px for each in heights)
     figure = Figure(figsize=(width_px / DPI, height_px / DPI), dpi=DPI, facecolor=GROUND)
     canvas = _Canvas(figure, width_px, height_px)
-    if titles:
-        for number, title in enumerate(TITLES):
-            canvas.write(gap + number * (column + gap) + column / 2, height_px - 23, title, size=12, ha="center")
-    top = height_px - head
+    for number, title in enumerate(TITLES):
+        middle = GAP_PX + number * (column + GAP_PX) + column / 2
+        canvas.write(middle, height_px - 23, title, size=12, ha="center")
+    top = height_px - HEAD_PX
     for example, view, tall in zip(examples, views, heights, strict=True):
-        if names:
+        if note:
             said = f"{example.title}    {example.psnr_db:.1f} dB, SSIM {example.ssim:.2f}"
-            canvas.write(gap + 4, top - 19, said, size=13, weight="bold")
+            canvas.write(GAP_PX + 4, top - 20, said, size=13, weight="bold")
             top -= name_px
         for plane, plane_px in zip(planes, tall, strict=True):
             top -= plane_px
-            _row(canvas, example, view, plane, (gap, column, top, plane_px))
-            top -= gap
-    _key(canvas, any(example.is_simulated for example in examples))
+            _row(canvas, example, view, plane, (column, top, plane_px))
+            top -= GAP_PX
+    _key(canvas, note)
     return figure
 
 
@@ -113,9 +112,9 @@ def _row(
     example: Example,
     view: View,
     plane: tuple[int, int, int],
-    place: tuple[float, float, float, float],
+    place: tuple[float, float, float],
 ) -> None:
-    gap, column, bottom, height = place
+    column, bottom, height = place
     grey = {"cmap": "gray", "vmin": 0.0, "vmax": 1.0}
     ends = {"cmap": DIFFERENCE_COLOURS, "vmin": -DIFFERENCE_RANGE, "vmax": DIFFERENCE_RANGE}
     drawn = (
@@ -125,20 +124,20 @@ def _row(
         (example.made - example.target, ends),
     )
     for number, (volume, style) in enumerate(drawn):
-        axes = canvas.axes(gap + number * (column + gap), bottom, column, height)
+        axes = canvas.axes(GAP_PX + number * (column + GAP_PX), bottom, column, height)
         show(axes, volume, view, plane, **style)
         mark_sides(axes, plane, size=12)
 
 
-def _key(canvas: _Canvas, is_simulated: bool) -> None:
-    note = "L and R: the person's left and right"
-    canvas.write(10, 12, ("simulated heads, nobody's data;  " if is_simulated else "") + note, size=10.5, color=QUIET)
-    width, right = 150.0, canvas.width_px - 84
+def _key(canvas: _Canvas, note: str) -> None:
+    """Write the note, and what the colours of the difference mean, below everything."""
+    canvas.write(10, 12, note, size=10.5, color=QUIET)
+    width, right = 120.0, canvas.width_px - 128
     ramp = canvas.axes(right - width, 12, width, 10)
     ramp.imshow(np.linspace(-1, 1, 256)[None], aspect="auto", cmap=DIFFERENCE_COLOURS)
     ramp.set_axis_off()
     canvas.write(right - width - 8, 12, f"too dark −{DIFFERENCE_RANGE:g}", size=10.5, color=QUIET, ha="right")
-    canvas.write(right + 8, 12, f"+{DIFFERENCE_RANGE:g} bright", size=10.5, color=QUIET)
+    canvas.write(right + 8, 12, f"+{DIFFERENCE_RANGE:g} too bright", size=10.5, color=QUIET)
 
 
 def _png(figure: Figure) -> bytes:

@@ -153,8 +153,9 @@ def _gates(figures: Figures) -> list[str]:
         kind, mark = ("passed", "✔ passed") if row["passed"] else ("failed", "✖ failed")
         name = escape(row["gate"].replace("_", " "))
         owner = "" if row["model_id"] == figures.model_id else " (text encoder)"
-        held = "" if row["threshold"] is None else f" Needed: above {row['threshold']:.4g}."
-        said = escape(f"{row['detail'].rstrip('.')}.{held}")
+        held = ("value", "threshold")
+        value, threshold = ("–" if row[key] is None else number(row[key], 3) for key in held)
+        said = f'{escape(row["detail"])} <span class="quiet">({value}, held against {threshold})</span>'
         made.append(f'<li><span class="{kind}">{mark}</span><b>{name}{owner}</b><span>{said}</span></li>')
     return made or ['<li><span class="failed">none</span><b>no verdict</b><span>nothing was judged</span></li>']
 
@@ -213,6 +214,7 @@ def _method(figures: Figures) -> str:
         confidence=f"{100 * protocol.confidence:g}",
         n_resamples=f"{protocol.n_resamples:,}",
         max_pairs=f"{protocol.max_pairs_per_task:,}",
+        flagged="Scans that harmonisation flagged are left out." if protocol.skip_flagged else "",
     )
 
 

@@ -26,8 +26,8 @@ COLUMNS = (
     ("Source<br>as it is", "n"),
     ("Intensity map,<br>training pairs", "n"),
     ("<i>Intensity map,<br>test volume itself</i>", "n"),
-    ("Model less source as it is", ""),
-    ("Model less intensity map (training pairs)", ""),
+    ("Gain on the source as it is", ""),
+    ("Gain on the intensity map of training pairs", ""),
 )
 
 

@@ -14,13 +14,20 @@ from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
 from model.report.examples import Example, to_ras
-from model.report.gallery import DIFFERENCE_COLOURS, TITLES, draw_example, draw_overview
+from model.report.gallery import (
+    DIFFERENCE_COLOURS,
+    GAP_PX,
+    OVERVIEW_WIDTH_PX,
+    PAGE_WIDTH_PX,
+    TITLES,
+    draw_example,
+    draw_overview,
+)
 from warehouse.errors import ModelError
 from warehouse.slices import LEFT, RIGHT
 
 SHAPE = (40, 48, 36)
-WIDTH_PX, GAP_PX = 1200, 6
-COLUMN_PX = (WIDTH_PX - 5 * GAP_PX) / 4
+COLUMN_PX = (PAGE_WIDTH_PX - 5 * GAP_PX) / 4
 
 
 def ball() -> NDArray[np.bool_]:
@@ -115,7 +122,7 @@ def test_volumes_of_any_orientation_are_turned_to_ras(flip: tuple[int, ...], ord
 def test_the_overview_shows_every_example_below_the_other(tmp_path: Path) -> None:
     one = pixels(draw_overview([example()], tmp_path / "one.png").read_bytes())
     three = pixels(draw_overview([example()] * 3, tmp_path / "three.png").read_bytes())
-    assert one.shape[1] == three.shape[1] == WIDTH_PX
+    assert one.shape[1] == three.shape[1] == OVERVIEW_WIDTH_PX
     assert three.shape[0] > 2.2 * one.shape[0]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.png", "three.png"]
 

@@ -5,6 +5,7 @@ WITH made AS (
         image_id,
         recipe_id,
         voxel_size_mm,
+        verdict = 'flag' AS is_flagged,
         path
     FROM core.volume
     WHERE form = 'session' AND recipe_id = $identity
@@ -25,6 +26,7 @@ SELECT
     prompt.record,
     volume.recipe_id,
     volume.voxel_size_mm,
+    volume.is_flagged,
     volume.path
 FROM out.image_catalog AS image
 INNER JOIN out.prompt AS prompt ON image.image_id = prompt.image_id
