@@ -137,14 +137,14 @@ def _sample(image: Tensor, to_image: NDArray[np.float64], shape: Sequence[int]) 
     per_slab = max(1, POINTS_AT_ONCE // (shape[1] * shape[2]))
     # grid_sample counts from -1 to 1 between the first and last sample, last axis first
     scale = torch.tensor([2 / (n - 1) for n in image.shape], dtype=torch.float64)
-    matrix = torch.from_numpy(to_image[:3])
-    columns, offset = matrix[:, :3] * scale[:, None], matrix[:, 3] * scale - 1
+    matrix = (torch.from_numpy(to_image[:3]) * scale[:, None]).flip(0)
+    along_i, along_j, along_k, offset = matrix.T
     j, k = (torch.arange(n, dtype=torch.float64) for n in shape[1:])
-    plane = j[:, None, None] * columns[:, 1] + k[None, :, None] * columns[:, 2]
+    plane = (j[:, None, None] * along_j + k[None, :, None] * along_k + offset - 1).float()
     sampled = torch.empty(*shape, dtype=torch.float32)
     for start in range(0, shape[0], per_slab):
         i = torch.arange(start, min(start + per_slab, shape[0]), dtype=torch.float64)
-        points = (i[:, None, None, None] * columns[:, 0] + plane + offset).flip(-1).float()
+        points = (i[:, None, None, None] * along_i).float() + plane
         slab = torch.nn.functional.grid_sample(
             image[None, None], points[None], mode="bilinear", padding_mode="zeros", align_corners=True
         )
