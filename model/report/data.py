@@ -176,7 +176,7 @@ def read_figures(
         about=said,
         protocol=_protocol(protocol, said["protocol_hash"]),
         people=people,
-        gates=rows(connection, "gates", of_model | {"protocol_hash": said["protocol_hash"]}),
+        gates=rows(connection, "gates", of_model | {key: said[key] for key in ("protocol_hash", "data_id")}),
         retrieval=rows(connection, "retrieval", {"text_encoder_id": said["text_encoder_id"]}),
         curve=rows(connection, "curve", {"run_id": said["run_id"]}),
         examples=rows(connection, "examples", asked | {"model_id": said["model_id"]}),

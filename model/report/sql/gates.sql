@@ -1,4 +1,5 @@
--- Grain: one row per model and gate: the last verdict on the evaluated model by this protocol, and on its text encoder.
+-- Grain: one row per model and gate: the last verdict on the evaluated model by its protocol and data,
+--        and on its text encoder.
 -- Why:   whether a model may be used, and by how much.
 WITH last_verdict AS (
     SELECT
@@ -10,7 +11,9 @@ WITH last_verdict AS (
         arg_max(threshold, occurred_at) AS threshold,
         arg_max(detail, occurred_at) AS detail
     FROM core.gate_verdict
-    WHERE (model_id = $model_id AND protocol_hash = $protocol_hash) OR model_id = $text_encoder_id
+    WHERE
+        (model_id = $model_id AND protocol_hash = $protocol_hash AND data_id = $data_id)
+        OR model_id = $text_encoder_id
     GROUP BY model_id, protocol_hash, gate
 )
 

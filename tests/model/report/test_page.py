@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.evaluation.floors import IDENTITY
+from model.evaluation.floors import IDENTITY, MAP_TRAIN
 from model.evaluation.statistics import by_person
 from model.report.data import read_figures
 from model.report.page import write_report
@@ -86,6 +86,14 @@ def test_simulated_data_are_called_so_before_anything_else(reported: Reported) -
     text = text_of(reported)
     assert text.index("Demonstration on simulated data") < text.index("Brain PSNR")
     assert "nothing here is for clinical use" in text
+
+
+def test_passed_gates_do_not_hide_that_an_intensity_map_is_better(reported: Reported, connection: Any) -> None:
+    figures = read_figures(connection, reported.evaluation.evaluation_id, reported.protocol)
+    found = figures.line("test_internal", None, "psnr_db").gains[MAP_TRAIN]
+    assert reported.evaluation.passed
+    assert found.mean < 0
+    assert f"is as good or better: −{-found.mean:.2f} dB" in text_of(reported)
 
 
 def test_a_task_without_pairs_is_not_passed_over(reported: Reported) -> None:
