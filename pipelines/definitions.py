@@ -17,6 +17,7 @@ from pipelines.resources import HomeResource, LoggedProgress
 from pipelines.schedules import SCHEDULES
 from pipelines.sensors import SENSORS
 from pipelines.training_process import TrainingProcess
+from warehouse.harmonize.center import work_tasks
 
 ASSETS: Sequence[dg.AssetsDefinition] = (
     center_tables,
@@ -42,7 +43,7 @@ def build_defs(
     resources: Mapping[str, object] | None = None,
 ) -> dg.Definitions:
     """Return fresh definitions; a test or the command line replaces any part."""
-    defaults = {"home": HomeResource(), "progress": LoggedProgress(), "training": TrainingProcess()}
+    defaults = {"home": HomeResource(), "progress": LoggedProgress(), "work": work_tasks, "training": TrainingProcess()}
     return dg.Definitions(
         assets=assets,
         asset_checks=checks,

@@ -16,7 +16,7 @@ import dagster as dg
 
 from pipelines.definitions import build_defs
 from pipelines.partitions import sync_centers
-from pipelines.resources import HomeResource, Progress
+from pipelines.resources import HomeResource
 from warehouse.errors import TumsynError
 from warehouse.home import Home
 
@@ -75,7 +75,7 @@ def run(
     *,
     partition: str | None = None,
     config: Mapping[str, object] | None = None,
-    progress: Progress | None = None,
+    resources: Mapping[str, object] | None = None,
 ) -> Outcome:
     """Run one job in this process and wait for it.
 
@@ -83,15 +83,15 @@ def run(
     ----------
     config : mapping, optional
         Configuration of the job's ops, by their names.
+    resources : mapping, optional
+        Those that take the place of the definitions' own, by their names.
     """
-    resources: dict[str, object] = {"home": HomeResource(root=str(home.root))}
-    if progress:
-        resources["progress"] = progress
+    given = {"home": HomeResource(root=str(home.root))} | dict(resources or {})
     run_config: dict[str, object] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     if config:
         run_config["ops"] = {name: {"config": values} for name, values in config.items()}
     result = (
-        build_defs(resources=resources)
+        build_defs(resources=given)
         .resolve_job_def(job)
         .execute_in_process(
             instance=instance,

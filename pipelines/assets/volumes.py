@@ -15,7 +15,7 @@ from pipelines.partitions import CENTERS
 from pipelines.resources import HomeResource, Progress
 from warehouse.errors import TumsynError
 from warehouse.harmonize import pictures
-from warehouse.harmonize.center import Harmonized, harmonize_center
+from warehouse.harmonize.center import Harmonized, Work, harmonize_center
 from warehouse.harmonize.plan import code_version
 from warehouse.harmonize.recipe import load_recipe
 from warehouse.home import Home
@@ -44,7 +44,11 @@ class HarmonizeConfig(dg.Config):
     retry_policy=dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL),
 )
 def center_volumes(
-    context: dg.AssetExecutionContext, config: HarmonizeConfig, home: HomeResource, progress: dg.ResourceParam[Progress]
+    context: dg.AssetExecutionContext,
+    config: HarmonizeConfig,
+    home: HomeResource,
+    progress: dg.ResourceParam[Progress],
+    work: dg.ResourceParam[Work],
 ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
     """Harmonise a centre's eligible scans; what was finished before is found again."""
     place, center_id = home.open(), context.partition_key
@@ -57,6 +61,7 @@ def center_volumes(
             memory_gb=config.memory_gb,
             progress=progress.of(center_id, context.log),
             force=config.force,
+            work=work,
         )
     except TumsynError as error:
         raise failure(error) from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -45,7 +47,7 @@ def harmonize(
     harmonize_centers(ctx.obj, centers or [], {key: value for key, value in config.items() if value is not None})
 
 
-def harmonize_centers(home: Home, names: list[str], config: dict[str, object]) -> None:
+def harmonize_centers(home: Home, names: list[str], config: dict[str, Any]) -> None:
     """Harmonise the named centres, or all, and publish.
 
     Raises
@@ -53,8 +55,7 @@ def harmonize_centers(home: Home, names: list[str], config: dict[str, object]) -
     TumsynError
         When a centre failed, after the others were published.
     """
-    from pathlib import Path
-
+    from warehouse.harmonize.ahead import ahead
     from warehouse.harmonize.recipe import load_recipe
 
     recipe = load_recipe(str(config["recipe"]))
@@ -66,7 +67,10 @@ def harmonize_centers(home: Home, names: list[str], config: dict[str, object]) -
         return
 
     wanted = {"center_volumes": config}
-    run_and_publish(home, stale, "harmonize", wanted, lambda center_id: _counts(home, center_id, recipe))
+    limits: dict[str, Any] = {key: config[key] for key in ("workers", "memory_gb", "force") if key in config}
+    with ahead(home, stale, recipe, **limits) as work:
+        counted = partial(_counts, home, recipe=recipe)
+        run_and_publish(home, stale, "harmonize", wanted, counted, {"work": work})
 
 
 def _stale(entries: list[Registration], home: Home, recipe: Recipe, force: bool) -> list[Registration]:

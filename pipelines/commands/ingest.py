@@ -57,7 +57,12 @@ def ingest_centers(home: Home, names: list[str], force: bool = False) -> None:
 
 
 def run_and_publish(
-    home: Home, entries: list[Registration], job: str, config: dict[str, Any], counted: Callable[[str], str]
+    home: Home,
+    entries: list[Registration],
+    job: str,
+    config: dict[str, Any],
+    counted: Callable[[str], str],
+    resources: dict[str, object] | None = None,
 ) -> None:
     """Run a job for each centre with a progress bar, say what came of it, and publish once.
 
@@ -69,6 +74,8 @@ def run_and_publish(
         Configuration of its asset, by the asset's name.
     counted : callable
         Says what a centre has now.
+    resources : dict, optional
+        Of the job, by their names.
 
     Raises
     ------
@@ -82,7 +89,8 @@ def run_and_publish(
         for entry in entries:
             name, start = entry.center.center_id, time.perf_counter()
             with shown_bar() as bar:
-                outcome = launch.run(instance, home, job, partition=name, config=config, progress=Shown(bar))
+                given = {"progress": Shown(bar)} | (resources or {})
+                outcome = launch.run(instance, home, job, partition=name, config=config, resources=given)
             if outcome.error:
                 failed.append(name)
                 note(f"{name}: failed\n  {outcome.error}")

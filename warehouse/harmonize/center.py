@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from warehouse.errors import TumsynError
 from warehouse.harmonize import pictures
@@ -27,7 +29,10 @@ from warehouse.lake import Manifest, read_manifest, read_table
 from warehouse.registry import Registration
 from warehouse.tables import HARMONIZED
 
-__all__ = ["Harmonized", "Task", "finish", "harmonize_center", "is_current", "tasks_of", "work_tasks"]
+__all__ = [
+    "Harmonized", "Task", "Work", "each_done", "finish", "gathered", "harmonize_center", "is_current", "tasks_of",
+    "work_tasks",
+]  # fmt: skip
 
 Progress = Callable[[int, int, str], None]  # scans done, scans in all, rate and remaining time
 
@@ -46,6 +51,21 @@ class Task:
     scans: tuple[Scan, ...]
     recipe: Recipe
     force: bool = False
+
+
+class Work(Protocol):
+    """Who does the sessions of a centre: `work_tasks`, or processes that work for several centres."""
+
+    def __call__(
+        self,
+        tasks: list[Task],
+        *,
+        workers: int | None = None,
+        memory_gb: float | None = None,
+        progress: Progress | None = None,
+    ) -> Made:
+        """Do tasks and return their rows; nothing is committed."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -91,6 +111,7 @@ def harmonize_center(
     memory_gb: float | None = None,
     progress: Progress | None = None,
     force: bool = False,
+    work: Work | None = None,
 ) -> Harmonized:
     """Harmonise every eligible scan of a centre whose content is there.
 
@@ -108,6 +129,8 @@ def harmonize_center(
         Called with scans done, scans in all, and rate with remaining time.
     force : bool
         Do everything again, finished or not.
+    work : callable, optional
+        Does the sessions; default: `work_tasks`, in processes for this centre alone.
 
     Raises
     ------
@@ -120,7 +143,7 @@ def harmonize_center(
         return _unchanged(home, center_id, recipe, start)
     found = sessions(home, registration)
     tasks = tasks_of(home, center_id, found, recipe, force)
-    made = work_tasks(tasks, workers=workers, memory_gb=memory_gb, progress=progress)
+    made = (work or work_tasks)(tasks, workers=workers, memory_gb=memory_gb, progress=progress)
     n_scans = sum(len(scans) for scans in found.values())
     return finish(home, center_id, recipe, made, fingerprint(found), n_scans, time.perf_counter() - start)
 
@@ -140,15 +163,34 @@ def work_tasks(
     progress: Progress | None = None,
 ) -> Made:
     """Do tasks in processes of their own and return their rows; nothing is committed."""
-    made = Made()
+    return gathered(each_done(tasks, workers=workers, memory_gb=memory_gb), tasks, progress)
+
+
+def each_done(
+    tasks: list[Task], *, workers: int | None = None, memory_gb: float | None = None, spare: int = 0
+) -> Generator[tuple[Task, Made], None, None]:
+    """Do tasks in processes of their own and yield the rows of each as it is finished.
+
+    Parameters
+    ----------
+    spare : int
+        Tasks that are handed out before a process is free for them, so that none waits for who takes the results.
+    """
     if not tasks:
-        return made
+        return
     n_workers = min(workers_for(tasks[0].recipe, workers, memory_gb), len(tasks))
     threads = max(1, _cpus() // n_workers)
-    total, done = sum(len(task.scans) for task in tasks), 0
+    with closing(spread(work_session, tasks, n_workers, threads, spare)) as results:
+        for task, result in results:
+            yield task, _isolated(task, result, threads) if isinstance(result, Lost) else result
+
+
+def gathered(results: Iterable[tuple[Task, Made]], tasks: list[Task], progress: Progress | None = None) -> Made:
+    """Return the rows of all tasks together, and say how far they are."""
+    made, total, done = Made(), sum(len(task.scans) for task in tasks), 0
     pace = Pace(total)
-    for task, result in spread(work_session, tasks, n_workers, threads):
-        made.add(_isolated(task, result, threads) if isinstance(result, Lost) else result)
+    for task, result in results:
+        made.add(result)
         done += len(task.scans)
         if progress:
             progress(done, total, f"{task.session_id}: {pace.at(done)}")

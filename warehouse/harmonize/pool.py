@@ -9,7 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -32,8 +32,8 @@ class Lost:
 
 
 def spread(
-    work: Callable[[Task], Result], tasks: Sequence[Task], workers: int, threads: int = 1
-) -> Iterator[tuple[Task, Result | Lost]]:
+    work: Callable[[Task], Result], tasks: Sequence[Task], workers: int, threads: int = 1, spare: int = 0
+) -> Generator[tuple[Task, Result | Lost], None, None]:
     """Do all tasks, at most `workers` at once, and yield each as it is finished.
 
     When a process dies, the tasks in hand are done again, one at a time and alone: only the one that kills its process
@@ -48,11 +48,13 @@ def spread(
     workers : int
     threads : int
         That a process may use.
+    spare : int
+        Tasks in hand beyond the number of processes: they go on by themselves while a caller is slow to come back.
     """
     suspects: list[Task] = []
     waiting = list(reversed(tasks))
     while waiting:
-        yield from _until_broken(work, waiting, suspects, workers, threads)
+        yield from _until_broken(work, waiting, suspects, workers, threads, spare)
     for task in suspects:
         yield task, alone(work, task, threads)
 
@@ -66,11 +68,16 @@ def alone(work: Callable[[Task], Result], task: Task, threads: int = 1) -> Resul
 
 
 def _until_broken(
-    work: Callable[[Task], Result], waiting: list[Task], suspects: list[Task], workers: int, threads: int
+    work: Callable[[Task], Result],
+    waiting: list[Task],
+    suspects: list[Task],
+    workers: int,
+    threads: int,
+    spare: int = 0,
 ) -> Iterator[tuple[Task, Result | Lost]]:
     """Do what waits until all is done or a process died; what was in hand then is under suspicion."""
     with _pool(min(workers, len(waiting)), threads) as pool:
-        hand = _Hand(work, pool, workers)
+        hand = _Hand(work, pool, workers + spare)
         while waiting or hand.futures:
             hand.fill(waiting)
             done, _ = wait(hand.futures, return_when=FIRST_COMPLETED)
@@ -88,7 +95,7 @@ def _until_broken(
 
 
 class _Hand(Generic[Task, Result]):
-    """The tasks that are being done: no more than there are processes, so that a death accuses few."""
+    """The tasks that are being done or are next: hardly more than there are processes, so that a death accuses few."""
 
     def __init__(self, work: Callable[[Task], Result], pool: ProcessPoolExecutor, size: int) -> None:
         self.work, self.pool, self.size = work, pool, size

@@ -14,6 +14,8 @@ from warehouse.errors import TumsynError
 
 SHIPPED = Path(__file__).parent.parent / "recipes"
 STEPS_VERSION = 1  # raised when a step changes what it does with the same parameters
+# Parameters that came later, at the values that do what was done before them: there they change no identity.
+LATER = {"mask_network": "fine", "mni_mm": 3, "converged_mm": 0.001}
 
 
 class Recipe(BaseModel):
@@ -22,7 +24,9 @@ class Recipe(BaseModel):
     `grid_mm`: voxel size of the session grid. `mask_per`: a brain mask from every scan, or one for the session.
     `n4`: bias correction. `percentiles`: intensities that become 0 and 1, inside the head; the defaults are those of
     TUMSyn's published code. `whole_head`: keep scalp and skull, else zeros outside the brain mask; the mask is stored
-    in both cases. `register_mm`: resolution at which registration works.
+    in both cases. `mask_network`: both networks of the brain mask, or the coarse one alone. `register_mm`, `mni_mm`:
+    resolution at which scans are registered with each other, and with MNI152. `converged_mm`: a registration ends when
+    its steps are smaller than this.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,12 +38,17 @@ class Recipe(BaseModel):
     n4: bool = True
     percentiles: tuple[float, float] = (0.01, 99.9)
     whole_head: bool = True
+    mask_network: Literal["fine", "coarse"] = "fine"
     register_mm: float = Field(default=1.5, ge=1, le=4)
+    mni_mm: int = Field(default=3, ge=2, le=6)
+    converged_mm: float = Field(default=0.001, gt=0, le=0.1)
 
     @property
     def recipe_id(self) -> str:
         """Return the hash of the parameters; the name is none of them."""
-        text = json.dumps(self.model_dump(exclude={"name"}) | {"steps": STEPS_VERSION}, sort_keys=True)
+        given = self.model_dump(exclude={"name"}) | {"steps": STEPS_VERSION}
+        told = {key: value for key, value in given.items() if LATER.get(key) != value}
+        text = json.dumps(told, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Matrix = NDArray[np.float64]
 MEASURE = "mattes_mutual_information"
 BINS = 32
+CONVERGED_MM = 0.001
 CREDIBLE_STRETCH = (0.7, 2.2)  # of the volume
 BRAIN_RADIUS_MM = 70.0
 SUSPICIOUS_DEG, SUSPICIOUS_MM = 25.0, 40.0  # a head does not move further between scans of one visit
@@ -47,7 +48,14 @@ class Registration:
     similarity_after: float
 
 
-def register(fixed: Image, mask: NDArray[np.bool_], moving: Image, *, resolution_mm: float = 1.5) -> Registration:
+def register(
+    fixed: Image,
+    mask: NDArray[np.bool_],
+    moving: Image,
+    *,
+    resolution_mm: float = 1.5,
+    converged_mm: float = CONVERGED_MM,
+) -> Registration:
     """Align a scan of any contrast rigidly with another one of the same visit.
 
     Parameters
@@ -56,6 +64,9 @@ def register(fixed: Image, mask: NDArray[np.bool_], moving: Image, *, resolution
     mask : (i, j, k) bool array
         Brain of the fixed scan.
     moving : Image
+    resolution_mm : float
+    converged_mm : float
+        Steps of the gradient's descent end below this.
 
     Raises
     ------
@@ -64,7 +75,7 @@ def register(fixed: Image, mask: NDArray[np.bool_], moving: Image, *, resolution
     """
     still, within = _prepared(fixed, mask, resolution_mm)
     loose = _coarser(to_itk(moving, _bounded(moving.voxels)), resolution_mm)
-    found, before, after = _optimise(still, within, loose, _rigid(_centre(within), np.eye(4)))
+    found, before, after = _optimise(still, within, loose, _rigid(_centre(within), np.eye(4)), converged_mm)
     if after < before:
         # On slices as thick as 4 mm the gradient of mutual information can point away from its maximum.
         found = _rigid(_centre(within), np.eye(4))
@@ -74,7 +85,7 @@ def register(fixed: Image, mask: NDArray[np.bool_], moving: Image, *, resolution
 
 
 def register_to_mni(
-    image: Image, mask: NDArray[np.bool_], *, resolution_mm: int = 3
+    image: Image, mask: NDArray[np.bool_], *, resolution_mm: int = 3, converged_mm: float = CONVERGED_MM
 ) -> tuple[Registration, Registration]:
     """Align a brain with MNI152, rigidly and affinely.
 
@@ -87,6 +98,9 @@ def register_to_mni(
         The session's reference scan.
     mask : (i, j, k) bool array
         Its brain: the template has no skull, so the scan's must not take part.
+    resolution_mm : int
+    converged_mm : float
+        Steps of the gradient's descent end below this.
 
     Returns
     -------
@@ -104,8 +118,8 @@ def register_to_mni(
     centre_ras_mm = (image.affine @ np.append(np.argwhere(mask).mean(axis=0), 1.0))[:3]
     start = np.eye(4)
     start[:3, 3] = centre_ras_mm - _ras(_centre(within))
-    roughly, before, _ = _optimise(still, within, loose, _rigid(_centre(within), start))
-    found, _, after = _optimise(still, within, loose, _affine(_centre(within), matrix_of(roughly)))
+    roughly, before, _ = _optimise(still, within, loose, _rigid(_centre(within), start), converged_mm)
+    found, _, after = _optimise(still, within, loose, _affine(_centre(within), matrix_of(roughly)), converged_mm)
     mend = "look at the scan and its brain mask"
     affine = _never_worse(Registration(inverse(matrix_of(found)), before, after), centre_ras_mm, mend)
     rigid = nearest_rigid(affine.matrix, centre_ras_mm)
@@ -199,10 +213,12 @@ def _refine(still: sitk.Image, within: sitk.Image, loose: sitk.Image, start: Any
     return start, _similarity(still, within, loose, start)
 
 
-def _optimise(still: sitk.Image, within: sitk.Image, loose: sitk.Image, start: Any) -> tuple[Any, float, float]:
+def _optimise(
+    still: sitk.Image, within: sitk.Image, loose: sitk.Image, start: Any, converged_mm: float
+) -> tuple[Any, float, float]:
     """Return the transform from fixed to moving world, and the similarity without and with it."""
     method = _method(within)
-    method.SetOptimizerAsRegularStepGradientDescent(1.0, 1e-3, 100, 0.5, 1e-8)
+    method.SetOptimizerAsRegularStepGradientDescent(1.0, converged_mm, 100, 0.5, 1e-8)
     method.SetOptimizerScalesFromPhysicalShift()
     method.SetShrinkFactorsPerLevel([2, 1])
     method.SetSmoothingSigmasPerLevel([2.0, 0.0])

@@ -136,7 +136,9 @@ class _Session:
         corrected, scale = self.corrected(prepared)
         assert prepared.mask is not None
         fixed = _as_stored(corrected, scale)
-        rigid, affine = register_to_mni(fixed, prepared.mask)
+        rigid, affine = register_to_mni(
+            fixed, prepared.mask, resolution_mm=self.recipe.mni_mm, converged_mm=self.recipe.converged_mm
+        )
         reference = Reference(scan, prepared.source.sha256, fixed, prepared.mask, rigid.matrix, affine.matrix)
         moves = [scan_rows.move("reference_to_mni_rigid", rigid), scan_rows.move("reference_to_mni_affine", affine)]
         self.finish(prepared, reference, np.eye(4), moves, stretched(affine.matrix))
@@ -162,7 +164,13 @@ class _Session:
 
     def register(self, image: Image, reference: Reference) -> Registration:
         self.progress("registration")
-        return register(reference.image, reference.mask, image, resolution_mm=self.recipe.register_mm)
+        return register(
+            reference.image,
+            reference.mask,
+            image,
+            resolution_mm=self.recipe.register_mm,
+            converged_mm=self.recipe.converged_mm,
+        )
 
     def prepare(self, scan: Scan, reference: Reference | None = None) -> Prepared:
         """Load a scan and find its brain; without one that can be true, the mask stays open."""
@@ -173,7 +181,7 @@ class _Session:
             return Prepared(scan, image, source, None, None, began)
         self.progress(f"{scan.path.name}: brain mask")
         try:
-            mask = brain.find_brain(image)
+            mask = brain.find_brain(image, self.recipe.mask_network)
             doubt = brain.implausible(mask, image)
         except HarmonizeError as error:
             return Prepared(scan, image, source, None, error.what, began)

@@ -22,6 +22,7 @@ def ball(
 
 
 @pytest.mark.real
+@pytest.mark.slow
 @pytest.mark.parametrize(("scan", "low_ml", "high_ml"), [("sub-skyra", 1350, 1650), ("sub-prisma", 1450, 1800)])
 def test_the_brain_of_a_real_head_is_found(samples: Path, scan: str, low_ml: float, high_ml: float) -> None:
     image, _ = load(samples / "images" / "vendor_t1w" / f"{scan}_T1w.nii.gz")
@@ -35,7 +36,7 @@ def test_a_brain_that_was_stripped_before_keeps_all_that_is_there(monkeypatch: p
     image = image.like(np.where(there, image.voxels, -1e-4))
     almost, _ = ball(66)
     network = SimpleNamespace(run_model=lambda voxels: almost.astype(float), postprocess=lambda mask: mask)
-    monkeypatch.setattr(brain, "_network", lambda: network)
+    monkeypatch.setattr(brain, "_network", lambda detail: network)
     np.testing.assert_array_equal(find_brain(image), there)
 
 
@@ -44,8 +45,45 @@ def test_a_head_cut_out_of_its_air_is_not_taken_for_a_brain(monkeypatch: pytest.
     image = image.like(np.where(there, image.voxels, 0))
     inner, _ = ball(66)
     network = SimpleNamespace(run_model=lambda voxels: inner.astype(float), postprocess=lambda mask: mask)
-    monkeypatch.setattr(brain, "_network", lambda: network)
+    monkeypatch.setattr(brain, "_network", lambda detail: network)
     np.testing.assert_array_equal(find_brain(image), inner)
+
+
+def test_where_the_coarse_network_finds_no_brain_both_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    right, image = ball(68)
+    wrong, _ = ball(20)
+    asked: list[str] = []
+
+    def network(detail: str) -> SimpleNamespace:
+        asked.append(detail)
+        found = right if detail == "fine" else wrong
+        return SimpleNamespace(run_model=lambda voxels, **_: found.astype(float), postprocess=lambda mask: mask)
+
+    monkeypatch.setattr(brain, "_network", network)
+    np.testing.assert_array_equal(find_brain(image, "coarse"), right)
+    assert asked == ["coarse", "fine"]
+
+
+def test_a_believable_brain_of_the_coarse_network_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    right, image = ball(66)
+    network = SimpleNamespace(run_model=lambda voxels, **_: right.astype(float), postprocess=lambda mask: mask)
+    monkeypatch.setattr(brain, "_network", lambda detail: {"coarse": network}[detail])
+    np.testing.assert_array_equal(find_brain(image, "coarse"), right)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    "scan",
+    [
+        pytest.param("vendor_t1w/sub-prisma_T1w", marks=pytest.mark.slow),
+        "open_ms_longitudinal/patient04/study1_T2W",
+    ],
+)
+def test_the_coarse_network_agrees_with_both(samples: Path, scan: str) -> None:
+    image, _ = load(samples / "images" / f"{scan}.nii.gz")
+    step = tuple(max(1, round(3 / size)) for size in image.voxel_size_mm)
+    coarse = Image(image.voxels[:: step[0], :: step[1], :: step[2]], image.affine @ np.diag([*step, 1.0]))
+    assert dice(find_brain(coarse, "coarse"), find_brain(coarse)) >= 0.95
 
 
 def test_overlap_is_dices() -> None:
@@ -56,6 +94,9 @@ def test_overlap_is_dices() -> None:
 
 def test_where_nothing_is_found_the_refusal_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     class Blind:
+        def __init__(self, detail: str) -> None:
+            pass
+
         def run_model(self, voxels: np.ndarray) -> np.ndarray:
             raise AssertionError("Not enough foreground to calculate bounding box")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from warehouse.errors import TumsynError
-from warehouse.harmonize.recipe import Recipe, load_recipe
+from warehouse.harmonize.recipe import LATER, Recipe, load_recipe
 
 
 def test_the_shipped_recipes_load_and_the_draft_says_that_it_is_one() -> None:
@@ -20,7 +20,22 @@ def test_another_parameter_is_another_recipe_and_another_name_is_not() -> None:
 
 
 def test_the_identity_of_the_standard_recipe_stands_until_a_step_changes() -> None:
-    assert load_recipe("standard").recipe_id == Recipe(name="standard").recipe_id
+    assert load_recipe("standard").recipe_id == Recipe(name="standard").recipe_id == "48ab186cc1d06117"
+
+
+@pytest.mark.parametrize("later", LATER)
+def test_a_parameter_that_came_later_changes_the_identity_only_away_from_what_was_done_before(later: str) -> None:
+    other = {"mask_network": "coarse", "mni_mm": 4, "converged_mm": 0.05}[later]
+    assert Recipe.model_validate({"name": "a", later: LATER[later]}).recipe_id == Recipe(name="a").recipe_id
+    assert Recipe.model_validate({"name": "a", later: other}).recipe_id != Recipe(name="a").recipe_id
+
+
+def test_the_draft_works_more_coarsely_than_the_standard() -> None:
+    standard, draft = load_recipe("standard"), load_recipe("draft")
+    assert (standard.mask_network, draft.mask_network) == ("fine", "coarse")
+    assert draft.register_mm > standard.register_mm
+    assert draft.mni_mm > standard.mni_mm
+    assert draft.converged_mm > standard.converged_mm
 
 
 def test_a_users_own_recipe_is_read_by_its_path(tmp_path: Path) -> None:
