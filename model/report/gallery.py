@@ -132,7 +132,7 @@ def _row(
 def _key(canvas: _Canvas, note: str) -> None:
     """Write the note, and what the colours of the difference mean, below everything."""
     canvas.write(10, 12, note, size=10.5, color=QUIET)
-    width, right = 120.0, canvas.width_px - 128
+    width, right = 120.0, canvas.width_px - 138
     ramp = canvas.axes(right - width, 12, width, 10)
     ramp.imshow(np.linspace(-1, 1, 256)[None], aspect="auto", cmap=DIFFERENCE_COLOURS)
     ramp.set_axis_off()

@@ -102,7 +102,7 @@ def retrieval_table(rows: Iterable[Row]) -> str:
     """Return how often an image finds its prompt or its contrast, beside chance."""
     body = "".join(
         f'<tr><th scope="row">{escape(row["task"].replace("_to_", " → ").replace("_", " "))}</th>'
-        f"<td>{escape(SPLITS.get(row['split'], row['split']))}</td>"
+        f"<td>{escape(SPLITS.get(str(row['split']), str(row['split'])))}</td>"
         f'<td class="n">{row["n_candidates"]}</td><td class="n">{row["n_queries"]}</td>'
         f"<td>{escape(row['metric'].replace('_', ' '))}</td>"
         f'<td class="n"><span class="model">{_percent(row["value"])}</span> '

@@ -20,7 +20,7 @@ FLOOR_NAMES = {
     "floor:intensity_map_oracle": "intensity map, fitted on the test volume itself",
 }
 WHISKER_PX, WHISKER_HEIGHT_PX = 130, 16
-CURVE_PX, CURVE_HEIGHT_PX = 420, 170
+CURVE_PX, CURVE_HEIGHT_PX, CURVE_LEFT_PX = 420, 170, 60
 
 
 def number(value: float, decimals: int, sign: bool = False) -> str:
@@ -117,7 +117,7 @@ def curve(points: dict[str, list[tuple[int, float]]], name: str) -> str:
     room = (high - low) or 1.0
 
     def place(step: int, value: float) -> str:
-        x = 46 + (CURVE_PX - 56) * step / last
+        x = CURVE_LEFT_PX + (CURVE_PX - CURVE_LEFT_PX - 10) * step / last
         return f"{x:.1f},{12 + (CURVE_HEIGHT_PX - 40) * (high - value) / room:.1f}"
 
     lines = "".join(
@@ -125,11 +125,11 @@ def curve(points: dict[str, list[tuple[int, float]]], name: str) -> str:
         for split, each in sorted(points.items())
     )
     bottom = CURVE_HEIGHT_PX - 28
-    axis = f'<line class="zero" x1="46" x2="{CURVE_PX - 10}" y1="{bottom}" y2="{bottom}"/>'
+    axis = f'<line class="zero" x1="{CURVE_LEFT_PX}" x2="{CURVE_PX - 10}" y1="{bottom}" y2="{bottom}"/>'
     labels = (
-        f'<text x="40" y="16" text-anchor="end">{high:.3g}</text>'
-        f'<text x="40" y="{bottom}" text-anchor="end">{low:.3g}</text>'
-        f'<text x="46" y="{bottom + 16}">0</text>'
+        f'<text x="{CURVE_LEFT_PX - 6}" y="16" text-anchor="end">{high:.3g}</text>'
+        f'<text x="{CURVE_LEFT_PX - 6}" y="{bottom}" text-anchor="end">{low:.3g}</text>'
+        f'<text x="{CURVE_LEFT_PX}" y="{bottom + 16}">0</text>'
         f'<text x="{CURVE_PX - 10}" y="{bottom + 16}" text-anchor="end">step {last:,}</text>'
     )
     view = f'viewBox="0 0 {CURVE_PX} {CURVE_HEIGHT_PX}" width="100%"'

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from model.data.catalogue import CatalogueImages
-from model.evaluation.evaluate import Evaluation, evaluate
+from model.evaluation.evaluate import Evaluation, evaluate, identify
 from model.evaluation.floors import FLOORS, IDENTITY, MAP_ORACLE, MAP_TRAIN
 from model.evaluation.metrics import MAX_PSNR_DB
 from model.evaluation.pairs import draw_pairs, other_target
@@ -62,9 +62,9 @@ def test_a_model_that_gives_the_source_back_has_the_figures_of_the_identity(iden
 
 
 def test_a_worse_model_has_worse_figures(home: Home) -> None:
-    means = []
+    means, one_task = [], protocol(tasks=("T1w_to_T2w",))
     for spoil in (0.02, 0.05, 0.1):
-        found = evaluate(home, Perfect(home, spoil=spoil), MODEL, protocol())
+        found = evaluate(home, Perfect(home, spoil=spoil), MODEL, one_task)
         means.append([np.mean([*values(found, MODEL, metric).values()]) for metric in ("psnr_db", "ssim", "mae")])
     psnr, ssim, mae = zip(*means, strict=True)
     assert psnr[0] > psnr[1] > psnr[2]
@@ -137,9 +137,10 @@ def test_the_same_evaluation_gives_the_same_rows(home: Home, perfect: Evaluation
 
 
 def test_another_model_or_protocol_is_another_evaluation(home: Home, perfect: Evaluation) -> None:
-    other = evaluate(home, Perfect(home), "fedcba9876543210", protocol())
-    stricter = evaluate(home, Perfect(home), MODEL, protocol(percentiles=(1.0, 99.0)))
+    other = evaluate(home, Identity(), "fedcba9876543210", protocol(tasks=("T1w_to_T2w",)))
+    stricter = evaluate(home, Identity(), MODEL, protocol(tasks=("T1w_to_T2w",), percentiles=(1.0, 99.0)))
     assert len({found.evaluation_id for found in (perfect, other, stricter)}) == 3
+    assert identify(MODEL, perfect.data_id, protocol().hash) == perfect.evaluation_id
 
 
 def test_a_published_evaluation_published_again_has_no_row_twice(home: Home) -> None:
