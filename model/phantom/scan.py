@@ -21,6 +21,7 @@ from model.phantom.layouts import Place
 from model.phantom.protocols import draw
 from model.phantom.scanner import acquire, center_of, random_pose
 from model.phantom.seeds import seed_of, stream
+from model.physics.protocol import Protocol
 from warehouse.registry import Center
 
 TILT_DEG = 8.0  # standard deviation about left-right of oblique slices, which follow the base of the brain
@@ -66,9 +67,9 @@ def image_visit(visit: Visit) -> list[truth.Row]:
 
 def _image(visit: Visit, place: Place, head: Head) -> truth.Row:
     """Draw a protocol for an image, by the image alone, and write what the scanner makes of it."""
-    scan_seed = seed_of(visit.settings.seed, "scan", visit.center.center_id, place.path)
+    scan_seed = scan_seed_of(visit.settings, visit.center.center_id, place)
     scanner = scanner_of(place.person.center_id, place.person.number)
-    protocol = draw(place.contrast, stream(scan_seed, "protocol"), scanner.field_strength_t, place.is_post_contrast)
+    protocol = protocol_of(place, scan_seed)
     size = voxel_size_at(place.look.voxel_size_mm, visit.settings.resolution_mm)
     pose = _pose(visit, place, head, scan_seed)
     tilt = float(np.clip(stream(scan_seed, "tilt").normal(0, TILT_DEG), -20, 20)) if place.look.is_oblique else 0.0
@@ -91,6 +92,17 @@ def _image(visit: Visit, place: Place, head: Head) -> truth.Row:
     return truth.scan_row(
         visit.center, place, protocol, scanner, acquired, size, place.look.axcodes, pose, scan_seed, told
     )
+
+
+def scan_seed_of(settings: Settings, center_id: str, place: Place) -> int:
+    """Return the seed of everything that is drawn for one image: its protocol, how the head moved, its noise."""
+    return seed_of(settings.seed, "scan", center_id, place.path)
+
+
+def protocol_of(place: Place, scan_seed: int) -> Protocol:
+    """Return the protocol of an image: within its contrast it goes with neither centre nor person."""
+    field_strength_t = scanner_of(place.person.center_id, place.person.number).field_strength_t
+    return draw(place.contrast, stream(scan_seed, "protocol"), field_strength_t, place.is_post_contrast)
 
 
 def _pose(visit: Visit, place: Place, head: Head, scan_seed: int) -> NDArray[np.float64]:

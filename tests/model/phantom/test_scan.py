@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from model.phantom.scan import sidecar_path, voxel_size_at
+from model.phantom.layouts import LAYOUTS, plan_of
+from model.phantom.people import enrol
+from model.phantom.scan import Settings, protocol_of, scan_seed_of, sidecar_path, voxel_size_at
 from model.phantom.seeds import seed_of, stream
+from warehouse.registry import shipped
 
 
 @pytest.mark.parametrize(
@@ -19,6 +23,21 @@ from model.phantom.seeds import seed_of, stream
 )
 def test_voxels_keep_their_shape_and_slices_their_thickness(real: tuple, resolution: float, made: tuple) -> None:
     assert voxel_size_at(real, resolution) == pytest.approx(made)
+
+
+def test_protocols_go_with_neither_age_nor_role_nor_field() -> None:
+    settings, rows = Settings(40, 1, 3.0), []
+    for name in LAYOUTS:
+        for place in plan_of(name, enrol(name, 40, 1)).places:
+            protocol = protocol_of(place, scan_seed_of(settings, f"phantom_{name}", place))
+            if protocol.sequence == "mprage":
+                is_external = shipped()[name].role == "external"
+                age = place.person.ages_years[place.visit]
+                told = (protocol.repetition_time_s, protocol.inversion_time_s, protocol.echo_time_s)
+                rows.append((age, is_external, protocol.field_strength_t, *told, protocol.flip_angle_deg))
+    correlations = np.corrcoef(np.array(rows, float).T)[:3, 3:]
+    assert len(rows) > 300
+    assert np.abs(correlations).max() < 4 / np.sqrt(len(rows))  # four standard errors of no correlation
 
 
 def test_a_sidecar_lies_beside_its_image() -> None:
