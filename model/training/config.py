@@ -88,6 +88,8 @@ class TextEncoderTraining(TrainingConfig):
         Voxel size of that box, mm.
     patch_voxels : int
         Side of the cubes that the tower's first layer makes one position of.
+    tower_hats : int
+        Bins of the histogram of each cube.
     tower_channels : int
         Of the first level of the image tower; each further level has twice as many, at half the resolution.
     tower_levels : int
@@ -108,6 +110,7 @@ class TextEncoderTraining(TrainingConfig):
     box_voxels: tuple[int, int, int] = (48, 56, 48)
     box_mm: float = Field(default=4.0, gt=0)
     patch_voxels: int = Field(default=4, ge=1)
+    tower_hats: int = Field(default=12, ge=2)
     tower_channels: int = Field(default=32, ge=4)
     tower_levels: int = Field(default=3, ge=1)
     field_dropout: float = Field(default=0.2, ge=0, lt=1)

@@ -125,9 +125,10 @@ def change_one(truth: FieldBatch, random: np.random.Generator) -> FieldBatch:
 def architecture_of(config: TextEncoderTraining) -> ContrastiveConfig:
     """Return the networks that a configuration asks for."""
     text = TextEncoderConfig(config.width, config.n_layers, config.n_heads, config.n_frequencies)
-    return ContrastiveConfig(
-        text, ImageTowerConfig(config.width, config.patch_voxels, config.tower_channels, config.tower_levels)
+    image = ImageTowerConfig(
+        config.width, config.patch_voxels, config.tower_hats, config.tower_channels, config.tower_levels
     )
+    return ContrastiveConfig(text, image)
 
 
 def train_text_encoder(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from model.encoders.image import ImageTower, ImageTowerConfig
+from model.encoders.image import ImageTower, ImageTowerConfig, LocalHistogram
 
 
 @pytest.fixture(scope="module")
 def tower() -> ImageTower:
     torch.manual_seed(0)
-    return ImageTower(ImageTowerConfig(width=16, patch_voxels=2, channels=8, n_levels=3))
+    return ImageTower(ImageTowerConfig(width=16, patch_voxels=2, n_hats=6, channels=8, n_levels=3))
 
 
 @pytest.mark.parametrize("shape", [(16, 16, 16), (24, 28, 20), (9, 11, 13)], ids=str)
@@ -40,3 +40,14 @@ def test_the_gradient_reaches_every_parameter(tower: ImageTower) -> None:
 def test_brighter_and_darker_tissue_are_told_apart(tower: ImageTower) -> None:
     volume = torch.rand(1, 1, 16, 16, 16)
     assert (tower(volume) - tower(1 - volume)).norm() > 0.1
+
+
+def test_bins_of_a_cube_are_triangles_that_sum_to_their_number() -> None:
+    volume = torch.rand(2, 1, 8, 4, 12, generator=torch.Generator().manual_seed(0))
+    volume[0, 0, 0, 0, :2] = torch.tensor([0.0, 1.0])
+    found = LocalHistogram(5, 4)(volume)
+    centres = torch.linspace(0, 1, 5)[:, None, None, None]
+    slow = torch.nn.functional.avg_pool3d((1 - 4 * (volume - centres).abs()).clamp_min(0), 4) * 5
+    assert found.shape == (2, 5, 2, 1, 3)
+    assert torch.allclose(found, slow, atol=1e-4)
+    assert torch.allclose(found.sum(1), torch.tensor(5.0), atol=1e-4)
