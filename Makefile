@@ -19,7 +19,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 # Make the environment; again only when pyproject.toml or constraints.txt changed.
 setup: $(VENV)/.installed
 
-# Ingest the demonstration's centres, publish a catalogue, and say what to try next.
+# Simulate the demonstration's centres, ingest, harmonise and publish them, and say what to try next.
 demo: setup
 	@TUMSYN_HOME="$(DEMO_HOME)" "$(BIN)/python" -m pipelines.cli demo --profile $(PROFILE)
 
@@ -40,7 +40,7 @@ lint: setup
 	@"$(BIN)/ruff" check . && "$(BIN)/ruff" format --check .
 	@"$(BIN)/mypy"
 	@"$(BIN)/lint-imports"
-	@"$(BIN)/sqlfluff" lint warehouse
+	@"$(BIN)/sqlfluff" lint warehouse model
 
 # Write the data dictionary anew from the table specification.
 docs: setup

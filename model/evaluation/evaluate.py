@@ -110,7 +110,7 @@ def evaluate(
     test = _Test(images, synthesizer, model_id, protocol)
     scores: list[Row] = []
     for done, pair in enumerate(pairs, start=1):
-        scores += test.rows(pair)
+        scores += test.rows_of(pair)
         if report is not None:
             report(done, len(pairs), pair.task)
     counted = Counter((pair.task, pair.split) for pair in pairs)
@@ -146,11 +146,18 @@ class _Test:
     def evaluation_id(self) -> str:
         return identify(self.model_id, self.images.data_id, self.protocol.hash)
 
-    def rows(self, pair: Pair) -> list[Row]:
+    def rows_of(self, pair: Pair) -> list[Row]:
+        """Return the rows of a pair; where it cannot be measured, the error says which pair it was."""
+        try:
+            return self._rows(pair)
+        except ModelError as error:
+            names = " and ".join(self._item(index).image_id for index in (pair.source, pair.target))
+            raise ModelError(f"{pair.task}, images {names}: {error.what}", error.mend) from error
+
+    def _rows(self, pair: Pair) -> list[Row]:
         source, target = self.images.volume(pair.source), self.images.volume(pair.target)
         if source.voxels.shape != target.voxels.shape:
-            names = " and ".join(self.images.items[index].image_id for index in (pair.source, pair.target))
-            raise ModelError(f"images {names} of one visit lie on two grids", "harmonise the visit again")
+            raise ModelError("two images of one visit lie on two grids", "harmonise the visit again")
         scale = Scale.of(target.voxels, target.mask, self.protocol.percentiles)
         truth = scale.apply(target.voxels)
         made = scale.apply(predict(self.synthesizer, source, self._item(pair.source), self._item(pair.target)))
@@ -233,7 +240,7 @@ def predict(synthesizer: Synthesizer, source: Sample, source_item: Item, asked: 
     made = np.asarray(synthesizer.volume(source.voxels, source.mask, source_item.record, asked.record))
     if made.shape != source.voxels.shape or not np.isfinite(made).all():
         what = f"the model made {made.shape} of {source.voxels.shape}, or voxels that are NaN or infinite"
-        raise ModelError(f"image {source_item.image_id} to {asked.contrast_label}: {what}", "train it again")
+        raise ModelError(f"{source_item.contrast_label} to {asked.contrast_label}: {what}", "train it again")
     return made
 
 

@@ -39,7 +39,9 @@ def judge(scores: Sequence[Row], person_of: Mapping[str, str], model_id: str, pr
     inside = [row for row in scores if row["split"] == GATED_SPLIT and row["mask"] == "brain"]
     gained = _differences(inside, person_of, model_id, IDENTITY)
     steered = [
-        (person_of[row["target_image_id"]], float(row["value"])) for row in inside if row["metric"] == "steering_mae"
+        (person_of[row["target_image_id"]], float(row["value"]))
+        for row in inside
+        if row["metric"] == "steering_mae" and row["model_id"] == model_id
     ]
     return [
         _verdict(

@@ -12,7 +12,7 @@ import pytest
 
 from model.evaluation.floors import IDENTITY, MAP_TRAIN
 from model.evaluation.statistics import by_person
-from model.report.data import read_figures
+from model.report.data import SQL, read_figures
 from model.report.page import write_report
 from model.report.verify import problems
 from tests.model.evaluation.fakes import protocol
@@ -145,3 +145,10 @@ def test_a_report_is_not_written_by_another_protocol(reported: Reported, connect
     for other in (None, protocol(seed=5)):
         with pytest.raises(ModelError, match="was made by protocol"):
             write_report(reported.home, connection, known, reported.model, tmp_path, other)
+
+
+@pytest.mark.parametrize("path", sorted(SQL.glob("*.sql")), ids=lambda path: path.stem)
+def test_every_query_of_the_report_states_its_grain_and_why(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("-- Grain: ")
+    assert "-- Why:   " in text
