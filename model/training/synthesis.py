@@ -64,7 +64,9 @@ class SynthesisTask:
         )
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
-            self.network: nn.Module = FilmUNet(self.architecture)
+            network = FilmUNet(self.architecture)
+        network.condition.standardise(embed([item.record for item in training.items]).cpu())
+        self.network: nn.Module = network
         self.crops = Crops(
             training,
             seed=config.seed,

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.synthesis.film_unet import FilmUNet, FilmUNetConfig, Hats, pad_to_multiple
+from model.synthesis.film_unet import Condition, FilmUNet, FilmUNetConfig, Hats, pad_to_multiple
 
 SMALL = FilmUNetConfig(embedding_width=6, widths=(4, 6, 8), blocks=(1, 1, 1), condition_width=8, n_hats=4)
 
@@ -100,6 +100,16 @@ def test_a_shift_by_the_step_of_the_lowest_level_shifts_the_result() -> None:
         whole, later = net(source, *prompts()), net(source[:, :, 4:], *prompts())
     edge = SMALL.reach
     torch.testing.assert_close(whole[:, :, 4 + edge :], later[:, :, edge:], atol=1e-5, rtol=0)
+
+
+def test_what_all_embeddings_have_in_common_is_left_out() -> None:
+    condition = Condition(3, 4)
+    embeddings = torch.tensor([[10.0, 5.0, 1.0], [10.2, 5.0, 3.0]])
+    condition.standardise(embeddings)
+    torch.testing.assert_close(condition.mean, torch.tensor([10.1, 5.0, 2.0]))
+    torch.testing.assert_close(condition.spread, torch.tensor([0.1, 0.01, 1.0]))
+    unlike = torch.full((1, 3), 1e6)
+    assert torch.equal(condition(unlike, unlike), condition(2 * unlike, 3 * unlike))
 
 
 def test_hats_weigh_up_to_one_and_any_intensity_is_given_too() -> None:
