@@ -3,9 +3,8 @@
 Belongs here: the network. Does not belong here: how volumes come to their box (`model.data.boxes`).
 
 What tells contrasts and protocols apart is how bright tissues are beside each other, and where. So the first layer is
-given the histogram of each small cube beside its voxels: with voxels alone, a tower of this size does not even learn a
-hundred scans by heart. Positions are normalised one by one, never over the volume, which would take away how bright
-the brain is.
+given the histogram of each small cube beside its voxels, which a displacement hardly changes. Positions are normalised
+one by one, never over the volume, which would take away how bright the brain is.
 """
 
 from __future__ import annotations

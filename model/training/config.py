@@ -97,8 +97,10 @@ class TextEncoderTraining(TrainingConfig):
         Share of the fields that are hidden, so that missing ones are nothing new.
     bare_prompts : float
         Share of the prompts that say the contrast and nothing else.
+    match_weight : float
+        Of the mean error of matching an image with a prompt.
     recover_weight : float
-        Of the error of reading the fields back from both embeddings, beside that of bringing them together.
+        Of the error of reading the fields back from both embeddings.
     n_validation : int
         Images of the split val that are measured, the same each time.
     """
@@ -114,7 +116,8 @@ class TextEncoderTraining(TrainingConfig):
     tower_channels: int = Field(default=32, ge=4)
     tower_levels: int = Field(default=3, ge=1)
     field_dropout: float = Field(default=0.2, ge=0, lt=1)
-    bare_prompts: float = Field(default=0.15, ge=0, le=1)
+    bare_prompts: float = Field(default=0.3, ge=0, le=1)
+    match_weight: float = Field(default=3.0, ge=0)
     recover_weight: float = Field(default=1.0, ge=0)
     n_validation: int = Field(default=128, ge=2)
 

@@ -91,7 +91,8 @@ class TextEncoderTask:
         matched, recovered = self.network(batch, prompts.to(self.device), truth.to(self.device))
         measures = {"matching": float(matched.detach())}
         measures |= {f"recovery_from_{name}": float(error.detach()) for name, error in recovered.items()}
-        return matched + self.config.recover_weight * sum(recovered.values()), measures
+        loss = self.config.match_weight * matched + self.config.recover_weight * sum(recovered.values())
+        return loss, measures
 
     def _hidden(self, random: np.random.Generator) -> NDArray[np.bool_]:
         """Return which fields of each prompt are hidden."""
