@@ -99,7 +99,7 @@ def relaxation_scale(subject: Subject) -> dict[str, tuple[float, float, float, f
         t1, t2 = myelin.get(tissue, (1.0, 1.0))
         iron = iron_ratio(tissue, age)
         spread = np.clip(rng.standard_normal(4), -2.5, 2.5) * (0.025, 0.03, 0.04, 0.01)
-        factors = np.array([t1, t2 / iron**0.35, t2 / iron**0.6, 1.0]) * (1 + spread)
+        factors = np.array([t1, t2 / iron**0.12, t2 / iron**0.3, 1.0]) * (1 + spread)
         scales[tissue] = (float(factors[0]), float(factors[1]), float(factors[2]), float(min(factors[3], 1.0)))
     return scales
 

@@ -130,7 +130,8 @@ class Drawing:
         fluid = inside - tissue
         falx = self._falx(points_mm) * fluid
         shares = {**shares, "csf": fluid - falx, "dura": falx}
-        return shares, self.lesions.paint(shares, points_mm, maps, noise, self.step_mm, size)
+        walls = {**maps, "ventricle": maps["ventricle"] + age.ventricle_mm / size}  # where this subject has them
+        return shares, self.lesions.paint(shares, points_mm, walls, noise, self.step_mm, size)
 
     def _falx(self, points_mm: Tensor) -> Tensor:
         x, y, z = points_mm

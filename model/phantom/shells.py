@@ -183,6 +183,6 @@ def _neck(canvas: Canvas) -> None:
         canvas.tube("bone", [(0, -52, height - 3), (0, -74, height - 9)], (4.5, 4.0))
         canvas.tube("marrow", [(0, -54, height - 3), (0, -72, height - 9)], (2.6, 2.4))
     canvas.ellipsoid("marrow", (0, -24, -72), (5, 5, 9))  # dens
-    canvas.tube("fat", canal, 12.5)
+    canvas.tube("fat", canal, 11.8)
     canvas.tube("csf", canal, 11.0)
     canvas.tube("white_matter", canal, (7.5, 6.0, 5.8))

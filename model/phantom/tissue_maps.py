@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,8 +87,23 @@ def intracranial_level(step_mm: float) -> Floats:
     brain = brain_maps(COARSE_MM).t1w > BRAIN_FROM
     filled = signed_distance_mm(brain, COARSE_MM, 60.0) + CLOSES_MM
     closed = signed_distance_mm(filled > 0, COARSE_MM, 80.0) - CLOSES_MM
-    smooth = ndimage.gaussian_filter(np.maximum(closed, filled - CLOSES_MM), 2.0 / COARSE_MM) + FLUID_MM
+    brain_mm = filled - CLOSES_MM
+    carved = np.minimum(closed, np.maximum(-_skull_base(), brain_mm + 1.0))
+    smooth = ndimage.gaussian_filter(np.maximum(carved, brain_mm), 2.0 / COARSE_MM) + FLUID_MM
     return np.asarray(np.clip(smooth, -60.0, 30.0), np.float32)
+
+
+def _skull_base() -> Floats:
+    """Return the level of the bone that rises between the lobes: body of the sphenoid and the petrous ridges."""
+    x, y, z = template_grid(COARSE_MM).axes_mm()
+    levels: list[NDArray[Any]] = [
+        np.asarray(1.0 - np.sqrt((x / 15) ** 2 + ((y - 1) / 15) ** 2 + ((z + 41) / 14) ** 2), np.float32) * 14
+    ]
+    for side in (-1.0, 1.0):
+        along = (x - side * 34) * 0.82 - side * (y + 22) * 0.57
+        across = side * (x - side * 34) * 0.57 + (y + 22) * 0.82
+        levels.append((1.0 - np.sqrt((along / 27) ** 2 + (across / 7) ** 2 + ((z + 46) / 12) ** 2)) * 7)
+    return np.asarray(np.max(np.broadcast_arrays(*levels), axis=0), np.float32)
 
 
 def signed_distance_mm(mask: NDArray[np.bool_], step_mm: float, furthest_mm: float) -> Floats:

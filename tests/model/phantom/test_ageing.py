@@ -47,7 +47,7 @@ def test_iron_gathers_and_shortens_t2star() -> None:
     assert iron_ratio("cortex", 5) == 1.0
     assert iron_ratio("striatum", 5) < 0.4 < 1.0 < iron_ratio("striatum", 80)
     child, old = (relaxation_scale(Subject(4, age, "M"))["pallidum"] for age in (5.0, 80.0))
-    assert child[2] > 1.2 * old[2]
+    assert child[2] > 1.1 * old[2]
 
 
 def test_spread_between_persons_covers_every_tissue_and_never_adds_protons() -> None:
