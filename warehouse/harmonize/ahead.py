@@ -86,7 +86,10 @@ def ahead(
         tasks += tasks_of(home, registration.center.center_id, found, recipe, force)
     results = each_done(tasks, workers=workers, memory_gb=memory_gb, spare=SPARE)
     try:
-        yield Ahead(tasks, results)
+        work = Ahead(tasks, results)
+        yield work
+        if len(work.finished) == len(work.known):
+            next(results, None)  # all is done: the processes are let go, not ended
     finally:
         results.close()
 
