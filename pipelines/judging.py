@@ -7,6 +7,7 @@ Belongs here: that order, the same for the command and for Dagster. Does not bel
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from warehouse import atomic, models
 from warehouse.errors import ModelError
 from warehouse.home import Home
 from warehouse.publish import Published, publish
+from warehouse.version import code_version
 
 SCORE, RETRIEVAL, VERDICT = "core.evaluation_score", "core.retrieval_score", "core.gate_verdict"
 SEED = 0  # of the images that a text encoder is judged by
@@ -151,6 +153,52 @@ def write_report(home: Home, model: str | None, protocol_name: str, *, device: s
     with Catalogue(home).connect() as connection:
         synthesizer = load_synthesizer(home, str(path), device)
         return page.write_report(home, connection, evaluation_id, synthesizer, target, protocol)
+
+
+def current_report(home: Home, text_encoder: str, synthesis: str, protocol_name: str) -> Path | None:
+    """Return the report of what these configurations make of the data in force by this code; None where there is none.
+
+    Parameters
+    ----------
+    text_encoder, synthesis : str
+        Names of configurations, or paths of files.
+    protocol_name : str
+        Name of a protocol, or path of a file.
+    """
+    from model.evaluation.evaluate import identify
+    from model.evaluation.protocol import load_protocol
+    from model.training.config import load_config
+
+    data_id = data_in_force(home)
+    for kind, name in (("text_encoder", text_encoder), ("synthesis", synthesis)):
+        config = load_config(kind, name).model_dump(mode="json")
+        run = models.last_run(home, kind)
+        said = run and (run["data_id"], run["code_version"], json.loads(run["config"]))
+        if run is None or said != (data_id, code_version(), config):
+            return None
+    last = models.last_run(home, "synthesis") or {}
+    for version in models.statements(home, models.VERSION, run_id=last.get("run_id")):
+        path = home.reports / identify(version["model_id"], data_id, load_protocol(protocol_name).hash) / "report.html"
+        if path.is_file():
+            return path
+    return None
+
+
+def headline(home: Home, path: Path, protocol_name: str) -> str:
+    """Return what a report finds, in a few lines of text.
+
+    Parameters
+    ----------
+    path : Path
+        The page; its folder is named by the evaluation.
+    """
+    from model.evaluation.protocol import load_protocol
+    from model.report.data import read_figures
+    from model.report.headline import lines
+    from warehouse.catalog import Catalogue
+
+    with Catalogue(home).connect() as connection:
+        return "\n".join(lines(read_figures(connection, path.parent.name, load_protocol(protocol_name))))
 
 
 def report_faults(home: Home, path: Path, evaluation_id: str) -> list[str]:

@@ -6,6 +6,7 @@ Belongs here: starting it and hearing of it. Does not belong here: what it does 
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -40,8 +41,11 @@ class TrainingProcess:
         reader = _Listening()
         client = dg.PipesSubprocessClient(message_reader=reader)
         try:
-            done = client.run(context=context, command=command(home, words))
-        except dg.DagsterError as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", dg.PreviewWarning)  # of what Pipes itself uses
+                # The op's context: Pipes asks an asset's in a way that Dagster calls deprecated
+                done = client.run(context=context.op_execution_context, command=command(home, words))
+        except Exception as error:
             if reader.told:
                 raise failure(TumsynError(**reader.told[-1])) from error
             raise

@@ -1,4 +1,4 @@
-"""`tumsyn demo`: simulated centres from their folders to a catalogue of harmonised volumes."""
+"""`tumsyn demo`: simulated centres from their folders to a catalogue, two trained networks and a report."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ import typer
 from pipelines.commands.harmonize import harmonize_centers
 from pipelines.commands.ingest import ingest_centers, shown_bar
 from pipelines.commands.output import note
+from pipelines.commands.train import ShownInTurn, name_terminal
+from warehouse.errors import TumsynError
 from warehouse.home import Home
 
 RESOLUTION_MM = 3.0
@@ -33,15 +35,26 @@ class Profile(StrEnum):
 
 @dataclass(frozen=True)
 class Extent:
-    """What a profile makes: which centres, by the names of the real ones, and how many people each of them enrols."""
+    """What a profile makes.
+
+    Parameters
+    ----------
+    centers : tuple of str, optional
+        Centres, by the names of the real ones; default: all of them.
+    subjects_per_center : int
+        People that each of them enrols.
+    learning : str
+        Name of the configurations of both networks, and of the protocol.
+    """
 
     centers: tuple[str, ...] | None
     subjects_per_center: int
+    learning: str
 
 
 EXTENTS = {
-    Profile.FULL: Extent(None, 2),
-    Profile.QUICK: Extent(("ixi", "lemon", "oasis3"), 2),  # one of them is external
+    Profile.FULL: Extent(None, 2, "demo"),
+    Profile.QUICK: Extent(("ixi", "lemon", "oasis3"), 2, "quick"),  # one of them is external
 }
 
 
@@ -51,7 +64,7 @@ def demo(
         Profile, typer.Option(help="full: thirteen centres; quick: three of them, for CI.")
     ] = Profile.FULL,
 ) -> None:
-    """Simulate centres in the layouts of the real ones, ingest and harmonise them, and publish the catalogue.
+    """Simulate centres, ingest, harmonise and publish them, train both networks on them, judge and report.
 
     Everything is written into the home. What was made before and has not changed is not made again.
     """
@@ -61,7 +74,54 @@ def demo(
         ingest_centers(home, names)
     with stage("harmonise"):
         harmonize_centers(home, names, {"recipe": RECIPE})
+    page = train_and_report(home, EXTENTS[profile].learning)
     _tell_what_next(home)
+    from pipelines.judging import headline
+
+    typer.echo(f"\n{headline(home, page, EXTENTS[profile].learning)}\nreport: {_short(page)}")
+
+
+def train_and_report(home: Home, learning: str) -> Path:
+    """Train both networks, judge and report them in one run, unless that is done.
+
+    Parameters
+    ----------
+    learning : str
+        Name of the configurations and of the protocol.
+
+    Returns
+    -------
+    Path
+        The report.
+
+    Raises
+    ------
+    TumsynError
+        When a step fails, or a gate does not hold.
+    """
+    from pipelines.judging import current_report
+
+    with stage("train, judge and report"):
+        page = current_report(home, learning, learning, learning)
+        if page is None:
+            _run_everything(home, learning)
+            page = current_report(home, learning, learning, learning)
+            assert page is not None  # the run ends with it
+        else:
+            note("the report is up to date")
+    return page
+
+
+def _run_everything(home: Home, learning: str) -> None:
+    from pipelines import launch
+
+    trained = {"config": learning}
+    config = {"text_encoder": trained, "synthesis_model": trained, "evaluation": {"protocol": learning}}
+    name_terminal()
+    with launch.opened(home) as instance:
+        outcome = launch.run(instance, home, "train_and_report", config=config, resources={"progress": ShownInTurn()})
+    if outcome.error:
+        raise TumsynError(outcome.error, "the catalogue is published; run this again, and it goes on where it stopped")
 
 
 def make_centers(home: Home, extent: Extent) -> list[str]:
@@ -103,11 +163,12 @@ def _tell_what_next(home: Home) -> None:
     typer.echo(
         f"""
 Everything here is simulated: it shows how the platform works, and says nothing about patients.
-The catalogue is in {place}/warehouse, its sources, volumes and the lake beside it. Three things to try next:
+The catalogue is in {place}/warehouse, models, volumes and the lake beside it. Things to try next:
 
   {command} --home {place} sql "SELECT center_id, contrast_label, count(*) AS n_images FROM out.image_catalog \\
       WHERE eligibility = 'eligible' GROUP BY ALL ORDER BY ALL"
   {command} --home {place} sql "SELECT path, reason, detail, mend FROM core.rejection"
+  {command} --home {place} models list
   {command} --home {place} ui"""
     )
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.commands.ingest import shown_bar
+from pipelines.commands.ingest import TERMINAL, shown_bar
 from pipelines.commands.output import note
 from warehouse.home import Home
 
@@ -128,6 +131,32 @@ def _tell(pipes: PipesContext, home: Home, version: dict[str, Any]) -> None:
     metadata: dict[str, Any] = {name: version[name] for name in names}
     metadata["path"] = {"raw_value": str(home.root / version["path"]), "type": "path"}
     pipes.report_asset_materialization(metadata=metadata, data_version=version["model_id"])
+
+
+class ShownInTurn:
+    """A bar for each piece of a run's work, there only while that goes on: between them, its processes show theirs."""
+
+    def of(self, name: str, log: object) -> Callable[[int, int, str], None]:
+        """Return what the work of this name calls."""
+        open_bar = ExitStack()
+        tell: Callable[[int, int, str], None] | None = None
+
+        def report(done: int, total: int, what: str) -> None:
+            nonlocal tell
+            if tell is None:
+                tell = shown(open_bar.enter_context(shown_bar()), name)
+            tell(done, total, what)
+            if done >= total - 1:  # some say what they begin, others what they have done
+                open_bar.close()
+                tell = None
+
+        return report
+
+
+def name_terminal() -> None:
+    """Let the processes that are started from here find the terminal, if there is one."""
+    if sys.stderr.isatty():
+        os.environ[TERMINAL] = os.ttyname(sys.stderr.fileno())
 
 
 def shown(bar: Bar | None, what: str) -> Callable[[int, int, str], None]:

@@ -37,7 +37,7 @@ def test_the_quick_demo_ends_with_commands_that_work(home: Home, tumsyn: Command
 def test_centres_of_the_demo_are_simulated_registered_as_such_and_made_once(
     home: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    extent = demo.Extent(("aibl",), 1)
+    extent = demo.Extent(("aibl",), 1, "demo")
     assert demo.make_centers(home, extent) == ["phantom_aibl"]
     center = registered(home)["phantom_aibl"].center
     assert center.is_simulated

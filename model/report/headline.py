@@ -1,0 +1,47 @@
+"""What a report finds, in a few lines for a terminal.
+
+Belongs here: sentences of figures. Does not belong here: the figures themselves (`data`), the page (`page`).
+"""
+
+from __future__ import annotations
+
+from model.evaluation.floors import IDENTITY, MAP_TRAIN
+from model.evaluation.statistics import Estimate
+from model.report.data import Figures
+
+WHERE = {
+    "test_internal": "people whom it never saw, of centres that it knows",
+    "test_external": "people of centres that it never saw",
+    "val": "people kept for validation",
+}
+
+
+def lines(figures: Figures) -> list[str]:
+    """Return one line for each split with pairs, one for retrieval, one for the gates; first what the data are."""
+    found = (
+        ["DEMONSTRATION ON SIMULATED DATA: these figures say nothing about patients."] if figures.is_simulated else []
+    )
+    found += [line for split in figures.protocol.splits if (line := _split(figures, split))]
+    for row in figures.retrieval:
+        if (row["task"], row["metric"], row["split"]) == ("image_to_contrast", "recall_at_1", "test_internal"):
+            share, chance = f"{row['value']:.0%}", f"{row['chance']:.0%}"
+            found.append(f"{share} of {row['n_queries']} images find their contrast among the words (chance {chance})")
+    passed = sum(bool(row["passed"]) for row in figures.gates)
+    return [*found, f"gates: {passed} of {len(figures.gates)} hold"]
+
+
+def _split(figures: Figures, split: str) -> str:
+    line = figures.line(split, None, "psnr_db")
+    if line.model is None:
+        return ""
+    against = [
+        f"{_signed(line.gains.get(floor))} dB against {name}"
+        for floor, name in ((IDENTITY, "the source as it is"), (MAP_TRAIN, "the best intensity map"))
+        if floor in line.gains
+    ]
+    people = f"{line.n_people} {WHERE.get(split, split)}"
+    return f"brain PSNR {line.model.mean:.1f} dB ({', '.join(against)}), {line.n_pairs} pairs of {people}"
+
+
+def _signed(found: Estimate | None) -> str:
+    return "" if found is None else f"{found.mean:+.1f}"
