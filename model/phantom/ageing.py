@@ -3,7 +3,9 @@
 Surfaces move along curves that were fitted so that grey and white volumes follow what is published: cortical grey
 matter peaks at 5.9 years and falls almost linearly, white matter peaks at 28.7 and falls faster from 50 on
 (Bethlehem et al. 2022, Nature 604, 525); the brain loses 0.2 % a year after 35 and 0.5 % a year at 60 (Hedman et
-al. 2012, Human Brain Mapping 33, 1987). Iron follows Hallgren & Sourander (1958, J Neurochem 3, 41).
+al. 2012, Human Brain Mapping 33, 1987). Iron of pallidum and putamen follows Hallgren & Sourander (1958, J
+Neurochem 3, 41); that of the nigra is drawn after the pallidum. Skull, face, hyperintensities and the changes of T1
+and T2 are construction, in the direction that is published.
 """
 
 from __future__ import annotations

@@ -87,8 +87,6 @@ def atlas(step_mm: float) -> Atlas:
     table[0, :5] = (-60.0, -60.0, -6.0, -6.0, -18.0)
     for column, values in enumerate(_maps(step_mm)):
         table[1:, column] = values[near]
-    brain_maps.cache_clear()  # the table holds them now
-    brain_levels.cache_clear()
     inside = torch.from_numpy((skin > 2.0 * step_mm - MARGIN_MM).ravel())
     return Atlas(grid, torch.from_numpy(rows.ravel()), inside, torch.from_numpy(table))
 
@@ -97,5 +95,7 @@ def _maps(step_mm: float) -> Iterator[Floats]:
     levels = brain_levels(step_mm)
     yield from (levels.inner, skin_level(step_mm), levels.pial, levels.white, levels.ventricle)
     del levels
+    brain_maps.cache_clear()  # the table holds them now, and what follows is large
+    brain_levels.cache_clear()
     for bodies in (nuclei, vessels, surroundings):
         yield from bodies(step_mm)

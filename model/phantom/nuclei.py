@@ -1,9 +1,9 @@
 """Deep grey nuclei, by location: the maps show them as mixtures of grey and white, or not at all.
 
-Centres and extents are rounded from where atlases in MNI space put the structures (Harvard-Oxford subcortical:
-thalamus, caudate, putamen, pallidum; Pauli et al. 2018, Scientific Data 5, 180063: substantia nigra and red
-nucleus; Diedrichsen et al. 2011, NeuroImage 54, 1786: dentate). The bodies are ellipsoids and tubes: their outlines
-are construction.
+Centres and extents were set by hand near where atlases in MNI space have the structures, and judged by eye over the
+template's T1w; the atlases are not read. For them see Harvard-Oxford (thalamus, caudate, putamen, pallidum), Pauli
+et al. 2018, Scientific Data 5, 180063 (substantia nigra, red nucleus) and Diedrichsen et al. 2011, NeuroImage 54,
+1786 (dentate). The bodies are ellipsoids and tubes: their outlines are construction.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ class Canvas:
         """Paint an ellipsoid; `both` paints its mirror image as well."""
         for center in _sides(center_mm, both):
             reach = max(radii_mm[1:]) if tilt_deg else 0.0
-            box, axes = self._box(center, [radii_mm[0], max(radii_mm[1], reach), max(radii_mm[2], reach)])
+            box, axes = self.box(center, [radii_mm[0], max(radii_mm[1], reach), max(radii_mm[2], reach)])
             self.level(name, ellipsoid_level(*axes, center, radii_mm, tilt_deg), share, box)
 
     def tube(
@@ -103,7 +103,7 @@ class Canvas:
             for start, end, *radius in zip(points, points[1:], radii, radii[1:], strict=False):
                 middle = [(s + e) / 2 for s, e in zip(start, end, strict=True)]
                 half = [abs(s - e) / 2 + max(radius) for s, e in zip(start, end, strict=True)]
-                box, axes = self._box(middle, half)
+                box, axes = self.box(middle, half)
                 self.level(name, tube_level(*axes, start, end, radius), share, box)
 
     def level(self, name: str, level_mm: Floats, share: float | Floats = 1.0, box: Box | None = None) -> None:
@@ -119,7 +119,8 @@ class Canvas:
         """Return how much of each voxel is painted."""
         return np.asarray(self.fractions.sum(axis=0))
 
-    def _box(self, center_mm: Point, half_mm: Sequence[float]) -> tuple[Box, tuple[Floats, Floats, Floats]]:
+    def box(self, center_mm: Point, half_mm: Sequence[float]) -> tuple[Box, tuple[Floats, Floats, Floats]]:
+        """Return the part of the grid around a body, and x, y and z of its voxels, mm."""
         slices = []
         for axis, size in enumerate(self.grid.shape):
             first = (center_mm[axis] - half_mm[axis] - self.grid.affine[axis, 3]) / self.grid.step_mm - 2

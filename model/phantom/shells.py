@@ -1,9 +1,9 @@
 """Everything around the brain: skull, scalp, face, neck, air; built, since the template ends at the brain.
 
-The skull and scalp follow the dura at measured thicknesses (skull 6–7 mm, Li et al. 2015, PLoS ONE 10, e0127322;
-scalp 5–7 mm). Face and neck are bodies placed by the landmarks of a head in MNI space: nasion (0, 86, -40), ears
-(±86, -20, -48), inion (0, -118, -23) as used for electrode positions, eyes at (±33, 60, -40). Their outlines are
-construction.
+The skull and scalp follow the dura at thicknesses that are usual in adults (skull 6–7 mm, scalp 5–7 mm). Face and
+neck are bodies placed about the landmarks of a head in MNI space: nasion (0, 86, -40), ears (±86, -20, -48), inion
+(0, -118, -23), eyes at (±33, 60, -40). Thicknesses, landmarks and outlines are construction, set by hand and judged
+by eye.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def skin_level(step_mm: float) -> Floats:
 def _soft_tissue(canvas: Canvas, skin: Floats) -> None:
     """Muscles in loose fat, below the base of the skull and in the temples."""
     grid = canvas.grid
-    x, y, z = grid.axes_mm()
+    _, y, z = grid.axes_mm()
     rng = np.random.Generator(np.random.PCG64(20090104))
     streaks = smooth_noise(grid.shape, rng, max(2, round(5 / grid.step_mm)))
     inner = intracranial_level(grid.step_mm)
@@ -95,8 +95,9 @@ def _soft_tissue(canvas: Canvas, skin: Floats) -> None:
     for points, radius in MUSCLES:
         canvas.tube("muscle", points, radius, share=0.93, both=True)
     for side in (-1.0, 1.0):
-        temple = ellipsoid_level(x, y, z, (side * 71, 16, -14), (11, 30, 36))
-        canvas.level("muscle", np.minimum(temple, skin - 6.5), 0.95)
+        box, axes = canvas.box((side * 71, 16, -14), (11, 30, 36))
+        temple = ellipsoid_level(*axes, (side * 71, 16, -14), (11, 30, 36))
+        canvas.level("muscle", np.minimum(temple, skin[box] - 6.5), 0.95, box)
     canvas.ellipsoid("muscle", (57, 18, -82), (8, 16, 26), share=0.95, both=True)  # masseter
     canvas.ellipsoid("fat", (58, -8, -78), (9, 13, 20), share=0.5, both=True)  # parotid
     canvas.ellipsoid("muscle", (38, 14, -68), (13, 16, 18), share=0.95, both=True)  # pterygoids

@@ -1,10 +1,9 @@
 """Large vessels as tubes along the points of `vessels.csv` (MNI space, RAS+, mm; the right one of each pair).
 
-Their courses are construction, drawn through landmarks: siphons beside the sella, the basilar on the clivus, the
-circle in the suprasellar cistern, middle cerebrals into the Sylvian fissures, anterior cerebrals around the genu,
-sinuses along the inner table. Calibres are those of textbooks (Osborn, Diagnostic Cerebral Angiography): carotid
-4–5 mm, basilar 3–4, middle cerebral 2.5–3, anterior and posterior cerebral 2, superior sagittal sinus 5–8 mm
-across.
+Courses and calibres are construction. Courses are drawn through landmarks: siphons beside the sella, the basilar on
+the clivus, the circle in the suprasellar cistern, middle cerebrals into the Sylvian fissures, anterior cerebrals
+around the genu, sinuses along the inner table. Calibres are what is usual in adults: carotid 4–5 mm, basilar 3–4,
+middle cerebral 2.5–3, anterior and posterior cerebral 2, superior sagittal sinus 5–8 mm across.
 """
 
 from __future__ import annotations
