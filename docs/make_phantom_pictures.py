@@ -258,7 +258,7 @@ def volumes() -> None:
         axis.plot(years, values, "o-", label=label, color=colour)
     axis.axvline(5.9, color="#7f7f7f", linestyle=":")
     axis.axvline(28.7, color="#d8a12f", linestyle=":")
-    axis.text(6.3, 60, "peak of cortical grey, 5.9 y", fontsize=8)
+    axis.text(6.3, 25, "peak of cortical grey, 5.9 y", fontsize=8)
     axis.text(29.1, 60, "peak of white, 28.7 y (Bethlehem 2022)", fontsize=8)
     axis.set(xlabel="age, years", ylabel="volume, ml", ylim=(0, None))
     axis.legend(frameon=False)
