@@ -1,4 +1,4 @@
-"""Slices of what went in, what the model made, what was really scanned, and where the two differ.
+"""Slices of what went in, what the model made, what it was to make, and where the two differ.
 
 Neurological convention: the left of a picture is the person's left; both sides are marked. Grey values are those that
 were measured: the real target's percentiles in its brain are black and white, for the made image as well.
@@ -27,7 +27,7 @@ DIFFERENCE_COLOURS = (
     "berlin"  # dark where nothing differs, blue and red for less and more, and safe for the colour-blind
 )
 COLUMNS = 4
-TITLES = ("source", "made by the model", "really scanned", "made − real")
+TITLES = ("source", "made by the model", "target", "made − target")
 MARGIN_MM = 12.0
 DPI = 100
 OVERVIEW_WIDTH_PX, PAGE_WIDTH_PX = 1200, 880  # in the page two stand side by side, so that letters must be larger
