@@ -13,4 +13,4 @@ SELECT
 FROM core.retrieval_score
 WHERE model_id = $text_encoder_id
 GROUP BY task, split, n_candidates, metric
-ORDER BY task, n_candidates, metric, split DESC
+ORDER BY task ASC, n_candidates ASC, metric ASC, split DESC
