@@ -6,6 +6,9 @@ Does not belong here: the parts (`pipelines.commands`), and any import that take
 
 from __future__ import annotations
 
+import atexit
+import os
+import sys
 import traceback
 from pathlib import Path
 from typing import Annotated
@@ -107,7 +110,15 @@ app.command("ui")(ui.ui)
 
 def main() -> None:
     """Run the command."""
+    atexit.register(_end_quietly)  # the first to be registered is the last to run
     app()
+
+
+def _end_quietly() -> None:
+    """Close standard error: DuckDB's bindings would list, below what a command said, what Python did not clear."""
+    sys.stderr.flush()
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - a device
+        os.dup2(nowhere.fileno(), 2)
 
 
 if __name__ == "__main__":
