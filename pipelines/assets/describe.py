@@ -22,13 +22,15 @@ def asset_key(table: Table) -> dg.AssetKey:
     return dg.AssetKey([table.layer, table.short])
 
 
-def asset_spec(table: Table, deps: Iterable[dg.AssetKey], kinds: set[str], code: str) -> dg.AssetSpec:
-    """Describe a table as an asset; `code` changes when what makes the table does."""
+def asset_spec(
+    table: Table, deps: Iterable[dg.AssetKey], kinds: set[str], code: str, group: str | None = None
+) -> dg.AssetSpec:
+    """Describe a table as an asset; `code` changes when what makes the table does; its group is its layer."""
     return dg.AssetSpec(
         asset_key(table),
         deps=list(deps),
         description=table.grain,
-        group_name=table.layer,
+        group_name=group or table.layer,
         kinds=kinds,
         owners=OWNERS,
         code_version=code,

@@ -31,7 +31,7 @@ def of_training(home: Home, told: Mapping[str, Any]) -> Metadata:
     measured = models.statements(home, METRIC, run_id=run_id)
     ends = models.statements(home, "core.training_run", run_id=run_id, status="finished")
     last = {f"{row['split']}_{row['metric']}": float(row["value"]) for row in by_step(measured)}
-    said: Metadata = {name: value for name, value in last.items() if math.isfinite(value)}
+    said: Metadata = {name: float(f"{value:.4g}") for name, value in last.items() if math.isfinite(value)}
     if ends:
         said |= {"n_steps": ends[0]["n_steps"], "seconds": round(ends[0]["seconds"], 1)}
     if measured:
@@ -78,9 +78,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _gates(verdicts: Sequence[Mapping[str, Any]]) -> str:
-    rows = [("holds" if row["passed"] else "FAILS", row["gate"], row["value"], row["threshold"], row["detail"])
-            for row in verdicts]  # fmt: skip
-    return table(("", "gate", "value", "above", "in words"), rows)
+    """Return a list: in a table the words would have a narrow column."""
+    return "\n".join(
+        f"- {'holds' if row['passed'] else '**FAILS**'}: {row['gate']}. {row['detail']}" for row in verdicts
+    )
 
 
 def _retrieval(scores: Sequence[Mapping[str, Any]]) -> str:

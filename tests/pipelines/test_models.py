@@ -183,7 +183,7 @@ def test_the_first_model_whose_gates_hold_is_champion(whole: Whole) -> None:
 def test_curves_and_gates_are_shown_with_the_assets(whole: Whole) -> None:
     assert str(whole.metadata(SYNTHESIS)["curves"]).startswith("![curves](data:image/png;base64,")
     assert whole.metadata(SYNTHESIS)["val_l1"] == FALLS[-1]
-    assert "| holds | it_works |" in str(whole.metadata(EVALUATION)["gates"])
+    assert "- holds: it_works. so it is" in str(whole.metadata(EVALUATION)["gates"])
     assert whole.metadata(REPORT)["path"] == str(whole.home.reports / "one" / "report.html")
 
 
