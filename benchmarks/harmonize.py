@@ -67,12 +67,18 @@ def measure(path: Path, recipe_name: str, out: Path) -> dict[str, float]:
         return result
 
     image, source = timed("load", lambda: load(path))
-    mask = timed("brain mask", lambda: find_brain(image))
+    mask = timed("brain mask", lambda: find_brain(image, recipe.mask_network))
     corrected = timed("bias (N4)", lambda: correct_bias(image, mask)) if recipe.n4 else image
     scale = timed("resample, scale", lambda: find_scale(corrected, recipe.percentiles))
     still = corrected.like(scale.normalise(corrected.voxels))
-    rigid, affine = timed("MNI, rigid and affine", lambda: register_to_mni(still, mask))
-    timed("align with another scan", lambda: register(still, mask, still, resolution_mm=recipe.register_mm))
+    rigid, affine = timed(
+        "MNI, rigid and affine",
+        lambda: register_to_mni(still, mask, resolution_mm=recipe.mni_mm, converged_mm=recipe.converged_mm),
+    )
+    timed(
+        "align with another scan",
+        lambda: register(still, mask, still, resolution_mm=recipe.register_mm, converged_mm=recipe.converged_mm),
+    )
     grid = session_grid(recipe.grid_mm)
     moved = timed("resample, scale", lambda: scale.normalise(resample(corrected, rigid.matrix, grid).voxels))
     moved_mask = timed("resample, scale", lambda: resample_mask(mask, image, rigid.matrix, grid))

@@ -26,6 +26,7 @@ Matrix = NDArray[np.float64]
 MEASURE = "mattes_mutual_information"
 BINS = 32
 CONVERGED_MM = 0.001
+REFINED_MM = 0.02  # smallest step of the search without gradient; a looser convergence makes it twice that
 CREDIBLE_STRETCH = (0.7, 2.2)  # of the volume
 BRAIN_RADIUS_MM = 70.0
 SUSPICIOUS_DEG, SUSPICIOUS_MM = 25.0, 40.0  # a head does not move further between scans of one visit
@@ -66,7 +67,7 @@ def register(
     moving : Image
     resolution_mm : float
     converged_mm : float
-        Steps of the gradient's descent end below this.
+        Steps of the gradient's descent end below this, and those of the refinement below twice this.
 
     Raises
     ------
@@ -79,7 +80,7 @@ def register(
     if after < before:
         # On slices as thick as 4 mm the gradient of mutual information can point away from its maximum.
         found = _rigid(_centre(within), np.eye(4))
-    found, after = _refine(still, within, loose, found)
+    found, after = _refine(still, within, loose, found, max(REFINED_MM, 2 * converged_mm))
     result = Registration(inverse(matrix_of(found)), before, after)
     return _never_worse(result, _ras(_centre(within)), "look at both scans: do they show the same head?")
 
@@ -201,12 +202,16 @@ def mni_template(resolution_mm: int) -> tuple[sitk.Image, sitk.Image]:
     return to_itk(template), to_itk(template, (template.voxels > 0).astype(np.uint8))
 
 
-def _refine(still: sitk.Image, within: sitk.Image, loose: sitk.Image, start: Any) -> tuple[Any, float]:
+def _refine(
+    still: sitk.Image, within: sitk.Image, loose: sitk.Image, start: Any, smallest_mm: float
+) -> tuple[Any, float]:
     """Climb on the measure itself, without its gradient (Powell 1964, Computer Journal 7, 155)."""
     method = _method(within)
     method.SetMetricSamplingStrategy(method.REGULAR)
     method.SetMetricSamplingPercentage(0.3, seed=1)
-    method.SetOptimizerAsPowell(numberOfIterations=4, maximumLineIterations=12, stepLength=0.6, stepTolerance=0.02)
+    method.SetOptimizerAsPowell(
+        numberOfIterations=4, maximumLineIterations=12, stepLength=0.6, stepTolerance=smallest_mm
+    )
     method.SetOptimizerScales([BRAIN_RADIUS_MM] * 3 + [1.0] * 3)  # a step turns or shifts the brain's surface alike
     method.SetInitialTransform(start, True)
     method.Execute(still, loose)

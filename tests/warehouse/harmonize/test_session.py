@@ -20,7 +20,7 @@ from warehouse.volumes import open_store
 
 MOVED = displaced((3, -2, 4), (4, -3, 2))
 THICK = np.array([[2.0, 0, 0, -100], [0, 2.0, 0, -130], [0, 0, 4.0, -90], [0, 0, 0, 1]])
-QUICK = Recipe(name="quick", is_draft=True, grid_mm=3.0, n4=False, register_mm=3.0)
+QUICK = Recipe(name="quick", is_draft=True, grid_mm=3.0, n4=False, register_mm=3.0, mni_mm=5, converged_mm=0.05)
 
 Save = Callable[[str, Image], Path]
 
@@ -31,7 +31,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = SimpleNamespace(
         run_model=lambda voxels: (voxels > 0.02 * voxels.max()).astype(float), postprocess=lambda mask: mask
     )
-    monkeypatch.setattr(brain, "_network", lambda: seen)
+    monkeypatch.setattr(brain, "_network", lambda _: seen)
 
 
 @pytest.fixture
@@ -180,7 +180,7 @@ def test_a_scan_without_a_believable_brain_takes_the_sessions_mask(
         return np.zeros(voxels.shape) if voxels.shape[2] == 50 else (voxels > 0.02 * voxels.max()).astype(float)
 
     seen = SimpleNamespace(run_model=sees_nothing_in_thick_slices, postprocess=lambda mask: mask)
-    monkeypatch.setattr(brain, "_network", lambda: seen)
+    monkeypatch.setattr(brain, "_network", lambda _: seen)
     result = work(tmp_path, scans)
     carried = [row for row in result.volumes if row["image_id"][0] == "b"]
     assert {row["mask_source"] for row in carried} == {"carried"}
@@ -193,7 +193,7 @@ def test_where_no_scan_has_a_brain_all_are_rejected_with_a_reason(
     tmp_path: Path, scans: list[Scan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blind = SimpleNamespace(run_model=lambda voxels: np.zeros(voxels.shape), postprocess=lambda mask: mask)
-    monkeypatch.setattr(brain, "_network", lambda: blind)
+    monkeypatch.setattr(brain, "_network", lambda _: blind)
     result = work(tmp_path, scans)
     assert result.volumes == []
     assert {row["image_id"][0]: row["stage"] for row in result.rejections} == {"a": "mask", "b": "mask"}
