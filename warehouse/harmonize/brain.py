@@ -23,8 +23,8 @@ STRIPPED_DICE = 0.93
 LOWEST, HIGHEST = 0.4, 1.65  # from an infant's brain to the largest adults', as a share of what fits
 
 
-# The network that looks for the brain's box, used on all of the field of view for the mask itself: Dice 0.95 or more
-# with both networks' mask on 19 real scans at 3 mm, for a seventh of the time.
+# The network that looks for the brain's box, used on all of the field of view for the mask itself: at 3 mm it costs a
+# seventh and agrees with both networks' mask (benchmarks/RESULTS.md).
 COARSE = {"small_shape": (64, 64, 64), "shape": (128, 128, 128), "bbox_margin": 10.0}
 Detail = Literal["fine", "coarse"]
 
