@@ -5,6 +5,8 @@ Imports `warehouse` only. Nothing here knows Dagster. The one call for users is 
 
 from typing import TYPE_CHECKING, Any
 
+import warehouse  # noqa: F401 - before torch: it says how OpenMP threads wait
+
 if TYPE_CHECKING:
     from model.inference.synthesize import synthesize
 

@@ -79,24 +79,32 @@ class Reporter:
         self.run = run
         begun = bool(models.statements(self.home, RUN, run_id=run.run_id, status="started"))
         models.record(self.home, RUN, [self._statement("resumed" if begun else "started")])
-        self._log(f"training {run.run_id} {'goes on' if begun else 'starts'} on {run.device}")
+        self._log(f"training {run.run_id} {'goes on' if begun else 'starts'} on {run.device} in {run.precision}")
 
     def __call__(self, step: int, n_steps: int, split: str, measures: dict[str, float]) -> None:
         """Take measures of a step."""
-        if self.pipes and os.getppid() != self.parent:
-            raise SystemExit("the run that asked for this training is gone")
         assert self.run is not None  # a training says that it starts
         self.n_steps = max(step, self.n_steps)
         for metric, value in measures.items():
             place = {"run_id": self.run.run_id, "step": step, "split": split, "metric": metric}
             self.rows.append({"event_id": _identity(place), "kind": self.run.kind, **place, "value": value})
         figures = ", ".join(f"{name} {value:.4g}" for name, value in measures.items())
-        if split == "train":
-            self.show(step + 1, n_steps, f"loss {measures.get('loss', float('nan')):.4g}")
         tenths = step * 10 // n_steps
         if split == "val" or tenths > self.told_tenths:
             self.told_tenths = tenths
             self._log(f"step {step} of {n_steps}, {split}: {figures}")
+
+    def progress(self, done: int, n_steps: int, loss: float) -> None:
+        """Show how many steps are done, after every step.
+
+        Raises
+        ------
+        SystemExit
+            When Dagster, which started this process, is gone.
+        """
+        if self.pipes and os.getppid() != self.parent:
+            raise SystemExit("the run that asked for this training is gone")
+        self.show(done, n_steps, f"loss {loss:.4g}")
 
     def finished(self, trained: Trained) -> dict[str, Any]:
         """Record curves, model and end, in this order: what is interrupted here is recorded by the next try.

@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from model.training.loop import FitSettings
+from model.training.precision import Precision, PrecisionChoice
 from warehouse.errors import ModelError
 from warehouse.tables.models import KINDS
 
@@ -45,8 +46,8 @@ class TrainingConfig(BaseModel):
         Of the moving average of the weights, which is what is kept; 0 for none.
     save_every, validate_every : int
         Steps between states from which a killed training goes on, and between validations.
-    precision : {"fp32", "bf16"}
-        Of convolutions and matrix products. bf16 takes half the time where the processor knows it.
+    precision : {"auto", "fp32", "bf16"}
+        Of convolutions and matrix products. ``auto`` is bf16 where the device multiplies it natively, else fp32.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -63,12 +64,12 @@ class TrainingConfig(BaseModel):
     average_decay: float = Field(default=0.99, ge=0, lt=1)
     save_every: int = Field(default=100, ge=1)
     validate_every: int = Field(default=100, ge=1)
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: PrecisionChoice = "auto"
 
-    def fit_settings(self, device: str) -> FitSettings:
-        """Return what the loop needs of it."""
-        names = FitSettings.__dataclass_fields__.keys() & type(self).model_fields.keys()
-        return FitSettings(**{name: getattr(self, name) for name in names}, device=device)
+    def fit_settings(self, device: str, precision: Precision) -> FitSettings:
+        """Return the settings of the training loop on a device, in the precision that was chosen for it."""
+        names = (FitSettings.__dataclass_fields__.keys() & type(self).model_fields.keys()) - {"precision"}
+        return FitSettings(**{name: getattr(self, name) for name in names}, device=device, precision=precision)
 
 
 class TextEncoderTraining(TrainingConfig):

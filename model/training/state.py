@@ -100,6 +100,18 @@ def load_state(
     return record
 
 
+def stored_settings(folder: Path) -> dict[str, Any] | None:
+    """Return the settings of the training whose state lies in a folder; None where there is none.
+
+    Raises
+    ------
+    ModelError
+        When the state cannot be read.
+    """
+    file = folder / FILE
+    return _read(file)[0].settings if file.exists() else None
+
+
 def _fill(network: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """Put the moments of AdamW back; its step stays on the CPU, where torch keeps it."""
     for name, parameter in _trainable(network):

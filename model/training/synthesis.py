@@ -21,7 +21,8 @@ from model.encoders.frozen import FrozenTextEncoder
 from model.synthesis.film_unet import FilmUNet, FilmUNetConfig
 from model.synthesis.losses import synthesis_loss
 from model.training.config import SynthesisTraining, run_id
-from model.training.loop import Fitted, Report, fit
+from model.training.loop import Fitted, Progress, Report, fit
+from model.training.precision import precision_of_training
 from model.training.trained import Run, Trained, choose_device
 from model.weights import resolve
 from warehouse.home import Home
@@ -129,6 +130,7 @@ def train_synthesis(
     text_encoder: str | None = None,
     device: str | None = None,
     started: Callable[[Run], None] | None = None,
+    progress: Progress = lambda done, total, loss: None,
 ) -> Trained:
     """Train a network on the pairs of the split train, and keep it with its text encoder as one checkpoint.
 
@@ -143,6 +145,8 @@ def train_synthesis(
     device : {"cpu", "cuda"}, optional
     started : callable, optional
         Told what starts, or goes on, before the first step.
+    progress : callable, optional
+        As `model.training.loop.fit` has it.
 
     Raises
     ------
@@ -157,7 +161,7 @@ def train_synthesis(
     run = _run(home, config, training, encoder.model_id, device, task.network)
     if started:
         started(run)
-    fitted = fit(task, config.fit_settings(device), home.training / run.run_id, report)
+    fitted = fit(task, config.fit_settings(device, run.precision), home.training / run.run_id, report, progress)
     facts = _facts(config, training, run, task.architecture, encoder)
     tensors = {f"network.{name}": tensor for name, tensor in task.network.state_dict().items()}
     tensors |= {f"text_encoder.{name}": tensor for name, tensor in encoder.network.state_dict().items()}
@@ -189,6 +193,7 @@ def _run(
         n_parameters=sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad),
         is_resumed=(home.training / identity).exists(),
         is_simulated=images.is_simulated,
+        precision=precision_of_training(config.precision, device, home.training / identity),
     )
 
 
@@ -213,6 +218,7 @@ def _facts(
         "seed": config.seed,
         "run_id": run.run_id,
         "is_simulated": run.is_simulated,
+        "precision": run.precision,
     }
 
 
@@ -246,6 +252,12 @@ def _card(
         "What it does": "Turns one contrast of a brain MRI into another that a text prompt asks for.",
         "Limits": limits,
         "Trained on": data,
-        "Training": {"configuration": config.name, "run": run.run_id, "steps": fitted.n_steps, "seed": run.seed},
+        "Training": {
+            "configuration": config.name,
+            "run": run.run_id,
+            "steps": fitted.n_steps,
+            "seed": run.seed,
+            "precision": run.precision,
+        },
         "Figures of the training, not of an evaluation": fitted.metrics,
     }

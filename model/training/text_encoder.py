@@ -23,7 +23,8 @@ from model.encoders.image import ImageTowerConfig
 from model.encoders.text import TextEncoderConfig
 from model.prompt.fields import FIELDS, NUMBERS, FieldBatch, encode_records
 from model.training.config import TextEncoderTraining, run_id
-from model.training.loop import Fitted, Report, fit
+from model.training.loop import Fitted, Progress, Report, fit
+from model.training.precision import precision_of_training
 from model.training.trained import Run, Trained, choose_device
 from warehouse.errors import ModelError
 from warehouse.home import Home
@@ -139,6 +140,7 @@ def train_text_encoder(
     *,
     device: str | None = None,
     started: Callable[[Run], None] | None = None,
+    progress: Progress = lambda done, total, loss: None,
 ) -> Trained:
     """Train both encoders on the images of the split train, and keep them as one checkpoint.
 
@@ -151,6 +153,8 @@ def train_text_encoder(
     device : {"cpu", "cuda"}, optional
     started : callable, optional
         Told what starts, or goes on, before the first step.
+    progress : callable, optional
+        As `model.training.loop.fit` has it.
 
     Raises
     ------
@@ -163,7 +167,7 @@ def train_text_encoder(
     run = _run(home, config, training.images, device, task.network)
     if started:
         started(run)
-    fitted = fit(task, config.fit_settings(device), home.training / run.run_id, report)
+    fitted = fit(task, config.fit_settings(device, run.precision), home.training / run.run_id, report, progress)
     facts = _facts(config, training.images, run)
     card = _card(config, training.images, fitted, run)
     model_id, path = save_model(home, KIND, task.network.state_dict(), facts, card)
@@ -199,6 +203,7 @@ def _run(home: Home, config: TextEncoderTraining, images: CatalogueImages, devic
         n_parameters=sum(parameter.numel() for parameter in network.parameters()),
         is_resumed=(home.training / identity).exists(),
         is_simulated=images.is_simulated,
+        precision=precision_of_training(config.precision, device, home.training / identity),
     )
 
 
@@ -216,6 +221,7 @@ def _facts(config: TextEncoderTraining, images: CatalogueImages, run: Run) -> di
         "seed": config.seed,
         "run_id": run.run_id,
         "is_simulated": run.is_simulated,
+        "precision": run.precision,
     }
 
 
@@ -235,6 +241,12 @@ def _card(config: TextEncoderTraining, images: CatalogueImages, fitted: Fitted, 
         "What it does": "Turns a prompt about a brain MRI into a vector that lies near those of scans it is true of.",
         "Limits": limits,
         "Trained on": data,
-        "Training": {"configuration": config.name, "run": run.run_id, "steps": fitted.n_steps, "seed": run.seed},
+        "Training": {
+            "configuration": config.name,
+            "run": run.run_id,
+            "steps": fitted.n_steps,
+            "seed": run.seed,
+            "precision": run.precision,
+        },
         "Figures of the training, not of an evaluation": fitted.metrics,
     }

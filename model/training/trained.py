@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from model.training.precision import Precision
 from warehouse.errors import ModelError
 
 
@@ -30,6 +31,8 @@ class Run:
         Whether an earlier process has begun it.
     is_simulated : bool
         Whether every image is simulated.
+    precision : {"fp32", "bf16"}
+        Of convolutions and matrix products.
     """
 
     run_id: str
@@ -42,6 +45,7 @@ class Run:
     n_parameters: int
     is_resumed: bool
     is_simulated: bool
+    precision: Precision
 
 
 @dataclass(frozen=True)

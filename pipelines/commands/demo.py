@@ -15,9 +15,9 @@ from typing import Annotated
 import typer
 
 from pipelines.commands.harmonize import harmonize_centers
-from pipelines.commands.ingest import ingest_centers, shown_bar
+from pipelines.commands.ingest import ingest_centers
 from pipelines.commands.output import note
-from pipelines.commands.train import ShownInTurn, name_terminal
+from pipelines.progress import ProgressInTurn, show_in_children, shown_progress
 from warehouse.errors import TumsynError
 from warehouse.home import Home
 
@@ -118,9 +118,11 @@ def _run_everything(home: Home, learning: str) -> None:
 
     trained = {"config": learning}
     config = {"text_encoder": trained, "synthesis_model": trained, "evaluation": {"protocol": learning}}
-    name_terminal()
+    show_in_children()
     with launch.opened(home) as instance:
-        outcome = launch.run(instance, home, "train_and_report", config=config, resources={"progress": ShownInTurn()})
+        outcome = launch.run(
+            instance, home, "train_and_report", config=config, resources={"progress": ProgressInTurn()}
+        )
     if outcome.error:
         raise TumsynError(outcome.error, "the catalogue is published; run this again, and it goes on where it stopped")
 
@@ -130,13 +132,7 @@ def make_centers(home: Home, extent: Extent) -> list[str]:
     from model.phantom.cohort import register_cohort, write_cohort
 
     out = home.root / "phantom"
-    with stage("simulate"), shown_bar() as bar:
-        task = bar.add_task("visits", total=None) if bar else None
-
-        def progress(done: int, total: int, what: str) -> None:
-            if bar and task is not None:
-                bar.update(task, completed=done, total=total, description=what)
-
+    with stage("simulate"), shown_progress() as shown:
         cohort = write_cohort(
             out,
             subjects_per_center=extent.subjects_per_center,
@@ -144,7 +140,7 @@ def make_centers(home: Home, extent: Extent) -> list[str]:
             resolution_mm=RESOLUTION_MM,
             centers=extent.centers,
             force=True,  # the folder is the demonstration's own: what another version made is made anew
-            progress=progress,
+            progress=shown("visits"),
         )
     registered = register_cohort(home, out)
     note(f"{len(cohort.made)} centres simulated, {len(cohort.centers) - len(cohort.made)} found as they were: {out}")

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.commands.ingest import shown_bar, tell_snapshot
+from pipelines.commands.ingest import tell_snapshot
 from pipelines.commands.output import Format, FormatOption, OutputOption, note, show
-from pipelines.commands.train import DeviceOption, shown
+from pipelines.commands.train import DeviceOption
+from pipelines.progress import shown_progress
 from warehouse.errors import ModelError
 from warehouse.home import Home
 
@@ -36,12 +37,12 @@ def evaluate(
     from pipelines import judging
 
     home: Home = ctx.obj
-    with shown_bar() as bar:
-        bar_of = shown(bar, "evaluation")
+    with shown_progress() as shown:
+        report = shown("evaluation")
         if model is not None and judging.kind_of(home, model) == "text_encoder":
-            judged = judging.judge_text_encoder(home, model, bar_of, device=device)
+            judged = judging.judge_text_encoder(home, model, report, device=device)
         else:
-            judged = judging.evaluate_model(home, model, protocol, bar_of, device=device)
+            judged = judging.evaluate_model(home, model, protocol, report, device=device)
     judging.publish_once(home)
     tell_snapshot(home)
     tell_verdicts(judged)

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipelines.commands.centers import chosen
-from pipelines.commands.output import clean, note
+from pipelines.commands.output import note
+from pipelines.progress import ProgressByName, shown_progress
 from warehouse.errors import TumsynError
 from warehouse.home import Home
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
-
     from warehouse.registry import Registration
-
-TERMINAL = "TUMSYN_TERMINAL"  # where a run's own processes show how far they are
 
 
 def ingest(
@@ -88,8 +82,8 @@ def run_and_publish(
     with launch.opened(home) as instance:
         for entry in entries:
             name, start = entry.center.center_id, time.perf_counter()
-            with shown_bar() as bar:
-                given = {"progress": Shown(bar)} | (resources or {})
+            with shown_progress() as shown:
+                given = {"progress": ProgressByName(shown)} | (resources or {})
                 outcome = launch.run(instance, home, job, partition=name, config=config, resources=given)
             if outcome.error:
                 failed.append(name)
@@ -144,54 +138,3 @@ def tell_snapshot(home: Home) -> None:
         row = connection.execute("SELECT snapshot_id, data_id FROM meta.snapshot").fetchone()
     assert row is not None  # every snapshot says what it is
     note(f"published snapshot {row[0]} (data {row[1]})")
-
-
-@contextmanager
-def shown_bar() -> Iterator[Bar | None]:
-    """Show a bar on a terminal; elsewhere nothing, so that logs stay readable.
-
-    It writes to a copy of standard error: Dagster puts the original into the run's log while a job runs. A process
-    that such a run starts finds the terminal by its name in TUMSYN_TERMINAL.
-    """
-    handle = _terminal()
-    if handle is None:
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    with os.fdopen(handle, "w") as terminal:
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-        )
-        with Progress(*columns, console=Console(file=terminal), transient=True) as bar:
-            yield bar
-
-
-def _terminal() -> int | None:
-    if sys.stderr.isatty():
-        return os.dup(sys.stderr.fileno())
-    try:
-        return os.open(os.environ[TERMINAL], os.O_WRONLY | os.O_NOCTTY)
-    except (KeyError, OSError):
-        return None
-
-
-class Shown:
-    """Where work says how far it is: the bar."""
-
-    def __init__(self, bar: Bar | None) -> None:
-        self.bar = bar
-
-    def of(self, name: str, log: object) -> Callable[[int, int, str], None]:
-        """Return what the work on a centre, or whatever has this name, calls."""
-        bar = self.bar
-        if bar is None:
-            return lambda done, total, what: None
-        task = bar.add_task(name, total=None)
-        return lambda done, total, what: bar.update(
-            task, completed=done, total=total, description=f"{name}: {clean(what)}"
-        )

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.ingest import shown_bar
 from pipelines.commands.output import note
+from pipelines.progress import shown_progress
 from warehouse.home import Home
 
 
@@ -39,13 +39,7 @@ def phantom(
 
     home: Home = ctx.obj
     start = time.perf_counter()
-    with shown_bar() as bar:
-        task = bar.add_task("visits", total=None) if bar else None
-
-        def progress(done: int, total: int, what: str) -> None:
-            if bar and task is not None:
-                bar.update(task, completed=done, total=total, description=what)
-
+    with shown_progress() as shown:
         cohort = write_cohort(
             out,
             subjects_per_center=subjects_per_center,
@@ -54,7 +48,7 @@ def phantom(
             centers=[name.strip() for name in centers.split(",")] if centers else None,
             workers=workers,
             force=force,
-            progress=progress,
+            progress=shown("visits"),
         )
     left = len(cohort.centers) - len(cohort.made)
     note(f"{out}: {len(cohort.made)} centres made, {left} left as they were, {time.perf_counter() - start:.1f} s")

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable
-from contextlib import ExitStack
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.commands.ingest import TERMINAL, shown_bar
 from pipelines.commands.output import note
+from pipelines.progress import shown_progress
 from warehouse.home import Home
 
 if TYPE_CHECKING:
     from dagster_pipes import PipesContext
-    from rich.progress import Progress as Bar
 
     from pipelines.reporting import Reporter
 
@@ -88,8 +83,8 @@ def train_model(
     """
     from pipelines.reporting import AlreadyTrainedError, Reporter, opened_pipes
 
-    with opened_pipes() as pipes, shown_bar() as bar:
-        reporter = Reporter(home, {}, shown(bar, kind.replace("_", " ")), pipes)
+    with opened_pipes() as pipes, shown_progress() as shown:
+        reporter = Reporter(home, {}, shown(kind.replace("_", " ")), pipes)
         try:
             trained = _trained(home, kind, config, reporter, device, text_encoder)
             version = reporter.finished(trained)
@@ -113,17 +108,18 @@ def _trained(
     """Train by the function of the kind; torch is imported only here."""
     from model.training.config import load_config
 
+    told: Any = {"started": reporter.started, "progress": reporter.progress}
     if kind == "text_encoder":
         from model.training.text_encoder import train_text_encoder
 
         settings = load_config("text_encoder", config)
         reporter.config = settings.model_dump(mode="json")
-        return train_text_encoder(home, settings, reporter, device=device, started=reporter.started)
+        return train_text_encoder(home, settings, reporter, device=device, **told)
     from model.training.synthesis import train_synthesis
 
     wanted = load_config("synthesis", config)
     reporter.config = wanted.model_dump(mode="json")
-    return train_synthesis(home, wanted, reporter, text_encoder=text_encoder, device=device, started=reporter.started)
+    return train_synthesis(home, wanted, reporter, text_encoder=text_encoder, device=device, **told)
 
 
 def _tell(pipes: PipesContext, home: Home, version: dict[str, Any]) -> None:
@@ -131,37 +127,3 @@ def _tell(pipes: PipesContext, home: Home, version: dict[str, Any]) -> None:
     metadata: dict[str, Any] = {name: version[name] for name in names}
     metadata["path"] = {"raw_value": str(home.root / version["path"]), "type": "path"}
     pipes.report_asset_materialization(metadata=metadata, data_version=version["model_id"])
-
-
-class ShownInTurn:
-    """A bar for each piece of a run's work, there only while that goes on: between them, its processes show theirs."""
-
-    def of(self, name: str, log: object) -> Callable[[int, int, str], None]:
-        """Return what the work of this name calls."""
-        open_bar = ExitStack()
-        tell: Callable[[int, int, str], None] | None = None
-
-        def report(done: int, total: int, what: str) -> None:
-            nonlocal tell
-            if tell is None:
-                tell = shown(open_bar.enter_context(shown_bar()), name)
-            tell(done, total, what)
-            if done >= total - 1:  # some say what they begin, others what they have done
-                open_bar.close()
-                tell = None
-
-        return report
-
-
-def name_terminal() -> None:
-    """Let the processes that are started from here find the terminal, if there is one."""
-    if sys.stderr.isatty():
-        os.environ[TERMINAL] = os.ttyname(sys.stderr.fileno())
-
-
-def shown(bar: Bar | None, what: str) -> Callable[[int, int, str], None]:
-    """Return what long work calls with done, total and what is done; it moves the bar, where there is one."""
-    if bar is None:
-        return lambda done, total, told: None
-    task = bar.add_task(what, total=None)
-    return lambda done, total, told: bar.update(task, completed=done, total=total, description=f"{what}: {told}")

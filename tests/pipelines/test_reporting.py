@@ -48,6 +48,7 @@ def run_of(home: Home) -> Run:
         n_parameters=4,
         is_resumed=False,
         is_simulated=True,
+        precision="fp32",
     )
 
 
@@ -169,4 +170,4 @@ def test_a_training_whose_run_is_gone_ends(home: Home) -> None:
     reporter.started(run_of(home))
     reporter.parent = -1
     with pytest.raises(SystemExit, match="is gone"):
-        reporter(0, 2, "train", {"loss": 1.0})
+        reporter.progress(1, 10, 0.5)

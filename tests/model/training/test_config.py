@@ -82,5 +82,5 @@ def test_a_run_is_another_one_when_anything_that_matters_differs() -> None:
 
 
 def test_the_loop_gets_what_the_configuration_says() -> None:
-    settings = synthesis(seed=5, clip=2.0).fit_settings("cpu")
+    settings = synthesis(seed=5, clip=2.0).fit_settings("cpu", "bf16")
     assert (settings.seed, settings.clip, settings.precision, settings.device) == (5, 2.0, "bf16", "cpu")
