@@ -22,6 +22,7 @@ from warehouse.home import Home
 from warehouse.ingest import rows
 from warehouse.ingest.checks import refused_images
 from warehouse.ingest.discover import Discovery, discover
+from warehouse.ingest.findings import finding_rows
 from warehouse.ingest.participants import People, read_people
 from warehouse.ingest.reading import Before, Progress, read_headers, read_sidecars
 from warehouse.ingest.tree import Entry, Refusal, fingerprint, walk
@@ -120,6 +121,7 @@ def _tables(
         "core.image": images.images,
         "core.acquisition": images.acquisitions,
         "core.rejection": rows.rejection_rows(center.center_id, _refusals(found, people)),
+        "core.finding": finding_rows(center.center_id, [*found.findings, *people.findings, *images.findings]),
     }
     return {table.name: table.rows(made[table.name]) for table in PARTITIONED}
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import bids2table
 
 from warehouse.ingest.companions import companion_kind, refusal_of_format
+from warehouse.ingest.findings import Finding
 from warehouse.ingest.sidecars import name_entities
 from warehouse.ingest.tree import Entry, Refusal
 from warehouse.registry import Center, ImagePattern
@@ -49,11 +50,12 @@ class Candidate:
 
 @dataclass
 class Discovery:
-    """Every entry of a tree, in exactly one of three places."""
+    """Every entry of a tree, in exactly one of three places, and what is to be known about them."""
 
     images: list[Candidate] = field(default_factory=list)
     companions: dict[str, tuple[Entry, str]] = field(default_factory=dict)
     refusals: dict[str, tuple[Entry, Refusal]] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
 
 
 def discover(center: Center, root: Path, entries: Iterable[Entry]) -> Discovery:

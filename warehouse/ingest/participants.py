@@ -17,6 +17,7 @@ from datetime import datetime
 from warehouse.errors import ParticipantsError
 from warehouse.ingest.demographics import Age, parse_age, parse_sex
 from warehouse.ingest.discover import label
+from warehouse.ingest.findings import Finding
 from warehouse.ingest.privacy import scrub
 from warehouse.ingest.tree import Entry, Refusal
 from warehouse.registry import AgeColumn, Center, CodedColumn, IdColumn, ParticipantsTable
@@ -73,6 +74,7 @@ class People:
     rows: dict[tuple[str, int], dict[str, object]] = field(default_factory=dict)
     refused: list[tuple[str, int | None, Refusal]] = field(default_factory=list)
     offsets: list[re.Pattern[str]] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
 
     def age_at(self, participant: str, session: str | None) -> Age:
         """Return the age at a visit: the visit's own, or the first age plus the days that its label counts."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 from warehouse.errors import SidecarError
 from warehouse.home import Home
 from warehouse.ingest.discover import Candidate, Discovery
+from warehouse.ingest.findings import READ_KINDS, Finding
 from warehouse.ingest.nifti import Header, NotFetchedError, RefusedError, read_header
 from warehouse.ingest.sidecars import Sidecar, read_sidecar
 from warehouse.ingest.tree import ANNEX_KEY, Entry, Refusal
@@ -27,6 +29,7 @@ class Before:
     sidecars: dict[str, Sidecar] = field(default_factory=dict)
     headers: dict[str, Header] = field(default_factory=dict)
     refusals: dict[str, Refusal] = field(default_factory=dict)
+    findings: dict[str, list[Finding]] = field(default_factory=dict)  # of READ_KINDS only; others are made anew
 
     @classmethod
     def load(cls, home: Home, center_id: str) -> Before:
@@ -47,6 +50,7 @@ class Before:
                 for row in rejections
                 if row["row"] is None and row["stage"] in {"read", "parse"}
             },
+            _findings(_rows(home, center_id, "core.finding")),
         )
 
     def unchanged(self, entry: Entry) -> bool:
@@ -62,6 +66,7 @@ def read_sidecars(found: Discovery, before: Before, salt: bytes, progress: Progr
         known = before.unchanged(entry)
         if known and entry.path in before.sidecars:
             sidecars[entry.path] = before.sidecars[entry.path]
+            found.findings += before.findings.get(entry.path, [])
             continue
         refusal = before.refusals.get(entry.path) if known else None
         if refusal is None:
@@ -86,6 +91,7 @@ def read_headers(found: Discovery, before: Before, progress: Progress) -> dict[s
             kept.append(candidate)
         elif known and entry.path in before.headers:
             headers[entry.path] = before.headers[entry.path]
+            found.findings += before.findings.get(entry.path, [])
             kept.append(candidate)
         elif known and entry.path in before.refusals:
             found.refusals[entry.path] = (entry, before.refusals[entry.path])
@@ -125,6 +131,14 @@ def _counted(items: Sequence[Item], what: str, progress: Progress, name: Callabl
 def _rows(home: Home, center_id: str, name: str) -> list[dict[str, Any]]:
     table = read_table(home, center_id, name)
     return table.to_pylist() if table is not None else []
+
+
+def _findings(rows: Iterable[dict[str, Any]]) -> dict[str, list[Finding]]:
+    by_path: dict[str, list[Finding]] = defaultdict(list)
+    for row in rows:
+        if row["kind"] in READ_KINDS:
+            by_path[row["path"]].append(Finding(**{name: row[name] for name in Finding.__dataclass_fields__}))
+    return by_path
 
 
 def _header(row: dict[str, Any]) -> Header:

@@ -15,6 +15,7 @@ from warehouse.ingest.acquisition import read_acquisition
 from warehouse.ingest.demographics import Age, parse_age, parse_sex
 from warehouse.ingest.discover import Candidate, Discovery
 from warehouse.ingest.eligibility import contrast_of, judge
+from warehouse.ingest.findings import Finding
 from warehouse.ingest.nifti import Header
 from warehouse.ingest.participants import People
 from warehouse.ingest.sidecars import Inheritance, Sidecar
@@ -32,6 +33,7 @@ class Images:
     acquisitions: list[Row] = field(default_factory=list)
     sex: dict[str, str] = field(default_factory=dict)
     age: dict[str, Age] = field(default_factory=dict)  # by session_id
+    findings: list[Finding] = field(default_factory=list)
 
 
 def image_id(center_id: str, path: str) -> str:

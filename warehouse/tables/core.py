@@ -1,4 +1,4 @@
-"""One fact once: centres, people, visits, images, acquisitions, rejections."""
+"""One fact once: centres, people, visits, images, acquisitions, rejections, findings."""
 
 from warehouse.tables.raw import CENTER, CONTENTS, PATH
 from warehouse.tables.spec import (
@@ -21,6 +21,23 @@ ROLES = ("internal", "external")
 SEXES = ("M", "F", "O")
 PROVENANCES = ("sidecar", "header", "participants", "center_default")
 STAGES = ("discover", "read", "parse", "participants", "check")
+FINDING_KINDS = {
+    "row_without_images": "a row of a table names a participant or visit without an image",
+    "images_without_row": "the tables list other participants, but not this one, who has images",
+    "label_matched": "labels of a table differ from those of the folders by padding and were matched",
+    "label_ambiguous": "a label of a table fits several participants or visits and was matched with none",
+    "sidecar_without_image": "a JSON sidecar applies to no image",
+    "column_not_read": "a column looks like an age or a sex and is not read",
+    "value_not_read": "a value could not be read, or is not possible, and is null",
+    "value_unknown": "a zero that stands for an unknown value is null",
+    "value_converted": "a value was given in another unit and was converted",
+    "age_not_assigned": "one age is published for several visits and was given to none of the later ones",
+    "sources_disagree": "two sources give different values; the detail says which one is used",
+    "field_repeated": "a JSON object names a field twice; the last one is used",
+    "header_mended": "a part of a header is not valid and another part was used in its place",
+    "duplicate": "a file has the same content as another one",
+    "place": "a folder or its place in the tree may not be what it was meant to be",
+}
 
 IMAGE_ID = Column("image_id", TEXT, "First 16 hexadecimal digits of SHA-256 of centre and path: stable over re-ingest.", False, "length(image_id) = 16")
 PARTICIPANT_ID = Column("participant_id", TEXT, "Participant within the centre, without the sub- prefix.")
@@ -190,4 +207,22 @@ REJECTION = Table(
     ("rejection_id",),
 )
 
-CORE = (CENTER_TABLE, PARTICIPANT, SESSION, IMAGE, ACQUISITION, REJECTION)
+FINDING = Table(
+    "core.finding",
+    "One row per thing to know about a centre's files or tables that costs no image; what was refused is in core.rejection.",
+    (
+        Column("finding_id", TEXT, "First 16 hexadecimal digits of SHA-256 of the other columns up to value.", False, "length(finding_id) = 16"),
+        CENTER,
+        Column("kind", TEXT, "; ".join(f"{kind}: {meaning}" for kind, meaning in FINDING_KINDS.items()) + ".", False, f"kind IN {tuple(FINDING_KINDS)}"),
+        Column("path", TEXT, "File that it concerns, relative to the centre's root; null where it is no single file.", True),
+        Column("row", INTEGER, "Line in the table, the first below the header being 1; null where it is not one line.", True, '"row" >= 1'),
+        Column("participant_id", TEXT, "Participant that it concerns, without the sub- prefix; null where it is not one.", True),
+        Column("field", TEXT, "Column of a table, key of a sidecar or field of a header; null where it is none.", True),
+        Column("value", TEXT, "Value that was found; text that may identify a person is replaced by its length.", True),
+        Column("detail", TEXT, "What was found and what was done with it."),
+        Column("remedy", TEXT, "What to change so that it is not found again; empty where nothing needs to be changed."),
+    ),
+    ("finding_id",),
+)
+
+CORE = (CENTER_TABLE, PARTICIPANT, SESSION, IMAGE, ACQUISITION, REJECTION, FINDING)
