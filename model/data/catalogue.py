@@ -6,6 +6,7 @@ batches, crops and random draws (`model.training`).
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,9 @@ from warehouse.home import Home
 from warehouse.prompt import PromptRecord
 from warehouse.tables.out import SPLITS
 from warehouse.volumes import open_store
+from warehouse.volumes.volume import Volume
 
+BYTES_PER_VOXEL = 5  # float32 voxels and a mask
 CACHE_BYTES = 2_000_000_000  # of decoded volumes; a draft volume takes 1.4 MB, one of 1 mm 36 MB
 
 
@@ -97,6 +100,8 @@ class CatalogueImages:
     recipe_id : str
     grid_mm : float
         Voxel size of the session grids, mm; isotropic.
+    size_bytes : int
+        Memory that all volumes and their masks would take, decoded.
     cache_bytes : int
         Volumes are kept in memory up to this size, the last used ones.
     """
@@ -107,8 +112,10 @@ class CatalogueImages:
     data_id: str
     recipe_id: str
     grid_mm: float
+    size_bytes: int
     cache_bytes: int = CACHE_BYTES
     _cache: OrderedDict[int, Sample] = field(default_factory=OrderedDict, repr=False)
+    _stores: dict[int, Volume] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(
@@ -153,7 +160,9 @@ class CatalogueImages:
         items = [_item(home, row) for row in rows]
         index = {item.image_id: number for number, item in enumerate(items)}
         pairs = [(index[pair["source_image_id"]], index[pair["target_image_id"]]) for pair in named_pairs]
-        return cls(items, pairs, catalogue.snapshot_id, snapshot_row["data_id"], recipe_id, _grid_mm(rows), cache_bytes)
+        size_bytes = sum(math.prod(row["shape"]) for row in rows) * BYTES_PER_VOXEL
+        source = catalogue.snapshot_id, snapshot_row["data_id"], recipe_id
+        return cls(items, pairs, *source, _grid_mm(rows), size_bytes, cache_bytes)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -183,6 +192,52 @@ class CatalogueImages:
         while len(self._cache) > 1 and sum(kept.size_bytes for kept in self._cache.values()) > self.cache_bytes:
             self._cache.popitem(last=False)
         return sample
+
+    def patch(
+        self, index: int, corner: tuple[int, int, int], side: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return a cube of an image and of its brain mask; what lies outside the image is 0.
+
+        It is cut from memory where all volumes fit there, else read from the store.
+
+        Parameters
+        ----------
+        index : int
+            Of `items`.
+        corner : tuple of int
+            First voxel (i, j, k).
+        side : int
+            Voxels along each axis.
+
+        Raises
+        ------
+        VolumeError
+            When the store is absent or damaged.
+        """
+        if self.fits_in_memory:
+            sample = self.volume(index)
+            return cut(sample.voxels, corner, side), cut(sample.mask, corner, side)
+        if index not in self._stores:
+            self._stores[index] = open_store(self.items[index].path)
+        store, size = self._stores[index], (side, side, side)
+        voxels = store.patch(corner, size).astype(np.float32)
+        return voxels, voxels > 0 if store.mask is None else store.mask.patch(corner, size) > 0
+
+    @property
+    def fits_in_memory(self) -> bool:
+        """Whether the cache is large enough for all volumes."""
+        return self.size_bytes <= self.cache_bytes
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave voxels in memory and open stores behind: another process reads its own."""
+        return self.__dict__ | {"_cache": OrderedDict(), "_stores": {}}
+
+
+def cut(volume: NDArray[Any], corner: tuple[int, int, int], side: int) -> NDArray[Any]:
+    """Return a cube of a volume from its first voxel (i, j, k) on; what lies beyond the far ends is 0."""
+    piece = volume[tuple(slice(start, start + side) for start in corner)]
+    missing = [(0, side - size) for size in piece.shape]
+    return np.pad(piece, missing) if any(after for _, after in missing) else piece
 
 
 def _rows(connection: Any, query: str, parameters: Mapping[str, object] | None = None) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Batches of crops from pairs of images: each is a function of seed and step, so that no state is needed to go on.
 
-Belongs here: which pair, where in it, what of its prompts is hidden, how its intensities vary. Does not belong here:
-where images come from (`model.data.catalogue`), or what is learned from them (`model.training`).
+Only the crops are read from a store, not whole volumes; what depends on the whole brain (its range of intensities,
+where it lies) is measured once per image and kept.
 
 Left and right are never exchanged: a brain is nearly its own mirror image, but what is one-sided in it matters.
 """
@@ -9,7 +9,6 @@ Left and right are never exchanged: a brain is nearly its own mirror image, but 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -21,6 +20,8 @@ from torch import Tensor
 from model.data.catalogue import Item, Sample
 from warehouse.errors import ModelError
 from warehouse.prompt import PromptRecord
+
+Corner = tuple[int, int, int]  # first voxel (i, j, k) of a crop
 
 SPAN_PERCENTILES = (0.5, 99.5)  # of a target's brain, as the evaluation scales it
 LEAST_SPAN = 0.05  # of [0, 1]; a brain darker than that is mostly noise
@@ -39,15 +40,55 @@ HIDEABLE = (
 )
 
 
+N_CENTRES = 4096  # brain voxels of an image around which its crops lie: 24 KB, and enough to cover a brain
+
+
 class Images(Protocol):
     """Images and the ordered pairs among them, as `CatalogueImages` has them."""
 
     items: list[Item]
     pairs: list[tuple[int, int]]
 
+    @property
+    def fits_in_memory(self) -> bool:
+        """Whether all volumes can be kept in memory."""
+        ...
+
     def volume(self, index: int) -> Sample:
         """Return the voxels of an image."""
         ...
+
+    def patch(self, index: int, corner: Corner, side: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return a cube of an image and of its brain mask; what lies outside the image is 0."""
+        ...
+
+
+@dataclass(frozen=True)
+class BrainFacts:
+    """What crops of an image need to know of its whole brain.
+
+    Parameters
+    ----------
+    span : float
+        Range of intensities, as `brain_span` has it.
+    centres : (n, 3) int16 array
+        Voxels (i, j, k) of the brain, at most `N_CENTRES` drawn at random; of the whole grid where the mask is empty.
+    shape : tuple of int
+        Voxels of the image along i, j, k.
+    """
+
+    span: float
+    centres: NDArray[np.int16]
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, sample: Sample, seed: int) -> BrainFacts:
+        """Return the facts of an image; the same seed draws the same centres."""
+        inside = np.flatnonzero(sample.mask) if sample.mask.any() else np.arange(sample.mask.size)
+        if len(inside) > N_CENTRES:
+            inside = np.sort(np.random.default_rng(seed).choice(inside, N_CENTRES, replace=False))
+        centres = np.stack(np.unravel_index(inside, sample.mask.shape), axis=1).astype(np.int16)
+        return cls(brain_span(sample), centres, sample.voxels.shape)
 
 
 @dataclass(frozen=True)
@@ -118,7 +159,7 @@ class Crops:
         self.by_contrast = list(pairs_by_contrast(images).values())
         weights = np.array([len(pairs) for pairs in self.by_contrast], float) ** BALANCE
         self.weights = weights / weights.sum()
-        self.spans: dict[int, float] = {}
+        self.facts: dict[int, BrainFacts] = {}
 
     def batch(self, step: int) -> Batch:
         """Return the batch of a step; the same step gives the same batch, in any order and process."""
@@ -132,20 +173,21 @@ class Crops:
     def _crop(self, random: np.random.Generator) -> tuple[NDArray[np.float32], float, PromptRecord, PromptRecord]:
         pairs = self.by_contrast[random.choice(len(self.weights), p=self.weights)]
         source, target = pairs[random.integers(len(pairs))]
-        one, other = self.images.volume(source), self.images.volume(target)
-        box = random_box(other.mask, self.side, random)
+        facts = self._facts(target)
+        corner = random_corner(facts, self.side, random)
         exponent = 1 + self.intensity_jitter * random.uniform(-1, 1)
-        voxels = np.stack([cut(one.voxels, box) ** exponent, cut(other.voxels, box), cut(other.mask, box)])
+        given, wanted = self.images.patch(source, corner, self.side), self.images.patch(target, corner, self.side)
+        voxels = np.stack([given[0] ** exponent, wanted[0], wanted[1]])
         records = self.images.items[source].record, self.images.items[target].record
         hidden = PromptRecord() if random.random() < self.source_dropout else None
         source_record = hidden or hide(records[0], self.field_dropout, random, with_contrast=True)
         target_record = hide(records[1], self.field_dropout, random)
-        return voxels.astype(np.float32), self._span(target, other), source_record, target_record
+        return voxels.astype(np.float32), facts.span, source_record, target_record
 
-    def _span(self, index: int, sample: Sample) -> float:
-        if index not in self.spans:
-            self.spans[index] = brain_span(sample)
-        return self.spans[index]
+    def _facts(self, index: int) -> BrainFacts:
+        if index not in self.facts:
+            self.facts[index] = BrainFacts.of(self.images.volume(index), seed=index)
+        return self.facts[index]
 
 
 def pairs_by_contrast(images: Images) -> dict[tuple[str, str], list[tuple[int, int]]]:
@@ -176,18 +218,8 @@ def hide(
     return replace(record, **changes)
 
 
-def random_box(mask: NDArray[np.bool_], side: int, random: np.random.Generator) -> list[slice]:
-    """Return a cube around a random voxel of the brain, within the volume as far as it fits."""
-    inside = np.flatnonzero(mask)
-    n_voxels = mask.size if inside.size == 0 else inside.size
-    chosen = int(random.integers(n_voxels))
-    centre = np.unravel_index(chosen if inside.size == 0 else inside[chosen], mask.shape)
-    begins = [max(0, min(int(at) - side // 2, size - side)) for at, size in zip(centre, mask.shape, strict=True)]
-    return [slice(begin, begin + side) for begin in begins]
-
-
-def cut(volume: NDArray[Any], box: Sequence[slice]) -> NDArray[np.float32]:
-    """Return a piece of a volume; what lies beyond it is 0."""
-    piece = volume[tuple(box)].astype(np.float32)
-    missing = [(0, at.stop - at.start - size) for at, size in zip(box, piece.shape, strict=True)]
-    return np.pad(piece, missing) if any(after for _, after in missing) else piece
+def random_corner(facts: BrainFacts, side: int, random: np.random.Generator) -> Corner:
+    """Return the first voxel of a cube around a random voxel of the brain, within the image as far as it fits."""
+    centre = facts.centres[random.integers(len(facts.centres))]
+    i, j, k = (max(0, min(int(at) - side // 2, size - side)) for at, size in zip(centre, facts.shape, strict=True))
+    return i, j, k

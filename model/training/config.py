@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Annotated, Any, Literal, overload
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -152,6 +152,8 @@ class SynthesisTraining(TrainingConfig):
         Share of pairs whose source prompt is hidden altogether: users may know nothing of their image.
     intensity_jitter : float
         Largest change of the exponent of the source's intensities (gamma), as a share.
+    n_workers : int or "auto"
+        Processes that read crops ahead; ``auto`` is none where all volumes fit in memory. Batches are the same.
     ssim_weight, volume_weight : float
         Of 1 − SSIM inside the brain, and of the absolute error over the whole volume, beside that inside the brain.
     n_validation : int
@@ -166,6 +168,7 @@ class SynthesisTraining(TrainingConfig):
     field_dropout: float = Field(default=0.1, ge=0, lt=1)
     source_dropout: float = Field(default=0.1, ge=0, lt=1)
     intensity_jitter: float = Field(default=0.1, ge=0, lt=1)
+    n_workers: Annotated[int, Field(ge=0, le=64)] | Literal["auto"] = "auto"
     ssim_weight: float = Field(default=0.3, ge=0)
     volume_weight: float = Field(default=0.1, ge=0)
     n_validation: int = Field(default=16, ge=1)
@@ -225,9 +228,9 @@ def run_id(kind: str, config: TrainingConfig, facts: Mapping[str, Any]) -> str:
     ----------
     kind : {"text_encoder", "synthesis"}
     config : TrainingConfig
-        Its name is no part of it.
+        Its name, and how many processes read ahead, are no part of it.
     facts : mapping
         What else decides what comes out: data_id, recipe_id, code_version, text_encoder.
     """
-    told = {"kind": kind, "config": config.model_dump(mode="json", exclude={"name"}), **facts}
+    told = {"kind": kind, "config": config.model_dump(mode="json", exclude={"name", "n_workers"}), **facts}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]

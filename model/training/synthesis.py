@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from model.checkpoint import read_model, save_model
 from model.data.catalogue import CatalogueImages
 from model.data.crops import Crops, Images, brain_span, pairs_by_contrast
+from model.data.loader import BatchLoader, n_workers
 from model.encoders.frozen import FrozenTextEncoder
 from model.synthesis.film_unet import FilmUNet, FilmUNetConfig
 from model.synthesis.losses import synthesis_loss
@@ -68,7 +69,7 @@ class SynthesisTask:
             network = FilmUNet(self.architecture)
         network.condition.standardise(embed([item.record for item in training.items]).cpu())
         self.network: nn.Module = network
-        self.crops = Crops(
+        crops = Crops(
             training,
             seed=config.seed,
             batch_size=config.batch_size,
@@ -77,11 +78,13 @@ class SynthesisTask:
             source_dropout=config.source_dropout,
             intensity_jitter=config.intensity_jitter,
         )
+        workers = n_workers(config.n_workers, fits_in_memory=training.fits_in_memory, device=device)
+        self.loader = BatchLoader(crops, config.n_steps, workers)
         self.validation_pairs = choose_pairs(validation, config.n_validation, config.seed)
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """Return the loss of a batch of crops."""
-        batch = self.crops.batch(step).to(self.device)
+        batch = self.loader.batch(step).to(self.device)
         prompts = self.embed(batch.source_records), self.embed(batch.target_records)
         made = self.network(batch.source, *prompts)
         weights = {"ssim_weight": self.config.ssim_weight, "volume_weight": self.config.volume_weight}
@@ -161,7 +164,8 @@ def train_synthesis(
     run = _run(home, config, training, encoder.model_id, device, task.network)
     if started:
         started(run)
-    fitted = fit(task, config.fit_settings(device, run.precision), home.training / run.run_id, report, progress)
+    with task.loader:
+        fitted = fit(task, config.fit_settings(device, run.precision), home.training / run.run_id, report, progress)
     facts = _facts(config, training, run, task.architecture, encoder)
     tensors = {f"network.{name}": tensor for name, tensor in task.network.state_dict().items()}
     tensors |= {f"text_encoder.{name}": tensor for name, tensor in encoder.network.state_dict().items()}

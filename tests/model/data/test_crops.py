@@ -9,9 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
-from model.data.catalogue import Item, Sample
-from model.data.crops import HIDEABLE, LEAST_SPAN, Crops, brain_span, cut, hide, pairs_by_contrast, random_box
+from model.data.catalogue import Item, Sample, cut
+from model.data.crops import (
+    HIDEABLE,
+    LEAST_SPAN,
+    N_CENTRES,
+    BrainFacts,
+    Crops,
+    brain_span,
+    hide,
+    pairs_by_contrast,
+    random_corner,
+)
 from warehouse.errors import ModelError
 from warehouse.prompt import PromptRecord
 
@@ -45,6 +56,14 @@ class Few:
         mask = np.zeros(self.shape, bool)
         mask[3:-3, 3:-3, 3:-3] = True
         return Sample(voxels if index % 2 == 0 else 1 - voxels, mask, np.diag([3.0, 3.0, 3.0, 1.0]))
+
+    fits_in_memory = True
+
+    def patch(
+        self, index: int, corner: tuple[int, int, int], side: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        sample = self.volume(index)
+        return cut(sample.voxels, corner, side), cut(sample.mask, corner, side)
 
 
 def few(contrasts: tuple[str, ...] = ("T1w", "T2w", "FLAIR"), n_sessions: int = 4) -> Few:
@@ -124,24 +143,37 @@ def test_everything_but_the_contrast_can_be_hidden() -> None:
     assert {field.name for field in fields(PromptRecord)} == together | set(HIDEABLE)
 
 
-def test_boxes_stay_within_the_volume_where_they_fit() -> None:
+def facts_of(mask: NDArray[np.bool_]) -> BrainFacts:
+    return BrainFacts.of(Sample(np.ones(mask.shape, np.float32), mask, np.eye(4)), seed=0)
+
+
+def test_crops_stay_within_the_volume_where_they_fit() -> None:
     random, mask = np.random.default_rng(0), few().volume(0).mask
     for _ in range(50):
-        box = random_box(mask, 8, random)
-        assert all(at.start >= 0 and at.stop <= size for at, size in zip(box, mask.shape, strict=True))
-        assert mask[tuple(box)].any()
+        corner = random_corner(facts_of(mask), 8, random)
+        assert all(first >= 0 and first + 8 <= size for first, size in zip(corner, mask.shape, strict=True))
+        assert cut(mask, corner, 8).any()
 
 
 def test_a_volume_without_a_brain_is_cut_anywhere() -> None:
-    box = random_box(np.zeros((9, 9, 9), bool), 4, np.random.default_rng(0))
-    assert cut(np.ones((9, 9, 9)), box).shape == (4, 4, 4)
+    corner = random_corner(facts_of(np.zeros((9, 9, 9), bool)), 4, np.random.default_rng(0))
+    assert cut(np.ones((9, 9, 9)), corner, 4).shape == (4, 4, 4)
 
 
 def test_what_lies_beyond_a_small_volume_is_zero() -> None:
-    box = random_box(np.ones((3, 9, 1), bool), 4, np.random.default_rng(0))
-    piece = cut(np.ones((3, 9, 1)), box)
+    corner = random_corner(facts_of(np.ones((3, 9, 1), bool)), 4, np.random.default_rng(0))
+    piece = cut(np.ones((3, 9, 1)), corner, 4)
     assert piece.shape == (4, 4, 4)
     assert piece.sum() == 3 * 4 * 1
+
+
+def test_centres_of_a_large_brain_are_a_bounded_sample_of_it() -> None:
+    mask = np.zeros((40, 40, 40), bool)
+    mask[5:35, 5:35, 5:35] = True
+    found = facts_of(mask)
+    assert len(np.unique(found.centres, axis=0)) == N_CENTRES
+    assert mask[tuple(found.centres.T)].all()
+    assert np.abs(found.centres.mean(0) - 19.5).max() < 1
 
 
 def test_the_span_of_a_brain_ignores_outliers_and_is_never_nothing() -> None:

@@ -4,6 +4,7 @@ WITH made AS (
     SELECT
         image_id,
         recipe_id,
+        shape,
         voxel_size_mm,
         verdict = 'flag' AS is_flagged,
         path
@@ -25,6 +26,7 @@ SELECT
     image.is_simulated,
     prompt.record,
     volume.recipe_id,
+    volume.shape,
     volume.voxel_size_mm,
     volume.is_flagged,
     volume.path
