@@ -23,6 +23,7 @@ from warehouse.home import Home
 
 RESOLUTION_MM = 3.0
 RECIPE = "draft"
+PROTOCOL = "demo"
 SEED = 1
 
 
@@ -43,19 +44,19 @@ class Extent:
         Centres, by the names of the real ones; default: all of them.
     subjects_per_center : int
         People that each of them enrols.
-    learning : str
-        Name of the configurations of both networks, and of the protocol.
+    training : str
+        Name of the configurations of both networks.
     """
 
     centers: tuple[str, ...] | None
     subjects_per_center: int
-    learning: str
+    training: str
 
 
 EXTENTS = {
     Profile.FULL: Extent(None, 2, "demo"),
     # Six centres of which four have somebody in a test split, and one external one.
-    Profile.QUICK: Extent(("adni", "camcan", "hcp_development", "ixi", "lemon", "oasis3"), 2, "demo"),
+    Profile.QUICK: Extent(("adni", "camcan", "hcp_development", "ixi", "lemon", "oasis3"), 2, "quick"),
 }
 
 
@@ -75,20 +76,20 @@ def demo(
         ingest_centers(home, names)
     with stage("harmonise"):
         harmonize_centers(home, names, {"recipe": RECIPE})
-    page = train_and_report(home, EXTENTS[profile].learning)
+    page = train_and_report(home, EXTENTS[profile].training)
     _tell_what_next(home)
     from pipelines.judging import headline
 
-    typer.echo(f"\n{headline(home, page, EXTENTS[profile].learning)}\nreport: {_short(page)}")
+    typer.echo(f"\n{headline(home, page, PROTOCOL)}\nreport: {_short(page)}")
 
 
-def train_and_report(home: Home, learning: str) -> Path:
+def train_and_report(home: Home, training: str) -> Path:
     """Train both networks, judge and report them in one run, unless that is done.
 
     Parameters
     ----------
-    learning : str
-        Name of the configurations and of the protocol.
+    training : str
+        Name of the configurations of both networks.
 
     Returns
     -------
@@ -103,21 +104,21 @@ def train_and_report(home: Home, learning: str) -> Path:
     from pipelines.judging import current_report
 
     with stage("train, judge and report"):
-        page = current_report(home, learning, learning, learning)
+        page = current_report(home, training, training, PROTOCOL)
         if page is None:
-            _run_everything(home, learning)
-            page = current_report(home, learning, learning, learning)
+            _run_everything(home, training)
+            page = current_report(home, training, training, PROTOCOL)
             assert page is not None  # the run ends with it
         else:
             note("the report is up to date")
     return page
 
 
-def _run_everything(home: Home, learning: str) -> None:
+def _run_everything(home: Home, training: str) -> None:
     from pipelines import launch
 
-    trained = {"config": learning}
-    config = {"text_encoder": trained, "synthesis_model": trained, "evaluation": {"protocol": learning}}
+    trained = {"config": training}
+    config = {"text_encoder": trained, "synthesis_model": trained, "evaluation": {"protocol": PROTOCOL}}
     show_in_children()
     with launch.opened(home) as instance:
         outcome = launch.run(
