@@ -10,13 +10,19 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-READ_KINDS = frozenset({"header_mended", "field_repeated"})  # found while a file was open: kept while it is unchanged
+READ_KINDS = frozenset(
+    {"header_mended", "field_repeated", "field_not_read"}
+)  # found while a file was open: kept while it is unchanged
 LONGEST_LIST = 4
-SUMMARY = re.compile(r"\(text of \d+ characters\)|\(list of \d+\)|\(object of \d+ keys\)")
+LARGEST_INTEGER = 2**53  # readers of JSON hold larger ones inexactly
 NUMBER = r"[<>=~+-]*\s*\d{0,6}(?:[.,;:]\d{1,17})?(?:e[+-]?\d{1,3})?"
 UNIT = (
     r"(?:[munµμ]?s|m?sec|seconds?|[cmµμ]?m|[mk]?hz|m?t|tesla|g|gauss|deg|degrees?|°"
     r"|[ymwd]|years?|months?|weeks?|days?|yrs?|mos?|%|[+])?"
+)
+SUMMARY = re.compile(
+    r"\(text of \d+ characters\)|\(list of \d+\)|\(object\)|\(number too large\)"
+    rf"|\[{NUMBER}(?:, {NUMBER}){{0,3}}\]"
 )
 # No dates, no telephone numbers, no names: one number or range with a unit, or up to three letters.
 HARMLESS = re.compile(rf"{NUMBER}\s*(?:(?:-|–|to)\s*{NUMBER})?\s*{UNIT}|[a-z]{{1,3}}|n/a|nan|true|false", re.IGNORECASE)
@@ -77,8 +83,10 @@ def shown(value: object) -> str | None:
     """
     if value is None:
         return None
+    if isinstance(value, int) and abs(value) >= LARGEST_INTEGER:
+        return "(number too large)"
     if isinstance(value, dict):
-        return f"(object of {len(value)} keys)"
+        return "(object)"
     if isinstance(value, list):
         return (
             str(value)

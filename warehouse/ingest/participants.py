@@ -18,7 +18,7 @@ from warehouse.errors import ParticipantsError
 from warehouse.ingest.demographics import Age, parse_age, parse_sex
 from warehouse.ingest.discover import label
 from warehouse.ingest.findings import Finding
-from warehouse.ingest.privacy import scrub
+from warehouse.ingest.privacy import clean_row
 from warehouse.ingest.tree import Entry, Refusal
 from warehouse.registry import AgeColumn, Center, CodedColumn, IdColumn, ParticipantsTable
 
@@ -201,7 +201,7 @@ def _read_row(
         number,
         participant,
         session,
-        scrub({k: v for k, v in row.items() if k not in spec.private}, salt)[0],
+        clean_row(row, None, named_columns(spec), spec.private),
     )
 
     def refuse(reason: str, detail: str, mend: str) -> None:
@@ -240,8 +240,14 @@ def _read_row(
         person.person_id = spec.person.values.get(named, named)
 
 
+def named_columns(spec: ParticipantsTable) -> frozenset[str]:
+    """Return the columns that a layout reads, without those that hold dates."""
+    columns = (spec.id, spec.age, spec.sex, spec.session if spec.session and not spec.session.date else None)
+    return frozenset(name for column in columns if column for name in column.names)
+
+
 def _keep_raw(
-    people: People, path: str, number: int, participant: str | None, session: str | None, fields: dict[str, object]
+    people: People, path: str, number: int, participant: str | None, session: str | None, fields: dict[str, str]
 ) -> None:
     """Keep a row once, also where two entries of the layout read it for two visits."""
     known = people.rows.get((path, number))

@@ -8,14 +8,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+import pyarrow as pa
+
 from warehouse.errors import SidecarError
 from warehouse.home import Home
 from warehouse.ingest.discover import Candidate, Discovery
 from warehouse.ingest.findings import READ_KINDS, Finding
 from warehouse.ingest.nifti import Header, NotFetchedError, RefusedError, read_header
+from warehouse.ingest.privacy import clean_text
+from warehouse.ingest.rows import header_row
 from warehouse.ingest.sidecars import Sidecar, read_sidecar
 from warehouse.ingest.tree import ANNEX_KEY, Entry, Refusal
 from warehouse.lake import read_table
+from warehouse.tables import TABLES
 
 Progress = Callable[[int, int, str], None]
 Item = TypeVar("Item")
@@ -72,9 +77,12 @@ def read_sidecars(found: Discovery, before: Before, salt: bytes, progress: Progr
         if refusal is None:
             try:
                 sidecars[entry.path] = read_sidecar(entry.location, entry.path, salt)
+                found.findings += sidecars[entry.path].findings
                 continue
             except SidecarError as error:
                 refusal = Refusal("parse", "bad_sidecar", error.what, error.mend)
+            except Exception as error:  # noqa: BLE001 - as above: one file's fault is never the centre's
+                refusal = _unforeseen(error, "bad_sidecar")
         del found.companions[entry.path]
         found.refusals[entry.path] = (entry, refusal)
     return sidecars
@@ -104,7 +112,10 @@ def read_headers(found: Discovery, before: Before, progress: Progress) -> dict[s
 def _read_one(candidate: Candidate, headers: dict[str, Header], kept: list[Candidate], found: Discovery) -> None:
     entry = candidate.entry
     try:
-        headers[entry.path] = read_header(entry.location)
+        header = read_header(entry.location)
+        TABLES["raw.header"].rows([header_row("", entry.path, header)])  # raises where Arrow cannot hold a value
+        pa.scalar(header.n_volumes, pa.int32())
+        headers[entry.path] = header
         kept.append(candidate)
     except NotFetchedError as pointer:
         key = ANNEX_KEY.match(pointer.key)
@@ -117,6 +128,14 @@ def _read_one(candidate: Candidate, headers: dict[str, Header], kept: list[Candi
         kept.append(replace(candidate, entry=absent))
     except RefusedError as error:
         found.refusals[entry.path] = (entry, error.refusal)
+    except Exception as error:  # noqa: BLE001 - whatever a damaged file does to a reader, it costs this file only
+        found.refusals[entry.path] = (entry, _unforeseen(error, "unreadable_header"))
+
+
+def _unforeseen(error: Exception, reason: str) -> Refusal:
+    stage = "parse" if reason == "bad_sidecar" else "read"
+    detail = f"reading it ended with {type(error).__name__}: {clean_text(ascii(str(error)))[:200]}"
+    return Refusal(stage, reason, detail, "compare the file with its source, and copy or write it again")
 
 
 def _counted(items: Sequence[Item], what: str, progress: Progress, name: Callable[[Item], str]) -> Iterable[Item]:

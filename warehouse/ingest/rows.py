@@ -8,16 +8,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from warehouse.ingest.acquisition import read_acquisition
 from warehouse.ingest.demographics import Age, parse_age, parse_sex
 from warehouse.ingest.discover import Candidate, Discovery
 from warehouse.ingest.eligibility import contrast_of, judge
-from warehouse.ingest.findings import Finding
+from warehouse.ingest.findings import Finding, shown
 from warehouse.ingest.nifti import Header
 from warehouse.ingest.participants import People
+from warehouse.ingest.privacy import AGENT_KEYS, NO_AGENT
 from warehouse.ingest.sidecars import Inheritance, Sidecar
 from warehouse.ingest.tree import Refusal
 from warehouse.registry import Registration
@@ -53,26 +54,48 @@ def image_rows(
     center = registration.center
     inheritance = Inheritance.of(sidecars)
     result = Images()
+    findings: dict[Finding, None] = {}  # an inherited value is found once, not once per image
     for candidate in found.images:
         path = candidate.entry.path
         applying = [sidecars[name] for name in inheritance.applying(path)]
         merged = {key: value for sidecar in applying for key, value in sidecar.fields.items()}
-        image = _image(center.center_id, candidate, headers.get(path), [sidecar.path for sidecar in applying])
+        agent, told = contrast_agent(candidate, merged)
+        image = _image(center.center_id, candidate, headers.get(path), [sidecar.path for sidecar in applying], agent)
         facts = candidate.facts | candidate.entities
         contrast = f"ce{image['contrast']}" if image["is_post_contrast"] else image["contrast"]
-        acquisition = read_acquisition(merged, str(contrast) if contrast else None, facts, center.layout.protocols)
+        acquisition, unread = read_acquisition(
+            merged, str(contrast) if contrast else None, facts, center.layout.protocols
+        )
+        for finding in [*told, *unread]:
+            place = next((s.path for s in reversed(applying) if finding.field in s.fields), path)
+            findings[replace(finding, path=place, value=shown(finding.value))] = None
         device = next((sidecar.device_id for sidecar in reversed(applying) if sidecar.device_id), None)
         result.images.append(image)
         result.acquisitions.append(
             {"image_id": image["image_id"], "center_id": center.center_id, "device_id": device} | acquisition
         )
         _note_patient(result, image, merged)
+    result.findings += findings
     return result
 
 
-def _image(center_id: str, candidate: Candidate, header: Header | None, sidecar_paths: list[str]) -> Row:
+def contrast_agent(candidate: Candidate, merged: Mapping[str, object]) -> tuple[bool, list[Finding]]:
+    """Return whether an image was taken after a contrast agent, by its name, else by its sidecars."""
+    label = candidate.entities.get("ce")
+    given = [merged[key] for key in AGENT_KEYS if key in merged]
+    by_sidecar = "GIVEN" in given if given else None
+    by_name = None if label is None else NO_AGENT.fullmatch(label) is None
+    if by_name is None or by_sidecar is None or by_name == by_sidecar or label is None:
+        return bool(by_sidecar if by_name is None else by_name), []
+    key = next(key for key in AGENT_KEYS if key in merged)
+    detail = f"The name says ce-{label}, the sidecar {'an' if by_sidecar else 'no'} agent; the name is used."
+    return by_name, [Finding("sources_disagree", None, None, key, None, detail, "correct the name or the sidecar")]
+
+
+def _image(center_id: str, candidate: Candidate, header: Header | None, sidecar_paths: list[str], agent: bool) -> Row:
     entry, entities = candidate.entry, candidate.entities
-    eligible, reason = judge(entities, candidate.suffix, header, candidate.declared, candidate.derived)
+    judged = {name: value for name, value in entities.items() if name != "ce"} | ({"ce": "agent"} if agent else {})
+    eligible, reason = judge(judged, candidate.suffix, header, candidate.declared, candidate.derived)
     contrast = contrast_of(candidate.suffix)
     row: Row = {name: entities.get(name) for name in ("acq", "ce", "rec", "run", "echo", "part", "inv")}
     row |= {
@@ -84,7 +107,7 @@ def _image(center_id: str, candidate: Candidate, header: Header | None, sidecar_
         "datatype": candidate.datatype,
         "suffix": candidate.suffix,
         "contrast": contrast,
-        "is_post_contrast": contrast is not None and "ce" in entities,
+        "is_post_contrast": contrast is not None and agent,
         "entities": json.dumps(candidate.facts | entities, sort_keys=True),
         "content": entry.content,
         "size_bytes": entry.size_bytes,
@@ -117,7 +140,7 @@ def _note_patient(result: Images, image: Row, merged: Mapping[str, object]) -> N
         age = parse_age(str(merged.get("PatientAge", "")))
     except ValueError:
         return  # what the scanner's console was told is no fact that a row could be refused for
-    if age.known:
+    if age.known and age.years != 0:  # 000Y is what anonymisation leaves
         result.age.setdefault(str(image["session_id"]), age)
 
 
@@ -145,9 +168,9 @@ def participant_rows(
 ) -> list[Row]:
     """One row per participant that a table lists or an image shows."""
     listed = {str(row["participant_id"]) for row in people.rows.values() if row["participant_id"]}
-    shown = {str(image["participant_id"]) for image in images.images}
+    imaged = {str(image["participant_id"]) for image in images.images}
     rows = []
-    for participant in sorted(listed | shown):
+    for participant in sorted(listed | imaged):
         person = people.participants.get(participant)
         named = persons.get((center_id, participant)) or (person.person_id if person else None)
         sex, source = (
@@ -160,7 +183,7 @@ def participant_rows(
             "sex": sex,
             "sex_provenance": source if sex else None,
             "is_listed": participant in listed,
-            "has_images": participant in shown,
+            "has_images": participant in imaged,
         }
         rows.append(row | _age(person.age if person else Age(), "participants"))
     return rows
@@ -187,9 +210,14 @@ def file_rows(center_id: str, found: Discovery) -> list[Row]:
     ]
 
 
+def header_row(center_id: str, path: str, header: Header) -> Row:
+    """Return the row of `raw.header`."""
+    return {"center_id": center_id, "path": path} | _lists(asdict(header))
+
+
 def header_rows(center_id: str, headers: Mapping[str, Header]) -> list[Row]:
     """One row per header that was read."""
-    return [{"center_id": center_id, "path": path} | _lists(asdict(header)) for path, header in sorted(headers.items())]
+    return [header_row(center_id, path, header) for path, header in sorted(headers.items())]
 
 
 def rejection_rows(center_id: str, refused: Iterable[tuple[str, int | None, Refusal]]) -> list[Row]:

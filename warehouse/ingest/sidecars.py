@@ -7,6 +7,7 @@ time. So the reading is ours, and a test holds the result against bids2table and
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,17 +16,25 @@ from pathlib import PurePosixPath
 from bids2table import parse_bids_entities
 
 from warehouse.errors import SidecarError
-from warehouse.ingest.privacy import scrub
+from warehouse.ingest.findings import Finding
+from warehouse.ingest.privacy import ALLOWED_KEYS, clean_sidecar
+
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+PARAMETERS = {
+    name.lower(): name
+    for name in ("RepetitionTime", "EchoTime", "InversionTime", "FlipAngle", "MagneticFieldStrength", "Manufacturer")
+}
 
 
 @dataclass(frozen=True)
 class Sidecar:
-    """One sidecar's content, without what identifies anybody."""
+    """One sidecar's content, without what identifies anybody, and what was found while it was read."""
 
     path: str
     fields: dict[str, object]
     n_dropped: int
     device_id: str | None
+    findings: tuple[Finding, ...] = ()
 
     def row(self, center_id: str) -> dict[str, object]:
         """Return the row of `raw.sidecar`."""
@@ -45,23 +54,80 @@ def read_sidecar(location: str, path: str, salt: bytes) -> Sidecar:
     Raises
     ------
     SidecarError
-        When it is not UTF-8, not JSON, or not an object.
+        When it cannot be read, is not UTF-8, not JSON, not an object, or holds text that is not Unicode.
+    """
+    fields, repeated = read_object(location, path)
+    return Sidecar(path, *clean_sidecar(fields, salt), (*repeated, *_unread(fields, path)))
+
+
+def read_object(location: str, path: str) -> tuple[dict[str, object], list[Finding]]:
+    """Return the JSON object that a file holds, and the fields that it names twice.
+
+    Raises
+    ------
+    SidecarError
+        See `read_sidecar`.
     """
     try:
         with open(location, "rb") as file:
             content = file.read()
-        fields = json.loads(content.decode("utf-8-sig"), parse_constant=lambda _: None)
+        text = content.decode("utf-8-sig")
+        fields = json.loads(text, parse_constant=_nothing)
+        if SURROGATE.search(content):  # an escape such as \\ud83d alone is valid JSON, but no character
+            json.dumps(fields, ensure_ascii=False).encode()
     except OSError as error:
         raise SidecarError(f"{path}: {error}", "give this user read permission") from error
     except UnicodeDecodeError as error:
         raise SidecarError(f"{path}: not UTF-8: {error}", "save it as UTF-8") from error
-    except (json.JSONDecodeError, RecursionError) as error:
+    except UnicodeEncodeError as error:
+        raise SidecarError(
+            f"{path}: holds an escape that is no character (a lone surrogate)", "write the character, or leave it out"
+        ) from error
+    except (ValueError, RecursionError) as error:  # ValueError: not JSON, or an integer of thousands of digits
         raise SidecarError(
             f"{path}: not JSON: {error}", "mend the file; until then its image has no TR, TE, TI or FA"
         ) from error
     if not isinstance(fields, dict):
         raise SidecarError(f"{path}: holds a {type(fields).__name__}, not an object", "a sidecar is one JSON object")
-    return Sidecar(path, *scrub(fields, salt))
+    remedy = "write each field once"
+    repeated = _repeated(text) if text.count('":') != len(fields) else set()
+    return fields, [
+        Finding(
+            "field_repeated", path, field=name, detail="The field is named twice; the last one is used.", remedy=remedy
+        )
+        for name in sorted(repeated & ALLOWED_KEYS)
+    ]
+
+
+def _nothing(_: str) -> None:
+    """Stand for NaN and infinity, which JSON does not have."""
+
+
+def _repeated(text: str) -> set[str]:
+    """Return the names that an object holds twice; JSON readers keep the last and say nothing."""
+    repeated: set[str] = set()
+
+    def joined(pairs: list[tuple[str, object]]) -> None:
+        names = [name for name, _ in pairs]
+        repeated.update(name for name in names if len(set(names)) < len(names) and names.count(name) > 1)
+
+    json.loads(text, object_pairs_hook=joined)
+    return repeated
+
+
+def _unread(fields: Mapping[str, object], path: str) -> list[Finding]:
+    """Return keys that are a scan parameter's name but for case, blanks or underscores: BIDS names are exact."""
+    return [
+        Finding(
+            "field_not_read",
+            path,
+            field=meant,
+            detail=f"The sidecar spells {meant} in another way, so that it is not read.",
+            remedy=f"name the field {meant}",
+        )
+        for name in fields
+        if name not in ALLOWED_KEYS and (meant := PARAMETERS.get(_plain(name))) and meant not in fields
+    ]
 
 
 @dataclass
@@ -111,6 +177,10 @@ class Inheritance:
         if beside in self.by_stem and beside + ".json" not in found:
             found.append(beside + ".json")  # dcm2niix puts it beside the image under the same name, BIDS or not
         return found
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower()) if len(name) < 40 else ""
 
 
 def name_entities(name: str) -> dict[str, str]:

@@ -27,7 +27,7 @@ FINDING_KINDS = {
     "label_matched": "labels of a table differ from those of the folders by padding and were matched",
     "label_ambiguous": "a label of a table fits several participants or visits and was matched with none",
     "sidecar_without_image": "a JSON sidecar applies to no image",
-    "column_not_read": "a column looks like an age or a sex and is not read",
+    "field_not_read": "a column or key looks like an age, a sex or a scan parameter and is not read",
     "value_not_read": "a value could not be read, or is not possible, and is null",
     "value_unknown": "a zero that stands for an unknown value is null",
     "value_converted": "a value was given in another unit and was converted",

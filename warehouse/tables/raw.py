@@ -1,4 +1,4 @@
-"""Tables as published, less what privacy drops."""
+"""Tables as published, as far as privacy lets them in."""
 
 from warehouse.tables.spec import BIGINT, DOUBLE, DOUBLES, INTEGER, INTEGERS, JSON, TEXT, Column, Table
 
@@ -31,8 +31,8 @@ SIDECAR = Table(
     (
         CENTER,
         PATH,
-        Column("fields", JSON, "The sidecar as published, less its identifying fields."),
-        Column("n_dropped", INTEGER, "Identifying fields that were dropped.", False, "n_dropped >= 0"),
+        Column("fields", JSON, "Fields of the sidecar that are named in the list of warehouse/ingest/privacy.py: numbers, and codes of devices and methods."),
+        Column("n_dropped", INTEGER, "Fields that are not in the list and were dropped, or whose text was replaced by its length.", False, "n_dropped >= 0"),
         Column("device_id", TEXT, "Salted hash of the device's serial number; differs from home to home.", True),
     ),
     ("center_id", "path"),
@@ -47,7 +47,7 @@ PARTICIPANT_ROW = Table(
         Column("row", INTEGER, "Line in the table, the first below the header being 1.", False, '"row" >= 1'),
         Column("participant_id", TEXT, "Participant that the row names, without prefix; null where it names none.", True),
         Column("session_label", TEXT, "Visit that the row names; null where it speaks of the participant.", True),
-        Column("fields", JSON, "The row as published, less its identifying fields."),
+        Column("fields", JSON, "Cells of the row that are numbers, declared codes or common words, in columns that identify nobody."),
     ),
     ("center_id", "path", "row"),
 )

@@ -85,7 +85,6 @@ def test_every_refusal_says_where_why_and_what_to_do(dataset: Dataset) -> None:
     refusals = dataset.rows("core.rejection")
     assert all(row["stage"] and row["reason"] and row["detail"] and row["mend"] for row in refusals)
     assert Counter(str(row["reason"]) for row in refusals) == {
-        "out_of_range": 1,
         "bad_sidecar": 1,
         "empty_file": 1,
         "truncated_gzip": 1,
@@ -105,12 +104,51 @@ def test_dicom_is_refused_with_the_name_of_its_converter(dataset: Dataset) -> No
     assert "dcm2niix" in str(dataset.row("core.rejection", path="sub-02/anat/IM0001")["mend"])
 
 
-def test_an_echo_time_left_in_milliseconds_is_refused_and_shown(dataset: Dataset) -> None:
+def test_an_echo_time_left_in_milliseconds_costs_the_value_and_not_the_image(dataset: Dataset) -> None:
     messy(dataset).ingest()
-    row = dataset.row("core.rejection", path="sub-01/anat/sub-01_run-2_T2w.nii.gz")
-    assert "100" in str(row["detail"])
-    assert "0.1 s" in str(row["mend"])
-    assert "sub-01_run-2_T2w.json" in str(row["mend"])
+    path = "sub-01/anat/sub-01_run-2_T2w.nii.gz"
+    image = dataset.row("core.image", path=path)
+    assert dataset.row("core.acquisition", image_id=image["image_id"])["echo_time_s"] is None
+    finding = dataset.row("core.finding", path=path.replace(".nii.gz", ".json"), field="EchoTime")
+    assert (finding["kind"], finding["value"]) == ("value_not_read", "100")
+    assert "100 ms would be 0.1 s" in str(finding["detail"])
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "is_post_contrast", "eligibility"),
+    [
+        ("T1w", {"ContrastBolusAgent": "Gadovist 6 ml"}, True, "eligible"),
+        ("T1w", {"ContrastBolusIngredient": "GADOLINIUM"}, True, "eligible"),
+        ("T1w", {"ContrastBolusAgent": "NONE"}, False, "eligible"),
+        ("T1w", {"ContrastBolusAgent": ""}, False, "eligible"),
+        ("ce-none_T1w", {}, False, "eligible"),
+        ("ce-gad_T1w", {}, True, "eligible"),
+        ("FLAIR", {"ContrastBolusAgent": "Dotarem"}, True, "ineligible"),
+        ("ce-none_FLAIR", {}, False, "eligible"),
+    ],
+)
+def test_a_contrast_agent_is_read_from_the_name_or_the_sidecar(
+    dataset: Dataset, name: str, fields: dict[str, object], is_post_contrast: bool, eligibility: str
+) -> None:
+    dataset.image(f"sub-01/anat/sub-01_{name}.nii.gz", MPRAGE | fields)
+    dataset.ingest()
+    image = dataset.rows("core.image")[0]
+    assert (image["is_post_contrast"], image["eligibility"]) == (is_post_contrast, eligibility)
+    assert dataset.rows("core.finding") == []
+
+
+def test_a_name_and_a_sidecar_that_contradict_each_other_on_the_agent_are_said(dataset: Dataset) -> None:
+    dataset.image("sub-01/anat/sub-01_ce-gad_T1w.nii.gz", MPRAGE | {"ContrastBolusIngredient": "NONE"})
+    dataset.ingest()
+    assert dataset.row("core.finding", kind="sources_disagree")["field"] == "ContrastBolusIngredient"
+
+
+def test_a_value_that_many_images_inherit_is_one_finding(dataset: Dataset) -> None:
+    dataset.write("T1w.json", MPRAGE | {"FlipAngle": 0})
+    for sub in ("01", "02", "03"):
+        dataset.image(f"sub-{sub}/anat/sub-{sub}_T1w.nii.gz")
+    dataset.ingest()
+    assert [(row["path"], row["field"]) for row in dataset.rows("core.finding")] == [("T1w.json", "FlipAngle")]
 
 
 def test_a_sidecar_that_does_not_parse_leaves_its_image_with_nothing_guessed(dataset: Dataset) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import bids2table
@@ -9,6 +10,7 @@ from tests.warehouse.ingest.conftest import Dataset
 from warehouse.errors import SidecarError
 from warehouse.ingest.sidecars import Inheritance, Sidecar, read_sidecar, stem
 from warehouse.ingest.tree import walk
+from warehouse.tables import TABLES
 
 SALT = b"salt"
 
@@ -43,12 +45,43 @@ def test_nan_counts_as_missing(tmp_path: Path) -> None:
         pytest.param(b"[1, 2]", id="a list"),
         pytest.param(b"\xff\xfe{\x00}\x00", id="UTF-16"),
         pytest.param(b"[" * 100_000, id="nested without end"),
+        pytest.param(b'{"a": ' * 100_000, id="objects nested without end"),
+        pytest.param(b'{"SeriesDescription": "t1 \\ud83d"}', id="a lone surrogate"),
+        pytest.param(b'{"\\uDC00": 1}', id="a lone surrogate in a name"),
+        pytest.param(b'{"SAR": 1' + b"0" * 5000 + b"}", id="an integer of 5,000 digits"),
+        pytest.param(b'{"EchoTime": 0.002}\0\0', id="NUL after the object"),
+        pytest.param(b"null", id="null"),
     ],
 )
 def test_what_is_no_json_object_is_an_error_that_names_the_file_and_a_mend(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(SidecarError, match=r"a\.json") as caught:
         read(tmp_path, content)
     assert caught.value.mend
+
+
+@pytest.mark.parametrize(
+    "value", ["1e999", "-1e999", "1" + "0" * 400, '"\\u0000\\u0000"', '"\\ud83d\\ude00"', "[[[[1]]]]", '{"a": {}}']
+)
+def test_a_value_that_no_table_can_hold_costs_itself_and_its_neighbours_are_read(tmp_path: Path, value: str) -> None:
+    sidecar = read(tmp_path, f'{{"SAR": {value}, "Manufacturer": {value}, "EchoTime": 0.002}}'.encode())
+    assert sidecar.fields["EchoTime"] == 0.002
+    json.loads(str(sidecar.row("lab")["fields"]))
+    TABLES["raw.sidecar"].rows([sidecar.row("lab")])
+
+
+def test_a_field_that_is_named_twice_is_said(tmp_path: Path) -> None:
+    sidecar = read(tmp_path, b'{"EchoTime": 0.003, "EchoTime": 0.09, "Note": 1, "Note": 2}')
+    assert sidecar.fields == {"EchoTime": 0.09}
+    assert [(found.kind, found.field) for found in sidecar.findings] == [("field_repeated", "EchoTime")]
+
+
+def test_a_parameter_whose_name_is_spelled_in_another_way_is_said(tmp_path: Path) -> None:
+    sidecar = read(tmp_path, b'{"echo_time": 0.003, "RepetitionTime ": 2, "FlipAngle": 9, "flipangle": 8}')
+    assert sidecar.fields == {"FlipAngle": 9}
+    assert {(found.kind, found.field) for found in sidecar.findings} == {
+        ("field_not_read", "EchoTime"),
+        ("field_not_read", "RepetitionTime"),
+    }
 
 
 def test_the_nearest_sidecar_stands_last() -> None:
