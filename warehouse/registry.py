@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from warehouse.errors import CenterError
 from warehouse.home import Home
-from warehouse.tables.core import CONTRASTS
+from warehouse.tables.core import CONTRASTS, FIXED_SPLITS
 
 SHIPPED = Path(__file__).parent / "centers"
 CENTER_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -103,6 +103,28 @@ class CodedColumn(Part):
     values: dict[str, str] = {}
 
 
+class PersonColumn(CodedColumn):
+    """A column that says which person of another dataset a participant is.
+
+    `values` translates a cell to a person_id. Where `center` is given, the cell is an identifier of that centre: the
+    person_id is ``center/label`` with the group `label` of `pattern`, filled with leading zeros to `pad` characters, as
+    participants of that centre have it. A cell that does not match links nobody.
+    """
+
+    center: str | None = None
+    pattern: str = r"^(?P<label>.+)$"
+    pad: int = 0
+
+    _check = field_validator("pattern")(_compiled)
+
+    def person_id(self, cell: str) -> str | None:
+        """Return the person that a cell names; None where it names nobody."""
+        if cell in self.values or self.center is None:
+            return self.values.get(cell, cell) or None
+        match = re.fullmatch(self.pattern, cell)
+        return f"{self.center}/{match['label'].zfill(self.pad)}" if match else None
+
+
 class IdColumn(Part):
     """A column by any of its names, and the pattern that takes the label out of its value.
 
@@ -136,7 +158,7 @@ class ParticipantsTable(Part):
     session: IdColumn | None = None
     age: AgeColumn | None = None
     sex: CodedColumn | None = None
-    person: CodedColumn | None = None
+    person: PersonColumn | None = None
     for_session: str | None = None
     has_columns: list[str] = []
     private: list[str] = []
@@ -210,7 +232,11 @@ class Layout(Part):
 
 
 class Center(Part):
-    """A dataset's definition."""
+    """A dataset's definition.
+
+    `splits` fixes the split of participants, by their labels; `split` that of all others. Whoever is in neither is
+    drawn by the hash of the person.
+    """
 
     center_id: str
     title: str
@@ -224,6 +250,8 @@ class Center(Part):
     access: str | None = None
     citation: str | None = None
     contrasts: list[str] = []
+    split: str | None = None
+    splits: dict[str, list[str]] = {}
     layout: Layout
     layout_unverified: str | None = None
     sources: dict[str, str] = {}  # name -> address and what was read there
@@ -242,6 +270,21 @@ class Center(Part):
         if unknown := set(values) - set(OFFERED):
             raise ValueError(f"{sorted(unknown)} are not contrasts; known are {list(OFFERED)}")
         return values
+
+    @model_validator(mode="after")
+    def _one_split_each(self) -> Center:
+        if unknown := sorted({*self.splits, *([self.split] if self.split else [])} - set(FIXED_SPLITS)):
+            raise ValueError(f"{unknown} are no splits that can be fixed; these are {list(FIXED_SPLITS)}")
+        if self.role == "external" and (self.split or self.splits):
+            raise ValueError("an external centre is wholly test_external; leave out split and splits")
+        named = [label for labels in self.splits.values() for label in labels]
+        if twice := sorted({label for label in named if named.count(label) > 1}):
+            raise ValueError(f"participants {twice} are in two splits")
+        return self
+
+    def fixed_split(self, participant: str) -> str | None:
+        """Return the split that this definition fixes for a participant; None where the draw decides."""
+        return next((split for split, labels in self.splits.items() if participant in labels), self.split)
 
     @model_validator(mode="after")
     def _sources_named(self) -> Center:

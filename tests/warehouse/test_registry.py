@@ -96,6 +96,9 @@ def table(**changes: Any) -> dict[str, Any]:
             "verbatim.0",
             id="both",
         ),
+        pytest.param(definition(splits={"val": ["1"], "train": ["1"]}), "(whole file)", id="two splits of one"),
+        pytest.param(definition(splits={"test": ["1"]}), "(whole file)", id="a split that does not exist"),
+        pytest.param(definition(role="external", split="train"), "(whole file)", id="an external centre that trains"),
         pytest.param([1, 2], "(whole file)", id="a list"),
     ],
 )

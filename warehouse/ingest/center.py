@@ -110,13 +110,15 @@ def _tables(
     people = read_people(center, entries, home.salt())
     images = rows.image_rows(registration, found, headers, sidecars)
     _refuse_broken(found, images)
+    participants = rows.participant_rows(center, images, people, _persons(home))
+    found.findings.extend(rows.split_findings(center, participants))
     made = {
         "raw.file": rows.file_rows(center.center_id, _with_tables(found, people)),
         "raw.sidecar": [sidecar.row(center.center_id) for _, sidecar in sorted(sidecars.items())],
         "raw.participant_row": [{"center_id": center.center_id} | row for row in people.rows.values()],
         "raw.header": rows.header_rows(center.center_id, headers),
         "core.center": [rows.center_row(registration)],
-        "core.participant": rows.participant_rows(center.center_id, images, people, _persons(home)),
+        "core.participant": participants,
         "core.session": rows.session_rows(center.center_id, images, people),
         "core.image": images.images,
         "core.acquisition": images.acquisitions,

@@ -237,7 +237,7 @@ def _read_row(
     except ValueError as error:
         refuse("age", str(error), "mend the row, or the unit in the centre's definition")
     if spec.person and (named := _cell(row, spec.person.names)):
-        person.person_id = spec.person.values.get(named, named)
+        person.person_id = spec.person.person_id(named) or person.person_id
 
 
 def named_columns(spec: ParticipantsTable) -> frozenset[str]:

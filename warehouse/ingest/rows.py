@@ -21,7 +21,7 @@ from warehouse.ingest.participants import People
 from warehouse.ingest.privacy import AGENT_KEYS, NO_AGENT
 from warehouse.ingest.sidecars import Inheritance, Sidecar
 from warehouse.ingest.tree import Refusal
-from warehouse.registry import Registration
+from warehouse.registry import Center, Registration
 
 Row = dict[str, Any]
 
@@ -164,9 +164,10 @@ def session_rows(center_id: str, images: Images, people: People) -> list[Row]:
 
 
 def participant_rows(
-    center_id: str, images: Images, people: People, persons: Mapping[tuple[str, str], str]
+    center: Center, images: Images, people: People, persons: Mapping[tuple[str, str], str]
 ) -> list[Row]:
     """One row per participant that a table lists or an image shows."""
+    center_id = center.center_id
     listed = {str(row["participant_id"]) for row in people.rows.values() if row["participant_id"]}
     imaged = {str(image["participant_id"]) for image in images.images}
     rows = []
@@ -180,6 +181,7 @@ def participant_rows(
             "center_id": center_id,
             "participant_id": participant,
             "person_id": named or f"{center_id}/{participant}",
+            "fixed_split": center.fixed_split(participant),
             "sex": sex,
             "sex_provenance": source if sex else None,
             "is_listed": participant in listed,
@@ -187,6 +189,23 @@ def participant_rows(
         }
         rows.append(row | _age(person.age if person else Age(), "participants"))
     return rows
+
+
+def split_findings(center: Center, participants: Iterable[Row]) -> list[Finding]:
+    """Return a finding for each participant whose split is fixed and who is neither listed nor imaged."""
+    there = {str(row["participant_id"]) for row in participants}
+    return [
+        Finding(
+            "split_without_participant",
+            participant_id=label,
+            field=f"splits.{split}",
+            detail=f"The definition fixes the split {split} of a participant who is not in this dataset.",
+            remedy="Correct the label in the definition, or remove it.",
+        )
+        for split, labels in center.splits.items()
+        for label in labels
+        if label not in there
+    ]
 
 
 def file_rows(center_id: str, found: Discovery) -> list[Row]:
@@ -242,7 +261,7 @@ def center_row(registration: Registration) -> Row:
     row = {
         name: getattr(center, name)
         for name in type(center).model_fields
-        if name not in {"layout", "sources", "verbatim"}
+        if name not in {"layout", "sources", "verbatim", "split", "splits"}
     }
     return row | {"layout": center.layout.kind, "root": str(registration.root)}
 

@@ -11,4 +11,4 @@ SELECT
 FROM out.image_catalog
 WHERE eligibility = 'eligible'
 GROUP BY split
-ORDER BY list_position(['train', 'val', 'test_internal', 'test_external', 'excluded'], split)
+ORDER BY list_position(['train', 'val', 'test_internal', 'test_external', 'acceptance', 'excluded'], split)

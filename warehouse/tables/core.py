@@ -19,9 +19,11 @@ from warehouse.tables.spec import (
 CONTRASTS = ("T1w", "T2w", "PDw", "FLAIR", "T2starw", "SWI", "angio")
 ROLES = ("internal", "external")
 SEXES = ("M", "F", "O")
+FIXED_SPLITS = ("train", "val", "test_internal", "acceptance", "excluded")  # that a definition may fix
 PROVENANCES = ("sidecar", "header", "participants", "center_default")
 STAGES = ("discover", "read", "parse", "participants", "check")
 FINDING_KINDS = {
+    "split_without_participant": "a definition fixes the split of a participant who is not there",
     "row_without_images": "a row of a table names a participant or visit without an image",
     "images_without_row": "the tables list other participants, but not this one, who has images",
     "label_matched": "labels of a table differ from those of the folders by padding and were matched",
@@ -95,6 +97,7 @@ PARTICIPANT = Table(
         CENTER,
         PARTICIPANT_ID,
         Column("person_id", TEXT, "The human being: joins the participants of a travelling subject over centres."),
+        Column("fixed_split", TEXT, "Split that the centre's definition fixes; null where the draw decides.", True, f"fixed_split IN {FIXED_SPLITS}"),
         *sourced("sex", TEXT, "M, F or O (other).", f"sex IN {SEXES}"),
         *AGE,
         Column("is_listed", BOOLEAN, "True where a table of participants has a row."),

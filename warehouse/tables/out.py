@@ -6,12 +6,13 @@ from warehouse.tables.record import RECORD
 from warehouse.tables.spec import BIGINT, BOOLEAN, DOUBLE, DOUBLES, INTEGERS, TEXT, Column, Table
 from warehouse.tables.volumes import RECIPE_ID
 
-SPLITS = ("train", "val", "test_internal", "test_external", "excluded")
+SPLITS = ("train", "val", "test_internal", "test_external", "acceptance", "excluded")
 
 SPLIT_COLUMN = Column(
     "split",
     TEXT,
-    "train, val, test_internal, test_external, or excluded (seen in an external centre).",
+    "train, val, test_internal, test_external, acceptance (simulated people by whom a demonstration is judged), or "
+    "excluded (seen in an external centre).",
     False,
     f"split IN {SPLITS}",
 )

@@ -220,3 +220,32 @@ def test_a_table_in_a_subfolder_is_found_by_a_pattern(dataset: Dataset, tmp_path
     dataset.write("tables/2024/people.csv", "id;sex\nA1;F\n")
     table = {"file": "tables/*/people.csv", "id": {"names": ["id"]}, "sex": {"names": ["sex"]}}
     assert people(dataset, participants=[table]).participants["A1"].sex == "F"
+
+
+def defined(**more: object) -> Center:
+    return Center.model_validate({"center_id": "lab", "title": "A lab", "layout": {"kind": "bids"}} | more)
+
+
+def test_a_column_of_another_datasets_identifiers_makes_both_participants_one_person(dataset: Dataset) -> None:
+    person = {"names": ["BraTS21 ID"], "pattern": r"(?:BraTS2021_)?(?P<label>\d{1,5})", "pad": 5, "center": "brats2021"}
+    table = {"file": "participants.tsv", "id": {"names": ["participant_id"]}, "person": person}
+    dataset.center = defined(layout={"kind": "bids", "participants": [table]})
+    for label in ("01", "02", "03", "04"):
+        dataset.image(f"sub-{label}/anat/sub-{label}_T1w.nii.gz")
+    cells = ("BraTS2021_00097", "97", "", "unknown exam")
+    rows = [f"sub-{number:02d}\t{cell}" for number, cell in enumerate(cells, 1)]
+    dataset.write("participants.tsv", "participant_id\tBraTS21 ID\n" + "\n".join(rows) + "\n")
+    dataset.ingest()
+    people = {row["participant_id"]: row["person_id"] for row in dataset.rows("core.participant")}
+    assert people == {"01": "brats2021/00097", "02": "brats2021/00097", "03": "lab/03", "04": "lab/04"}
+
+
+def test_a_fixed_split_reaches_its_participant_and_one_that_is_absent_is_named(dataset: Dataset) -> None:
+    dataset.center = defined(splits={"val": ["01", "77"]}, split="train")
+    for label in ("01", "02"):
+        dataset.image(f"sub-{label}/anat/sub-{label}_T1w.nii.gz")
+    dataset.ingest()
+    fixed = {row["participant_id"]: row["fixed_split"] for row in dataset.rows("core.participant")}
+    assert fixed == {"01": "val", "02": "train"}
+    [finding] = [row for row in dataset.rows("core.finding") if row["kind"] == "split_without_participant"]
+    assert (finding["participant_id"], finding["field"]) == ("77", "splits.val")

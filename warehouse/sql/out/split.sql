@@ -1,13 +1,17 @@
 -- Grain: one row per participant of a centre.
 -- Why:   all images of a human being fall into one split, over sessions and centres. The draw is a hash of person_id
 --        (MD5, so that it is the same in every version of the database): 80 % train, 10 % val, 10 % test_internal.
---        External centres are wholly test_external; whoever is seen in one is excluded everywhere else, so that
---        zero-shot testing meets no brain that training has seen.
-WITH seen_externally AS (
-    SELECT DISTINCT participant.person_id
+--        Nothing else enters, so that no other person's arrival moves anyone. A split that the definition of one of
+--        the person's centres fixes goes before the draw. External centres are wholly test_external; whoever is seen
+--        in one is excluded everywhere else, so that zero-shot testing meets no brain that training has seen.
+WITH people AS (
+    SELECT
+        participant.person_id,
+        bool_or(center.role = 'external') AS is_seen_externally,
+        min(participant.fixed_split) AS fixed_split  -- a check refuses two
     FROM core.participant AS participant
     INNER JOIN core.center AS center ON participant.center_id = center.center_id
-    WHERE center.role = 'external'
+    GROUP BY participant.person_id
 ),
 
 drawn AS (
@@ -16,10 +20,12 @@ drawn AS (
         participant.participant_id,
         participant.person_id,
         center.role,
-        participant.person_id IN (SELECT seen_externally.person_id FROM seen_externally) AS is_seen_externally,
+        people.is_seen_externally,
+        people.fixed_split,
         ('0x' || left(md5('split of ' || participant.person_id), 8))::UBIGINT % 100 AS percentile
     FROM core.participant AS participant
     INNER JOIN core.center AS center ON participant.center_id = center.center_id
+    INNER JOIN people ON participant.person_id = people.person_id
 )
 
 SELECT
@@ -29,6 +35,7 @@ SELECT
     CASE
         WHEN role = 'external' THEN 'test_external'
         WHEN is_seen_externally THEN 'excluded'
+        WHEN fixed_split IS NOT NULL THEN fixed_split
         WHEN percentile < 80 THEN 'train'
         WHEN percentile < 90 THEN 'val'
         ELSE 'test_internal'
