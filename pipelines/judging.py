@@ -17,7 +17,6 @@ from warehouse import atomic, models
 from warehouse.errors import ModelError
 from warehouse.home import Home
 from warehouse.publish import Published, publish
-from warehouse.version import code_version
 
 SCORE, RETRIEVAL, VERDICT = "core.evaluation_score", "core.retrieval_score", "core.gate_verdict"
 SEED = 0  # of the images that a text encoder is judged by
@@ -81,11 +80,19 @@ def evaluate_model(
 
     protocol = load_protocol(protocol_name)
     path = resolve(home, model, "synthesis")
-    model_id, data_id = str(read_config(path)["model_id"]), data_in_force(home)
+    config = read_config(path)
+    model_id, data_id = str(config["model_id"]), data_in_force(home)
     evaluation_id = identify(model_id, data_id, protocol.hash)
     told = {"model_id": model_id, "data_id": data_id, "protocol_hash": protocol.hash}
     if not models.statements(home, VERDICT, **told):
-        found = evaluate(home, load_synthesizer(home, str(path), device), model_id, protocol, show)
+        found = evaluate(
+            home,
+            load_synthesizer(home, str(path), device),
+            model_id,
+            protocol,
+            show,
+            trained_on=config.get("trained_on"),
+        )
         models.record(home, SCORE, found.scores)
         models.record(home, VERDICT, found.gates)  # last: where it is, all is
     verdicts = models.statements(home, VERDICT, **told)
@@ -168,13 +175,14 @@ def current_report(home: Home, text_encoder: str, synthesis: str, protocol_name:
     from model.evaluation.evaluate import identify
     from model.evaluation.protocol import load_protocol
     from model.training.config import load_config
+    from model.training.trained import training_code
 
     data_id = data_in_force(home)
     for kind, name in (("text_encoder", text_encoder), ("synthesis", synthesis)):
         config = load_config(kind, name).model_dump(mode="json")
         run = models.last_run(home, kind)
         said = run and (run["data_id"], run["code_version"], json.loads(run["config"]))
-        if run is None or said != (data_id, code_version(), config):
+        if run is None or said != (data_id, training_code(kind), config):
             return None
     last = models.last_run(home, "synthesis") or {}
     for version in models.statements(home, models.VERSION, run_id=last.get("run_id")):

@@ -172,10 +172,11 @@ def append_events(home: Home, table: str, rows: Iterable[Mapping[str, object]]) 
     if not records:
         return None
     arrow = _event_rows(spec, records)
-    temporary = atomic.temporary_beside(home.events / table / "event.parquet")
-    pq.write_table(arrow, temporary, compression="zstd")
-    target = temporary.with_name(f"event-{now:%Y%m%dT%H%M%S%f}-{atomic.sha256(temporary)[:16]}.parquet")
-    atomic.move(temporary, target)
+    with reading(home):  # a sweep that runs meanwhile would take the temporary for one that was left behind
+        temporary = atomic.temporary_beside(home.events / table / "event.parquet")
+        pq.write_table(arrow, temporary, compression="zstd")
+        target = temporary.with_name(f"event-{now:%Y%m%dT%H%M%S%f}-{atomic.sha256(temporary)[:16]}.parquet")
+        atomic.move(temporary, target)
     return target
 
 
@@ -186,7 +187,7 @@ def event_files(home: Home) -> dict[str, list[Path]]:
 
 
 def reading(home: Home) -> AbstractContextManager[bool]:
-    """Hold the parts in force: while this is open, no sweep removes anything a manifest named."""
+    """Hold the lake shared: while this is open, no sweep removes a part that a manifest named, or a fresh temporary."""
     return atomic.lock(_lock_path(home), exclusive=False)
 
 

@@ -6,6 +6,7 @@ batches, crops and random draws (`model.training`).
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -43,8 +44,8 @@ class Item:
     is_simulated : bool
     path : Path
         The store.
-    is_flagged : bool
-        True where harmonisation found something suspicious, e.g. a scan that it could hardly align.
+    source_sha256 : str
+        Hash of the file that was harmonised.
     """
 
     image_id: str
@@ -56,7 +57,7 @@ class Item:
     record: PromptRecord
     is_simulated: bool
     path: Path
-    is_flagged: bool = False
+    source_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,8 @@ class CatalogueImages:
     recipe_id : str
     grid_mm : float
         Voxel size of the session grids, mm; isotropic.
+    n_flagged : int
+        Images of the splits that are left out, in training and in tests alike, because harmonisation flagged them.
     size_bytes : int
         Memory that all volumes and their masks would take, decoded.
     cache_bytes : int
@@ -112,6 +115,7 @@ class CatalogueImages:
     data_id: str
     recipe_id: str
     grid_mm: float
+    n_flagged: int
     size_bytes: int
     cache_bytes: int = CACHE_BYTES
     _cache: OrderedDict[int, Sample] = field(default_factory=OrderedDict, repr=False)
@@ -154,15 +158,16 @@ class CatalogueImages:
         with catalogue.connect() as connection:
             recipe_id = _recipe_id(_rows(connection, "recipes"), recipe)
             wanted = {"identity": recipe_id, "splits": list(splits)}
-            rows = _rows(connection, "harmonized_images", wanted)
+            found = _rows(connection, "harmonized_images", wanted)
             named_pairs = _rows(connection, "harmonized_pairs", wanted)
             [snapshot_row] = _rows(connection, "snapshot")
+        rows = [row for row in found if not row["is_flagged"]]
         items = [_item(home, row) for row in rows]
         index = {item.image_id: number for number, item in enumerate(items)}
         pairs = [(index[pair["source_image_id"]], index[pair["target_image_id"]]) for pair in named_pairs]
         size_bytes = sum(math.prod(row["shape"]) for row in rows) * BYTES_PER_VOXEL
         source = catalogue.snapshot_id, snapshot_row["data_id"], recipe_id
-        return cls(items, pairs, *source, _grid_mm(rows), size_bytes, cache_bytes)
+        return cls(items, pairs, *source, _grid_mm(rows), len(found) - len(rows), size_bytes, cache_bytes)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -233,6 +238,24 @@ class CatalogueImages:
         return self.__dict__ | {"_cache": OrderedDict(), "_stores": {}}
 
 
+def training_hashes(items: Sequence[Item]) -> dict[str, list[str]]:
+    """Return what a checkpoint keeps of the people and scans that it is trained on, sorted.
+
+    Returns
+    -------
+    dict
+        `people`: SHA-256 of every person_id. `scans`: SHA-256 of every source file, by which a scan is found again that
+        lies in another centre under another name.
+    """
+    people = {hashlib.sha256(item.person_id.encode()).hexdigest() for item in items}
+    return {"people": sorted(people), "scans": sorted({item.source_sha256 for item in items if item.source_sha256})}
+
+
+def united(one: Mapping[str, Sequence[str]], other: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Return the people and scans of two trainings together, as `training_hashes` returns those of one."""
+    return {what: sorted({*one.get(what, ()), *other.get(what, ())}) for what in ("people", "scans")}
+
+
 def cut(volume: NDArray[Any], corner: tuple[int, int, int], side: int) -> NDArray[Any]:
     """Return a cube of a volume from its first voxel (i, j, k) on; what lies beyond the far ends is 0."""
     piece = volume[tuple(slice(start, start + side) for start in corner)]
@@ -273,7 +296,7 @@ def _item(home: Home, row: dict[str, Any]) -> Item:
         record=PromptRecord(**said, voxel_size_mm=None if size is None else (size[0], size[1], size[2])),
         is_simulated=row["is_simulated"],
         path=home.root / row["path"],
-        is_flagged=row["is_flagged"],
+        source_sha256=row["source_sha256"],
     )
 
 

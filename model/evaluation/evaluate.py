@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from model.data.catalogue import CatalogueImages, Item, Sample
 from model.evaluation import gates
 from model.evaluation.floors import IDENTITY, MAP_ORACLE, MAP_TRAIN, IntensityMap
+from model.evaluation.leakage import TrainedOn, refuse_leakage
 from model.evaluation.metrics import mae, measure, psnr
 from model.evaluation.pairs import Pair, draw_pairs, other_target
 from model.evaluation.protocol import Protocol, Scale
@@ -82,7 +83,13 @@ class Evaluation:
 
 
 def evaluate(
-    home: Home, synthesizer: Synthesizer, model_id: str, protocol: Protocol, report: Report | None = None
+    home: Home,
+    synthesizer: Synthesizer,
+    model_id: str,
+    protocol: Protocol,
+    report: Report | None = None,
+    *,
+    trained_on: TrainedOn | None = None,
 ) -> Evaluation:
     """Measure a model and the floors on the test pairs of the catalogue in force. Nothing is written.
 
@@ -95,13 +102,17 @@ def evaluate(
     protocol : Protocol
     report : callable, optional
         Told after each pair: pairs done, pairs in all, task.
+    trained_on : mapping, optional
+        Hashes of the people and scans that the model was trained on, from its checkpoint.
 
     Raises
     ------
     ModelError
-        When there is no test pair at all, or the model gives voxels that are not finite or another shape.
+        When there is no test pair at all, the model was trained on somebody to be tested, or it gives voxels that are
+        not finite or another shape.
     """
     images = CatalogueImages.open(home, protocol.recipe, ["train", *protocol.splits])
+    refuse_leakage([item for item in images.items if item.split in protocol.splits], trained_on or {}, model_id)
     limit = protocol.max_pairs_per_task
     pairs = [pair for split in protocol.splits for pair in draw_pairs(images, protocol, split, limit)]
     if not pairs:

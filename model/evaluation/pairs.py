@@ -35,16 +35,13 @@ class Pair:
 def draw_pairs(images: CatalogueImages, protocol: Protocol, split: str, limit: int) -> list[Pair]:
     """Return pairs of every task in a split, at most so many each; a task without pairs gives none.
 
-    Where the protocol says so, scans that harmonisation flagged are left out.
-
     The order is a hash of the seed and the two images; a person's second pair comes after everybody's first.
     """
     found: dict[str, list[tuple[str, Pair]]] = {task: [] for task in protocol.tasks}
     for source, target in images.pairs:
         first, second = images.items[source], images.items[target]
         task = f"{first.contrast_label}_to_{second.contrast_label}"
-        is_left_out = protocol.skip_flagged and (first.is_flagged or second.is_flagged)
-        if first.split == split and task in found and not is_left_out:
+        if first.split == split and task in found:
             drawn = hashlib.sha256(f"{protocol.seed}/{first.image_id}/{second.image_id}".encode()).hexdigest()
             found[task].append((drawn, Pair(task, split, source, target)))
     chosen: list[Pair] = []

@@ -45,8 +45,7 @@ class Protocol(BaseModel):
 
     `recipe`: which harmonised volumes. `tasks`: source and target contrast. `splits`: whose images. `percentiles`:
     intensities of the real target, inside its brain, that become 0 and 1; the same scale is applied to whatever is
-    compared with it, and what lies beyond is clipped, so that the range of the data is 1. `skip_flagged`: leave out
-    scans that harmonisation flagged, of which a figure would measure the alignment instead of the model.
+    compared with it, and what lies beyond is clipped, so that the range of the data is 1.
     `max_pairs_per_task`: of each split, drawn by `seed`, people before second scans. `map_bins`, `max_map_pairs`: steps
     of the intensity map, and training pairs that it is fitted on. `max_steering_pairs`: of each task and split.
     `n_resamples`, `confidence`: of bootstrap intervals. `gates`: what must be reached.
@@ -59,7 +58,6 @@ class Protocol(BaseModel):
     tasks: tuple[TaskName, ...] = Field(min_length=1)
     splits: tuple[Split, ...] = Field(default=("test_internal", "test_external"), min_length=1)
     percentiles: tuple[float, float] = (0.5, 99.5)
-    skip_flagged: bool = True
     max_pairs_per_task: int = Field(default=200, ge=1)
     map_bins: int = Field(default=128, ge=2)
     max_map_pairs: int = Field(default=100, ge=1)

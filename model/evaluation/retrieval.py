@@ -26,6 +26,7 @@ from model.checkpoint import read_model
 from model.data.boxes import Box, BoxedImages
 from model.data.catalogue import CatalogueImages, Item
 from model.encoders.matching import Matcher
+from model.evaluation.leakage import refuse_leakage
 from model.evaluation.statistics import by_person
 from model.prompt.words import CONTRAST_LABELS
 from warehouse.home import Home
@@ -113,6 +114,7 @@ def retrieval_scores(
     config, tensors = read_model(path)
     matcher = Matcher(config, tensors, device)
     images = CatalogueImages.open(home, config["recipe_id"], SPLITS, cache_bytes=0)
+    refuse_leakage(images.items, config.get("trained_on", {}), str(config["model_id"]))
     box = Box(tuple(config["box"]["shape"]), config["box"]["voxel_mm"])
     embedded = _embed(matcher, BoxedImages(images, box), _drawn(images.items, seed), report)
     told = {"model_id": config["model_id"], "data_id": images.data_id, "protocol_hash": protocol_hash(seed)}

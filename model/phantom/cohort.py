@@ -10,7 +10,6 @@ Belongs here: which centres are made and which are left, workers, and the tables
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -19,7 +18,6 @@ from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -34,7 +32,9 @@ from warehouse import atomic
 from warehouse.errors import PhantomError
 from warehouse.home import Home
 from warehouse.registry import load_center, register
+from warehouse.sources import source_hash
 
+DECIDES_COHORT = ("model.phantom", "model.physics", "warehouse.miniature", "warehouse.volumes.store")
 Progress = Callable[[int, int, str], None]
 RESOLUTIONS_MM = (0.8, 6.0)
 
@@ -171,18 +171,7 @@ def _is_finished(out: Path, name: str, settings: Settings, force: bool) -> bool:
 
 
 def _made_of(settings: Settings) -> str:
-    return json.dumps(asdict(settings) | {"code": code_version()}) + "\n"
-
-
-@lru_cache
-def code_version() -> str:
-    """Return a hash of what the bytes of a cohort depend on in this package."""
-    top = Path(__file__).parent
-    sources = [*top.rglob("*.py"), *top.rglob("*.csv"), *(top.parent / "physics").glob("*.*")]
-    digest = hashlib.sha256()
-    for source in sorted(sources):
-        digest.update(source.name.encode() + source.read_bytes())
-    return digest.hexdigest()[:16]
+    return json.dumps(asdict(settings) | {"code": source_hash("model.phantom.cohort", DECIDES_COHORT)}) + "\n"
 
 
 def _make(out: Path, drafts: dict[str, Draft], settings: Settings, workers: int, progress: Progress) -> None:

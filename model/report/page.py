@@ -232,7 +232,7 @@ def _method(figures: Figures) -> str:
         confidence=f"{100 * protocol.confidence:g}",
         n_resamples=f"{protocol.n_resamples:,}",
         max_pairs=f"{protocol.max_pairs_per_task:,}",
-        flagged="Scans that harmonisation flagged are left out." if protocol.skip_flagged else "",
+        flagged="Scans that harmonisation flagged are left out, in training as well.",
     )
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from model.checkpoint import read_model, save_model
-from model.data.catalogue import CatalogueImages
+from model.data.catalogue import CatalogueImages, training_hashes, united
 from model.data.crops import Crops, Images, brain_span, pairs_by_contrast
 from model.data.loader import BatchLoader, n_workers
 from model.encoders.frozen import FrozenTextEncoder
@@ -24,7 +24,7 @@ from model.synthesis.losses import synthesis_loss
 from model.training.config import SynthesisTraining, run_id
 from model.training.loop import Fitted, Progress, Report, fit
 from model.training.precision import precision_of_training
-from model.training.trained import Run, Trained, choose_device
+from model.training.trained import Run, Trained, choose_device, training_code
 from model.weights import resolve
 from warehouse.home import Home
 from warehouse.prompt import PromptRecord
@@ -157,7 +157,8 @@ def train_synthesis(
         When there is no text encoder, nothing to train on, or the training fails.
     """
     device = choose_device(device)
-    encoder = FrozenTextEncoder.from_checkpoint(*read_model(resolve(home, text_encoder, "text_encoder"))).to(device)
+    encoder_config, encoder_tensors = read_model(resolve(home, text_encoder, "text_encoder"))
+    encoder = FrozenTextEncoder.from_checkpoint(encoder_config, encoder_tensors).to(device)
     training = CatalogueImages.open(home, config.recipe, ["train"])
     validation = CatalogueImages.open(home, config.recipe, ["val"], snapshot=training.snapshot_id)
     task = SynthesisTask(config, training, validation, encoder.embed, encoder.width, device)
@@ -167,6 +168,7 @@ def train_synthesis(
     with task.loader:
         fitted = fit(task, config.fit_settings(device, run.precision), home.training / run.run_id, report, progress)
     facts = _facts(config, training, run, task.architecture, encoder)
+    facts["trained_on"] = united(training_hashes(training.items), encoder_config.get("trained_on", {}))
     tensors = {f"network.{name}": tensor for name, tensor in task.network.state_dict().items()}
     tensors |= {f"text_encoder.{name}": tensor for name, tensor in encoder.network.state_dict().items()}
     model_id, path = save_model(home, KIND, tensors, facts, _card(config, training, task, fitted, run))
@@ -182,7 +184,7 @@ def _run(
     decisive = {
         "data_id": images.data_id,
         "recipe_id": images.recipe_id,
-        "code_version": code_version(),
+        "code_version": training_code(KIND),
         "text_encoder": encoder_id,
     }
     identity = run_id(KIND, config, decisive)
@@ -191,7 +193,7 @@ def _run(
         kind=KIND,
         data_id=images.data_id,
         snapshot_id=images.snapshot_id,
-        code_version=code_version(),
+        code_version=training_code(KIND),
         seed=config.seed,
         device=device,
         n_parameters=sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad),
@@ -219,6 +221,7 @@ def _facts(
         "recipe_id": images.recipe_id,
         "grid_mm": images.grid_mm,
         "code_version": run.code_version,
+        "release": code_version(),
         "seed": config.seed,
         "run_id": run.run_id,
         "is_simulated": run.is_simulated,
@@ -248,6 +251,7 @@ def _card(
         "pairs": len(images.pairs),
         "people": len({item.person_id for item in images.items}),
         "centres": len({item.center_id for item in images.items}),
+        "images left out, since harmonisation flagged them": images.n_flagged,
         "data_id": images.data_id,
         "recipe_id": images.recipe_id,
         "pairs validated on": len(task.validation_pairs),

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from model.checkpoint import save_model
 from model.data.boxes import Box, BoxedImages
-from model.data.catalogue import CatalogueImages
+from model.data.catalogue import CatalogueImages, training_hashes
 from model.encoders.contrastive import Contrastive, ContrastiveConfig
 from model.encoders.image import ImageTowerConfig
 from model.encoders.text import TextEncoderConfig
@@ -25,7 +25,7 @@ from model.prompt.fields import FIELDS, NUMBERS, FieldBatch, encode_records
 from model.training.config import TextEncoderTraining, run_id
 from model.training.loop import Fitted, Progress, Report, fit
 from model.training.precision import precision_of_training
-from model.training.trained import Run, Trained, choose_device
+from model.training.trained import Run, Trained, choose_device, training_code
 from warehouse.errors import ModelError
 from warehouse.home import Home
 from warehouse.version import code_version
@@ -190,14 +190,14 @@ def _images(home: Home, config: TextEncoderTraining) -> tuple[BoxedImages, Boxed
 
 
 def _run(home: Home, config: TextEncoderTraining, images: CatalogueImages, device: str, network: nn.Module) -> Run:
-    decisive = {"data_id": images.data_id, "recipe_id": images.recipe_id, "code_version": code_version()}
+    decisive = {"data_id": images.data_id, "recipe_id": images.recipe_id, "code_version": training_code(KIND)}
     identity = run_id(KIND, config, decisive)
     return Run(
         run_id=identity,
         kind=KIND,
         data_id=images.data_id,
         snapshot_id=images.snapshot_id,
-        code_version=code_version(),
+        code_version=training_code(KIND),
         seed=config.seed,
         device=device,
         n_parameters=sum(parameter.numel() for parameter in network.parameters()),
@@ -218,9 +218,11 @@ def _facts(config: TextEncoderTraining, images: CatalogueImages, run: Run) -> di
         "recipe_id": images.recipe_id,
         "grid_mm": images.grid_mm,
         "code_version": run.code_version,
+        "release": code_version(),
         "seed": config.seed,
         "run_id": run.run_id,
         "is_simulated": run.is_simulated,
+        "trained_on": training_hashes(images.items),
         "precision": run.precision,
     }
 
@@ -234,6 +236,7 @@ def _card(config: TextEncoderTraining, images: CatalogueImages, fitted: Fitted, 
         "contrasts": ", ".join(sorted({item.contrast_label for item in images.items})),
         "people": len({item.person_id for item in images.items}),
         "centres": len({item.center_id for item in images.items}),
+        "images left out, since harmonisation flagged them": images.n_flagged,
         "data_id": images.data_id,
         "recipe_id": images.recipe_id,
     }

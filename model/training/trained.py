@@ -9,6 +9,23 @@ import torch
 
 from model.training.precision import Precision
 from warehouse.errors import ModelError
+from warehouse.sources import source_hash
+
+# What decides the weights besides configuration and data; an edit anywhere else makes no new training.
+DECIDES_TRAINING = (
+    *("model.training", "model.data", "model.encoders", "model.synthesis", "model.physics", "model.prompt"),
+    *("warehouse.prompt", "warehouse.volumes.volume", "warehouse.volumes.readers"),
+)
+
+
+def training_code(kind: str) -> str:
+    """Return the version of the source code that decides the weights of a kind of model.
+
+    Parameters
+    ----------
+    kind : {"text_encoder", "synthesis"}
+    """
+    return source_hash(f"model.training.{kind}", DECIDES_TRAINING)
 
 
 @dataclass(frozen=True)
@@ -23,6 +40,7 @@ class Run:
     data_id, snapshot_id : str
         Data that it sees, and the catalogue that they were read from.
     code_version : str
+        Hash of the source code that decides the weights.
     seed : int
     device : {"cpu", "cuda"}
     n_parameters : int

@@ -16,8 +16,7 @@ from pipelines.resources import HomeResource, Progress
 from warehouse.errors import TumsynError
 from warehouse.harmonize import pictures
 from warehouse.harmonize.center import Harmonized, Work, harmonize_center
-from warehouse.harmonize.plan import code_version
-from warehouse.harmonize.recipe import load_recipe
+from warehouse.harmonize.recipe import load_recipe, steps_hash
 from warehouse.home import Home
 from warehouse.lake import read_table
 from warehouse.tables import HARMONIZED, TABLES
@@ -38,7 +37,7 @@ class HarmonizeConfig(dg.Config):
 
 @dg.multi_asset(
     name="center_volumes",
-    specs=[asset_spec(table, READ, {"python", "parquet"}, code_version()) for table in HARMONIZED],
+    specs=[asset_spec(table, READ, {"python", "parquet"}, steps_hash()) for table in HARMONIZED],
     partitions_def=CENTERS,
     pool="harmonize",  # one centre at a time on one machine: its workers share the memory
     retry_policy=dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL),

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -235,3 +237,26 @@ def test_a_manifest_from_before_there_were_stages_is_an_ingest(home: Home) -> No
     del document["stage"]
     path.write_text(json.dumps(document))
     assert lake.read_manifest(home, "a") == manifest
+
+
+def test_a_sweep_beside_many_writers_of_events_loses_none(home: Home) -> None:
+    n_writers, n_each = 4, 25
+    is_done = threading.Event()
+
+    def sweeping() -> None:
+        while not is_done.is_set():
+            lake.sweep(home)
+
+    def writing() -> None:
+        for _ in range(n_each):
+            lake.append_events(home, "meta.snapshot_pin", [PIN])
+
+    lake.append_events(home, "meta.snapshot_pin", [PIN])
+    with ThreadPoolExecutor(n_writers + 1) as pool:
+        sweeper = pool.submit(sweeping)
+        writers = [pool.submit(writing) for _ in range(n_writers)]
+        for writer in writers:
+            writer.result(timeout=60)
+        is_done.set()
+        sweeper.result(timeout=60)
+    assert len(lake.event_files(home)["meta.snapshot_pin"]) == n_writers * n_each + 1

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
 
 from warehouse.errors import TumsynError
-from warehouse.harmonize.recipe import Recipe
+from warehouse.harmonize.recipe import Recipe, steps_hash
 from warehouse.harmonize.scan import Scan
 from warehouse.home import Home
 from warehouse.lake import read_manifest, read_table
@@ -63,19 +61,10 @@ def fingerprint(found: dict[str, tuple[Scan, ...]]) -> str:
         for session_id, scans in sorted(found.items())
         for scan in scans
     ]
-    digest = hashlib.sha256(json.dumps(content).encode())
+    digest = hashlib.sha256((steps_hash() + json.dumps(content)).encode())
     for table in HARMONIZED:
         digest.update(table.ddl().encode())
     return digest.hexdigest()
-
-
-@lru_cache
-def code_version() -> str:
-    """Return a hash of the code that makes volumes; the steps' own version is part of a recipe's identity."""
-    digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.name.encode() + source.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def is_current(home: Home, registration: Registration, recipe: Recipe) -> bool:

@@ -11,9 +11,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from warehouse.errors import TumsynError
+from warehouse.sources import source_hash
 
 SHIPPED = Path(__file__).parent.parent / "recipes"
-STEPS_VERSION = 1  # raised when a step changes what it does with the same parameters
+STEPS_VERSION = 1  # part of every recipe_id since the first one; what the steps do is in `steps_hash`
+DECIDES_VOLUMES = ("warehouse.harmonize", "warehouse.volumes.store")
 # Parameters that came later, at the values that do what was done before them: there they change no identity.
 LATER = {"mask_network": "fine", "mni_mm": 3, "converged_mm": 0.001}
 
@@ -50,6 +52,11 @@ class Recipe(BaseModel):
         told = {key: value for key, value in given.items() if LATER.get(key) != value}
         text = json.dumps(told, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def steps_hash() -> str:
+    """Return a hash of the source of all steps: volumes that another version made are made again."""
+    return source_hash("warehouse.harmonize.session", DECIDES_VOLUMES)
 
 
 def load_recipe(name_or_path: str) -> Recipe:

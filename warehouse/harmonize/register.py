@@ -214,7 +214,7 @@ def _refine(
     )
     method.SetOptimizerScales([BRAIN_RADIUS_MM] * 3 + [1.0] * 3)  # a step turns or shifts the brain's surface alike
     method.SetInitialTransform(start, True)
-    method.Execute(still, loose)
+    _execute(method, still, loose)
     return start, _similarity(still, within, loose, start)
 
 
@@ -228,21 +228,49 @@ def _optimise(
     method.SetShrinkFactorsPerLevel([2, 1])
     method.SetSmoothingSigmasPerLevel([2.0, 0.0])
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
+    method.SetInitialTransform(start, True)
+    _execute(method, still, loose)
+    return start, _unmoved_similarity(still, within, loose), _similarity(still, within, loose, start)
+
+
+def _execute(method: sitk.ImageRegistrationMethod, still: sitk.Image, loose: sitk.Image) -> None:
+    """Run an optimiser.
+
+    Raises
+    ------
+    HarmonizeError
+        When ITK gives up, as it does where too few voxels of the scans overlap.
+    """
     try:
-        method.SetInitialTransform(start, True)
         method.Execute(still, loose)
-        before = _similarity(still, within, loose, transform_of(np.eye(4)))
-        after = _similarity(still, within, loose, start)
     except RuntimeError as error:
-        what = f"the scans do not overlap enough: {str(error).strip().splitlines()[-1]}"
-        raise HarmonizeError("register", "no_overlap", what, "look at both headers: are they of one visit?") from error
-    return start, before, after
+        raise _no_overlap(error) from error
 
 
 def _similarity(still: sitk.Image, within: sitk.Image, loose: sitk.Image, transform: Any) -> float:
+    """Return the mutual information under a transform, in the fixed scan's brain."""
     method = _method(within)
     method.SetInitialTransform(transform)
-    return -float(method.MetricEvaluate(still, loose))
+    try:
+        return -float(method.MetricEvaluate(still, loose))
+    except RuntimeError as error:
+        raise _no_overlap(error) from error
+
+
+def _unmoved_similarity(still: sitk.Image, within: sitk.Image, loose: sitk.Image) -> float:
+    """Return the mutual information by the headers alone: 0 where they place the scans apart from each other.
+
+    A scanner may put its origin anywhere, so that says nothing against the registration that was found.
+    """
+    try:
+        return _similarity(still, within, loose, transform_of(np.eye(4)))
+    except HarmonizeError:
+        return 0.0
+
+
+def _no_overlap(error: RuntimeError) -> HarmonizeError:
+    what = f"the scans do not overlap enough: {str(error).strip().splitlines()[-1]}"
+    return HarmonizeError("register", "no_overlap", what, "look at both headers: are they of one visit?")
 
 
 def _method(within: sitk.Image) -> sitk.ImageRegistrationMethod:

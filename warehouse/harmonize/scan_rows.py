@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from warehouse.errors import HarmonizeError
 from warehouse.harmonize.image import Image, Source
 from warehouse.harmonize.intensity import Scale
-from warehouse.harmonize.recipe import Recipe
+from warehouse.harmonize.recipe import Recipe, steps_hash
 from warehouse.harmonize.register import MEASURE, Registration, movement
 from warehouse.harmonize.scan import Row, Scan, SessionResult
 from warehouse.volumes.store import size_bytes
@@ -34,6 +34,7 @@ def attributes(scan: Scan, source: Source, recipe: Recipe, scale: Scale, session
         "contrast": scan.contrast,
         "recipe_id": recipe.recipe_id,
         "recipe": recipe.model_dump(mode="json"),
+        "steps_hash": steps_hash(),
         "reference_sha256": reference_sha256,
         "source": {
             "path": scan.attributes.get("path", scan.path.name),
@@ -106,6 +107,7 @@ def add(result: SessionResult, folder: Path, home: Path) -> None:
                 "intensity_low": said["intensity"]["low"],
                 "intensity_high": said["intensity"]["high"],
                 "source_sha256": said["source"]["sha256"],
+                "steps_hash": said.get("steps_hash"),
                 "voxels_sha256": said["voxels_sha256"],
                 "size_bytes": size_bytes(path),
                 "seconds": said["seconds"],

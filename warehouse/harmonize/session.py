@@ -23,7 +23,7 @@ from warehouse.harmonize.image import Image, Source, load
 from warehouse.harmonize.intensity import Scale, find_scale
 from warehouse.harmonize.itk import inverse
 from warehouse.harmonize.quality import measure
-from warehouse.harmonize.recipe import Recipe
+from warehouse.harmonize.recipe import Recipe, steps_hash
 from warehouse.harmonize.register import Registration, movement, register, register_to_mni, stretched, suspicious
 from warehouse.harmonize.resample import resample, resample_mask
 from warehouse.harmonize.scan import Row, Scan, SessionResult
@@ -264,16 +264,17 @@ class _Session:
         }
 
     def place_of(self, scan: Scan, sha256: str, reference_sha256: str) -> Path:
-        """Return the folder of a scan's stores: another file, reference or recipe is another place."""
-        key = hashlib.sha256(f"{sha256}{reference_sha256}{self.recipe.recipe_id}".encode()).hexdigest()[:16]
-        return self.folder / f"{scan.image_id}-{key}"
+        """Return the folder of a scan's stores: another file, reference, recipe or code is another place."""
+        made_of = f"{sha256}{reference_sha256}{self.recipe.recipe_id}{steps_hash()}"
+        return self.folder / f"{scan.image_id}-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}"
 
     def finished(self, scan: Scan) -> Iterator[tuple[Path, Volume]]:
         """Yield the folders in which both forms of a scan lie, made of the file as it is, with the native form."""
         for folder in sorted(self.folder.glob(f"{scan.image_id}-*")):
             if (folder / "session.zarr").is_dir() and (folder / "native.zarr").is_dir():
                 native = open_store(folder / "native.zarr")
-                if native.attributes["source"]["signature"] == scan.signature:
+                said = native.attributes
+                if said["source"]["signature"] == scan.signature and said.get("steps_hash") == steps_hash():
                     yield folder, native
 
     def reuse(self, scan: Scan, reference_sha256: str) -> bool:

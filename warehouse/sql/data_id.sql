@@ -1,11 +1,16 @@
 -- Grain: one row, one text of 16 hexadecimal digits.
 -- Why:   the identity of what a training depends on: every eligible image with all that a model is told of it, its
---        split, and the voxels that were made of it by any recipe. Nothing else enters: not when a file was touched,
---        where a dataset lies, what was rejected, nor images that are not eligible.
+--        split, and what its volumes were made of: source file, recipe and code. Their voxels do not enter, because the
+--        last bits of a registration depend on the number of threads; each store is verified by its own hash. Nothing
+--        else enters: not when a file was touched, where a dataset lies, what was rejected, nor images that are not
+--        eligible.
 WITH made AS (
     SELECT
         image_id,
-        list(recipe_id || ':' || form || ':' || voxels_sha256 ORDER BY recipe_id, form) AS volumes
+        list(
+            concat_ws(':', recipe_id, form, source_sha256, coalesce(steps_hash, voxels_sha256), verdict)
+            ORDER BY recipe_id, form
+        ) AS volumes
     FROM core.volume
     GROUP BY image_id
 ),

@@ -27,7 +27,7 @@ TRAINING_RUN = Table(
         Column("config", JSON, "Configuration of the run."),
         DATA_ID,
         Column("snapshot_id", TEXT, "Catalogue that it read."),
-        Column("code_version", TEXT, "Version of the package, and the git commit where it is known."),
+        Column("code_version", TEXT, "Hash of the source code that decides the weights; of older runs the version and the git commit."),
         Column("seed", BIGINT, "Seed of every random draw."),
         Column("device", TEXT, "cpu or cuda."),
         Column("n_parameters", BIGINT, "Trainable numbers.", True, "n_parameters > 0"),

@@ -29,6 +29,7 @@ VOLUME = Table(
         Column("intensity_low", DOUBLE, "Source intensity that became 0."),
         Column("intensity_high", DOUBLE, "Source intensity that became 1.", False, "intensity_high > intensity_low"),
         Column("source_sha256", TEXT, "Hash of the source file.", False, "length(source_sha256) = 64"),
+        Column("steps_hash", TEXT, "Hash of the source code of all steps; null where an older version made the volume.", True),
         Column("voxels_sha256", TEXT, "Hash of the voxels in the store.", False, "length(voxels_sha256) = 64"),
         Column("size_bytes", BIGINT, "Bytes of the store.", False, "size_bytes > 0"),
         Column("seconds", DOUBLE, "CPU seconds that this scan took, shared by both forms.", False, "seconds >= 0"),

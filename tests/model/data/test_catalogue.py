@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pickle
 import shutil
+from typing import Any
 
+import duckdb
 import numpy as np
 import pytest
 
+from model.data import catalogue
 from model.data.catalogue import CatalogueImages
-from warehouse import volumes
+from warehouse import queryfiles, volumes
 from warehouse.errors import CatalogueError, ModelError, VolumeError
 from warehouse.home import Home
 
@@ -146,3 +149,38 @@ def test_images_travel_to_another_process_without_their_voxels(images: Catalogue
     copy = pickle.loads(pickle.dumps(images))
     assert not copy._cache
     assert np.array_equal(copy.volume(0).voxels, images.volume(0).voxels)
+
+
+def test_a_scan_that_harmonisation_flagged_is_neither_shown_nor_paired_and_counted(
+    tiny_home: Home, images: CatalogueImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = catalogue._rows
+
+    def with_one_flagged(connection: Any, query: str, parameters: Any = None) -> list[dict[str, Any]]:
+        rows = read(connection, query, parameters)
+        if query == "harmonized_images":
+            rows[0]["is_flagged"] = True
+        if query == "harmonized_pairs":
+            gone = images.items[0].image_id
+            rows = [row for row in rows if gone not in row.values()]
+        return rows
+
+    monkeypatch.setattr(catalogue, "_rows", with_one_flagged)
+    found = CatalogueImages.open(tiny_home, "draft", INTERNAL)
+    assert found.n_flagged == 1
+    assert images.items[0].image_id not in {item.image_id for item in found.items}
+
+
+def test_pairs_in_sql_leave_flagged_volumes_out() -> None:
+    with duckdb.connect() as connection:
+        connection.execute(
+            "CREATE SCHEMA core; CREATE SCHEMA out;"
+            "CREATE TABLE core.volume (image_id TEXT, form TEXT, recipe_id TEXT, verdict TEXT);"
+            "CREATE TABLE out.training_pair (source_image_id TEXT, target_image_id TEXT, split TEXT);"
+            "INSERT INTO core.volume VALUES ('a', 'session', 'r', 'pass'), ('b', 'session', 'r', 'flag'),"
+            " ('c', 'session', 'r', 'pass');"
+            "INSERT INTO out.training_pair VALUES ('a', 'b', 'train'), ('b', 'a', 'train'), ('a', 'c', 'train');"
+        )
+        query = queryfiles.read("catalog/harmonized_pairs")
+        found = connection.execute(query, {"identity": "r", "splits": ["train"]}).fetchall()
+    assert found == [("a", "c")]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -171,16 +170,6 @@ def test_a_limit_takes_as_many_people_as_it_can(home: Home, limit: int) -> None:
     for task in ("T1w_to_T2w", "T2w_to_T1w", "T1w_to_FLAIR"):
         people = [images.items[pair.source].person_id for pair in pairs if pair.task == task]
         assert len(people) == len(set(people)) == limit
-
-
-def test_pairs_with_a_flagged_scan_are_left_out_unless_the_protocol_wants_them(home: Home) -> None:
-    images = CatalogueImages.open(home, "draft", ["train"])
-    flagged = images.pairs[0][0]
-    images.items[flagged] = replace(images.items[flagged], is_flagged=True)
-    everything = draw_pairs(images, protocol(skip_flagged=False), "train", 100)
-    kept = draw_pairs(images, protocol(), "train", 100)
-    assert kept == [pair for pair in everything if flagged not in (pair.source, pair.target)]
-    assert len(kept) < len(everything)
 
 
 def test_another_contrast_is_a_third_one_where_the_visit_has_one(home: Home) -> None:

@@ -63,7 +63,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, line: str, said: str) -> None:
 def test_an_unknown_configuration_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ModelError, match="no configuration 'huge'") as refusal:
         load_config("synthesis", "huge")
-    assert "demo, standard" in refusal.value.mend
+    assert "demo, quick, standard" in refusal.value.mend
 
 
 def test_an_unknown_kind_is_refused() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from tests.warehouse.harmonize.conftest import displaced, scanned, t2_like
 from warehouse.errors import HarmonizeError
@@ -64,6 +65,34 @@ def test_scans_that_do_not_overlap_are_refused(template: Image) -> None:
     with pytest.raises(HarmonizeError) as caught:
         register(template, template.voxels > 0, away)
     assert caught.value.stage == "register"
+
+
+def test_a_head_far_from_the_worlds_origin_is_placed_in_mni_space(fine_template: Image) -> None:
+    far = Image(fine_template.voxels, displaced((0, 0, 0), (300, -250, 200)) @ fine_template.affine)
+    rigid, affine = register_to_mni(far, far.voxels > 0)
+    np.testing.assert_allclose(rigid.matrix[:3, 3], [-300, 250, -200], atol=1.0)
+    assert affine.similarity_before == 0.0
+    assert affine.similarity_after > 0.1
+
+
+def test_an_error_of_the_refinement_is_told_as_one_of_registration(
+    template: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute = sitk.ImageRegistrationMethod.Execute
+
+    def failing(method: sitk.ImageRegistrationMethod, *images: sitk.Image) -> object:
+        if method.__dict__.get("fails"):
+            raise RuntimeError("itk::ERROR: Too many samples map outside moving image buffer")
+        return execute(method, *images)
+
+    def as_powell(method: sitk.ImageRegistrationMethod, **settings: object) -> None:
+        method.__dict__["fails"] = True
+
+    monkeypatch.setattr(sitk.ImageRegistrationMethod, "SetOptimizerAsPowell", as_powell)
+    monkeypatch.setattr(sitk.ImageRegistrationMethod, "Execute", failing)
+    with pytest.raises(HarmonizeError, match="Too many samples") as caught:
+        register(template, template.voxels > 0, template, resolution_mm=3.0)
+    assert (caught.value.stage, caught.value.reason) == ("register", "no_overlap")
 
 
 def test_an_empty_mask_is_refused(template: Image) -> None:

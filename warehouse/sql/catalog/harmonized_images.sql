@@ -1,10 +1,12 @@
 -- Grain: one row per image of the wanted splits that a recipe harmonised to its session's grid.
--- Why:   what a model is trained and tested on: the volume, the record of its prompt, and whose brain it is.
+-- Why:   what a model is trained and tested on: the volume, the record of its prompt, and whose brain it is. Volumes
+--        that harmonisation flagged are marked, so that who reads this can leave them out and say how many.
 WITH made AS (
     SELECT
         image_id,
         recipe_id,
         shape,
+        source_sha256,
         voxel_size_mm,
         verdict = 'flag' AS is_flagged,
         path
@@ -27,6 +29,7 @@ SELECT
     prompt.record,
     volume.recipe_id,
     volume.shape,
+    volume.source_sha256,
     volume.voxel_size_mm,
     volume.is_flagged,
     volume.path

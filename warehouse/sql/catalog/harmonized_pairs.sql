@@ -1,9 +1,10 @@
 -- Grain: one row per ordered pair of images of one visit, of the wanted splits, both harmonised by a recipe.
--- Why:   a network can be shown a pair only where both volumes exist, on one grid.
+-- Why:   a network can be shown a pair only where both volumes exist, on one grid. A scan that harmonisation flagged,
+--        e.g. as hardly aligned, is in no pair: neither trained on nor tested.
 WITH made AS (
     SELECT DISTINCT image_id
     FROM core.volume
-    WHERE form = 'session' AND recipe_id = $identity
+    WHERE form = 'session' AND recipe_id = $identity AND verdict <> 'flag'
 ),
 
 wanted AS (
