@@ -17,7 +17,17 @@ SHIPPED = Path(__file__).parent / "weights"  # one folder a kind, where a versio
 SHORTEST = 4  # digits of an identity
 
 
-def resolve(home: Home, model: str | Path | None, kind: str) -> Path:
+COARSEST = 1.5  # times a scan's smallest voxel side, or times 1 mm where that is smaller: the coarsest grid to serve it
+
+
+def resolve(
+    home: Home,
+    model: str | Path | None,
+    kind: str,
+    *,
+    voxel_mm: float | None = None,
+    recipe: str | None = None,
+) -> Path:
     """Return the folder of the checkpoint to use.
 
     Parameters
@@ -27,13 +37,17 @@ def resolve(home: Home, model: str | Path | None, kind: str) -> Path:
         Identity of a model of this home or the beginning of one, ``champion``, or the path of a folder.
         Default: the home's champion, else the weights that ship.
     kind : {"text_encoder", "synthesis"}
+    voxel_mm : float, optional
+        Smallest voxel side of the scan to be served, mm: a default model must work on a grid that is fine enough.
+    recipe : str, optional
+        Identity of the recipe whose volumes are to be served by a default model.
 
     Raises
     ------
     ModelError
         When there is none, or it is of another kind.
     """
-    path = _named(home, str(model), kind) if model is not None else _default(home, kind)
+    path = _named(home, str(model), kind) if model is not None else _default(home, kind, voxel_mm, recipe)
     found = read_config(path)["kind"]
     if found != kind:
         raise ModelError(f"{path} is a model of kind {found}, not {kind}", f"name one of: {_known(home, kind)}")
@@ -54,12 +68,27 @@ def _named(home: Home, name: str, kind: str) -> Path:
     return _refuse(home, what, kind)
 
 
-def _default(home: Home, kind: str) -> Path:
-    if champion := _champion(home, kind):
-        return champion
+def _default(home: Home, kind: str, voxel_mm: float | None, recipe: str | None) -> Path:
+    """Return the champion that suits best: of those fine enough, the one of the coarsest grid; else what ships."""
+    champions = [one for one in models.champions(home, kind) if recipe in (None, one.recipe_id)]
+    fit = [one for one in champions if _is_fine_enough(one.grid_mm, voxel_mm)]
+    if fit and voxel_mm is not None:
+        fit.sort(key=lambda one: -(one.grid_mm or 0.0))
+    if fit:
+        return home.models / fit[0].model_id
     if (SHIPPED / kind / CONFIG).is_file():
         return SHIPPED / kind
-    return _refuse(home, f"this home has no champion of kind {kind}, and none ships with this version", kind)
+    if champions and voxel_mm is not None:
+        grids = ", ".join(f"{one.model_id} on {one.grid_mm:g} mm" for one in champions if one.grid_mm)
+        raise ModelError(
+            f"no champion of kind {kind} serves a scan with voxels of {voxel_mm:g} mm; this home has {grids}",
+            "train a model on a finer grid, or name one all the same with --model",
+        )
+    return _refuse(home, f"this home has no champion of kind {kind} for this, and none ships with this version", kind)
+
+
+def _is_fine_enough(grid_mm: float | None, voxel_mm: float | None) -> bool:
+    return grid_mm is None or voxel_mm is None or grid_mm <= COARSEST * max(1.0, voxel_mm)
 
 
 def _champion(home: Home, kind: str) -> Path | None:

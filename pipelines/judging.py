@@ -19,6 +19,7 @@ from warehouse.home import Home
 from warehouse.publish import Published, publish
 
 SCORE, RETRIEVAL, VERDICT = "core.evaluation_score", "core.retrieval_score", "core.gate_verdict"
+VERDICT_WORDS = {"passed": "holds", "failed": "FAILS", "not_enough_data": "not enough data"}
 SEED = 0  # of the images that a text encoder is judged by
 Show = Callable[[int, int, str], None]  # done, total, what
 
@@ -51,6 +52,11 @@ class Judged:
     def passed(self) -> bool:
         """Whether there are gates and all of them hold."""
         return bool(self.verdicts) and all(row["passed"] for row in self.verdicts)
+
+    @property
+    def failed(self) -> list[str]:
+        """Gates that do not hold; one without enough data is none of them."""
+        return [row["gate"] for row in self.verdicts if models.verdict_of(row) == "failed"]
 
 
 def evaluate_model(

@@ -143,7 +143,8 @@ def _started(pid: int) -> str:
 
 def _reason(result: dg.ExecuteInProcessResult) -> str:
     """Return why a run failed, in the words of the step that failed first."""
-    broken = [check for check in result.get_asset_check_evaluations() if check.blocking and not check.passed]
+    checks = [check for check in result.get_asset_check_evaluations() if check.blocking and not check.passed]
+    broken = [check for check in checks if check.severity == dg.AssetCheckSeverity.ERROR]
     if broken:
         return "\n".join(f"{'.'.join(check.asset_key.path)}: {check.description}" for check in broken)
     for event in result.all_events:

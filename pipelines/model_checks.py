@@ -76,13 +76,17 @@ def fallen(curve: Sequence[float], what: str) -> dg.AssetCheckResult:
 
 
 def gates(home: Home, said: Mapping[str, Any]) -> dg.AssetCheckResult:
-    """Return whether all gates of an evaluation hold."""
+    """Return whether all gates of an evaluation hold; a gate without enough data is a warning."""
     names = ("model_id", "data_id", "protocol_hash")
     verdicts = models.statements(home, VERDICT, **{name: said[name] for name in names})
-    failed = [row for row in verdicts if not row["passed"]]
-    told = "; ".join(f"{row['gate']}: {row['detail']}" for row in failed or verdicts) or "there is no verdict"
+    failed = [row for row in verdicts if models.verdict_of(row) == "failed"]
+    open_ = [row for row in verdicts if models.verdict_of(row) == "not_enough_data"]
+    told = "; ".join(f"{row['gate']}: {row['detail']}" for row in failed or open_ or verdicts) or "there is no verdict"
     metadata = {row["gate"]: row["value"] for row in verdicts if row["value"] is not None}
-    return dg.AssetCheckResult(passed=bool(verdicts) and not failed, description=told, metadata=metadata)
+    # Too few people are a warning: they say nothing against the model, and stop nothing that is built on it.
+    severity = dg.AssetCheckSeverity.WARN if verdicts and not failed else dg.AssetCheckSeverity.ERROR
+    passed = bool(verdicts) and not failed and not open_
+    return dg.AssetCheckResult(passed=passed, severity=severity, description=told, metadata=metadata)
 
 
 def _curve(home: Home, said: Mapping[str, Any], split: str, metric: str) -> list[float]:

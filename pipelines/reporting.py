@@ -143,7 +143,8 @@ class Reporter:
         from model.checkpoint import WEIGHTS, read_config
 
         assert self.run is not None
-        encoder = read_config(trained.path).get("text_encoder") or {}
+        config = read_config(trained.path)
+        encoder = config.get("text_encoder") or {}
         return {
             "event_id": _identity({"model_id": trained.model_id, "run_id": trained.run_id}),
             "model_id": trained.model_id,
@@ -155,6 +156,8 @@ class Reporter:
             "n_parameters": trained.n_parameters,
             "size_bytes": (trained.path / WEIGHTS).stat().st_size,
             "is_simulated": self.run.is_simulated,
+            "grid_mm": config.get("grid_mm"),
+            "recipe_id": config.get("recipe_id"),
         }
 
     def _log(self, text: str) -> None:

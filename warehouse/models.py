@@ -7,8 +7,10 @@ Does not belong here: weights and how they are made or judged (`model`), publish
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from warehouse import lake, queryfiles
 from warehouse.errors import ModelError
 from warehouse.home import Home
 from warehouse.tables import TABLES
+from warehouse.tables.models import KINDS
 
 if TYPE_CHECKING:
     import duckdb
@@ -36,8 +39,28 @@ def record(home: Home, table: str, rows: Iterable[Mapping[str, object]]) -> Path
     return lake.append_events(home, table, rows)
 
 
-def champion(home: Home, kind: str) -> str | None:
-    """Return the model of a kind that is used where none is named; None where there is none yet.
+@dataclass(frozen=True)
+class Champion:
+    """The model that serves a kind of work on one grid.
+
+    Parameters
+    ----------
+    model_id : str
+    kind : {"text_encoder", "synthesis"}
+    grid_mm : float or None
+        Voxel size that it was trained for, mm; None where its checkpoint does not say.
+    recipe_id : str or None
+        Recipe of the volumes that it was trained on.
+    """
+
+    model_id: str
+    kind: str
+    grid_mm: float | None
+    recipe_id: str | None
+
+
+def champions(home: Home, kind: str) -> list[Champion]:
+    """Return the champions of a kind, one for each grid and recipe, the one assigned last first.
 
     Parameters
     ----------
@@ -45,14 +68,44 @@ def champion(home: Home, kind: str) -> str | None:
     """
     with _said(home, EVENT) as connection:
         rows = connection.sql(queryfiles.read("models/aliases")).to_arrow_table().to_pylist()
-    found = [
-        row["model_id"] for row in rows if (row["kind"], row["alias"]) == (kind, "champion") and row["is_in_force"]
-    ]
-    return found[0] if found else None
+    assigned = [row for row in rows if (row["kind"], row["alias"]) == (kind, "champion")]
+    found: dict[tuple[float | None, str | None], Champion] = {}
+    for row in sorted(assigned, key=lambda row: (row["since"], row["model_id"]), reverse=True):
+        served = serves(home, row["model_id"])
+        found.setdefault(served, Champion(row["model_id"], kind, *served))
+    return list(found.values())
+
+
+def champion(home: Home, kind: str, *, recipe: str | None = None) -> str | None:
+    """Return the champion of a kind that was assigned last; None where there is none.
+
+    Parameters
+    ----------
+    kind : {"text_encoder", "synthesis"}
+    recipe : str, optional
+        Only of volumes by the recipe of this identity.
+    """
+    fit = [one for one in champions(home, kind) if recipe is None or one.recipe_id == recipe]
+    return fit[0].model_id if fit else None
+
+
+def serves(home: Home, model_id: str) -> tuple[float | None, str | None]:
+    """Return the grid (mm) and the recipe that a model was trained for; None each where nothing says it.
+
+    Older records have neither; then the checkpoint is asked.
+    """
+    for row in statements(home, VERSION, model_id=model_id):
+        if row["grid_mm"] is not None:
+            return float(row["grid_mm"]), row["recipe_id"]
+    try:
+        config = json.loads((home.models / model_id / "config.json").read_text(encoding="utf-8"))
+        return float(config["grid_mm"]), str(config["recipe_id"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None, None
 
 
 def promote(home: Home, model_id: str, reason: str) -> str:
-    """Make a model the champion of its kind, whatever its gates say; the one before stays recorded.
+    """Make a model the champion of its kind, grid and recipe, whatever its gates say; the one before stays recorded.
 
     Parameters
     ----------
@@ -83,7 +136,7 @@ def promote(home: Home, model_id: str, reason: str) -> str:
 
 
 def offer(home: Home, model_id: str, kind: str, *, passed: bool, reason: str) -> bool:
-    """Record a model as a candidate; the first of its kind whose gates pass becomes champion.
+    """Record a model as a candidate; the first of its kind, grid and recipe whose gates pass becomes champion.
 
     Parameters
     ----------
@@ -99,18 +152,29 @@ def offer(home: Home, model_id: str, kind: str, *, passed: bool, reason: str) ->
     """
     digest = hashlib.sha256(f"{model_id}/candidate".encode()).hexdigest()[:32]  # said once, however often it is judged
     record(home, EVENT, [{"event_id": digest, **_statement(model_id, kind, "candidate", "it was trained and judged")}])
-    in_force = champion(home, kind)
+    served = serves(home, model_id)
+    in_force = next((one.model_id for one in champions(home, kind) if (one.grid_mm, one.recipe_id) == served), None)
     if in_force is None and passed:
         record(home, EVENT, [_statement(model_id, kind, "champion", f"the first whose gates pass: {reason}")])
         return True
     return in_force == model_id
 
 
+def verdict_of(row: Mapping[str, Any]) -> str:
+    """Return passed, failed or not_enough_data from a row of `core.gate_verdict`; older rows have `passed` alone."""
+    return str(row.get("verdict") or ("passed" if row["passed"] else "failed"))
+
+
 def known_models(home: Home) -> pa.Table:
-    """Return every model with its alias, gates and data, the newest first."""
-    with _said(home, VERSION, EVENT, "core.gate_verdict") as connection:
-        connection.execute(f"CREATE VIEW has_alias AS\n{queryfiles.read('models/aliases')}")
-        return connection.sql(queryfiles.read("models/list")).to_arrow_table()
+    """Return every model with the grid that it serves, its alias, gates and data, the newest first."""
+    import pyarrow as pa
+
+    leading = [one.model_id for kind in KINDS for one in champions(home, kind)]
+    with _said(home, VERSION, "core.gate_verdict") as connection:
+        table = connection.sql(queryfiles.read("models/list"), params={"champions": leading}).to_arrow_table()
+    grids = [serves(home, model_id)[0] for model_id in table["model_id"].to_pylist()]
+    place = table.column_names.index("is_champion")
+    return table.add_column(place, "grid_mm", pa.array(grids, pa.float64()))
 
 
 def statements(home: Home, table: str, **equals: object) -> list[dict[str, Any]]:

@@ -1,8 +1,12 @@
-"""What a model must reach before anybody uses it: one verdict each, with its figure and what it was held against."""
+"""Gates: what a model must reach before it is used, each with its verdict, figure and threshold.
+
+People are the units. A gate passes when the whole confidence interval lies beyond its threshold. With fewer than ten
+people there is no interval, and the verdict is `not_enough_data`: it promotes no model, and stops none.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,16 +14,24 @@ from numpy.typing import NDArray
 
 from model.evaluation.floors import IDENTITY
 from model.evaluation.protocol import Protocol
-from model.evaluation.statistics import Estimate, by_person, estimate
+from model.evaluation.statistics import MIN_PEOPLE, Estimate, by_person, estimate
 
+PASSED, FAILED, NOT_ENOUGH_DATA = "passed", "failed", "not_enough_data"
 BETTER_THAN_IDENTITY, PROMPT_STEERS = "better_than_identity", "prompt_steers"
-GATED_SPLIT = "test_internal"  # the data that a model may be judged by; external data are looked at, not tuned to
 
 Row = dict[str, Any]
 
 
+def gated_split(splits: Iterable[str]) -> str:
+    """Return the split that gates are measured on: the acceptance set where there is one, else internal test people.
+
+    External people are reported and never used to choose a model.
+    """
+    return "acceptance" if "acceptance" in splits else "test_internal"
+
+
 def judge(scores: Sequence[Row], person_of: Mapping[str, str], model_id: str, protocol: Protocol) -> list[Row]:
-    """Return the verdicts on an evaluation, by its internal test pairs.
+    """Return the verdicts on an evaluation.
 
     Parameters
     ----------
@@ -33,10 +45,11 @@ def judge(scores: Sequence[Row], person_of: Mapping[str, str], model_id: str, pr
     Returns
     -------
     list of dict
-        `gate`, `passed`, `value`, `threshold` and `detail` of `core.gate_verdict`. A gate without data has no value
-        and is not passed.
+        `gate`, `verdict`, `passed`, `value`, `threshold` and `detail` of `core.gate_verdict`. The value is the lower
+        bound of the interval, or the mean where there are too few people for one.
     """
-    inside = [row for row in scores if row["split"] == GATED_SPLIT and row["mask"] == "brain"]
+    split = gated_split(protocol.splits)
+    inside = [row for row in scores if row["split"] == split and row["mask"] == "brain"]
     gained = _differences(inside, person_of, model_id, IDENTITY)
     steered = [
         (person_of[row["target_image_id"]], float(row["value"]))
@@ -44,22 +57,52 @@ def judge(scores: Sequence[Row], person_of: Mapping[str, str], model_id: str, pr
         if row["metric"] == "steering_mae" and row["model_id"] == model_id
     ]
     return [
-        _verdict(
+        verdict_on(
             BETTER_THAN_IDENTITY,
             _estimate(gained, protocol),
             protocol.gates.better_than_identity_db,
+            split,
             lambda found: f"brain PSNR {found.mean:+.2f} dB{_bounds(found)} against the source as it is",
         ),
-        _verdict(
+        verdict_on(
             PROMPT_STEERS,
             _estimate(steered, protocol),
             protocol.gates.steering_mae,
+            split,
             lambda found: (
                 f"another contrast in the prompt changes the brain by {100 * found.mean:.1f} %{_bounds(found, 100)}"
                 " of the range from black to white"
             ),
         ),
     ]
+
+
+def verdict_on(
+    gate: str, found: Estimate | None, threshold: float, split: str, words: Callable[[Estimate], str]
+) -> Row:
+    """Return the verdict of one gate on an estimate over people.
+
+    Parameters
+    ----------
+    gate : str
+    found : Estimate or None
+        None where there is nobody.
+    threshold : float
+        The interval must lie above it.
+    split : str
+        Where the people are from.
+    words : callable
+        Says what was found.
+    """
+    row: Row = {"gate": gate, "verdict": NOT_ENOUGH_DATA, "passed": False, "value": None, "threshold": threshold}
+    if found is None:
+        return row | {"detail": f"nobody in {split} has the images to measure it on"}
+    people = f"{found.n_people} {'person' if found.n_people == 1 else 'people'}"
+    detail = f"{words(found)}, mean of {people} in {split}"
+    if found.low is None:
+        return row | {"value": found.mean, "detail": f"{detail}; an interval takes {MIN_PEOPLE}"}
+    verdict = PASSED if found.low > threshold else FAILED
+    return row | {"verdict": verdict, "passed": verdict == PASSED, "value": found.low, "detail": detail}
 
 
 def _differences(
@@ -82,16 +125,6 @@ def _estimate(values: list[tuple[str, float]], protocol: Protocol) -> Estimate |
     people: NDArray[np.float64] = by_person(values)
     settings = {"n_resamples": protocol.n_resamples, "confidence": protocol.confidence, "seed": protocol.seed}
     return estimate(people, **settings)  # type: ignore[arg-type]
-
-
-def _verdict(gate: str, found: Estimate | None, threshold: float, words: Callable[[Estimate], str]) -> Row:
-    if found is None:
-        detail = f"there is no pair in {GATED_SPLIT} to measure it on"
-        return {"gate": gate, "passed": False, "value": None, "threshold": threshold, "detail": detail}
-    people = f"{found.n_people} {'person' if found.n_people == 1 else 'people'}"
-    detail = f"{words(found)}, mean of {people} in {GATED_SPLIT}"
-    passed = found.mean > threshold
-    return {"gate": gate, "passed": passed, "value": found.mean, "threshold": threshold, "detail": detail}
 
 
 def _bounds(found: Estimate, scale: float = 1.0) -> str:

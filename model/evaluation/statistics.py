@@ -5,13 +5,14 @@ Belongs here: the few statistics that gates and reports share. Does not belong h
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-MIN_PEOPLE = 3  # of fewer, no interval is given
+MIN_PEOPLE = 10  # of fewer, no interval is given: one from three people covers 72 % and not 95 %
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Estimate:
     ----------
     mean : float
     low, high : float or None
-        Bounds of the interval; None for fewer than three people.
+        Bounds of the interval; None for fewer than ten people.
     n_people : int
     """
 
@@ -54,7 +55,10 @@ def by_person(values: Iterable[tuple[str, float]]) -> NDArray[np.float64]:
 def estimate(
     values: Sequence[float] | NDArray[np.float64], *, n_resamples: int = 10_000, confidence: float = 0.95, seed: int = 0
 ) -> Estimate | None:
-    """Return the mean and its bias-corrected and accelerated bootstrap interval (Efron 1987).
+    """Return the mean and its bias-corrected and accelerated bootstrap interval (Efron 1987), by SciPy.
+
+    The interval covers somewhat less than it says where people are few or skewed: nominally 95 %, it was measured to
+    cover 90 % with ten people of a normal distribution and 85 % of a lognormal one.
 
     Parameters
     ----------
@@ -69,7 +73,7 @@ def estimate(
     Returns
     -------
     Estimate or None
-        None where there is nobody.
+        None where there is nobody; without an interval for fewer than ten people.
     """
     values = np.asarray(values, np.float64)
     if not len(values):
@@ -79,21 +83,29 @@ def estimate(
         return Estimate(mean, None, None, len(values))
     if np.ptp(values) < 1e-12 * max(1.0, abs(mean)):
         return Estimate(mean, mean, mean, len(values))
-    low, high = _bca(values, n_resamples, confidence, np.random.default_rng(seed))
+    low, high = _bca(values, n_resamples, confidence, seed)
     return Estimate(mean, low, high, len(values))
 
 
-def _bca(
-    values: NDArray[np.float64], n_resamples: int, confidence: float, rng: np.random.Generator
-) -> tuple[float, float]:
-    from scipy.special import ndtr, ndtri
+def wilson(share: float, n: int, z: float = 1.96) -> tuple[float, float]:
+    """Return the 95 % interval of a share of n people (Wilson 1927); of 0 and of n out of n it is no point.
 
-    n = len(values)
-    means = values[rng.integers(0, n, (n_resamples, n))].mean(axis=1)
-    below = np.mean(means < values.mean()) + np.mean(means == values.mean()) / 2
-    bias = ndtri(np.clip(below, 1 / n_resamples, 1 - 1 / n_resamples))
-    influence = values.mean() - (values.sum() - values) / (n - 1)  # of leaving each person out
-    acceleration = (influence**3).sum() / (6 * (influence**2).sum() ** 1.5)
-    z = bias + ndtri(np.array([(1 - confidence) / 2, (1 + confidence) / 2]))
-    low, high = np.quantile(means, ndtr(bias + z / (1 - acceleration * z)))
-    return float(low), float(high)
+    Of people's own shares it is conservative: they vary less than people who have all or nothing.
+    """
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def _bca(values: NDArray[np.float64], n_resamples: int, confidence: float, seed: int) -> tuple[float, float]:
+    from scipy.stats import bootstrap
+
+    found = bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=n_resamples,
+        confidence_level=confidence,
+        method="BCa",
+        rng=np.random.default_rng(seed),
+    )
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)

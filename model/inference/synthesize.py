@@ -91,7 +91,9 @@ class Synthesizer:
             return np.asarray(made[0, 0].clamp(0, 1).float().cpu().numpy())
 
 
-def load_synthesizer(home: Home, model: str | Path | None = None, device: str | None = None) -> Synthesizer:
+def load_synthesizer(
+    home: Home, model: str | Path | None = None, device: str | None = None, *, voxel_mm: float | None = None
+) -> Synthesizer:
     """Load a model and make it ready.
 
     Parameters
@@ -101,13 +103,15 @@ def load_synthesizer(home: Home, model: str | Path | None = None, device: str | 
         Identity, ``champion``, or path; default: the home's champion, else the weights that ship.
     device : {"cpu", "cuda"}, optional
         Default: CUDA where it is.
+    voxel_mm : float, optional
+        Smallest voxel side of the scan that a default model must be fine enough for, mm.
 
     Raises
     ------
     ModelError
         When there is none, or its weights do not fit what it says of itself.
     """
-    path, device = resolve(home, model, "synthesis"), choose_device(device)
+    path, device = resolve(home, model, "synthesis", voxel_mm=voxel_mm), choose_device(device)
     config, tensors = read_model(path)
     try:
         network = FilmUNet(FilmUNetConfig(**_tuples(config["architecture"])))
@@ -142,8 +146,8 @@ def synthesize(
     source_prompt : str or PromptRecord, optional
         What the scan is; what is not said is taken as unknown.
     model : str, Path or Synthesizer, optional
-        Identity, ``champion``, path, or a model loaded before; default: the home's champion, else the weights that
-        ship.
+        Identity, ``champion``, path, or a model loaded before; default: the home's champion for the scan's voxel size,
+        else the weights that ship.
     home : Home, str or Path, optional
         Default: the home that ``TUMSYN_HOME`` names.
     device : {"cpu", "cuda"}, optional
@@ -169,7 +173,7 @@ def synthesize(
     source = parse_prompt(source_prompt) if isinstance(source_prompt, str) else source_prompt or PromptRecord()
     voxels, grid, header = read_scan(image)
     if not isinstance(model, Synthesizer):
-        model = load_synthesizer(_home(home), model, device)
+        model = load_synthesizer(_home(home), model, device, voxel_mm=min(_sizes(grid)))
     if source.voxel_size_mm is None:
         source = replace(source, voxel_size_mm=_sizes(grid))
     wanted = _wanted_grid(grid, target)

@@ -13,6 +13,7 @@ WHERE = {
     "test_internal": "people whom it never saw, of centres that it knows",
     "test_external": "people of centres that it never saw",
     "val": "people kept for validation",
+    "acceptance": "simulated people by whom the gates are judged",
 }
 
 
@@ -26,8 +27,10 @@ def lines(figures: Figures) -> list[str]:
         if (row["task"], row["metric"], row["split"]) == ("image_to_contrast", "recall_at_1", "test_internal"):
             share, chance = f"{row['value']:.0%}", f"{row['chance']:.0%}"
             found.append(f"{share} of {row['n_queries']} images find their contrast among the words (chance {chance})")
-    passed = sum(bool(row["passed"]) for row in figures.gates)
-    return [*found, f"gates: {passed} of {len(figures.gates)} hold"]
+    passed = sum(row["verdict"] == "passed" for row in figures.gates)
+    n_open = sum(row["verdict"] == "not_enough_data" for row in figures.gates)
+    too_few = f", {n_open} without enough people to tell" if n_open else ""
+    return [*found, f"gates: {passed} of {len(figures.gates)} hold{too_few}"]
 
 
 def _split(figures: Figures, split: str) -> str:

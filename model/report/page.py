@@ -165,10 +165,17 @@ def _card(title: str, found: Estimate | None, decimals: int, unit: str, note: st
     return f'<div class="card"><h3>{title}</h3><div class="value">{value}</div><p>{escape(said)}</p></div>'
 
 
+VERDICT_MARKS = {
+    "passed": ("passed", "✔ passed"),
+    "failed": ("failed", "✖ failed"),
+    "not_enough_data": ("open", "○ not enough data"),
+}
+
+
 def _gates(figures: Figures) -> list[str]:
     made = []
     for row in figures.gates:
-        kind, mark = ("passed", "✔ passed") if row["passed"] else ("failed", "✖ failed")
+        kind, mark = VERDICT_MARKS[row["verdict"]]
         name = escape(row["gate"].replace("_", " "))
         owner = "" if row["model_id"] == figures.model_id else " (text encoder)"
         held = ("value", "threshold")

@@ -13,7 +13,12 @@ from model.evaluation.statistics import Estimate
 DECIMALS = {"psnr_db": 2, "ssim": 3, "mae": 3}
 NAMES = {"psnr_db": "PSNR, dB", "ssim": "SSIM", "mae": "MAE"}
 LOWER_IS_BETTER = ("mae",)
-SPLITS = {"test_internal": "Internal test people", "test_external": "External centres", "val": "Validation people"}
+SPLITS = {
+    "test_internal": "Internal test people",
+    "test_external": "External centres",
+    "val": "Validation people",
+    "acceptance": "Acceptance set",
+}
 FLOOR_NAMES = {
     "floor:identity": "source as it is",
     "floor:intensity_map_train": "intensity map, fitted on training pairs",

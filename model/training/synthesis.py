@@ -157,9 +157,10 @@ def train_synthesis(
         When there is no text encoder, nothing to train on, or the training fails.
     """
     device = choose_device(device)
-    encoder_config, encoder_tensors = read_model(resolve(home, text_encoder, "text_encoder"))
-    encoder = FrozenTextEncoder.from_checkpoint(encoder_config, encoder_tensors).to(device)
     training = CatalogueImages.open(home, config.recipe, ["train"])
+    named = resolve(home, text_encoder, "text_encoder", recipe=training.recipe_id)
+    encoder_config, encoder_tensors = read_model(named)
+    encoder = FrozenTextEncoder.from_checkpoint(encoder_config, encoder_tensors).to(device)
     validation = CatalogueImages.open(home, config.recipe, ["val"], snapshot=training.snapshot_id)
     task = SynthesisTask(config, training, validation, encoder.embed, encoder.width, device)
     run = _run(home, config, training, encoder.model_id, device, task.network)

@@ -15,7 +15,7 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines.judging import Judged
+from pipelines.judging import VERDICT_WORDS, Judged
 from warehouse import models
 from warehouse.home import Home
 
@@ -79,9 +79,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def _gates(verdicts: Sequence[Mapping[str, Any]]) -> str:
     """Return a list: in a table the words would have a narrow column."""
-    return "\n".join(
-        f"- {'holds' if row['passed'] else '**FAILS**'}: {row['gate']}. {row['detail']}" for row in verdicts
-    )
+    return "\n".join(f"- {VERDICT_WORDS[models.verdict_of(row)]}: {row['gate']}. {row['detail']}" for row in verdicts)
 
 
 def _retrieval(scores: Sequence[Mapping[str, Any]]) -> str:

@@ -130,6 +130,7 @@ def _run_everything(home: Home, training: str) -> None:
 
 def make_centers(home: Home, extent: Extent) -> list[str]:
     """Simulate centres inside the home, unless they are there, register them, and return their identifiers."""
+    from model.phantom.acceptance import add_acceptance_set
     from model.phantom.cohort import register_cohort, write_cohort
 
     out = home.root / "phantom"
@@ -143,9 +144,12 @@ def make_centers(home: Home, extent: Extent) -> list[str]:
             force=True,  # the folder is the demonstration's own: what another version made is made anew
             progress=shown("visits"),
         )
+        acceptance = add_acceptance_set(
+            home, home.root / "phantom_acceptance", resolution_mm=RESOLUTION_MM, progress=shown("acceptance set")
+        )
     registered = register_cohort(home, out)
     note(f"{len(cohort.made)} centres simulated, {len(cohort.centers) - len(cohort.made)} found as they were: {out}")
-    return [name for name in registered if name in cohort.centers]
+    return [*(name for name in registered if name in cohort.centers), acceptance]
 
 
 @contextmanager

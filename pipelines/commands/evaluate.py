@@ -32,7 +32,7 @@ def evaluate(
     """Measure a model on its test images beside the floors, judge it by its gates, and publish.
 
     A text encoder is judged by what it finds again. What is on record for the same model, data and protocol is not
-    measured twice. The first model of its kind whose gates hold becomes champion. Status 1 where a gate does not hold.
+    measured twice. The first model of its kind and grid whose gates hold becomes champion. Status 1 where a gate fails.
     """
     from pipelines import judging
 
@@ -46,15 +46,17 @@ def evaluate(
     judging.publish_once(home)
     tell_snapshot(home)
     tell_verdicts(judged)
-    if not judged.passed:
-        failed = ", ".join(row["gate"] for row in judged.verdicts if not row["passed"])
-        raise ModelError(f"model {judged.model_id} fails: {failed}", "train longer, or on more data")
+    if judged.failed:
+        raise ModelError(f"model {judged.model_id} fails: {', '.join(judged.failed)}", "train longer, or on more data")
 
 
 def tell_verdicts(judged: Judged) -> None:
     """Say what the gates say, and whether the model is used from now on."""
+    from pipelines.judging import VERDICT_WORDS
+    from warehouse.models import verdict_of
+
     for row in judged.verdicts:
-        note(f"{'holds' if row['passed'] else 'FAILS'}  {row['gate']}: {row['detail']}")
+        note(f"{VERDICT_WORDS[verdict_of(row)]}  {row['gate']}: {row['detail']}")
     note(f"{judged.kind.replace('_', ' ')} {judged.model_id}" + (" is the champion" if judged.is_champion else ""))
 
 

@@ -74,3 +74,43 @@ def test_a_champion_whose_folder_is_gone_is_refused(home: Home) -> None:
     shutil.rmtree(home.models / model_id)
     with pytest.raises(ModelError, match="absent"):
         resolve(home, None, "synthesis")
+
+
+def serving(home: Home, model_id: str, grid_mm: float) -> None:
+    """Record the grid of a model, as its training does."""
+    row = {"model_id": model_id, "kind": "synthesis", "run_id": "r" * 16, "data_id": "d" * 16, "grid_mm": grid_mm}
+    row |= {"path": f"models/{model_id}", "n_parameters": 1, "size_bytes": 1, "is_simulated": True}
+    models.record(home, models.VERSION, [row | {"recipe_id": f"recipe of {grid_mm}"}])
+
+
+def test_a_model_of_a_coarse_grid_never_serves_a_fine_scan_unless_it_is_named(home: Home) -> None:
+    coarse = save_synthesis(home)
+    serving(home, coarse, 3.0)
+    crown(home, coarse)
+    assert resolve(home, None, "synthesis", voxel_mm=3.0).name == coarse
+    with pytest.raises(ModelError, match=f"voxels of 1 mm; this home has {coarse} on 3 mm") as refusal:
+        resolve(home, None, "synthesis", voxel_mm=1.0)
+    assert "--model" in refusal.value.mend
+    assert resolve(home, coarse, "synthesis", voxel_mm=1.0).name == coarse
+
+
+def test_weights_that_ship_serve_a_fine_scan_beside_a_coarse_champion(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped, coarse = save_synthesis(home, seed=5), save_synthesis(home)
+    serving(home, coarse, 3.0)
+    crown(home, coarse)
+    shutil.move(home.models / shipped, tmp_path / "shipped" / "synthesis")
+    monkeypatch.setattr(weights, "SHIPPED", tmp_path / "shipped")
+    assert resolve(home, None, "synthesis", voxel_mm=0.9) == tmp_path / "shipped" / "synthesis"
+    assert resolve(home, None, "synthesis", voxel_mm=3.0).name == coarse
+
+
+def test_of_two_champions_the_one_nearer_to_the_scans_voxels_is_used(home: Home) -> None:
+    coarse, fine = save_synthesis(home), save_synthesis(home, seed=2)
+    serving(home, coarse, 3.0)
+    serving(home, fine, 1.0)
+    crown(home, coarse)
+    crown(home, fine)
+    assert resolve(home, None, "synthesis", voxel_mm=1.0).name == fine
+    assert resolve(home, None, "synthesis", voxel_mm=3.0).name == coarse

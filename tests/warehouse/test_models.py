@@ -144,3 +144,32 @@ def test_aliases_are_in_the_next_snapshot(home: Home) -> None:
     with duckdb.connect(str(publish(home).path), read_only=True) as connection:
         rows = connection.execute("SELECT alias FROM core.model_event ORDER BY alias").fetchall()
     assert rows == [("candidate",), ("champion",)]
+
+
+def test_each_grid_and_recipe_has_a_champion_of_its_own(home: Home) -> None:
+    models.record(home, models.VERSION, [version(FIRST) | {"grid_mm": 1.0, "recipe_id": "standard"}])
+    models.record(home, models.VERSION, [version(SECOND) | {"grid_mm": 3.0, "recipe_id": "draft"}])
+    said(home, FIRST, 1)
+    said(home, SECOND, 2)  # later, yet on another grid: it displaces nobody
+    found = {(one.grid_mm, one.recipe_id): one.model_id for one in models.champions(home, "synthesis")}
+    assert found == {(1.0, "standard"): FIRST, (3.0, "draft"): SECOND}
+    assert models.champion(home, "synthesis", recipe="standard") == FIRST
+    assert [row["grid_mm"] for row in models.known_models(home).to_pylist()] == [3.0, 1.0]
+
+
+def test_the_first_model_of_a_second_grid_becomes_its_champion(home: Home) -> None:
+    for model_id, grid_mm in ((FIRST, 1.0), (SECOND, 3.0)):
+        models.record(home, models.VERSION, [version(model_id) | {"grid_mm": grid_mm, "recipe_id": f"of {grid_mm}"}])
+        assert models.offer(home, model_id, "synthesis", passed=True, reason="a test")
+
+
+@pytest.mark.parametrize(
+    ("row", "verdict"),
+    [
+        pytest.param({"verdict": "not_enough_data", "passed": False}, "not_enough_data", id="this version"),
+        pytest.param({"verdict": None, "passed": True}, "passed", id="an older row that passed"),
+        pytest.param({"passed": False}, "failed", id="an older row that failed"),
+    ],
+)
+def test_a_verdict_of_an_older_version_is_read_from_whether_it_passed(row: dict[str, object], verdict: str) -> None:
+    assert models.verdict_of(row) == verdict

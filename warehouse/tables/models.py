@@ -5,6 +5,7 @@ from warehouse.tables.spec import BIGINT, BOOLEAN, DOUBLE, INTEGER, JSON, TEXT, 
 
 KINDS = ("text_encoder", "synthesis")
 ALIASES = ("candidate", "champion")
+VERDICTS = ("passed", "failed", "not_enough_data")
 
 EVENT = (
     Column("event_id", TEXT, "Identity of the record; a repeat of the same one is ignored."),
@@ -70,6 +71,8 @@ MODEL_VERSION = Table(
         Column("n_parameters", BIGINT, "Numbers in it.", False, "n_parameters > 0"),
         Column("size_bytes", BIGINT, "Size of the weights.", False, "size_bytes > 0"),
         Column("is_simulated", BOOLEAN, "True where every image that it was trained on is simulated."),
+        Column("grid_mm", DOUBLE, "Voxel size of the volumes that it was trained on, mm; null in older rows.", True, "grid_mm > 0"),
+        Column("recipe_id", TEXT, "Recipe that harmonised them; null in older rows.", True),
     ),
     ("event_id",),
     origin="event",
@@ -100,7 +103,7 @@ EVALUATION_SCORE = Table(
         DATA_ID,
         PROTOCOL,
         Column("task", TEXT, "Source and target contrast, e.g. T1w_to_T2w."),
-        Column("split", TEXT, "test_internal or test_external.", False, "split IN ('val', 'test_internal', 'test_external')"),
+        Column("split", TEXT, "val, test_internal, test_external or acceptance.", False, "split IN ('val', 'test_internal', 'test_external', 'acceptance')"),
         Column("source_image_ids", TEXTS, "Images that the model saw."),
         Column("target_image_id", TEXT, "Image that it was to make.", False, IMAGE_ID.rule.replace("image_id", "target_image_id")),
         Column("metric", TEXT, "psnr_db, ssim or mae; of the model with another contrast in the prompt, steering_mae and steering_gain_db."),
@@ -135,15 +138,16 @@ RETRIEVAL_SCORE = Table(
 
 GATE_VERDICT = Table(
     "core.gate_verdict",
-    "One row per model and gate: whether it passed, and by how much.",
+    "One row per model and gate: the verdict, and by how much.",
     (
         *EVENT,
         MODEL_ID,
         DATA_ID,
         PROTOCOL,
         Column("gate", TEXT, "What was asked, e.g. better_than_identity."),
+        Column("verdict", TEXT, "passed, failed, or not_enough_data: fewer than ten people. Null in older rows.", True, f"verdict IN {VERDICTS}"),
         Column("passed", BOOLEAN, "Whether it holds."),
-        Column("value", DOUBLE, "What was measured.", True),
+        Column("value", DOUBLE, "Lower bound of the interval that was measured; the mean where people are too few for one.", True),
         Column("threshold", DOUBLE, "What it was held against.", True),
         Column("detail", TEXT, "The verdict in words."),
     ),

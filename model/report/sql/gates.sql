@@ -6,7 +6,7 @@ WITH last_verdict AS (
         model_id,
         protocol_hash,
         gate,
-        arg_max(passed, occurred_at) AS passed,
+        arg_max(coalesce(verdict, if(passed, 'passed', 'failed')), occurred_at) AS verdict,
         arg_max(value, occurred_at) AS value,
         arg_max(threshold, occurred_at) AS threshold,
         arg_max(detail, occurred_at) AS detail
@@ -20,7 +20,7 @@ WITH last_verdict AS (
 SELECT
     model_id,
     gate,
-    passed,
+    verdict,
     value,
     threshold,
     detail

@@ -52,7 +52,7 @@ def test_a_model_that_knows_the_truth_has_the_highest_figures(perfect: Evaluatio
     assert set(values(perfect, MODEL).values()) == {MAX_PSNR_DB}
     assert min(values(perfect, MODEL, "ssim").values()) == pytest.approx(1)
     assert set(values(perfect, MODEL, "mae", "volume").values()) == {0.0}
-    assert perfect.passed
+    assert {row["verdict"] for row in perfect.gates} == {"not_enough_data"}  # the home has fewer than ten test people
 
 
 def test_a_model_that_gives_the_source_back_has_the_figures_of_the_identity(identity: Evaluation) -> None:
@@ -115,8 +115,8 @@ def test_a_model_that_ignores_the_prompt_is_not_steered(identity: Evaluation, pe
 def test_steering_alone_does_not_make_a_good_model(home: Home) -> None:
     shades = Constant(by_contrast={"T1w": 0.0, "T2w": 1.0, "FLAIR": 0.0})
     verdicts = {row["gate"]: row for row in evaluate(home, shades, MODEL, protocol()).gates}
-    assert verdicts["prompt_steers"]["passed"]
-    assert not verdicts["better_than_identity"]["passed"]
+    assert verdicts["prompt_steers"]["value"] > verdicts["prompt_steers"]["threshold"]
+    assert verdicts["better_than_identity"]["value"] < verdicts["better_than_identity"]["threshold"]
 
 
 def test_a_verdict_has_its_figure_and_what_it_was_held_against(perfect: Evaluation) -> None:

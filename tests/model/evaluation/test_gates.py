@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from model.evaluation.floors import IDENTITY
-from model.evaluation.gates import judge
+from model.evaluation.gates import gated_split, judge
 from tests.model.evaluation.fakes import protocol
 
 MODEL = "0123456789abcdef"
-PEOPLE = {"a1": "anna", "a2": "anna", "b1": "boris", "c1": "cilka", "d1": "dana"}
+N_PEOPLE = 12
+TARGETS = [f"t{number}" for number in range(N_PEOPLE)]
+PEOPLE = {target: f"person {target}" for target in TARGETS} | {"second of t0": "person t0"}
 
 
 def row(target: str, metric: str, value: float, model_id: str = MODEL, split: str = "test_internal") -> dict[str, Any]:
@@ -33,31 +36,54 @@ def verdicts(scores: list[dict[str, Any]], **more: Any) -> dict[str, dict[str, A
 
 
 def test_a_person_with_two_scans_counts_once() -> None:
-    found = verdicts(rows({"a1": -3.0, "a2": -5.0, "b1": 1.0, "c1": 2.0, "d1": 3.0}))["better_than_identity"]
-    assert found["value"] == pytest.approx((-4 + 1 + 2 + 3) / 4)
-    assert found["passed"]
-    assert "mean of 4 people" in found["detail"]
+    gains = dict.fromkeys(TARGETS, 1.0) | {"t0": -3.0, "second of t0": -5.0}
+    found = verdicts(rows(gains))["better_than_identity"]
+    assert f"{(11 * 1.0 - 4.0) / 12:+.2f} dB" in found["detail"]
+    assert "mean of 12 people" in found["detail"]
 
 
-@pytest.mark.parametrize(("gain", "passed"), [(0.01, True), (0.0, False), (-0.01, False)])
-def test_the_threshold_itself_is_not_enough(gain: float, passed: bool) -> None:
-    found = verdicts(rows(dict.fromkeys(PEOPLE, gain)))["better_than_identity"]
-    assert (found["passed"], found["threshold"]) == (passed, 0.0)
+@pytest.mark.parametrize(("gain", "verdict"), [(0.01, "passed"), (0.0, "failed"), (-0.01, "failed")])
+def test_the_threshold_itself_is_not_enough(gain: float, verdict: str) -> None:
+    found = verdicts(rows(dict.fromkeys(TARGETS, gain)))["better_than_identity"]
+    assert (found["verdict"], found["passed"], found["threshold"]) == (verdict, verdict == "passed", 0.0)
+
+
+def test_a_mean_above_the_threshold_with_an_interval_across_it_does_not_pass() -> None:
+    gains = dict(zip(TARGETS, np.linspace(-9.0, 10.0, N_PEOPLE), strict=True))
+    found = verdicts(rows(gains))["better_than_identity"]
+    assert found["value"] < 0.0 < np.mean([*gains.values()])
+    assert found["verdict"] == "failed"
+
+
+@pytest.mark.parametrize("n_people", [1, 9])
+def test_fewer_than_ten_people_are_not_enough_however_good_the_model(n_people: int) -> None:
+    found = verdicts(rows(dict.fromkeys(TARGETS[:n_people], 9.0)))["better_than_identity"]
+    assert (found["verdict"], found["passed"], found["value"]) == ("not_enough_data", False, pytest.approx(9.0))
+    assert "an interval takes 10" in found["detail"]
 
 
 @pytest.mark.parametrize(("steering", "passed"), [(0.02, True), (0.005, False), (0.0, False)])
 def test_a_prompt_that_changes_next_to_nothing_does_not_steer(steering: float, passed: bool) -> None:
-    found = verdicts(rows({"a1": 1.0}, steering))["prompt_steers"]
+    found = verdicts(rows(dict.fromkeys(TARGETS, 1.0), steering))["prompt_steers"]
     assert (found["passed"], found["value"], found["threshold"]) == (passed, pytest.approx(steering), 0.01)
 
 
 def test_external_pairs_open_no_gate() -> None:
-    found = verdicts(rows({"a1": 9.0, "b1": 9.0}, split="test_external"))
-    assert {(verdict["passed"], verdict["value"]) for verdict in found.values()} == {(False, None)}
+    found = verdicts(rows(dict.fromkeys(TARGETS, 9.0), split="test_external"))
+    assert {(verdict["verdict"], verdict["value"]) for verdict in found.values()} == {("not_enough_data", None)}
+
+
+def test_an_acceptance_set_is_judged_in_place_of_test_people() -> None:
+    splits = ("test_internal", "test_external", "acceptance")
+    scores = rows(dict.fromkeys(TARGETS, 9.0), split="acceptance") + rows(dict.fromkeys(TARGETS, -9.0))
+    found = verdicts(scores, splits=splits)["better_than_identity"]
+    assert found["verdict"] == "passed"
+    assert "in acceptance" in found["detail"]
+    assert gated_split(splits[:2]) == "test_internal"
 
 
 def test_another_models_rows_are_not_this_ones() -> None:
-    others = [known for known in rows({"a1": 9.0}, steering=0.9) if known["model_id"] == MODEL]
+    others = [known for known in rows({"t1": 9.0}, steering=0.9) if known["model_id"] == MODEL]
     others = [{**known, "model_id": "fedcba9876543210"} for known in others]
-    found = verdicts(rows({"b1": -1.0}, steering=0.3) + others)
+    found = verdicts(rows({"t2": -1.0}, steering=0.3) + others)
     assert [found[gate]["value"] for gate in ("better_than_identity", "prompt_steers")] == pytest.approx([-1.0, 0.3])

@@ -1,6 +1,6 @@
 -- Grain: one row per model and alias that it has.
--- Why:   statements are only ever appended, so of each model and alias the last one counts. Of several champions the
---        one assigned last is in force; where it is removed, the one before is again.
+-- Why:   statements are only ever appended, so of each model and alias the last one counts. Of several champions for
+--        one grid and recipe the one assigned last is in force; where it is removed, the one before is again.
 WITH last_said AS (
     SELECT
         model_id,
@@ -18,7 +18,6 @@ SELECT
     kind,
     alias,
     since,
-    reason,
-    row_number() OVER (PARTITION BY kind, alias ORDER BY since DESC, model_id ASC) = 1 AS is_in_force
+    reason
 FROM last_said
 WHERE action = 'assign'

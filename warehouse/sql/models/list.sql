@@ -1,11 +1,13 @@
 -- Grain: one row per model, the newest first.
 -- Why:   what a person asks before promoting one: what it is, what it was trained on, and what it failed at.
---        `has_alias` is aliases.sql.
+--        $champions are the models in force. Rows of older versions have no verdict beside `passed`.
 WITH verdict AS (
     SELECT
         model_id,
         gate,
-        arg_max(passed, (occurred_at, event_id)) AS passed
+        arg_max(
+            coalesce(verdict, if(passed, 'passed', 'failed')), (occurred_at, event_id)
+        ) AS verdict
     FROM core.gate_verdict
     GROUP BY ALL
 ),
@@ -13,8 +15,9 @@ WITH verdict AS (
 judged AS (
     SELECT
         model_id,
-        count(*) FILTER (WHERE passed) AS n_gates_passed,
-        list(gate ORDER BY gate) FILTER (WHERE NOT passed) AS gates_failed
+        count(*) FILTER (WHERE verdict = 'passed') AS n_gates_passed,
+        list(gate ORDER BY gate) FILTER (WHERE verdict = 'failed') AS gates_failed,
+        list(gate ORDER BY gate) FILTER (WHERE verdict = 'not_enough_data') AS gates_without_data
     FROM verdict
     GROUP BY model_id
 )
@@ -22,9 +25,10 @@ judged AS (
 SELECT
     version.model_id,
     version.kind,
-    coalesce(champion.is_in_force, FALSE) AS is_champion,
+    list_contains($champions::VARCHAR[], version.model_id) AS is_champion,
     judged.n_gates_passed,
     judged.gates_failed,
+    judged.gates_without_data,
     version.occurred_at AS recorded_at,
     version.data_id,
     version.text_encoder_id,
@@ -34,5 +38,4 @@ SELECT
     version.path
 FROM core.model_version AS version
 LEFT JOIN judged ON version.model_id = judged.model_id
-LEFT JOIN has_alias AS champion ON version.model_id = champion.model_id AND champion.alias = 'champion'
 ORDER BY version.occurred_at DESC, version.model_id ASC
