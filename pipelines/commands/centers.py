@@ -108,7 +108,7 @@ def check(
     from warehouse.registry import Registration
 
     entry = Registration(_shipped(center), root.expanduser().resolve()) if root else chosen(ctx.obj, [center])[0]
-    found = discover(entry.center, entry.root, walk(entry.root, entry.follow_links))
+    found = discover(entry.center, walk(entry.root, entry.follow_links))
     groups: dict[tuple[str, str], list[str]] = {}
     for image in found.images:
         groups.setdefault(("image", image.suffix or "unknown"), []).append(image.entry.path)

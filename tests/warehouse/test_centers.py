@@ -47,7 +47,7 @@ def found_in(center: Center, root: Path) -> Discovery:
             path = root / verbatim.path
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-    return discover(center, root, walk(root))
+    return discover(center, walk(root))
 
 
 def columns_of(table: ParticipantsTable) -> set[str]:
@@ -183,7 +183,7 @@ def test_patient_three_of_either_set_is_another_person_under_any_root(tmp_path: 
     place = tmp_path / path
     place.parent.mkdir(parents=True)
     place.touch()
-    found = discover(shipped()["open_ms"], tmp_path, walk(tmp_path))
+    found = discover(shipped()["open_ms"], walk(tmp_path))
     assert [candidate.entities["sub"] for candidate in found.images] == [subject]
 
 
@@ -216,7 +216,7 @@ def test_names_that_look_alike_are_told_apart(
     place = tmp_path / path
     place.parent.mkdir(parents=True)
     place.touch()
-    (candidate,) = discover(shipped()[name], tmp_path, walk(tmp_path)).images
+    (candidate,) = discover(shipped()[name], walk(tmp_path)).images
     assert candidate.suffix == suffix
     assert (candidate.declared is None) == eligible
 
@@ -249,7 +249,7 @@ def test_the_readme_example_reads_a_folder_without_any_python(tmp_path: Path) ->
         place = tmp_path / "root" / file
         place.parent.mkdir(parents=True, exist_ok=True)
         place.touch()
-    found = discover(center, tmp_path / "root", walk(tmp_path / "root"))
+    found = discover(center, walk(tmp_path / "root"))
     assert {(image.entities["sub"], image.entities["ses"], image.suffix) for image in found.images} == {
         ("P007", "1", "T1w"),
         ("P007", "1", "FLAIR"),

@@ -102,9 +102,9 @@ def _tables(
     home: Home, registration: Registration, entries: list[Entry], before: Before, progress: Progress
 ) -> dict[str, pa.Table]:
     center = registration.center
-    found = discover(center, registration.root, entries)
+    found = discover(center, entries)
     if not found.images:
-        _refuse_nothing(registration, entries)
+        _refuse_nothing(registration, entries, found)
     sidecars = read_sidecars(found, before, home.salt(), progress)
     headers = read_headers(found, before, progress)
     people = read_people(center, entries, home.salt())
@@ -140,10 +140,16 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _refuse_nothing(registration: Registration, entries: list[Entry]) -> None:
+def _refuse_nothing(registration: Registration, entries: list[Entry], found: Discovery) -> None:
     center = registration.center
     example = next((entry.path for entry in entries if entry.path.endswith((".nii", ".nii.gz"))), None)
     seen = f"{len(entries)} files, e.g. {example or (entries[0].path if entries else 'none')}"
+    nested = [refusal for _, refusal in found.refusals.values() if refusal.reason == "nested_dataset"]
+    if nested:
+        raise LayoutError(
+            f"centre {center.center_id}: {registration.root} holds several datasets: {nested[0].detail}",
+            "register each as a centre of its own, with tumsyn centers add … --root",
+        )
     raise LayoutError(
         f"centre {center.center_id}: {registration.root} holds no image that its layout knows "
         f"({center.layout.kind}; {seen})",

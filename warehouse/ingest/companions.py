@@ -23,17 +23,14 @@ KIND_OF_EXTENSION = {
     for extension in extensions.split()
 }
 NAMES = {"README", "CHANGES", "LICENSE", "LICENCE", "CITATION", "AUTHORS", "NOTICE", "VERSION", "bvals", "bvecs"}
-HOUSEKEEPING = {
-    ".gitattributes",
-    ".gitignore",
-    ".gitmodules",
-    ".bidsignore",
-    ".DS_Store",
-    "Thumbs.db",
-    ".gitkeep",
-    ".nfs",
-    ".heudiconv",
-}
+HOUSEKEEPING = re.compile(  # of operating systems, editors, version control and network drives
+    r"\._.*|\.ds_store|thumbs\.db|desktop\.ini|icon\r?|\.gitattributes|\.gitignore|\.gitmodules|\.gitkeep|\.gitannex.*"
+    r"|\.bidsignore|\.nfs.*|\.heudiconv|\.~lock\..*|~\$.*|.*~|.*\.sw[op]|\.rhistory|\.directory|\.fuse_hidden.*"
+)
+HOUSEKEEPING_FOLDERS = frozenset(
+    {"__macosx", ".trashes", ".trash", ".spotlight-v100", ".fseventsd", "@eadir", "#recycle", "$recycle.bin"}
+    | {"lost+found", ".ipynb_checkpoints", "__pycache__", ".heudiconv", ".bidscoin", ".snapshot"}
+)
 OTHER_MODALITIES = re.compile(r"(^|/)(meg|eeg|ieeg|beh|nirs|motion|micr|mrs)/")
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".7z", ".rar")
 DICOM = (".dcm", ".ima", ".dicom", ".dcm.gz")
@@ -56,12 +53,16 @@ CONVERTIBLE = (
 )
 
 
+def is_housekeeping(path: str) -> bool:
+    """Return whether a file is one that a system or program leaves behind, whatever its name ends in."""
+    *folders, name = path.lower().split("/")
+    return HOUSEKEEPING.fullmatch(name) is not None or not HOUSEKEEPING_FOLDERS.isdisjoint(folders)
+
+
 def companion_kind(path: str) -> str | None:
     """Return what kind of companion a file is, by its name; None where the name does not tell."""
     name = PurePosixPath(path).name
     lower = name.lower()
-    if name in HOUSEKEEPING or name.startswith("._"):
-        return "housekeeping"
     if name in NAMES:
         return "documentation"
     if OTHER_MODALITIES.search(path) and not lower.endswith((".json", ".tsv")):

@@ -6,20 +6,17 @@ Belongs here: the order in which a layout's patterns, BIDS and general rules are
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import bids2table
-
-from warehouse.ingest.companions import companion_kind, refusal_of_format
+from warehouse.ingest.bids import BidsPlaces
+from warehouse.ingest.companions import companion_kind, is_housekeeping, refusal_of_format
 from warehouse.ingest.findings import Finding
 from warehouse.ingest.sidecars import name_entities
 from warehouse.ingest.tree import Entry, Refusal
 from warehouse.registry import Center, ImagePattern
 
-NIFTI = (".nii", ".nii.gz")
-DERIVED_FOLDERS = frozenset({"derivatives", "sourcedata", "code"})
+NIFTI = (".nii", ".nii.gz")  # in any case
 LABEL = re.compile(r"[^A-Za-z0-9]")
 
 
@@ -37,6 +34,8 @@ class Candidate:
         The layout's reason why it is never used for synthesis.
     derived : bool
         Whether its place or name marks it as derived from another image.
+    place : str or None
+        Why its place in the tree rules it out for synthesis.
     """
 
     entry: Entry
@@ -46,6 +45,7 @@ class Candidate:
     facts: dict[str, str] = field(default_factory=dict)
     declared: str | None = None
     derived: bool = False
+    place: str | None = None
 
 
 @dataclass
@@ -58,33 +58,36 @@ class Discovery:
     findings: list[Finding] = field(default_factory=list)
 
 
-def discover(center: Center, root: Path, entries: Iterable[Entry]) -> Discovery:
+def discover(center: Center, entries: Iterable[Entry]) -> Discovery:
     """Sort entries into images, companions and refusals.
 
     Parameters
     ----------
     center : Center
-    root : Path
-        Needed by bids2table, which lists a BIDS dataset itself; no file is opened.
     entries : iterable of Entry
+        All files of the tree; no file is opened, but for files without a known ending.
     """
-    layout = center.layout
+    layout, listed = center.layout, list(entries)
     images = [(re.compile(pattern.pattern), pattern) for pattern in layout.images]
     companions = [(re.compile(pattern.pattern), str(pattern.kind)) for pattern in layout.companions]
-    bids = _bids_index(root) if layout.kind == "bids" else {}
+    bids = BidsPlaces.of(listed) if layout.kind == "bids" else None
     found = Discovery()
-    for entry in entries:
+    if bids:
+        found.findings += bids.findings
+    for entry in listed:
         if entry.refusal:
             found.refusals[entry.path] = (entry, entry.refusal)
         elif entry.alias:
             found.companions[entry.path] = (entry, "alias")
+        elif is_housekeeping(entry.path):
+            found.companions[entry.path] = (entry, "housekeeping")
         elif candidate := _by_pattern(entry, images):
             found.images.append(candidate)
         elif kind := next((kind for pattern, kind in companions if pattern.fullmatch(entry.path)), None):
             found.companions[entry.path] = (entry, kind)
-        elif entry.path.endswith(NIFTI):
-            _place_nifti(found, entry, bids, layout.kind)
-        elif kind := companion_kind(entry.path):
+        elif entry.path.lower().endswith(NIFTI):
+            _place_nifti(found, entry, bids)
+        elif kind := companion_kind(entry.path) or (bids.free_place(entry.path) if bids else None):
             found.companions[entry.path] = (entry, kind)
         else:
             found.refusals[entry.path] = (entry, refusal_of_format(entry))
@@ -99,7 +102,7 @@ def label(text: str) -> str:
 def _by_pattern(entry: Entry, patterns: list[tuple[re.Pattern[str], ImagePattern]]) -> Candidate | None:
     for compiled, pattern in patterns:
         match = compiled.fullmatch(entry.path)
-        if match and entry.path.endswith(NIFTI):
+        if match and entry.path.lower().endswith(NIFTI):
             groups = {name: value for name, value in match.groupdict().items() if value is not None}
             return _filled(entry, pattern, groups)
     return None
@@ -118,40 +121,27 @@ def _filled(entry: Entry, pattern: ImagePattern, groups: dict[str, str]) -> Cand
     return Candidate(entry, entities, suffix, datatype, facts, pattern.ineligible)
 
 
-def _place_nifti(found: Discovery, entry: Entry, bids: Mapping[str, dict[str, str]], layout: str) -> None:
-    derived = not DERIVED_FOLDERS.isdisjoint(entry.path.split("/")[:-1])
-    entities = dict(bids.get(entry.path) or name_entities(entry.path))
-    suffix, datatype = entities.pop("suffix", None), entities.pop("datatype", None)
-    if layout == "bids" and "sub" in entities:
-        derived = derived or "space" in entities
-        entities["sub"] = label(entities["sub"])
-        found.images.append(Candidate(entry, entities, suffix, datatype or _datatype(entry.path), derived=derived))
-    elif derived:
-        found.companions[entry.path] = (entry, "derivative")
-    else:
-        mend = "name it as BIDS says" if layout == "bids" else "add a pattern for it to the centre's definition"
-        refusal = Refusal("discover", "unknown_name", "the name does not say whose image it is", mend)
+def _place_nifti(found: Discovery, entry: Entry, bids: BidsPlaces | None) -> None:
+    entities = name_entities(entry.path.rsplit("/", 1)[-1])
+    if bids is None or ("sub" not in entities and not bids.subject_folders(entry.path)):
+        if bids and (kind := bids.free_place(entry.path)):
+            found.companions[entry.path] = (entry, kind)
+            return
+        remedy = "name it as BIDS says" if bids else "add a pattern for it to the centre's definition"
+        refusal = Refusal("discover", "unknown_name", "the name does not say whose image it is", remedy)
         found.refusals[entry.path] = (entry, refusal)
+        return
+    whose = bids.identity(entry.path, entities)
+    if isinstance(whose, Refusal):
+        found.refusals[entry.path] = (entry, whose)
+        return
+    suffix = entities.pop("suffix", None)
+    entities = {key: value for key, value in entities.items() if key not in {"sub", "ses"}} | whose
+    derived = bids.free_place(entry.path) is not None or "space" in entities
+    place = None if derived else bids.reason_of_place(entry.path)
+    found.images.append(Candidate(entry, entities, suffix, _datatype(entry.path), derived=derived, place=place))
 
 
 def _datatype(path: str) -> str | None:
     folders = path.split("/")[:-1]
-    return folders[-1] if folders and not folders[-1].startswith(("sub-", "ses-")) else None
-
-
-def _bids_index(root: Path) -> dict[str, dict[str, str]]:
-    """Return the entities of every BIDS file that bids2table knows, by path."""
-    if not any(root.glob("sub-*/")):
-        return {}  # a flat folder of BIDS names: bids2table looks into folders of subjects only
-    table = bids2table.index_dataset(root)
-    skipped = {"dataset", "root", "path", "ext", "extra_entities"}
-    names = [name for name in table.column_names if name not in skipped]
-    index = {}
-    for row in table.select([*names, "extra_entities", "path"]).to_pylist():
-        if not row["path"].endswith(NIFTI):
-            continue
-        entities = {name: str(row[name]) for name in names if row[name] is not None}
-        index[row["path"]] = entities | {
-            key: value for key, value in (row["extra_entities"] or []) if value is not None
-        }
-    return index
+    return folders[-1] if folders and not folders[-1].lower().startswith(("sub-", "ses-")) else None

@@ -62,13 +62,27 @@ REASONS = {
 }
 
 
+# DICOM, Image Type value 3 of vendors and Complex Image Component (0008,9208).
+COMPLEX_PARTS = {
+    "phase": frozenset({"P", "PHASE", "PHASE MAP"}),
+    "real": frozenset({"R", "REAL"}),
+    "imaginary": frozenset({"I", "IMAGINARY"}),
+}
+PROJECTIONS = frozenset({"MPR", "MIP", "MNIP", "MINIP", "PROJECTION IMAGE", "REFORMATTED"})
+
+
 def contrast_of(suffix: str | None) -> str | None:
     """Return the contrast that a BIDS suffix names, or None."""
     return CONTRAST_OF_SUFFIX.get(suffix or "")
 
 
 def judge(
-    entities: Mapping[str, str], suffix: str | None, header: Header | None, declared: str | None, derived: bool
+    entities: Mapping[str, str],
+    suffix: str | None,
+    header: Header | None,
+    declared: str | None,
+    derived: bool,
+    image_type: frozenset[str] = frozenset(),
 ) -> tuple[bool, str]:
     """Decide whether an image can be used for synthesis.
 
@@ -84,13 +98,16 @@ def judge(
         The layout's own reason why such images are never used.
     derived : bool
         Whether it lies under `derivatives/` or `sourcedata/`, or its name marks it as derived.
+    image_type : frozenset of str
+        Values of DICOM's Image Type and Complex Image Component, in upper case, from the sidecars.
 
     Returns
     -------
     eligible : bool
     reason : str
     """
-    reason = declared or _by_name(entities, suffix, derived) or (_by_header(header) if header else None)
+    reason = declared or _by_name(entities, suffix, derived) or _by_image_type(image_type)
+    reason = reason or (_by_header(header) if header else None)
     if reason:
         return False, reason
     return True, "a whole image of one contrast" + ("" if header else "; content not fetched, header unseen")
@@ -119,6 +136,15 @@ def _by_name(entities: Mapping[str, str], suffix: str | None, derived: bool) -> 
         return "one echo of several"
     if "ce" in entities and suffix != "T1w":
         return f"post-contrast {suffix} is none of the contrasts"
+    return None
+
+
+def _by_image_type(values: frozenset[str]) -> str | None:
+    for part, names in COMPLEX_PARTS.items():
+        if values & names:
+            return f"the {part} part of a complex image, as its sidecar says"
+    if "DERIVED" in values and (kind := sorted(values & PROJECTIONS)):
+        return f"a reformatted or projected image ({kind[0]}), as its sidecar says"
     return None
 
 

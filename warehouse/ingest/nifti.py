@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from warehouse.ingest.tree import Refusal
 
 MM = {"mm": 1.0, "meter": 1000.0, "micron": 0.001, "unknown": 1.0}
+GZIP_MAGIC = b"\x1f\x8b"
 POINTER = b"/annex/objects/"  # what git-annex leaves in place of a file that was unlocked but not fetched
 
 
@@ -115,6 +116,23 @@ def read_header(location: str) -> Header:
         raise RefusedError("unreadable", str(error), "check the disk and the file") from error
     _refuse_truncation(location, size, image.dataobj)  # which knows the offset; nibabel resets it in the header
     return header
+
+
+def checksum(location: str) -> str:
+    """Return CRC-32 and length of a file's unpacked content; gzip states both in its last eight bytes (RFC 1952).
+
+    Only eight bytes of a compressed file are read. Its name and time, which gzip stores too, do not enter.
+    """
+    with open(location, "rb") as file:
+        if file.read(2) == GZIP_MAGIC:
+            file.seek(-8, os.SEEK_END)
+            trailer = file.read(8)
+            return f"{int.from_bytes(trailer[:4], 'little'):08x}-{int.from_bytes(trailer[4:], 'little')}"
+        file.seek(0)
+        crc = length = 0
+        while block := file.read(1 << 20):
+            crc, length = zlib.crc32(block, crc), length + len(block)
+    return f"{crc:08x}-{length}"
 
 
 def _refuse_pointer(location: str) -> None:

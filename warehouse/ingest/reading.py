@@ -14,7 +14,7 @@ from warehouse.errors import SidecarError
 from warehouse.home import Home
 from warehouse.ingest.discover import Candidate, Discovery
 from warehouse.ingest.findings import READ_KINDS, Finding
-from warehouse.ingest.nifti import Header, NotFetchedError, RefusedError, read_header
+from warehouse.ingest.nifti import Header, NotFetchedError, RefusedError, checksum, read_header
 from warehouse.ingest.privacy import clean_text
 from warehouse.ingest.rows import header_row
 from warehouse.ingest.sidecars import Sidecar, read_sidecar
@@ -35,6 +35,7 @@ class Before:
     headers: dict[str, Header] = field(default_factory=dict)
     refusals: dict[str, Refusal] = field(default_factory=dict)
     findings: dict[str, list[Finding]] = field(default_factory=dict)  # of READ_KINDS only; others are made anew
+    content_hashes: dict[str, str | None] = field(default_factory=dict)
 
     @classmethod
     def load(cls, home: Home, center_id: str) -> Before:
@@ -56,6 +57,7 @@ class Before:
                 if row["row"] is None and row["stage"] in {"read", "parse"}
             },
             _findings(_rows(home, center_id, "core.finding")),
+            {row["path"]: row["content_hash"] for row in _rows(home, center_id, "core.image")},
         )
 
     def unchanged(self, entry: Entry) -> bool:
@@ -100,7 +102,8 @@ def read_headers(found: Discovery, before: Before, progress: Progress) -> dict[s
         elif known and entry.path in before.headers:
             headers[entry.path] = before.headers[entry.path]
             found.findings += before.findings.get(entry.path, [])
-            kept.append(candidate)
+            content_hash = before.content_hashes.get(entry.path)
+            kept.append(replace(candidate, entry=replace(entry, content_hash=content_hash)))
         elif known and entry.path in before.refusals:
             found.refusals[entry.path] = (entry, before.refusals[entry.path])
         else:
@@ -116,7 +119,7 @@ def _read_one(candidate: Candidate, headers: dict[str, Header], kept: list[Candi
         TABLES["raw.header"].rows([header_row("", entry.path, header)])  # raises where Arrow cannot hold a value
         pa.scalar(header.n_volumes, pa.int32())
         headers[entry.path] = header
-        kept.append(candidate)
+        kept.append(replace(candidate, entry=_with_content_hash(entry)))
     except NotFetchedError as pointer:
         key = ANNEX_KEY.match(pointer.key)
         absent = replace(
@@ -136,6 +139,17 @@ def _unforeseen(error: Exception, reason: str) -> Refusal:
     stage = "parse" if reason == "bad_sidecar" else "read"
     detail = f"reading it ended with {type(error).__name__}: {clean_text(ascii(str(error)))[:200]}"
     return Refusal(stage, reason, detail, "compare the file with its source, and copy or write it again")
+
+
+def _with_content_hash(entry: Entry) -> Entry:
+    """Return the record with the checksum of its unpacked content, by which a copy is known under another name."""
+    if entry.content_hash:
+        return entry
+    try:
+        found = checksum(entry.location)
+    except OSError:
+        return entry
+    return replace(entry, content_hash=f"CRC32:{found}")
 
 
 def _counted(items: Sequence[Item], what: str, progress: Progress, name: Callable[[Item], str]) -> Iterable[Item]:

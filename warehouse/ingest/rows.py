@@ -60,7 +60,8 @@ def image_rows(
         applying = [sidecars[name] for name in inheritance.applying(path)]
         merged = {key: value for sidecar in applying for key, value in sidecar.fields.items()}
         agent, told = contrast_agent(candidate, merged)
-        image = _image(center.center_id, candidate, headers.get(path), [sidecar.path for sidecar in applying], agent)
+        sidecar_paths = [sidecar.path for sidecar in applying]
+        image = _image(center.center_id, candidate, headers.get(path), sidecar_paths, agent, image_type(merged))
         facts = candidate.facts | candidate.entities
         contrast = f"ce{image['contrast']}" if image["is_post_contrast"] else image["contrast"]
         acquisition, unread = read_acquisition(
@@ -76,7 +77,28 @@ def image_rows(
         )
         _note_patient(result, image, merged)
     result.findings += findings
+    _mark_copies(result)
     return result
+
+
+def _mark_copies(result: Images) -> None:
+    """Keep the first of several images of one content eligible: no scan may be paired with, or counted as, a copy."""
+    first: dict[str, Row] = {}
+    for image in result.images:
+        content = str(image["content_hash"] or "")
+        if not content:
+            continue
+        original = first.setdefault(content, image)
+        if original is image:
+            continue
+        is_same_person = original["participant_id"] == image["participant_id"]
+        whose = "" if is_same_person else ", which lies with another participant"
+        detail = f"It has the content of {original['path']}{whose}."
+        remedy = "remove one of them, or fetch the right file"
+        copied = Finding("duplicate", str(image["path"]), detail=detail, remedy=remedy)
+        result.findings.append(replace(copied, participant_id=str(image["participant_id"])))
+        if image["eligibility"] == "eligible":
+            image["eligibility"], image["eligibility_reason"] = "ineligible", f"a copy of {original['path']}{whose}"
 
 
 def contrast_agent(candidate: Candidate, merged: Mapping[str, object]) -> tuple[bool, list[Finding]]:
@@ -92,10 +114,28 @@ def contrast_agent(candidate: Candidate, merged: Mapping[str, object]) -> tuple[
     return by_name, [Finding("sources_disagree", None, None, key, None, detail, "correct the name or the sidecar")]
 
 
-def _image(center_id: str, candidate: Candidate, header: Header | None, sidecar_paths: list[str], agent: bool) -> Row:
+def image_type(merged: Mapping[str, object]) -> frozenset[str]:
+    """Return what sidecars say of the kind of image, in upper case."""
+    told: list[object] = []
+    for key in ("ImageType", "ComplexImageComponent"):
+        value = merged.get(key)
+        told += value if isinstance(value, list) else [value]
+    words = (part for one in told if isinstance(one, str) for part in one.split("\\"))
+    return frozenset(word.strip().upper() for word in words)
+
+
+def _image(
+    center_id: str,
+    candidate: Candidate,
+    header: Header | None,
+    sidecar_paths: list[str],
+    agent: bool,
+    kinds: frozenset[str],
+) -> Row:
     entry, entities = candidate.entry, candidate.entities
     judged = {name: value for name, value in entities.items() if name != "ce"} | ({"ce": "agent"} if agent else {})
-    eligible, reason = judge(judged, candidate.suffix, header, candidate.declared, candidate.derived)
+    declared = candidate.declared or candidate.place
+    eligible, reason = judge(judged, candidate.suffix, header, declared, candidate.derived, kinds)
     contrast = contrast_of(candidate.suffix)
     row: Row = {name: entities.get(name) for name in ("acq", "ce", "rec", "run", "echo", "part", "inv")}
     row |= {

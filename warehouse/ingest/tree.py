@@ -106,7 +106,9 @@ def _folder(folder: str, prefix: str, top: str, follow: bool, seen: set[tuple[in
         if item.name in VERSION_CONTROL:
             continue
         path = prefix + _text(item.name)
-        if item.is_symlink():
+        if not _is_utf8(item.name):
+            yield _unreadable_name(item, path)
+        elif item.is_symlink():
             yield from _link(item.path, path, top, follow, seen)
         elif item.is_dir(follow_symlinks=False):
             yield from _enter(item.path, path, top, follow, seen)
@@ -121,6 +123,19 @@ def _enter(folder: str, path: str, top: str, follow: bool, seen: set[tuple[int, 
         record = os.lstat(folder)
         refusal = Refusal("read", "unreadable_folder", str(error), f"chmod u+rx '{path}'")
         yield Entry(path + "/", folder, None, record.st_mtime_ns, record.st_ctime_ns, None, "unreadable", None, refusal)
+
+
+def _is_utf8(name: str) -> bool:
+    """Return whether a name can be written in a table; Python keeps other bytes as lone surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
+
+
+def _unreadable_name(item: os.DirEntry[str], path: str) -> Entry:
+    record = item.stat(follow_symlinks=False)
+    is_folder = item.is_dir(follow_symlinks=False)
+    entry = Entry(path + ("/" if is_folder else ""), item.path, None, record.st_mtime_ns, record.st_ctime_ns)
+    what = f"the name of this {'folder' if is_folder else 'file'} is not UTF-8; other bytes are shown as \\xNN"
+    return _refused(entry, "name_not_utf8", what, "rename it, e.g. with convmv -f latin1 -t utf8")
 
 
 def _plain(item: os.DirEntry[str], path: str) -> Entry:

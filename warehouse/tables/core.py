@@ -151,7 +151,7 @@ IMAGE = Table(
         Column("entities", JSON, "All entities of the name, and the layout's own named groups."),
         Column("content", TEXT, "present, absent (a git-annex link that was not fetched) or unreadable.", False, f"content IN {CONTENTS}"),
         Column("size_bytes", BIGINT, "Size of the file's content in bytes.", True, "size_bytes >= 0"),
-        Column("content_hash", TEXT, "Hash of the content as backend:digest, from the git-annex key; null where there is none.", True),
+        Column("content_hash", TEXT, "Hash of the content as backend:digest: of the git-annex key, else the CRC-32 of the unpacked file; null where neither is known.", True),
         Column("shape", INTEGERS, "Voxels along each axis; null where the content is absent.", True),
         Column("voxel_size_mm", DOUBLES, "Voxel size along i, j, k, mm.", True, "list_min(voxel_size_mm) > 0 AND list_max(voxel_size_mm) < 50 AND len(voxel_size_mm) = 3"),
         provenance("voxel_size_mm"),

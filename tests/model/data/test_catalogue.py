@@ -171,15 +171,16 @@ def test_a_scan_that_harmonisation_flagged_is_neither_shown_nor_paired_and_count
     assert images.items[0].image_id not in {item.image_id for item in found.items}
 
 
-def test_pairs_in_sql_leave_flagged_volumes_out() -> None:
+def test_pairs_leave_out_flagged_volumes_and_copies_with_the_same_voxels() -> None:
     with duckdb.connect() as connection:
         connection.execute(
             "CREATE SCHEMA core; CREATE SCHEMA out;"
-            "CREATE TABLE core.volume (image_id TEXT, form TEXT, recipe_id TEXT, verdict TEXT);"
+            "CREATE TABLE core.volume (image_id TEXT, form TEXT, recipe_id TEXT, verdict TEXT, voxels_sha256 TEXT);"
             "CREATE TABLE out.training_pair (source_image_id TEXT, target_image_id TEXT, split TEXT);"
-            "INSERT INTO core.volume VALUES ('a', 'session', 'r', 'pass'), ('b', 'session', 'r', 'flag'),"
-            " ('c', 'session', 'r', 'pass');"
-            "INSERT INTO out.training_pair VALUES ('a', 'b', 'train'), ('b', 'a', 'train'), ('a', 'c', 'train');"
+            "INSERT INTO core.volume VALUES ('a', 'session', 'r', 'pass', '1'), ('b', 'session', 'r', 'flag', '2'),"
+            " ('c', 'session', 'r', 'pass', '3'), ('d', 'session', 'r', 'pass', '1');"  # d has the voxels of a
+            "INSERT INTO out.training_pair VALUES ('a', 'b', 'train'), ('b', 'a', 'train'), ('a', 'c', 'train'),"
+            " ('a', 'd', 'train');"
         )
         query = queryfiles.read("catalog/harmonized_pairs")
         found = connection.execute(query, {"identity": "r", "splits": ["train"]}).fetchall()

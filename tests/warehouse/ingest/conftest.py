@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +21,11 @@ from warehouse.registry import Center, Registration
 OBLIQUE_LEFT_HANDED = np.array([[-0.9, 0.1, 0.0, 80.0], [0.1, 0.9, 0.3, -100.0], [0.0, -0.2, 3.0, -60.0], [0, 0, 0, 1]])
 
 
-def nifti_bytes(shape: tuple[int, ...] = (5, 6, 7), affine: np.ndarray = OBLIQUE_LEFT_HANDED, code: int = 1) -> bytes:
-    """Return an int16 NIfTI, not compressed."""
-    image = nib.Nifti1Image(np.arange(np.prod(shape), dtype=np.int16).reshape(shape), affine)
+def nifti_bytes(
+    shape: tuple[int, ...] = (5, 6, 7), affine: np.ndarray = OBLIQUE_LEFT_HANDED, code: int = 1, first: int = 0
+) -> bytes:
+    """Return an int16 NIfTI, not compressed, whose voxels count from a number on."""
+    image = nib.Nifti1Image(first + np.arange(np.prod(shape), dtype=np.int16).reshape(shape), affine)
     image.header.set_xyzt_units("mm", "sec")
     image.set_sform(affine, code)
     image.set_qform(None, 0)
@@ -55,7 +58,7 @@ class Dataset:
         """Write a tiny NIfTI, and its sidecar where one is given."""
         if sidecar is not None:
             self.write(path.removesuffix(".nii.gz") + ".json", sidecar)
-        return self.write(path, gz(nifti_bytes(**header)))
+        return self.write(path, gz(nifti_bytes(**{"first": zlib.crc32(path.encode()) % 10_000, **header})))
 
     def ingest(self, **options: object) -> Ingested:
         """Ingest the folder."""

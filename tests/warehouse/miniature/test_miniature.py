@@ -43,7 +43,7 @@ def test_two_builds_are_the_same_bytes(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", CENTERS)
 def test_every_file_is_an_image_or_a_companion(tmp_path: Path, name: str) -> None:
     expected = build(name, tmp_path)
-    found = discover(shipped()[name], tmp_path, walk(tmp_path))
+    found = discover(shipped()[name], walk(tmp_path))
     assert not found.refusals
     assert sorted(candidate.entry.path for candidate in found.images) == sorted(image.path for image in expected.images)
     assert len(found.images) + len(found.companions) == expected.n_files == len(contents(tmp_path))

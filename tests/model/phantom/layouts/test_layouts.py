@@ -35,7 +35,7 @@ class Written:
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).write_bytes(content)
         self.entries = walk(root)
-        self.found = discover(self.center, root, self.entries)
+        self.found = discover(self.center, self.entries)
 
 
 @pytest.fixture(scope="module", params=sorted(LAYOUTS))
