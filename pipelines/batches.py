@@ -12,11 +12,10 @@ from dataclasses import dataclass
 import dagster as dg
 
 from pipelines.assets.centers import registration
-from pipelines.assets.describe import failure
+from pipelines.assets.describe import final_failures
 from pipelines.assets.volumes import results, told
 from pipelines.partitions import CENTERS
 from pipelines.resources import HomeResource, Progress
-from warehouse.errors import TumsynError
 from warehouse.harmonize.center import finish, tasks_of, work_tasks
 from warehouse.harmonize.plan import fingerprint, sessions
 from warehouse.harmonize.recipe import Recipe, load_recipe
@@ -59,11 +58,9 @@ class BatchConfig(dg.Config):
 def plan_batches(context: dg.OpExecutionContext, config: BatchConfig, home: HomeResource):  # type: ignore[no-untyped-def]
     """Cut a centre's sessions into batches."""
     place = home.open()
-    try:
+    with final_failures():
         recipe = load_recipe(config.recipe)
         found = sessions(place, registration(place, context.partition_key))
-    except TumsynError as error:
-        raise failure(error) from error
     yield dg.Output(Plan(recipe, fingerprint(found), sum(map(len, found.values())), time.time()), "plan")
     names, size = list(found), max(1, config.batch_sessions)
     for number, start in enumerate(range(0, len(names), size)):

@@ -6,15 +6,13 @@ Does not belong here: the parts (`pipelines.commands`), and any import that take
 
 from __future__ import annotations
 
-import atexit
-import os
-import sys
 import traceback
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from pipelines import stopping
 from pipelines.commands import (
     catalog,
     centers,
@@ -109,16 +107,9 @@ app.command("ui")(ui.ui)
 
 
 def main() -> None:
-    """Run the command."""
-    atexit.register(_end_quietly)  # the first to be registered is the last to run
-    app()
-
-
-def _end_quietly() -> None:
-    """Close standard error: DuckDB's bindings would list, below what a command said, what Python did not clear."""
-    sys.stderr.flush()
-    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - a device
-        os.dup2(nowhere.fileno(), 2)
+    """Run the command; a signal ends it with exit status 128 + signal."""
+    with stopping.stoppable():
+        app()
 
 
 if __name__ == "__main__":

@@ -1,32 +1,30 @@
 """Running the jobs inside the process that asks, with the home's own history.
 
-Belongs here: opening the Dagster instance of a home, running one job, burying runs whose process was killed.
+Belongs here: opening the Dagster instance of a home, and running one job, which a signal can stop at any moment.
+Does not belong here: who holds a pool and whether that process is alive (`pipelines.pools`).
 """
 
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import dagster as dg
 
+from pipelines import pools, stopping
 from pipelines.definitions import build_defs
 from pipelines.partitions import sync_centers
+from pipelines.progress import shown_waits
 from pipelines.resources import HomeResource
 from warehouse.errors import TumsynError
 from warehouse.home import Home
 
-PROCESS = "tumsyn/process"  # tag of a run: the process that executes it
-ALIVE = [
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
+# A run of a command is repeated by whoever types it again, never by Dagster's daemon.
+NO_RETRY = {"dagster/max_retries": "0"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ def opened(home: Home) -> Iterator[dg.DagsterInstance]:
     os.environ.update(environment(home))
     with dg.DagsterInstance.get() as instance:
         sync_centers(instance, home)
-        bury_dead_runs(instance)
+        pools.bury_dead_runs(instance)
         yield instance
 
 
@@ -90,55 +88,21 @@ def run(
     run_config: dict[str, object] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     if config:
         run_config["ops"] = {name: {"config": values} for name, values in config.items()}
-    result = (
-        build_defs(resources=given)
-        .resolve_job_def(job)
-        .execute_in_process(
+    definition, run_id = build_defs(resources=given).resolve_job_def(job), str(uuid4())
+
+    def execute() -> dg.ExecuteInProcessResult:
+        return definition.execute_in_process(
             instance=instance,
             partition_key=partition,
             run_config=run_config,
-            tags={PROCESS: process_name(os.getpid())},
+            run_id=run_id,
+            tags={pools.PROCESS: pools.process_name(os.getpid())} | NO_RETRY,
             raise_on_error=False,
         )
-    )
-    return Outcome(result.run_id, None if result.success else _reason(result))
 
-
-def bury_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Mark runs as failed whose process on this machine is gone, and free the pools that they hold.
-
-    A run that executes inside a process cannot report that the process was killed; without this it would seem to go
-    on for ever, and the next one would wait for its pool.
-    """
-    dead = []
-    for record in instance.get_runs(dg.RunsFilter(statuses=ALIVE)):
-        name = record.tags.get(PROCESS, "")
-        host, _, rest = name.partition(":")
-        if host == socket.gethostname() and name != process_name(int(rest.split(":")[0])):
-            instance.report_run_failed(record, "the process that ran it is gone")
-            instance.event_log_storage.free_concurrency_slots_for_run(record.run_id)
-            dead.append(record.run_id)
-    return dead
-
-
-def process_name(pid: int) -> str:
-    """Return a name for a process that no later one with the same number shares; empty where there is none."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return ""
-    except PermissionError:
-        pass  # somebody else's: it is there
-    return f"{socket.gethostname()}:{pid}:{_started(pid)}"
-
-
-def _started(pid: int) -> str:
-    """Return when a process started, in ticks since boot; empty where the system does not say."""
-    try:
-        record = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return ""
-    return record.rpartition(")")[2].split()[19]
+    with shown_waits() as say:
+        result = stopping.call(execute, pools.Waiting(instance, run_id, say).look, pools.LOOK_S)
+    return Outcome(run_id, None if result.success else _reason(result))
 
 
 def _reason(result: dg.ExecuteInProcessResult) -> str:

@@ -6,6 +6,7 @@ progress is written to a descriptor of its own, whose path child processes find 
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -111,6 +112,18 @@ class ProgressInTurn:
                 current = None
 
         return report
+
+
+@contextmanager
+def shown_waits() -> Iterator[Callable[[str], None]]:
+    """Open the display of what this process waits for: pools, through what this yields, and locks of files."""
+    with _opened() as stream:
+        handler, logger = logging.StreamHandler(stream), logging.getLogger("warehouse.atomic")
+        logger.addHandler(handler)
+        try:
+            yield lambda text: print(clean(text), file=stream, flush=True)
+        finally:
+            logger.removeHandler(handler)
 
 
 def show_in_children() -> None:

@@ -1,21 +1,26 @@
 """A training as a process of its own: exactly the command that a person would type, told of through Dagster Pipes.
 
-Belongs here: starting it and hearing of it. Does not belong here: what it does (`pipelines.commands.train`).
+Belongs here: starting it, hearing of it, and its end. Does not belong here: what it does (`pipelines.commands.train`).
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 import dagster as dg
 
-from pipelines.assets.describe import failure
+from pipelines import stopping
+from pipelines.assets.describe import failure, final_failures
 from warehouse.errors import TumsynError
 from warehouse.home import Home
+
+END_S = 3.0  # that a training has to end when its step is ended
 
 
 class Training(Protocol):
@@ -35,21 +40,20 @@ class TrainingProcess:
         Raises
         ------
         dagster.Failure
-            When it told of an error that a person must mend; it is not tried again. A process that died without a word
-            is, and then goes on where it was.
+            When it told of an error that a person must mend, or was stopped on request; neither is tried again. A
+            process that died without a word is, and then goes on where it was.
         """
         reader = _Listening()
-        client = dg.PipesSubprocessClient(message_reader=reader)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", dg.PreviewWarning)  # of what Pipes itself uses
-                # The op's context: Pipes asks an asset's in a way that Dagster calls deprecated
-                done = client.run(context=context.op_execution_context, command=command(home, words))
-        except Exception as error:
-            if reader.told:
-                raise failure(TumsynError(**reader.told[-1])) from error
-            raise
-        return done.get_materialize_result()
+        with warnings.catch_warnings(), final_failures():
+            warnings.simplefilter("ignore", dg.PreviewWarning)  # of what Pipes itself uses
+            # The op's context: Pipes asks an asset's in a way that Dagster calls deprecated
+            with dg.open_pipes_session(
+                context.op_execution_context, dg.PipesTempFileContextInjector(), reader
+            ) as session:
+                status = _finished(command(home, words), session.get_bootstrap_env_vars())
+        if status != 0:
+            raise _failed(status, reader.told)
+        return dg.PipesClientCompletedInvocation(session).get_materialize_result()
 
 
 def command(home: Home, words: Sequence[str]) -> list[str]:
@@ -57,8 +61,36 @@ def command(home: Home, words: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", "pipelines.cli", "--home", str(home.root), "train", *words]
 
 
+def _finished(words: Sequence[str], pipes: Mapping[str, str]) -> int:
+    """Return the exit status of a process, which ends with the step that waits for it, and with this process.
+
+    `dagster.PipesSubprocessClient` does not tell the status of a process, and leaves it running where anything but
+    Dagster's own interrupt ends the step.
+    """
+    environment = {**os.environ, **pipes, **stopping.child_environment()}
+    with subprocess.Popen(words, env=environment) as process:
+        try:
+            return process.wait()
+        except BaseException:
+            process.terminate()
+            try:
+                process.wait(END_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            raise
+
+
+def _failed(status: int, told: Sequence[dict[str, str]]) -> Exception:
+    """Return the failure of a training; Dagster tries again what is none of ours."""
+    if told:
+        return failure(TumsynError(**told[-1]))
+    if stopping.stopped_status(status):
+        return failure(TumsynError("the training was stopped", "run the same again: it goes on where it was"))
+    return RuntimeError(f"the training's process died with exit status {status}")
+
+
 class _Listening(dg.PipesTempFileMessageReader):
-    """Reads messages from a file, and keeps hold of who handles them: the client drops it when the process fails."""
+    """Reads messages from a file, and keeps hold of who handles them: the session drops it when the process fails."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -8,9 +8,11 @@ Standard input: JSON {path, sql, memory_limit_bytes, timeout_s}. Standard output
 query was refused, and standard error holds JSON {what, mend}.
 """
 
+import ctypes
 import json
 import os
 import resource
+import signal
 import sys
 import threading
 from typing import NoReturn
@@ -19,6 +21,7 @@ import duckdb
 import pyarrow as pa
 
 REFUSED = 3
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 ALLOWED = ("SELECT", "EXPLAIN")
 OVERHEAD_BYTES = 256 * 1024**2  # Arrow's own buffers, stacks of threads
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
@@ -94,6 +97,8 @@ def answer(request: dict[str, object]) -> None:
 
 def main() -> None:
     """Answer the request on standard input."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # Linux: a query ends with who asked it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal: the parent decides
     request = json.load(sys.stdin)
     try:
         answer(request)

@@ -14,11 +14,10 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -30,6 +29,7 @@ from model.phantom.layouts import LAYOUTS
 from model.phantom.scan import Settings, Visit, image_visit, sidecar_path
 from warehouse import atomic
 from warehouse.errors import PhantomError
+from warehouse.harmonize.pool import processes
 from warehouse.home import Home
 from warehouse.registry import load_center, register
 from warehouse.sources import source_hash
@@ -198,19 +198,17 @@ def _imaged(visits: Sequence[Visit], workers: int) -> Generator[tuple[int, list[
                 yield index, image_visit(visit)
         return
     # A forked child of a process with threads may hang; a fresh one imports torch in a second or two.
-    pool = ProcessPoolExecutor(min(workers, len(visits)), get_context("spawn"), torch.set_num_threads, (1,))
     try:
-        running = {pool.submit(image_visit, visit): index for index, visit in enumerate(visits)}
-        while running:
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                yield running.pop(future), future.result()
+        with processes(min(workers, len(visits))) as pool:
+            running = {pool.submit(image_visit, visit): index for index, visit in enumerate(visits)}
+            while running:
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    yield running.pop(future), future.result()
     except BrokenProcessPool as error:
         raise PhantomError(
             "a worker died, probably for want of memory; centres that were finished are kept",
             "run the same again with fewer --workers, or a coarser --resolution",
         ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)  # waits for what is running: its files are removed next
 
 
 @contextmanager

@@ -7,11 +7,10 @@ from graphlib import TopologicalSorter
 
 import dagster as dg
 
-from pipelines.assets.describe import PREVIEW_ROWS, asset_key, asset_spec, failure, preview
+from pipelines.assets.describe import PREVIEW_ROWS, asset_key, asset_spec, final_failures, preview
 from pipelines.resources import HomeResource
 from warehouse import queryfiles
 from warehouse.catalog import Catalogue
-from warehouse.errors import TumsynError
 from warehouse.home import Home
 from warehouse.publish import Published, publish
 from warehouse.tables import HARMONIZED, PARTITIONED, TABLES, Table
@@ -48,10 +47,8 @@ def reads(table: Table) -> list[dg.AssetKey]:
 def catalogue(context: dg.AssetExecutionContext, home: HomeResource) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
     """Publish what all centres committed as one immutable, checked snapshot."""
     place = home.open()
-    try:
+    with final_failures():
         published = publish(place, run_id=context.run.run_id)
-    except TumsynError as error:
-        raise failure(error) from error
     context.log.info("snapshot %s: %s", published.snapshot_id, "published" if published.changed else "already in force")
     yield from _results(place, published)
 

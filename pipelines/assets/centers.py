@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from pipelines.assets.describe import asset_key, asset_spec, failure, preview
+from pipelines.assets.describe import asset_key, asset_spec, final_failures, preview
 from pipelines.partitions import CENTERS
 from pipelines.resources import HomeResource, Progress
-from warehouse.errors import CenterError, TumsynError
+from warehouse.errors import CenterError
 from warehouse.home import Home
 from warehouse.ingest import Ingested, ingest_center
 from warehouse.ingest.center import code_version
@@ -55,11 +55,9 @@ def center_tables(
 ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
     """Read one centre's folder into raw and core tables; an unchanged one is left as it is."""
     place, center_id = home.open(), context.partition_key
-    try:
+    with final_failures():
         report = progress.of(center_id, context.log)
         ingested = ingest_center(place, registration(place, center_id), progress=report, force=config.force)
-    except TumsynError as error:
-        raise failure(error) from error
     context.log.info("centre %s: %s", center_id, "ingested" if ingested.changed else "unchanged, nothing was read")
     yield from _results(place, ingested)
 

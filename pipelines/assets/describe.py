@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import dagster as dg
 import pyarrow as pa
@@ -67,6 +68,21 @@ def preview(rows: pa.Table) -> str:
 def failure(error: TumsynError) -> dg.Failure:
     """Return an error that a user must mend as a failure of the step that is not tried again."""
     return dg.Failure(description=str(error), metadata={"what": error.what, "mend": error.mend}, allow_retries=False)
+
+
+@contextmanager
+def final_failures() -> Iterator[None]:
+    """Make failures that are not tried again of errors that a user must mend, and of a request to stop.
+
+    Dagster's retry policy would repeat a step that was interrupted because a run is terminated.
+    """
+    try:
+        yield
+    except TumsynError as error:
+        raise failure(error) from error
+    except dg.DagsterExecutionInterruptedError as error:
+        stopped = TumsynError("the run was stopped", "start it again: it goes on from what was finished")
+        raise failure(stopped) from error
 
 
 def _cell(value: object) -> str:

@@ -12,7 +12,7 @@ import dagster as dg
 
 from pipelines import judging
 from pipelines.assets import model_metadata
-from pipelines.assets.describe import PREVIEW_ROWS, asset_key, asset_spec, failure, preview
+from pipelines.assets.describe import PREVIEW_ROWS, asset_key, asset_spec, failure, final_failures, preview
 from pipelines.resources import HomeResource, Progress
 from pipelines.training_process import Training
 from warehouse import queryfiles
@@ -94,11 +94,9 @@ def text_encoder_retrieval(
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """How often the text encoder finds an image's prompt, and its contrast, among others."""
     model_id = model_of(context, TEXT_ENCODER)
-    try:
+    with final_failures():
         show = progress.of("retrieval", context.log)
         judged = judging.judge_text_encoder(home.open(), model_id, show, device=config.device)
-    except TumsynError as error:
-        raise failure(error) from error
     return dg.MaterializeResult(
         data_version=dg.DataVersion(judged.evaluation_id), metadata=model_metadata.of_judged(judged)
     )
@@ -151,12 +149,10 @@ def evaluation(
 ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
     """Measure the model, record what was found, and publish what this run has said, once."""
     place, model_id = home.open(), model_of(context, SYNTHESIS)
-    try:
+    with final_failures():
         show = progress.of("evaluation", context.log)
         judged = judging.evaluate_model(place, model_id, config.protocol, show, device=config.device)
         published = judging.publish_once(place, context.run.run_id)
-    except TumsynError as error:
-        raise failure(error) from error
     yield dg.MaterializeResult(
         asset_key=EVALUATION,
         data_version=dg.DataVersion(judged.evaluation_id),
@@ -175,10 +171,8 @@ def evaluation(
 def report(context: dg.AssetExecutionContext, config: DeviceSettings, home: HomeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Page with the tasks' figures, the floors, the gates and a gallery; it needs nothing beside it."""
     said = latest(context, EVALUATION)
-    try:
+    with final_failures():
         path = judging.write_report(home.open(), str(said["model_id"]), str(said["protocol"]), device=config.device)
-    except TumsynError as error:
-        raise failure(error) from error
     return dg.MaterializeResult(
         data_version=dg.DataVersion(judging.digest(path)),
         metadata={"model_id": said["model_id"], "evaluation_id": said["evaluation_id"]}

@@ -10,10 +10,9 @@ from typing import Any
 import dagster as dg
 
 from pipelines.assets.centers import registration
-from pipelines.assets.describe import asset_key, asset_spec, failure, preview
+from pipelines.assets.describe import asset_key, asset_spec, final_failures, preview
 from pipelines.partitions import CENTERS
 from pipelines.resources import HomeResource, Progress
-from warehouse.errors import TumsynError
 from warehouse.harmonize import pictures
 from warehouse.harmonize.center import Harmonized, Work, harmonize_center
 from warehouse.harmonize.recipe import load_recipe, steps_hash
@@ -51,7 +50,7 @@ def center_volumes(
 ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
     """Harmonise a centre's eligible scans; what was finished before is found again."""
     place, center_id = home.open(), context.partition_key
-    try:
+    with final_failures():
         done = harmonize_center(
             place,
             registration(place, center_id),
@@ -62,8 +61,6 @@ def center_volumes(
             force=config.force,
             work=work,
         )
-    except TumsynError as error:
-        raise failure(error) from error
     context.log.info("centre %s: %s", center_id, told(done))
     for key, version, metadata in results(place, done):
         yield dg.MaterializeResult(asset_key=key, data_version=dg.DataVersion(version), metadata=metadata)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 from typing import Annotated
 
 import typer
@@ -25,9 +24,12 @@ def ui(
         if probe.connect_ex((HOST, port)) == 0:
             raise TumsynError(f"port {port} is taken", f"close what listens there, or give another: --port {port + 1}")
 
-    from pipelines import launch
+    from pipelines import group, launch
 
     with launch.opened(home):
         note(f"Dagster shows {home.root} at http://{HOST}:{port} in some ten seconds; Ctrl-C ends it")
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "pipelines.definitions", "-h", HOST, "-p", str(port)]
-    os.execve(sys.executable, command, os.environ | launch.environment(home))
+    words = ["dagster", "dev", "-m", "pipelines.definitions", "-h", HOST, "-p", str(port)]
+    with group.started(words, os.environ | launch.environment(home)) as server:
+        status = server.wait()
+    if status != 0:
+        raise TumsynError(f"Dagster ended with status {status}", "what it said stands above")

@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from pipelines import launch
+from pipelines import launch, pools
 from tests.conftest import ROOT
 from warehouse.errors import TumsynError
 from warehouse.home import Home
@@ -30,33 +30,33 @@ def test_all_state_lies_in_the_home(home: Home, tiny: Registration) -> None:
 
 def test_a_run_whose_process_was_killed_is_buried_and_frees_its_pool(home: Home, tiny: Registration) -> None:
     with launch.opened(home) as instance:
-        tags = {launch.PROCESS: launch.process_name(os.getpid()).replace(str(os.getpid()), str(DEAD), 1)}
+        tags = {pools.PROCESS: pools.process_name(os.getpid()).replace(str(os.getpid()), str(DEAD), 1)}
         run = instance.create_run_for_job(
             launch.build_defs().resolve_job_def("publish"), status=dg.DagsterRunStatus.STARTED, tags=tags
         )
         instance.event_log_storage.initialize_concurrency_limit_to_default("publish")
         claimed = instance.event_log_storage.claim_concurrency_slot("publish", run.run_id, "catalogue")
         assert claimed.is_claimed
-        assert launch.bury_dead_runs(instance) == [run.run_id]
+        assert pools.bury_dead_runs(instance) == [run.run_id]
         assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE  # type: ignore[union-attr]
         assert instance.event_log_storage.get_concurrency_info("publish").claimed_slots == []
 
 
 def test_a_run_of_a_living_process_or_of_somebody_else_is_left_alone(home: Home, tiny: Registration) -> None:
     with launch.opened(home) as instance:
-        for tags in ({launch.PROCESS: launch.process_name(os.getpid())}, {launch.PROCESS: "elsewhere:1:1"}, {}):
+        for tags in ({pools.PROCESS: pools.process_name(os.getpid())}, {pools.PROCESS: "elsewhere:1:1"}, {}):
             job = launch.build_defs().resolve_job_def("publish")
             instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags)
-        assert launch.bury_dead_runs(instance) == []
+        assert pools.bury_dead_runs(instance) == []
 
 
 def test_a_later_process_with_the_same_number_has_another_name() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        alive = launch.process_name(child.pid)
+        alive = pools.process_name(child.pid)
         assert alive.split(":")[1] == str(child.pid)
-        assert alive != launch.process_name(os.getpid())
+        assert alive != pools.process_name(os.getpid())
         child.communicate(b"\n")
-    assert launch.process_name(child.pid) == ""
+    assert pools.process_name(child.pid) == ""
 
 
 def test_a_pool_admits_one_unless_it_is_given_more(home: Home, tiny: Registration) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -76,7 +77,7 @@ def _until_broken(
     spare: int = 0,
 ) -> Iterator[tuple[Task, Result | Lost]]:
     """Do what waits until all is done or a process died; what was in hand then is under suspicion."""
-    with _pool(min(workers, len(waiting)), threads) as pool:
+    with processes(min(workers, len(waiting)), threads) as pool:
         hand = _Hand(work, pool, workers + spare)
         while waiting or hand.futures:
             hand.fill(waiting)
@@ -113,8 +114,15 @@ class _Hand(Generic[Task, Result]):
 
 
 @contextmanager
-def _pool(workers: int, threads: int) -> Iterator[ProcessPoolExecutor]:
-    """Open a pool whose processes end with it, and with this process, however that ends."""
+def processes(workers: int, threads: int = 1) -> Iterator[ProcessPoolExecutor]:
+    """Open a pool whose processes end with it, and with this process, however that ends.
+
+    Parameters
+    ----------
+    workers : int
+    threads : int
+        That a process may use.
+    """
     context = multiprocessing.get_context("spawn")
     theirs, ours = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(theirs, threads))
@@ -128,6 +136,7 @@ def _pool(workers: int, threads: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _begin(parent: Connection, threads: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal: the parent decides
     os.environ.update(dict.fromkeys(THREADS, str(threads)))
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
