@@ -16,6 +16,7 @@ from uuid import uuid4
 import dagster as dg
 
 from pipelines import pools, stopping
+from pipelines.addresses import addressable
 from pipelines.definitions import build_defs
 from pipelines.partitions import sync_centers
 from pipelines.progress import shown_waits
@@ -49,7 +50,7 @@ def environment(home: Home) -> dict[str, str]:
         raise TumsynError(f"no dagster.yaml in {folder}", "set DAGSTER_HOME to the root of the checkout")
     return {
         "DAGSTER_HOME": str(folder),
-        "TUMSYN_DAGSTER_STATE": str(home.dagster),
+        "TUMSYN_DAGSTER_STATE": str(addressable(home.dagster)),
         "TUMSYN_HOME": str(home.root),
         "DAGSTER_DISABLE_TELEMETRY": "1",
     }

@@ -10,6 +10,8 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from warehouse.errors import TumsynError
+
 
 @dataclass(frozen=True)
 class Home:
@@ -19,9 +21,19 @@ class Home:
     ----------
     root : Path
         The folder named by ``TUMSYN_HOME``, default ``data/`` under the working directory.
+
+    Raises
+    ------
+    TumsynError
+        When the path holds a backslash.
     """
 
     root: Path
+
+    def __post_init__(self) -> None:
+        if "\\" in str(self.root):
+            what = f"the home {self.root} has a backslash in its path, which DuckDB takes for a slash"
+            raise TumsynError(what, "name or move the folder without it")
 
     @classmethod
     def default(cls) -> Home:

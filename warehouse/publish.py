@@ -10,6 +10,9 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -114,7 +117,7 @@ def _build_beside(
         "python_enable_replacements": False,
     }
     try:
-        with duckdb.connect(str(temporary), config=config) as connection:
+        with _writable(temporary) as file, duckdb.connect(str(file), config=config) as connection:
             build(connection, home.lake, manifests, events, facts)
             connection.execute("CHECKPOINT")
         temporary.chmod(0o444)
@@ -123,6 +126,22 @@ def _build_beside(
         temporary.unlink(missing_ok=True)
         temporary.with_name(f"{temporary.name}.wal").unlink(missing_ok=True)
         shutil.rmtree(spill, ignore_errors=True)
+
+
+@contextmanager
+def _writable(target: Path) -> Iterator[Path]:
+    """Yield a file that DuckDB can write, and see that it becomes the target.
+
+    DuckDB puts the name of its log before the first ``?`` of a path, links resolved: below such a folder it reads but
+    cannot write.
+    """
+    if "?" not in str(target):
+        yield target
+        return
+    with tempfile.TemporaryDirectory(prefix="tumsyn-publish-") as folder:
+        elsewhere = Path(folder) / target.name
+        yield elsewhere
+        shutil.copyfile(elsewhere, target)
 
 
 def _point_at(home: Home, target: Path) -> None:

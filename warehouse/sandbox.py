@@ -25,7 +25,6 @@ PR_SET_PDEATHSIG = 1  # of prctl(2)
 ALLOWED = ("SELECT", "EXPLAIN")
 OVERHEAD_BYTES = 256 * 1024**2  # Arrow's own buffers, stacks of threads
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    "enable_external_access": False,
     "autoload_known_extensions": False,
     "autoinstall_known_extensions": False,
     "allow_community_extensions": False,
@@ -60,6 +59,8 @@ def connect(path: str, memory_limit_bytes: int) -> duckdb.DuckDBPyConnection:
     """Open the catalogue read-only, with nothing else within reach."""
     config = CONFIG | {"memory_limit": f"{memory_limit_bytes // 1000}KB"}
     connection = duckdb.connect(path, read_only=True, config=config)
+    # Not on opening: below a folder with a ? in its name DuckDB would look for its log elsewhere, and be refused.
+    connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection
 
