@@ -1,20 +1,16 @@
 """Between a scan's own grid and the network's: the same field of view, the same axes, other voxels.
 
-Belongs here: turning axes towards right, anterior and superior, resampling along them, and the way back. Oblique scans
-keep their axes: only the lengths of their steps change, so that left and right, and every affine, follow.
+Oblique scans keep their axes: only the lengths of their steps change, so that left and right, and every affine, follow.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import affine_transform, gaussian_filter1d
 
 from warehouse.errors import ModelError
+from warehouse.imaging.geometry import Grid
 
 FWHM_PER_SIGMA = 2.355
 SAME = 0.01  # voxel sizes that differ by less than a hundredth are one
@@ -23,59 +19,22 @@ MOST_VOXELS = 1 << 29  # 2 GB of float32
 Voxels = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Grid:
-    """Voxels in space.
+def with_steps(grid: Grid, size_mm: NDArray[np.float64] | tuple[float, float, float]) -> Grid:
+    """Return a grid of other voxel sizes (mm) with the same axes and centre, that covers the field of view.
 
-    Parameters
-    ----------
-    shape : tuple of 3 int
-    affine : (4, 4) array
-        Voxel (i, j, k) to world (x, y, z), RAS+, mm.
+    Raises
+    ------
+    ModelError
+        When it would have more voxels than can be held.
     """
-
-    shape: tuple[int, int, int]
-    affine: NDArray[np.float64]
-
-    @property
-    def voxel_size_mm(self) -> NDArray[np.float64]:
-        """Length of a step along i, j, k, mm."""
-        return np.asarray(np.linalg.norm(self.affine[:3, :3], axis=0))
-
-    def turned(self) -> Grid:
-        """Return the same voxels with axes as near to right, anterior and superior as they go."""
-        ornt = nib.io_orientation(self.affine)
-        shape = tuple(int(self.shape[int(np.flatnonzero(ornt[:, 0] == axis)[0])]) for axis in range(3))
-        return Grid((shape[0], shape[1], shape[2]), self.affine @ nib.orientations.inv_ornt_aff(ornt, self.shape))
-
-    def with_steps(self, size_mm: NDArray[np.float64] | tuple[float, float, float]) -> Grid:
-        """Return a grid of other voxel sizes (mm) with the same axes and centre, that covers the field of view.
-
-        Raises
-        ------
-        ModelError
-            When it would have more voxels than can be held.
-        """
-        ratio = np.asarray(size_mm, np.float64) / self.voxel_size_mm
-        counts = np.maximum(1, np.ceil(np.asarray(self.shape) / ratio - 1e-3)).astype(int)
-        if float(np.prod(counts.astype(float))) > MOST_VOXELS:
-            what = f"a grid of {' × '.join(str(n) for n in counts)} voxels is asked for"
-            raise ModelError(what, "ask for larger voxels; sizes are in mm")
-        steps = np.diag([*ratio, 1.0])
-        steps[:3, 3] = (np.asarray(self.shape) - 1) / 2 - ratio * (counts - 1) / 2  # both have one centre
-        return Grid((int(counts[0]), int(counts[1]), int(counts[2])), self.affine @ steps)
-
-
-def turn(voxels: NDArray[Any], affine: NDArray[np.float64]) -> NDArray[Any]:
-    """Return voxels in the order of `Grid.turned`."""
-    return np.ascontiguousarray(nib.apply_orientation(voxels, nib.io_orientation(affine)))
-
-
-def turn_back(voxels: NDArray[Any], affine: NDArray[np.float64]) -> NDArray[Any]:
-    """Return voxels of the turned grid in the order that the affine has."""
-    canonical = nib.orientations.axcodes2ornt("RAS")
-    back = nib.orientations.ornt_transform(canonical, nib.io_orientation(affine))
-    return np.ascontiguousarray(nib.apply_orientation(voxels, back))
+    ratio = np.asarray(size_mm, np.float64) / grid.voxel_size_mm
+    counts = np.maximum(1, np.ceil(np.asarray(grid.shape) / ratio - 1e-3)).astype(int)
+    if float(np.prod(counts.astype(float))) > MOST_VOXELS:
+        what = f"a grid of {' × '.join(str(n) for n in counts)} voxels is asked for"
+        raise ModelError(what, "ask for larger voxels; sizes are in mm")
+    steps = np.diag([*ratio, 1.0])
+    steps[:3, 3] = (np.asarray(grid.shape) - 1) / 2 - ratio * (counts - 1) / 2  # both have one centre
+    return Grid((int(counts[0]), int(counts[1]), int(counts[2])), grid.affine @ steps)
 
 
 def resample(voxels: Voxels, here: Grid, there: Grid) -> Voxels:

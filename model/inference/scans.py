@@ -1,6 +1,6 @@
 """Scans of strangers: what may be synthesised from, made into what the network has learned from.
 
-Belongs here: refusing what cannot be right, and the intensities. Does not belong here: grids (`model.inference.grid`).
+Reading and refusing is done by `warehouse.imaging`; here the intensities are prepared.
 """
 
 from __future__ import annotations
@@ -13,43 +13,34 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from model.inference.grid import Grid, resample, turn
+from model.inference.grid import resample
 from warehouse.errors import HarmonizeError, ModelError
 from warehouse.harmonize.image import Image
 from warehouse.harmonize.recipe import Recipe
+from warehouse.imaging.files import NotFetchedError, RefusedError
+from warehouse.imaging.geometry import Grid, turn
+from warehouse.imaging.scan import Scan, read_scan
 
 Voxels = NDArray[np.float32]
 
 
-def read_scan(image: str | Path | nib.Nifti1Image) -> tuple[Voxels, Grid, nib.Nifti1Header]:
-    """Return voxels and grid of a scan as they are, and its header.
+def read(image: str | Path | nib.Nifti1Image) -> Scan:
+    """Return a scan as it is, by the reader that ingest and harmonisation use.
 
     Raises
     ------
     ModelError
-        When it cannot be read, is no single volume, has voxels that are not finite or all the same, or does not say
-        which side is left.
+        When it cannot be used; the message names what is wrong and what to do.
     """
     name = str(image) if isinstance(image, (str, Path)) else "the image"
-    loaded = _load(Path(image)) if isinstance(image, (str, Path)) else image
-    shape = tuple(int(size) for size in loaded.shape)
-    if len(shape) < 3 or any(size != 1 for size in shape[3:]) or 0 in shape:
-        raise ModelError(f"{name} has shape {shape}, and one volume is wanted", "split it into volumes of three axes")
-    if loaded.get_data_dtype().kind not in "iufb":
-        raise ModelError(f"{name} has voxels of type {loaded.get_data_dtype()}", "give one number a voxel")
-    grid = Grid((shape[0], shape[1], shape[2]), np.asarray(loaded.affine, np.float64))
-    _refuse_affine(name, loaded, grid)
+    if isinstance(image, (str, Path)) and not Path(image).is_file():
+        raise ModelError(f"there is no file {image}", "give the path of a NIfTI file, .nii or .nii.gz")
     try:
-        voxels = np.asarray(loaded.dataobj, np.float32).reshape(grid.shape)
-    except (OSError, EOFError, ValueError, TypeError) as error:
-        raise ModelError(f"{name}: its voxels cannot be read: {error}", "fetch or convert the image again") from error
-    if not np.isfinite(voxels).all():
-        n_bad = int((~np.isfinite(voxels)).sum())
-        what = f"{name}: {n_bad:,} voxels are NaN or infinite"
-        raise ModelError(what, "convert it again, or set them to 0 where they are background")
-    if voxels.min() == voxels.max():
-        raise ModelError(f"{name}: every voxel is {voxels.flat[0]:g}", "look at the image")
-    return voxels, grid, loaded.header
+        return read_scan(image)
+    except RefusedError as error:
+        raise ModelError(f"{name}: {error.detail}", error.remedy) from error
+    except NotFetchedError as error:
+        raise ModelError(f"{name}: git-annex holds its content elsewhere", f"git annex get {name}") from error
 
 
 def prepare(voxels: Voxels, grid: Grid, network_grid: Grid, preparation: Mapping[str, Any]) -> Voxels:
@@ -88,25 +79,3 @@ def prepare(voxels: Voxels, grid: Grid, network_grid: Grid, preparation: Mapping
         return made
     inside = resample(mask.astype(np.float32), turned, network_grid) >= 0.5
     return np.where(inside, made, np.float32(0))
-
-
-def _load(path: Path) -> nib.Nifti1Pair:
-    if not path.is_file():
-        raise ModelError(f"there is no file {path}", "give the path of a NIfTI file, .nii or .nii.gz")
-    try:
-        loaded = nib.load(path)
-    except (nib.filebasedimages.ImageFileError, OSError, EOFError, ValueError) as error:
-        raise ModelError(f"{path} is no NIfTI image: {error}", "convert it; DICOM by dcm2niix") from error
-    if not isinstance(loaded, nib.Nifti1Pair):
-        raise ModelError(f"{path} is {type(loaded).__name__}, not NIfTI", "convert it to NIfTI")
-    return loaded
-
-
-def _refuse_affine(name: str, loaded: Any, grid: Grid) -> None:
-    matrix = grid.affine[:3, :3]
-    if not np.isfinite(grid.affine).all() or abs(np.linalg.det(matrix)) < 1e-9:
-        raise ModelError(f"{name}: its affine cannot be inverted", "convert it again from DICOM")
-    header = loaded.header
-    if isinstance(header, nib.Nifti1Header) and not (header["qform_code"] or header["sform_code"]):
-        what = f"{name}: neither qform nor sform is set, so left and right are unknown"
-        raise ModelError(what, "convert it again from DICOM")

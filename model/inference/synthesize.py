@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from model.checkpoint import read_model
 from model.encoders.frozen import FrozenTextEncoder
-from model.inference.grid import SAME, Grid, resample, turn_back
-from model.inference.scans import prepare, read_scan
+from model.inference.grid import SAME, resample, with_steps
+from model.inference.scans import prepare, read
 from model.inference.tiles import in_tiles
 from model.prompt.parse import parse_prompt
 from model.synthesis.film_unet import FilmUNet, FilmUNetConfig
@@ -27,6 +27,8 @@ from model.training.trained import choose_device
 from model.weights import resolve
 from warehouse.errors import ModelError
 from warehouse.home import Home
+from warehouse.imaging.geometry import Grid, turn_back
+from warehouse.imaging.nifti import Header
 from warehouse.prompt import PromptRecord, contrast_label
 
 AT_ONCE = 4_000_000  # voxels; above, a volume is computed in tiles: 16 channels of so many take 256 MB
@@ -171,32 +173,31 @@ def synthesize(
     """
     target = parse_prompt(prompt) if isinstance(prompt, str) else prompt
     source = parse_prompt(source_prompt) if isinstance(source_prompt, str) else source_prompt or PromptRecord()
-    voxels, grid, header = read_scan(image)
+    scan = read(image)
+    grid = scan.grid
     if not isinstance(model, Synthesizer):
         model = load_synthesizer(_home(home), model, device, voxel_mm=min(_sizes(grid)))
     if source.voxel_size_mm is None:
         source = replace(source, voxel_size_mm=_sizes(grid))
     wanted = _wanted_grid(grid, target)
-    network_grid = grid.turned().with_steps((model.grid_mm,) * 3)
-    prepared = prepare(voxels, grid, network_grid, model.preparation)
+    network_grid = with_steps(grid.turned(), (model.grid_mm,) * 3)
+    prepared = prepare(scan.voxels, grid, network_grid, model.preparation)
     made = model.volume(prepared, None, source, replace(target, voxel_size_mm=_sizes(wanted)))
     back = turn_back(resample(made, network_grid, wanted.turned()), wanted.affine)
-    return _as_nifti(back, wanted, header, model.model_id, target)
+    return _as_nifti(back, wanted, scan.header, model.model_id, target)
 
 
 def _wanted_grid(grid: Grid, target: PromptRecord) -> Grid:
     """Return the grid of the result: the input's own unless the prompt has another voxel size."""
     if target.voxel_size_mm is None or np.allclose(target.voxel_size_mm, grid.voxel_size_mm, rtol=SAME):
         return grid
-    return grid.with_steps(target.voxel_size_mm)
+    return with_steps(grid, target.voxel_size_mm)
 
 
-def _as_nifti(
-    voxels: Voxels, grid: Grid, header: nib.Nifti1Header, model_id: str, target: PromptRecord
-) -> nib.Nifti1Image:
+def _as_nifti(voxels: Voxels, grid: Grid, header: Header, model_id: str, target: PromptRecord) -> nib.Nifti1Image:
     """Return a fresh image, since scanners put names of people into headers; only the codes of the world stay."""
     image = nib.Nifti1Image(voxels, grid.affine)
-    code = int(header["sform_code"]) or int(header["qform_code"]) if isinstance(header, nib.Nifti1Header) else 1
+    code = header.sform_code or header.qform_code
     image.set_sform(grid.affine, code)
     image.set_qform(grid.affine, code)
     image.header.set_xyzt_units("mm", "sec")

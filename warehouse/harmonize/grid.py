@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from warehouse.imaging.geometry import Grid
 
 # The box of the MNI152 template at 1 mm: 182 × 218 × 182 voxels from (-90, -126, -72), RAS.
 ORIGIN_MM = np.array([-90.0, -126.0, -72.0])
@@ -15,21 +16,6 @@ EXTENT_MM = np.array([182.0, 218.0, 182.0])
 # The scan that the others follow: first by contrast (grey and white matter differ most reliably in T1w), then by
 # resolution, then by identifier so that the choice is the same each time.
 CONTRAST_RANK = ("T1w", "ceT1w", "T2w", "FLAIR", "PDw", "T2starw", "SWI", "angio")
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A grid of voxels whose axes are right, anterior and superior.
-
-    Parameters
-    ----------
-    shape : tuple of 3 int
-    affine : (4, 4) array
-        Voxel (i, j, k) to session world, RAS+, mm; diagonal but for the origin.
-    """
-
-    shape: tuple[int, int, int]
-    affine: NDArray[np.float64]
 
 
 def session_grid(voxel_mm: float) -> Grid:

@@ -7,13 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
 from warehouse.atomic import sha256
 from warehouse.errors import HarmonizeError
-from warehouse.ingest.nifti import RefusedError, read_header
+from warehouse.imaging.files import NotFetchedError, RefusedError
+from warehouse.imaging.geometry import turn, turn_back
+from warehouse.imaging.scan import read_scan
 
 Floats = NDArray[np.floating[Any]]
 
@@ -59,6 +60,8 @@ class Source:
         The NIfTI header as it came.
     sha256 : str
         Hash of the file.
+    offset : float
+        What was added to the file's intensities, so that none is negative.
     """
 
     path: Path
@@ -67,13 +70,11 @@ class Source:
     shape: tuple[int, ...]
     dtype: str
     header: bytes
+    offset: float = 0.0
 
     def turn_back(self, voxels: NDArray[Any]) -> NDArray[Any]:
         """Return voxels of the turned image in the file's own order."""
-        back = nib.orientations.ornt_transform(
-            nib.orientations.axcodes2ornt("RAS"), nib.orientations.io_orientation(self.affine)
-        )
-        return np.ascontiguousarray(nib.orientations.apply_orientation(voxels, back))
+        return turn_back(voxels, self.affine)
 
 
 def load(path: Path) -> tuple[Image, Source]:
@@ -85,34 +86,16 @@ def load(path: Path) -> tuple[Image, Source]:
         When the header or the voxels cannot be used, or left and right are unknown.
     """
     try:
-        header = read_header(str(path))
-    except (RefusedError, OSError) as error:
-        reason = error.refusal.reason if isinstance(error, RefusedError) else "unreadable"
-        raise HarmonizeError("load", reason, f"{path}: {error}", "fetch or convert the image again") from error
-    if header.qform_code == 0 and header.sform_code == 0:
-        what = f"{path}: neither qform nor sform is set, so left and right are unknown"
-        raise HarmonizeError("load", "no_orientation", what, "convert it again from DICOM")
-    source: Any = nib.load(path)
-    if header.n_volumes != 1:
-        raise HarmonizeError("load", "not_3d", f"{path}: {header.n_volumes} volumes", "split it into volumes")
-    try:
-        values = np.asarray(source.dataobj, dtype=np.float32).reshape(source.shape[:3])
-    except (OSError, EOFError, ValueError) as error:
-        raise HarmonizeError("load", "unreadable_voxels", f"{path}: {error}", "fetch the image again") from error
-    affine = np.reshape(np.asarray(header.affine, np.float64), (4, 4))
-    turned = nib.as_closest_canonical(nib.Nifti1Image(values, affine))
-    image = _checked(np.asarray(turned.dataobj), np.asarray(turned.affine, np.float64), path)
-    raw = bytes(source.header.binaryblock)
-    return image, Source(path, sha256(path), affine, tuple(source.shape[:3]), header.dtype, raw)
+        scan = read_scan(path)
+    except (RefusedError, NotFetchedError) as error:
+        raise refused(path, error) from error
+    image = Image(turn(scan.voxels, scan.grid.affine), scan.grid.turned().affine)
+    affine, shape = scan.grid.affine, scan.grid.shape
+    return image, Source(path, sha256(path), affine, shape, scan.header.dtype, scan.raw_header, scan.offset)
 
 
-def _checked(values: NDArray[np.float32], affine: NDArray[np.float64], path: Path) -> Image:
-    finite = np.isfinite(values)
-    if finite.mean() < 0.5:
-        what = f"{path}: {1 - finite.mean():.0%} of the voxels are NaN or infinite"
-        raise HarmonizeError("load", "not_finite", what, "convert the image again")
-    if not finite.all():
-        values = np.where(finite, values, np.float32(0))  # background that some tools write as NaN
-    if values.min() == values.max():
-        raise HarmonizeError("load", "constant", f"{path}: every voxel is {values.min()}", "fetch the image again")
-    return Image(np.ascontiguousarray(values), affine)
+def refused(path: Path, error: RefusedError | NotFetchedError) -> HarmonizeError:
+    """Return the refusal of a file as harmonisation records it."""
+    if isinstance(error, NotFetchedError):
+        return HarmonizeError("load", "not_fetched", f"{path}: git-annex holds its content elsewhere", "git annex get")
+    return HarmonizeError("load", error.reason, f"{path}: {error.detail}", error.remedy)

@@ -15,7 +15,7 @@ from warehouse.sources import source_hash
 
 SHIPPED = Path(__file__).parent.parent / "recipes"
 STEPS_VERSION = 1  # part of every recipe_id since the first one; what the steps do is in `steps_hash`
-DECIDES_VOLUMES = ("warehouse.harmonize", "warehouse.volumes.store")
+DECIDES_VOLUMES = ("warehouse.harmonize", "warehouse.imaging", "warehouse.volumes.store")
 # Parameters that came later, at the values that do what was done before them: there they change no identity.
 LATER = {"mask_network": "fine", "mni_mm": 3, "converged_mm": 0.001}
 

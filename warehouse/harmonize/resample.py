@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from warehouse.harmonize.grid import Grid
 from warehouse.harmonize.image import Image
 from warehouse.harmonize.itk import inverse, to_itk, transform_of, voxels_of
+from warehouse.imaging.geometry import Grid
 
 if TYPE_CHECKING:
     import SimpleITK as sitk

@@ -43,6 +43,7 @@ def attributes(scan: Scan, source: Source, recipe: Recipe, scale: Scale, session
             "affine_ras_mm": source.affine.tolist(),
             "shape": list(source.shape),
             "dtype": source.dtype,
+            "offset": source.offset,
         },
         "intensity": {"low": scale.low, "high": scale.high, "percentiles": list(recipe.percentiles)},
     }

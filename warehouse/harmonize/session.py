@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from warehouse.errors import HarmonizeError
 from warehouse.harmonize import brain, scan_rows
 from warehouse.harmonize.bias import correct_bias
-from warehouse.harmonize.grid import Grid, choose_reference, session_grid
-from warehouse.harmonize.image import Image, Source, load
+from warehouse.harmonize.grid import choose_reference, session_grid
+from warehouse.harmonize.image import Image, Source, load, refused
 from warehouse.harmonize.intensity import Scale, find_scale
 from warehouse.harmonize.itk import inverse
 from warehouse.harmonize.quality import measure
@@ -28,7 +28,9 @@ from warehouse.harmonize.register import Registration, movement, register, regis
 from warehouse.harmonize.resample import resample, resample_mask
 from warehouse.harmonize.scan import Row, Scan, SessionResult
 from warehouse.harmonize.tissues import has_background, segment
-from warehouse.ingest.nifti import RefusedError, read_header
+from warehouse.imaging.files import NotFetchedError, RefusedError
+from warehouse.imaging.geometry import Grid
+from warehouse.imaging.nifti import read_header
 from warehouse.volumes.store import Payload, write
 from warehouse.volumes.volume import Volume, open_store
 
@@ -102,9 +104,8 @@ class _Session:
         for scan in scans:
             try:
                 size_mm = np.asarray(read_header(str(scan.path)).voxel_size_mm)
-            except (RefusedError, OSError) as error:
-                reason = error.refusal.reason if isinstance(error, RefusedError) else "unreadable"
-                self.reject(scan, HarmonizeError("load", reason, str(error), "fetch or convert the image again"))
+            except (RefusedError, NotFetchedError) as error:
+                self.reject(scan, refused(scan.path, error))
                 continue
             kept.append(scan)
             facts.append((scan.image_id, scan.contrast, size_mm))

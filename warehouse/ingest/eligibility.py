@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from warehouse.ingest.nifti import Header
+from warehouse.imaging.nifti import Header
 
 CONTRAST_OF_SUFFIX = {
     "T1w": "T1w",

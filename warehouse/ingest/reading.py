@@ -12,9 +12,10 @@ import pyarrow as pa
 
 from warehouse.errors import SidecarError
 from warehouse.home import Home
+from warehouse.imaging.files import NotFetchedError, RefusedError, checksum
+from warehouse.imaging.nifti import Header, read_header
 from warehouse.ingest.discover import Candidate, Discovery
 from warehouse.ingest.findings import READ_KINDS, Finding
-from warehouse.ingest.nifti import Header, NotFetchedError, RefusedError, checksum, read_header
 from warehouse.ingest.privacy import clean_text
 from warehouse.ingest.rows import header_row
 from warehouse.ingest.sidecars import Sidecar, read_sidecar
@@ -23,6 +24,7 @@ from warehouse.lake import read_table
 from warehouse.tables import TABLES
 
 Progress = Callable[[int, int, str], None]
+MEND_HEADER = "decide which is right and write both forms alike, e.g. with nibabel or fslorient"
 Item = TypeVar("Item")
 
 
@@ -119,6 +121,10 @@ def _read_one(candidate: Candidate, headers: dict[str, Header], kept: list[Candi
         TABLES["raw.header"].rows([header_row("", entry.path, header)])  # raises where Arrow cannot hold a value
         pa.scalar(header.n_volumes, pa.int32())
         headers[entry.path] = header
+        found.findings += [
+            Finding("header_mended", entry.path, field=name, detail=detail, remedy=MEND_HEADER)
+            for name, detail in header.doubts
+        ]
         kept.append(replace(candidate, entry=_with_content_hash(entry)))
     except NotFetchedError as pointer:
         key = ANNEX_KEY.match(pointer.key)
@@ -130,7 +136,7 @@ def _read_one(candidate: Candidate, headers: dict[str, Header], kept: list[Candi
         )
         kept.append(replace(candidate, entry=absent))
     except RefusedError as error:
-        found.refusals[entry.path] = (entry, error.refusal)
+        found.refusals[entry.path] = (entry, Refusal("read", error.reason, error.detail, error.remedy))
     except Exception as error:  # noqa: BLE001 - whatever a damaged file does to a reader, it costs this file only
         found.refusals[entry.path] = (entry, _unforeseen(error, "unreadable_header"))
 
@@ -175,5 +181,5 @@ def _findings(rows: Iterable[dict[str, Any]]) -> dict[str, list[Finding]]:
 
 
 def _header(row: dict[str, Any]) -> Header:
-    values = {name: row[name] for name in Header.__dataclass_fields__}
+    values = {name: row[name] for name in Header.__dataclass_fields__ if name != "doubts"}
     return Header(**(values | {name: tuple(row[name]) for name in ("shape", "zooms", "affine")}))

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from warehouse.imaging.nifti import Header
 from warehouse.ingest.acquisition import read_acquisition
 from warehouse.ingest.demographics import Age, parse_age, parse_sex
 from warehouse.ingest.discover import Candidate, Discovery
 from warehouse.ingest.eligibility import contrast_of, judge
 from warehouse.ingest.findings import Finding, shown
-from warehouse.ingest.nifti import Header
 from warehouse.ingest.participants import People
 from warehouse.ingest.privacy import AGENT_KEYS, NO_AGENT
 from warehouse.ingest.sidecars import Inheritance, Sidecar
@@ -271,7 +271,9 @@ def file_rows(center_id: str, found: Discovery) -> list[Row]:
 
 def header_row(center_id: str, path: str, header: Header) -> Row:
     """Return the row of `raw.header`."""
-    return {"center_id": center_id, "path": path} | _lists(asdict(header))
+    fields = asdict(header)
+    del fields["doubts"]  # they are rows of core.finding
+    return {"center_id": center_id, "path": path} | _lists(fields)
 
 
 def header_rows(center_id: str, headers: Mapping[str, Header]) -> list[Row]:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from model.inference.grid import Grid, resample, turn, turn_back
+from model.inference.grid import resample, with_steps
 from warehouse.errors import ModelError
+from warehouse.imaging.geometry import Grid, turn, turn_back
 
 TILT = nib.eulerangles.euler2mat(0.3, -0.2, 0.25)  # rad, about z, y and x
 OBLIQUE = nib.affines.from_matvec(TILT @ np.diag([1.0, 2.0, 3.0]), [-20.0, -31.0, 12.0])
@@ -66,7 +67,7 @@ def test_other_steps_keep_axes_centre_and_field_of_view(
     affine: NDArray[np.float64], size_mm: tuple[float, float, float]
 ) -> None:
     grid = Grid((20, 14, 9), affine)
-    other = grid.with_steps(size_mm)
+    other = with_steps(grid, size_mm)
     np.testing.assert_allclose(other.voxel_size_mm, size_mm)
     np.testing.assert_allclose(
         other.affine[:3, :3] / other.voxel_size_mm, grid.affine[:3, :3] / grid.voxel_size_mm, atol=1e-12
@@ -83,7 +84,7 @@ def test_a_one_sided_ball_stays_where_it_is(affine: NDArray[np.float64]) -> None
     grid = Grid((60, 40, 30), affine).turned()
     centre = (grid.affine @ np.append((np.array(grid.shape) - 1) / 2, 1))[:3]
     at = centre + 10 * grid.affine[:3, 0] / grid.voxel_size_mm[0]  # to the right
-    coarse = grid.with_steps((3.0, 3.0, 3.0))
+    coarse = with_steps(grid, (3.0, 3.0, 3.0))
     there = resample(ball(grid, at), grid, coarse)
     np.testing.assert_allclose(world_of(there, coarse), world_of(ball(coarse, at), coarse), atol=0.3)
     back = resample(there, coarse, grid)
@@ -94,14 +95,14 @@ def test_a_grid_resampled_to_itself_is_the_same() -> None:
     voxels = np.random.default_rng(0).random((4, 5, 6)).astype(np.float32)
     grid = Grid((4, 5, 6), OBLIQUE)
     np.testing.assert_array_equal(resample(voxels, grid, grid), voxels)
-    np.testing.assert_array_equal(resample(voxels, grid, grid.with_steps(tuple(grid.voxel_size_mm))), voxels)
+    np.testing.assert_array_equal(resample(voxels, grid, with_steps(grid, tuple(grid.voxel_size_mm))), voxels)
 
 
 @pytest.mark.parametrize("shape", [(1, 9, 9), (9, 1, 1), (1, 1, 1)])
 def test_a_side_of_one_voxel_is_resampled_like_any_other(shape: tuple[int, int, int]) -> None:
     voxels = np.random.default_rng(0).random(shape).astype(np.float32)
     grid = Grid(shape, np.diag([1.0, 1.0, 5.0, 1.0]))
-    there = grid.with_steps((3.0, 3.0, 3.0))
+    there = with_steps(grid, (3.0, 3.0, 3.0))
     made = resample(resample(voxels, grid, there), there, grid)
     assert made.shape == shape
     assert np.isfinite(made).all()
@@ -111,12 +112,12 @@ def test_splines_do_not_overshoot() -> None:
     voxels = np.zeros((12, 12, 12), np.float32)
     voxels[6:] = 1
     grid = Grid((12, 12, 12), np.diag([3.0, 3.0, 3.0, 1.0]))
-    fine = resample(voxels, grid, grid.with_steps((1.0, 1.0, 1.0)))
+    fine = resample(voxels, grid, with_steps(grid, (1.0, 1.0, 1.0)))
     assert fine.min() == 0
     assert fine.max() == 1
 
 
 def test_a_grid_that_no_machine_can_hold_is_refused() -> None:
     with pytest.raises(ModelError, match="voxels is asked for") as refusal:
-        Grid((200, 200, 200), np.eye(4)).with_steps((0.01, 0.01, 0.01))
+        with_steps(Grid((200, 200, 200), np.eye(4)), (0.01, 0.01, 0.01))
     assert "mm" in refusal.value.mend

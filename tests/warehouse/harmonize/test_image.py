@@ -73,7 +73,7 @@ def test_a_constant_scan_is_refused(tmp_path: Path) -> None:
 
 def test_a_scan_of_mostly_nan_is_refused_and_a_background_of_nan_becomes_zero(tmp_path: Path) -> None:
     voxels = np.full((4, 5, 6), np.nan, np.float32)
-    voxels[0] = 1
+    voxels[0, 0, :2] = 1
     nib.save(nib.Nifti1Image(voxels, np.eye(4)), tmp_path / "a.nii")
     assert refusal(tmp_path / "a.nii") == "not_finite"
     voxels[:3] = 2

@@ -6,9 +6,10 @@ import pytest
 from scipy import ndimage
 
 from tests.warehouse.harmonize.conftest import displaced
-from warehouse.harmonize.grid import Grid, session_grid
+from warehouse.harmonize.grid import session_grid
 from warehouse.harmonize.image import Image
 from warehouse.harmonize.resample import resample, resample_mask
+from warehouse.imaging.geometry import Grid
 
 
 def smooth(shape: tuple[int, int, int] = (30, 34, 28)) -> Image:

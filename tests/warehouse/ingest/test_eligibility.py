@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from warehouse.imaging.nifti import Header
 from warehouse.ingest.eligibility import contrast_of, judge
-from warehouse.ingest.nifti import Header
 
 VOLUME = Header((5, 6, 7), (1, 1, 1), tuple(map(float, "1000010000100001")), 1, 1, "int16", "mm", "sec", None, None)
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from tests.warehouse.ingest.conftest import Dataset
+from warehouse.imaging.nifti import Header
 from warehouse.ingest import reading
 from warehouse.ingest.findings import Finding, finding_rows, shown
-from warehouse.ingest.nifti import Header
 from warehouse.tables import TABLES
 
 

@@ -1,0 +1,1 @@
+"""Images in space: geometry, and the one reader of NIfTI that ingest, harmonisation and synthesis share."""

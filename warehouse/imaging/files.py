@@ -1,0 +1,174 @@
+"""Bytes of image files: what a file is by its first bytes, and unpacking gzip to the end with its checksum.
+
+Python's gzip module refuses files with bytes behind the last member, as some scanners' exports have; zlib does not.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterator
+
+GZIP_MAGIC = b"\x1f\x8b"
+ANNEX_POINTER = b"/annex/objects/"  # what git-annex leaves in place of a file that was unlocked but not fetched
+BLOCK = 1 << 20
+WHOLE = 31  # zlib's window bits for a gzip member with header and checksum
+
+# First bytes of what is found under the name of an image, and what to do about it.
+KNOWN = (
+    (b"version https://git-lfs", "lfs_pointer", "a pointer of Git LFS, not the image", "git lfs pull"),
+    (GZIP_MAGIC, "compressed_twice", "compressed by gzip twice", "unpack it once with gunzip"),
+    (b"PK\x03\x04", "zip_archive", "a zip archive", "unpack it"),
+    (b"\x28\xb5\x2f\xfd", "zstd_archive", "compressed by zstd", "unpack it with zstd -d, and compress it with gzip"),
+    (b"BZh", "bzip2_archive", "compressed by bzip2", "unpack it with bunzip2, and compress it with gzip"),
+    (b"\xfd7zXZ", "xz_archive", "compressed by xz", "unpack it with xz -d, and compress it with gzip"),
+    (b"\x89HDF", "hdf5_file", "an HDF5 file, as MINC 2 is", "convert it with mnc2nii"),
+    (b"%PDF", "pdf_document", "a PDF document", "fetch the image again"),
+    (b"\x89PNG", "png_picture", "a PNG picture", "fetch the image again"),
+)
+
+
+class RefusedError(Exception):
+    """A file that cannot be used as an image.
+
+    Parameters
+    ----------
+    reason : str
+        One word for tables, e.g. truncated_gzip.
+    detail : str
+        What was found.
+    remedy : str
+        What to do about it.
+    """
+
+    def __init__(self, reason: str, detail: str, remedy: str) -> None:
+        self.reason, self.detail, self.remedy = reason, detail, remedy
+        super().__init__(detail)
+
+
+class NotFetchedError(Exception):
+    """The file is a git-annex pointer: its content is elsewhere."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(key)
+
+
+def first_bytes(location: str, size: int) -> bytes:
+    """Return the first bytes of a file's content, unpacked where it is compressed by gzip.
+
+    Raises
+    ------
+    RefusedError
+        When it is empty, or gzip data that end or break before.
+    NotFetchedError
+        When git-annex holds its content elsewhere.
+    """
+    with open(location, "rb") as file:
+        start = file.read(max(4096, size))
+    if not start:
+        raise RefusedError("empty_file", "0 bytes", "fetch or convert the image again")
+    if len(start) < 32768 and start.startswith(ANNEX_POINTER):
+        raise NotFetchedError(start.split(b"\n")[0].decode("utf-8", "replace").rsplit("/", 1)[-1])
+    if not start.startswith(GZIP_MAGIC):
+        return start[:size]
+    try:  # nearly always the first block holds enough
+        found = zlib.decompressobj(WHOLE).decompress(start, size)
+    except zlib.error as error:
+        raise _damaged(error) from error
+    if len(found) >= size:
+        return found
+    found = b"".join(_some(unpacked(location), size))
+    return found[:size]
+
+
+def _some(blocks: Iterator[bytes], size: int) -> Iterator[bytes]:
+    length = 0
+    for block in blocks:
+        yield block
+        length += len(block)
+        if length >= size:
+            return
+
+
+def refuse_by_first_bytes(start: bytes, name: str) -> None:
+    """Raise `RefusedError` that says what a file is which is no NIfTI, judged by its first bytes."""
+    for magic, reason, what, remedy in KNOWN:
+        if start.startswith(magic):
+            raise RefusedError(reason, f"it is {what}", remedy)
+    if start[128:132] == b"DICM":
+        raise RefusedError("dicom", "it is a DICOM file", "convert its series with dcm2niix")
+    lead = start[:256].lstrip().lower()
+    if lead.startswith((b"<!doctype html", b"<html", b"<?xml", b"<head")):
+        what = "it is a web page, as a download without permission gives"
+        raise RefusedError("web_page", what, "sign in where the data are, and fetch it again")
+    if start and all(byte in b"\t\n\r\f\x1b" or byte >= 32 for byte in start[:512]):
+        raise RefusedError("text_file", "it is a text file", "fetch the image again")
+    if name.lower().endswith(".gz"):
+        what = f"it is neither gzip nor NIfTI; its first bytes are {start[:8].hex(' ')}"
+    else:
+        what = f"it is no NIfTI; its first bytes are {start[:8].hex(' ')}"
+    raise RefusedError("not_nifti", what, "convert it to NIfTI; DICOM by dcm2niix")
+
+
+def unpacked(location: str) -> Iterator[bytes]:
+    """Yield the content of a gzip file of one or more members; bytes behind the last one are left out.
+
+    Raises
+    ------
+    RefusedError
+        When the data end before their end, are damaged, or have another checksum than the one they state.
+    """
+    with open(location, "rb") as file:
+        rest = b""
+        while (member := rest or file.read(BLOCK)).startswith(GZIP_MAGIC):
+            reader, rest = zlib.decompressobj(WHOLE), member
+            while not reader.eof:
+                try:
+                    yield reader.decompress(rest)
+                except zlib.error as error:
+                    raise _damaged(error) from error
+                rest = reader.unused_data if reader.eof else file.read(BLOCK)
+                if not rest and not reader.eof:
+                    raise RefusedError("truncated_gzip", "the gzip data end before their end", "fetch the image again")
+
+
+def _damaged(error: zlib.error) -> RefusedError:
+    if "incorrect data check" in str(error) or "incorrect length check" in str(error):
+        return RefusedError("bad_checksum", f"gzip: {error}: some bytes are wrong", "fetch the image again")
+    return RefusedError("damaged_gzip", f"gzip: {error}", "fetch the image again")
+
+
+def content(location: str) -> bytes:
+    """Return all bytes of a file, unpacked and verified where it is compressed by gzip."""
+    with open(location, "rb") as file:
+        start = file.read(2)
+        if start != GZIP_MAGIC:
+            return start + file.read()
+    return b"".join(unpacked(location))
+
+
+def checksum(location: str) -> str:
+    """Return CRC-32 and length of a file's unpacked content; gzip states both in its last eight bytes (RFC 1952).
+
+    Only eight bytes of a compressed file are read. Its name and time, which gzip stores too, do not enter.
+    """
+    with open(location, "rb") as file:
+        if file.read(2) == GZIP_MAGIC:
+            file.seek(-8, os.SEEK_END)
+            trailer = file.read(8)
+            return f"{int.from_bytes(trailer[:4], 'little'):08x}-{int.from_bytes(trailer[4:], 'little')}"
+        file.seek(0)
+        crc = length = 0
+        while block := file.read(BLOCK):
+            crc, length = zlib.crc32(block, crc), length + len(block)
+    return f"{crc:08x}-{length}"
+
+
+def stated_length(location: str) -> int | None:
+    """Return the unpacked length that a gzip file states in its last four bytes; None for other files."""
+    with open(location, "rb") as file:
+        if file.read(2) != GZIP_MAGIC:
+            return None
+        file.seek(-4, os.SEEK_END)
+        return int.from_bytes(file.read(4), "little")

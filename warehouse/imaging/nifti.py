@@ -1,0 +1,314 @@
+"""NIfTI headers: every fact that the platform uses of them, and by name what cannot be used.
+
+nibabel decodes the fields. Which of two affines counts, and what is too small a fault to refuse, is decided here once
+for ingest, harmonisation and synthesis.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.quaternions import quat2mat
+
+from warehouse.imaging.files import RefusedError, first_bytes, refuse_by_first_bytes, stated_length, unpacked
+from warehouse.imaging.geometry import Affine, Grid, corners_mm
+
+MM = {"mm": 1.0, "meter": 1000.0, "micron": 0.001, "unknown": 1.0}
+LEAST_MM, MOST_MM = 0.05, 20.0  # sides of a voxel of a head
+MOST_CODE = 5  # NIFTI_XFORM_TEMPLATE_OTHER
+ROUNDED = 1e-4  # excess of a quaternion's squared length over 1 that rounding explains
+CONVERT = "convert the image again from DICOM"
+HEADERS: dict[int, Any] = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a NIfTI header says.
+
+    Parameters
+    ----------
+    affine : tuple of 16 floats
+        Voxel (i, j, k) to world (x, y, z), RAS+, mm, row by row.
+    zooms : tuple of float
+        Step along each axis, in `spatial_unit` and `temporal_unit`.
+    scl_slope, scl_inter : float or None
+        Voxels are slope · stored + intercept; None where the header asks for no scaling.
+    doubts : tuple of (str, str)
+        Field and what was found in it, where another field was used in its place.
+    """
+
+    shape: tuple[int, ...]
+    zooms: tuple[float, ...]
+    affine: tuple[float, ...]
+    qform_code: int
+    sform_code: int
+    dtype: str
+    spatial_unit: str
+    temporal_unit: str
+    scl_slope: float | None
+    scl_inter: float | None
+    doubts: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def grid(self) -> Grid:
+        """The first three axes in space."""
+        shape = (*self.shape, 1, 1, 1)[:3]
+        return Grid((shape[0], shape[1], shape[2]), np.asarray(self.affine, np.float64).reshape(4, 4))
+
+    @property
+    def voxel_size_mm(self) -> tuple[float, float, float]:
+        """Voxel size along i, j, k, mm: the length of the affine's columns."""
+        i, j, k = (float(round(length, 6)) for length in self.grid.voxel_size_mm)
+        return i, j, k
+
+    @property
+    def axcodes(self) -> str:
+        """Direction of the voxel axes, e.g. RAS."""
+        return self.grid.axcodes
+
+    @property
+    def n_volumes(self) -> int:
+        """Volumes beyond the three axes of space."""
+        return math.prod(self.shape[3:])
+
+
+def read_header(location: str) -> Header:
+    """Read the header of a NIfTI-1 or NIfTI-2 file.
+
+    Raises
+    ------
+    RefusedError
+        When the file is empty, truncated, damaged or something else, or a field of its header cannot be used.
+    NotFetchedError
+        When git-annex holds its content elsewhere.
+    """
+    try:
+        start = first_bytes(location, max(HEADERS))
+        raw = decode(start, location)
+        header = facts(raw)
+        _refuse_truncation(location, header, raw)
+    except PermissionError as error:
+        raise RefusedError("unreadable", str(error), "give this user read permission") from error
+    except OSError as error:
+        raise RefusedError("unreadable", str(error), "check the disk and the file") from error
+    return header
+
+
+def decode(start: bytes, name: str) -> Any:
+    """Return nibabel's header of the first bytes of a file, whatever their byte order.
+
+    Raises
+    ------
+    RefusedError
+        Naming what the file is instead.
+    """
+    for size, kind in HEADERS.items():
+        if len(start) >= size and size in (int.from_bytes(start[:4], order) for order in ("little", "big")):
+            raw = kind.from_fileobj(BytesIO(start[:size]), check=False)
+            _refuse_magic(bytes(raw["magic"].tobytes()))
+            return raw
+    if len(start) < min(HEADERS) and (len(start) == 0 or start[:4] in (b"\x5c\x01\x00\x00", b"\x00\x00\x01\x5c")):
+        raise RefusedError("truncated", f"{len(start)} bytes, and a header takes 348", "fetch the image again")
+    refuse_by_first_bytes(start, name)
+    raise AssertionError  # the call above always raises
+
+
+def _refuse_magic(magic: bytes) -> None:
+    """Raise `RefusedError` unless the header says that its voxels follow in the same file."""
+    if magic.startswith((b"n+1", b"n+2")):
+        return
+    if magic.startswith((b"ni1", b"ni2")):
+        what = "header: its voxels lie in a second file, .img"
+        raise RefusedError("image_pair", what, "join both, e.g. with nibabel or fslchfiletype NIFTI_GZ")
+    kind = "an Analyze 7.5 header, which does not say where left is" if not magic.strip(b"\0") else "no NIfTI header"
+    raise RefusedError("not_nifti", f"header: its magic {magic!r} is that of {kind}", CONVERT)
+
+
+def facts(raw: Any) -> Header:
+    """Return the facts of a decoded header.
+
+    Raises
+    ------
+    RefusedError
+        Naming the field.
+    """
+    shape = _shape(raw)
+    spatial, temporal = _units(raw)
+    affine, doubts = _affine(raw, shape, MM.get(spatial, 1.0))
+    slope, inter = _scaling(raw)
+    return Header(
+        shape=shape,
+        zooms=tuple(abs(float(zoom)) for zoom in raw["pixdim"][1 : len(shape) + 1]),
+        affine=tuple(float(value) for value in affine.ravel()),
+        qform_code=_code(raw, "qform_code"),
+        sform_code=_code(raw, "sform_code"),
+        dtype=str(data_type(raw)),
+        spatial_unit=spatial,
+        temporal_unit=temporal,
+        scl_slope=slope,
+        scl_inter=inter,
+        doubts=doubts,
+    )
+
+
+def _code(raw: Any, name: str) -> int:
+    """Return the code of a form; one that NIfTI does not have counts as none."""
+    code = int(raw[name])
+    return code if 0 <= code <= MOST_CODE else 0
+
+
+def data_type(raw: Any) -> np.dtype[Any]:
+    """Return the type of the stored voxels in the file's byte order."""
+    try:
+        found: np.dtype[Any] = np.dtype(raw.get_data_dtype())
+        return found
+    except (nib.spatialimages.HeaderDataError, KeyError) as error:
+        what = f"header: datatype {int(raw['datatype'])} is none that NIfTI has"
+        raise RefusedError("unknown_datatype", what, CONVERT) from error
+
+
+def _shape(raw: Any) -> tuple[int, ...]:
+    dim = [int(size) for size in raw["dim"]]
+    if not 1 <= dim[0] <= 7:
+        raise RefusedError("bad_dimensions", f"header: dim[0] is {dim[0]}, and 1 to 7 axes are possible", CONVERT)
+    shape = tuple(dim[1 : dim[0] + 1])
+    if any(size < 1 for size in shape):
+        raise RefusedError("bad_dimensions", f"header: dim is {list(shape)}; every axis needs a voxel", CONVERT)
+    return shape
+
+
+def _units(raw: Any) -> tuple[str, str]:
+    try:
+        spatial, temporal = raw.get_xyzt_units()
+    except KeyError:  # a code that NIfTI does not have
+        return "unknown", "unknown"
+    return str(spatial), str(temporal)
+
+
+def _scaling(raw: Any) -> tuple[float | None, float | None]:
+    """Return slope and intercept as NIfTI means them: a slope of 0, or one that is not finite, asks for no scaling."""
+    slope, inter = float(raw["scl_slope"]), float(raw["scl_inter"])
+    if slope == 0 or not math.isfinite(slope):
+        return None, None
+    if not math.isfinite(inter):
+        what = f"header: scl_inter is {inter} beside scl_slope {slope:g}, so the intensities are unknown"
+        raise RefusedError("bad_scaling", what, CONVERT)
+    return slope, inter
+
+
+def _affine(raw: Any, shape: tuple[int, ...], mm: float) -> tuple[Affine, tuple[tuple[str, str], ...]]:
+    """Return the affine in mm, by sform, else qform, else voxel sizes alone; and what was passed over."""
+    scale, doubts = np.diag([mm, mm, mm, 1.0]), []
+    sform = scale @ _sform(raw) if _code(raw, "sform_code") else None
+    qform = None
+    if _code(raw, "qform_code"):
+        try:
+            qform = scale @ _qform(raw, may_be_rounded=sform is None)
+        except RefusedError as refusal:
+            if sform is None:
+                raise
+            doubts.append(("qform", f"{refusal.detail}; the sform is used"))
+    affine = sform if sform is not None else qform if qform is not None else scale @ _by_zooms(raw, shape)
+    _refuse_affine(affine)
+    if sform is not None and qform is not None and (doubt := _disagreement(sform, qform, shape)):
+        doubts.append(("qform", doubt))
+    return np.asarray(affine, np.float64), tuple(doubts)
+
+
+def _sform(raw: Any) -> Affine:
+    affine = np.eye(4)
+    affine[:3] = [raw["srow_x"], raw["srow_y"], raw["srow_z"]]
+    return affine
+
+
+def _qform(raw: Any, *, may_be_rounded: bool) -> Affine:
+    """Return the affine of the quaternion (NIfTI-1, method 2).
+
+    Parameters
+    ----------
+    may_be_rounded : bool
+        Whether one that is too long by rounding is shortened; beside a good sform it is passed over instead.
+    """
+    vector = np.array([float(raw[f"quatern_{name}"]) for name in "bcd"])
+    square, size = float(vector @ vector), np.abs(np.asarray(raw["pixdim"][1:4], np.float64))
+    longest = 1 + (ROUNDED if may_be_rounded else np.finfo(np.float32).eps)
+    if not np.isfinite(vector).all() or square > longest:
+        what = f"header: the quaternion of the qform has the squared length {square:.6g}, and at most 1 is possible"
+        raise RefusedError("bad_qform", what, "set a valid sform or qform, or " + CONVERT)
+    if not (np.isfinite(size).all() and size.all()):
+        what = f"header: the qform has voxels of {size.tolist()}, as pixdim says"
+        raise RefusedError("bad_qform", what, "set a valid sform or qform, or " + CONVERT)
+    vector = vector / np.sqrt(max(1.0, square))
+    affine = np.eye(4)
+    handed = -1.0 if float(raw["pixdim"][0]) < 0 else 1.0
+    affine[:3, :3] = quat2mat([np.sqrt(max(0.0, 1.0 - vector @ vector)), *vector]) * (size * [1.0, 1.0, handed])
+    affine[:3, 3] = [float(raw[f"qoffset_{name}"]) for name in "xyz"]
+    return affine
+
+
+def _by_zooms(raw: Any, shape: tuple[int, ...]) -> Affine:
+    """Return what a header without any form says: voxel sizes about the centre; left and right are unknown."""
+    size = np.abs(np.asarray(raw["pixdim"][1:4], np.float64))
+    size[len(shape[:3]) :] = 1.0
+    affine = np.diag([*size, 1.0])
+    affine[:3, 3] = -(np.array((*shape, 1, 1)[:3]) - 1) / 2 * size
+    return affine
+
+
+def _refuse_affine(affine: Affine) -> None:
+    if not np.isfinite(affine).all():
+        what = "header: the affine holds NaN or infinity"
+        raise RefusedError("invalid_affine", what, "set a valid sform or qform, or " + CONVERT)
+    size = np.linalg.norm(affine[:3, :3], axis=0)
+    if (size == 0).any() or abs(np.linalg.det(affine[:3, :3] / size)) < 1e-6:
+        what = f"header: the affine's determinant is {np.linalg.det(affine[:3, :3]):.3g}"
+        raise RefusedError("singular_affine", what, "set a valid sform or qform")
+    if size.min() < LEAST_MM or size.max() > MOST_MM:
+        shown = " × ".join(f"{side:g}" for side in size)
+        what = f"header: its voxels are {shown} mm, and {LEAST_MM:g} to {MOST_MM:g} mm are possible in a head"
+        raise RefusedError("impossible_voxel_size", what, "set the unit of space in xyzt_units, and the affine to it")
+
+
+def _disagreement(sform: Affine, qform: Affine, shape: tuple[int, ...]) -> str | None:
+    """Return how far apart both forms place the corners, where that is more than half a voxel.
+
+    Raises
+    ------
+    RefusedError
+        When they disagree about left and right.
+    """
+    left, right = (nib.aff2axcodes(form) for form in (sform, qform))
+    mirrored = np.linalg.det(sform[:3, :3]) * np.linalg.det(qform[:3, :3]) < 0
+    if mirrored or [code in "LR" and code for code in left] != [code in "LR" and code for code in right]:
+        what = f"header: sform ({''.join(left)}) and qform ({''.join(right)}) disagree about left and right"
+        raise RefusedError("conflicting_affines", what, "decide which is right and write both alike")
+    apart = float(np.linalg.norm(corners_mm(shape, sform) - corners_mm(shape, qform), axis=1).max())
+    if apart <= 0.5 * float(np.linalg.norm(sform[:3, :3], axis=0).min()):
+        return None
+    return f"sform and qform place a corner {apart:.1f} mm apart; the sform is used"
+
+
+def _refuse_truncation(location: str, header: Header, raw: Any) -> None:
+    """Compare the size that the header needs with the one there is; gzip states it in its last four bytes."""
+    offset = float(raw["vox_offset"])
+    needed = int(offset if math.isfinite(offset) and offset >= 0 else 0) + _n_bytes(header, raw)
+    stated = stated_length(location)
+    if stated is None:
+        size = os.path.getsize(location)
+        if size < needed:
+            raise RefusedError("truncated", f"{size} bytes where the header needs {needed}", "fetch the image again")
+    elif stated != needed % 2**32:  # several members, or bytes behind the last one: only unpacking tells
+        length = sum(map(len, unpacked(location)))
+        if length < needed:
+            what = f"{length} bytes unpacked where the header needs {needed}"
+            raise RefusedError("truncated_gzip", what, "fetch the image again")
+
+
+def _n_bytes(header: Header, raw: Any) -> int:
+    return math.prod(header.shape) * data_type(raw).itemsize
