@@ -88,12 +88,14 @@ class AgeColumn(Part):
     r"""Where the age stands. `bins` are ranges such as 55-60: both bounds are kept.
 
     `offset_days`: a regular expression with one group, matched against the session label, that gives the days since
-    the age was taken (OASIS-3: ``^d(\d+)$``).
+    the age was taken (OASIS-3: ``^d(\d+)$``). `at_baseline`: the age is that of enrolment, which the visits' labels do
+    not tell (ADNI: dates), so that no visit is given it.
     """
 
     names: list[str]
-    unit: Literal["years", "months", "days", "bins"] = "years"
+    unit: Literal["years", "months", "weeks", "days", "bins"] = "years"
     offset_days: str | None = None
+    at_baseline: bool = False
 
 
 class CodedColumn(Part):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from warehouse.errors import PhantomError
@@ -41,7 +41,9 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "truncated": Kind("the file ends early, as after a broken transfer", "rejection", "read", "truncated_gzip"),
-    "milliseconds": Kind("the sidecar gives the echo time in milliseconds", "rejection", "check", "out_of_range"),
+    "milliseconds": Kind(
+        "the sidecar gives the echo time in milliseconds: the image stays, without TE, TR and TI", "image"
+    ),
     "mirrored_qform": Kind(
         "left and right are swapped in the qform, and not in the sform", "rejection", "read", "conflicting_affines"
     ),
@@ -54,6 +56,7 @@ KINDS: Mapping[str, Kind] = {
     ),
 }
 HEADER_CODES = struct.Struct("<hh")  # qform_code and sform_code
+TIMES = ("EchoTime", "RepetitionTime", "InversionTime")  # one unit for all: where one is wrong, none is believed
 CODES_AT, PIXDIM_AT = 252, 76  # offsets in a NIfTI-1 header, bytes
 
 
@@ -104,6 +107,9 @@ def spoil_sidecar(fields: Mapping[str, object], defect: str | None) -> bytes | N
     return content[: int(KEPT * len(content))] if defect == "broken_sidecar" else content
 
 
-def spares_sidecar(defect: str | None) -> bool:
-    """Return whether an ingest can read the sidecar of a scan with this defect."""
-    return defect not in ("no_sidecar", "broken_sidecar")
+def readable_fields(fields: Iterable[str], defect: str | None) -> list[str]:
+    """Return the fields that an ingest reads from the sidecar of a scan with this defect, sorted."""
+    if defect in ("no_sidecar", "broken_sidecar"):
+        return []
+    lost = TIMES if defect == "milliseconds" else ()
+    return sorted(set(fields).difference(lost))

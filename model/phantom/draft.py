@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
@@ -20,6 +21,7 @@ from model.phantom.layouts import Place, Plan, definition_of, plan_of
 from model.phantom.people import enrol
 from model.phantom.scan import Settings, Visit
 from warehouse import atomic
+from warehouse.ingest.visits import visit_of_age
 from warehouse.miniature.write import table_bytes
 from warehouse.registry import Center
 
@@ -90,7 +92,7 @@ def finish(out: Path, draft: Draft, mark: str, rows: list[truth.Row]) -> None:
         _write(draft.scans / table.path, table_bytes(table))
     for path, text in draft.plan.texts.items():
         _write(draft.scans / path, text.encode())
-    _write(draft.truth / SCANS, truth.table_text(_with_told(draft.plan, rows), truth.COLUMNS).encode())
+    _write(draft.truth / SCANS, truth.table_text(_with_told(draft.plan, draft.center, rows), truth.COLUMNS).encode())
     _write(draft.truth / MARK, mark.encode())
     name = draft.center.center_id
     root, maps = out / name, out / "truth" / name
@@ -107,18 +109,26 @@ def _visit(place: Place) -> tuple[int, int]:
     return place.person.number, place.visit
 
 
-def _with_told(plan: Plan, rows: Iterable[truth.Row]) -> list[truth.Row]:
-    """Return rows with what the tables tell of people: the age at the visit where it has one of its own."""
+def _with_told(plan: Plan, center: Center, rows: Iterable[truth.Row]) -> list[truth.Row]:
+    """Return rows with what the tables tell of people: an age of the visit, or one that belongs to this visit."""
+    rows = list(rows)
     people = {person.participant_id: person for person in plan.participants}
     visits = {(visit.participant_id, visit.session_label): visit.age_years for visit in plan.sessions}
+    scanned: dict[str, set[str | None]] = defaultdict(set)
+    for row in rows:
+        scanned[str(row["participant_id"])].add(str(row["session_label"]) or None)
+    labels = {label for some in scanned.values() for label in some if label}
+    is_of_enrolment = any(table.age and table.age.at_baseline for table in center.layout.participants)
     told = []
     for row in rows:
-        person = people[str(row["participant_id"])]
-        own = visits.get((person.participant_id, str(row["session_label"])))
-        bounds = (None, None) if own is not None else (person.age_low_years, person.age_high_years)
-        facts = (person.sex, person.age_years if own is None else own, *bounds)
+        person, label = people[str(row["participant_id"])], str(row["session_label"])
+        own = visits.get((person.participant_id, label))
+        has_own = any(name == person.participant_id for name, _ in visits)
+        chosen = None if is_of_enrolment or has_own else visit_of_age(scanned[person.participant_id], labels)
+        is_told = chosen == (label or None,)
+        facts = (person.age_years, person.age_low_years, person.age_high_years) if is_told else (own, None, None)
         names = ("told_sex", "told_age_years", "told_age_low_years", "told_age_high_years")
-        told.append(row | dict(zip(names, facts, strict=True)))
+        told.append(row | dict(zip(names, (person.sex, *facts), strict=True)))
     return told
 
 

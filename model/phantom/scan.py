@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.phantom import truth
-from model.phantom.defects import spares_sidecar, spoil_sidecar
+from model.phantom.defects import readable_fields, spoil_sidecar
 from model.phantom.files import nifti_bytes, sidecar_fields
 from model.phantom.fleet import scanner_of
 from model.phantom.head import Head, make_head
@@ -88,7 +88,7 @@ def _image(visit: Visit, place: Place, head: Head) -> truth.Row:
     _write(visit.scans / place.path, nifti_bytes(acquired, place.path, place.defect))
     if content is not None:
         _write(visit.scans / sidecar_path(place.path), content)
-    told = sorted(fields) if spares_sidecar(place.defect) else []
+    told = readable_fields(fields, place.defect)
     return truth.scan_row(
         visit.center, place, protocol, scanner, acquired, size, place.look.axcodes, pose, scan_seed, told
     )

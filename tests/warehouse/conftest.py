@@ -24,6 +24,9 @@ def image_id_of(center_id: str, path: str) -> str:
     return hashlib.sha256(f"{center_id}/{path}".encode()).hexdigest()[:16]
 
 
+AGES = ("age_years", "age_low_years", "age_high_years")
+
+
 class Lab:
     """Centres, participants and images, added one by one and committed together."""
 
@@ -62,12 +65,20 @@ class Lab:
         session_id = f"{center_id}/sub-{participant_id}" + (f"/ses-{label}" if label else "")
         sessions = self.rows[center_id]["core.session"]
         if not any(row["session_id"] == session_id for row in sessions):
-            row: Row = {
-                "session_id": session_id,
-                "center_id": center_id,
-                "participant_id": participant_id,
-                "session_label": label,
-            } | more
+            is_first = not any(row["participant_id"] == participant_id for row in sessions)
+            people = self.rows[center_id]["core.participant"]
+            person = next((row for row in people if row["participant_id"] == participant_id), {})
+            told = {name: person[name] for name in AGES if name in person} if is_first else {}
+            row: Row = (
+                told
+                | {
+                    "session_id": session_id,
+                    "center_id": center_id,
+                    "participant_id": participant_id,
+                    "session_label": label,
+                }
+                | more
+            )
             sessions.append(row | {"age_provenance": _age_provenance(row)})
         return session_id
 

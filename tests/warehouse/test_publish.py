@@ -190,7 +190,7 @@ def test_parts_of_another_version_of_the_tables_ask_for_a_new_ingest(small: Any)
 
 RELEVANT: list[Any] = [
     pytest.param(lambda lab: broken_row(lab, "core.acquisition", echo_time_s=0.003), id="an echo time"),
-    pytest.param(lambda lab: broken_row(lab, "core.participant", age_years=13.0), id="an age"),
+    pytest.param(lambda lab: broken_row(lab, "core.session", age_years=13.0), id="an age"),
     pytest.param(lambda lab: broken_row(lab, "core.participant", person_id="someone"), id="who it is"),
     pytest.param(lambda lab: broken_row(lab, "core.participant", person_id="walker"), id="the split"),
     pytest.param(lambda lab: broken_row(lab, "core.image", content="absent"), id="an image's content"),

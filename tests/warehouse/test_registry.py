@@ -72,9 +72,9 @@ def table(**changes: Any) -> dict[str, Any]:
             id="an unknown kind",
         ),
         pytest.param(
-            definition(layout=table(age={"names": ["a"], "unit": "weeks"})),
+            definition(layout=table(age={"names": ["a"], "unit": "fortnights"})),
             "layout.participants.0.age.unit",
-            id="weeks",
+            id="fortnights",
         ),
         pytest.param(
             definition(layout=table(id={"names": ["id"], "pattern": "("})),

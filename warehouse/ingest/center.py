@@ -9,6 +9,7 @@ import csv
 import gc
 import hashlib
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from warehouse.ingest.findings import finding_rows
 from warehouse.ingest.participants import People, read_people
 from warehouse.ingest.reading import Before, Progress, read_headers, read_sidecars
 from warehouse.ingest.tree import Entry, Refusal, fingerprint, walk
+from warehouse.ingest.visits import ages_of_visits
 from warehouse.lake import Manifest, commit_center, read_manifest
 from warehouse.registry import Registration
 from warehouse.tables import PARTITIONED
@@ -107,11 +109,13 @@ def _tables(
         _refuse_nothing(registration, entries, found)
     sidecars = read_sidecars(found, before, home.salt(), progress)
     headers = read_headers(found, before, progress)
-    people = read_people(center, entries, home.salt())
+    visits = visits_of(found)
+    people = read_people(center, entries, visits=visits)
     images = rows.image_rows(registration, found, headers, sidecars)
     _refuse_broken(found, images)
     participants = rows.participant_rows(center, images, people, _persons(home))
     found.findings.extend(rows.split_findings(center, participants))
+    ages, of_ages = ages_of_visits(people, visits)
     made = {
         "raw.file": rows.file_rows(center.center_id, _with_tables(found, people)),
         "raw.sidecar": [sidecar.row(center.center_id) for _, sidecar in sorted(sidecars.items())],
@@ -119,13 +123,21 @@ def _tables(
         "raw.header": rows.header_rows(center.center_id, headers),
         "core.center": [rows.center_row(registration)],
         "core.participant": participants,
-        "core.session": rows.session_rows(center.center_id, images, people),
+        "core.session": rows.session_rows(center.center_id, images, ages),
         "core.image": images.images,
         "core.acquisition": images.acquisitions,
         "core.rejection": rows.rejection_rows(center.center_id, _refusals(found, people)),
-        "core.finding": finding_rows(center.center_id, [*found.findings, *people.findings, *images.findings]),
+        "core.finding": finding_rows(center.center_id, [*found.findings, *people.findings, *images.findings, *of_ages]),
     }
     return {table.name: table.rows(made[table.name]) for table in PARTITIONED}
+
+
+def visits_of(found: Discovery) -> dict[str, set[str | None]]:
+    """Return the labels of the visits with an image, by participant."""
+    visits: dict[str, set[str | None]] = defaultdict(set)
+    for candidate in found.images:
+        visits[candidate.entities["sub"]].add(candidate.entities.get("ses"))
+    return dict(visits)
 
 
 @contextmanager

@@ -1,64 +1,52 @@
 """Tables of participants and visits: who they are, how old, of which sex, and whose rows cannot be used.
 
-Belongs here: reading the tables a layout names (or BIDS's own), one cell at a time, with a refusal for each that fails.
+Belongs here: which tables a layout or BIDS names, and reading their rows, one cell at a time, with a refusal for each
+that fails. Does not belong here: cells (`delimited`), the JSON beside a table (`dictionaries`), labels (`labels`), and
+which visit an age belongs to (`visits`).
 """
 
 from __future__ import annotations
 
-import csv
 import fnmatch
-import io
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from warehouse.errors import ParticipantsError
-from warehouse.ingest.demographics import Age, parse_age, parse_sex
+from warehouse.ingest.columns import BIDS_TABLES, PHENOTYPE, SCANS, SESSIONS, Columns, find_columns
+from warehouse.ingest.delimited import SURPLUS, read_table
+from warehouse.ingest.demographics import Age
+from warehouse.ingest.dictionaries import Dictionaries
 from warehouse.ingest.discover import label
-from warehouse.ingest.findings import Finding
+from warehouse.ingest.findings import Finding, shown
+from warehouse.ingest.labels import Matched, match
 from warehouse.ingest.privacy import clean_row
+from warehouse.ingest.sidecars import name_entities
 from warehouse.ingest.tree import Entry, Refusal
-from warehouse.registry import AgeColumn, Center, CodedColumn, IdColumn, ParticipantsTable
+from warehouse.registry import Center, IdColumn, ParticipantsTable
 
-AGES = [
-    "age",
-    "Age",
-    "AGE",
-    "age_scan",
-    "age_at_scan",
-    "AgeMRI_W1",
-    "age (5-year bins)",
-    "age_years",
-    "participant_age",
-    "age_at_first_scan_years",
-]
-SEXES = ["sex", "Sex", "SEX", "gender", "Gender", "GENDER", "participant_sex"]
-IDS = ["participant_id", "participant", "subject", "subject_id", "sub", "participants_id"]
-BIDS_TABLES = (
-    ParticipantsTable(
-        file="participants.tsv", id=IdColumn(names=IDS), age=AgeColumn(names=AGES), sex=CodedColumn(names=SEXES)
-    ),
+TELLING = frozenset(
+    {"participant", "participants", "subject", "sub", "patient", "id", "age", "sex", "gender", "session"}
 )
-SESSIONS = ParticipantsTable(
-    file="",
-    id=IdColumn(names=["session_id", "session", "ses"]),
-    age=AgeColumn(names=AGES),
-    sex=CodedColumn(names=SEXES),
-)
-
-
-SURPLUS = "(beyond the header)"
+Key = tuple[str | None, str | None]  # participant and visit that a row names
 
 
 @dataclass
 class Person:
-    """What the tables say of one participant."""
+    """What the tables say of one participant.
+
+    `age_is_of_visit`: the age is that of the first visit with one, not of the participant. `age_path` is its table.
+    """
 
     sex: str | None = None
     age: Age = field(default_factory=Age)
     person_id: str | None = None
+    age_is_of_visit: bool = False
+    age_is_at_baseline: bool = False
+    age_has_offset: bool = False
+    age_path: str | None = None
 
 
 @dataclass
@@ -89,7 +77,26 @@ class People:
         return Age()
 
 
-def read_people(center: Center, entries: Iterable[Entry], salt: bytes) -> People:
+@dataclass(frozen=True)
+class _Table:
+    """One table that is being read.
+
+    `participant` is given where every row is a visit of the same one. `is_secondary`: its values only fill gaps.
+    """
+
+    spec: ParticipantsTable
+    path: str
+    columns: Columns
+    participant: str | None = None
+    is_secondary: bool = False
+
+
+def read_people(
+    center: Center,
+    entries: Iterable[Entry],
+    salt: bytes = b"",
+    visits: Mapping[str, Collection[str | None]] | None = None,
+) -> People:
     """Read every table of participants and visits that a layout names.
 
     Parameters
@@ -98,152 +105,188 @@ def read_people(center: Center, entries: Iterable[Entry], salt: bytes) -> People
     entries : iterable of Entry
         The files of the centre.
     salt : bytes
-        The home's secret.
+        Not used: serial numbers in tables are dropped. Kept so that callers need not know.
+    visits : mapping of str to collection of (str or None), optional
+        Labels of the visits with an image, by participant: labels of a BIDS dataset's tables are matched with them.
     """
     by_path = {entry.path: entry for entry in entries if entry.content == "present" and not entry.refusal}
-    people = People()
+    people, dictionaries = People(), Dictionaries(by_path)
+    reader = _Reader(people, dictionaries, dict(visits or {}) if center.layout.kind == "bids" else {})
     layout = center.layout
-    specs = layout.participants or (BIDS_TABLES if layout.kind == "bids" else ())
-    for spec in specs:
+    for spec in layout.participants or (BIDS_TABLES if layout.kind == "bids" else ()):
         for path in _files(spec, by_path):
-            _read_table(people, spec, by_path[path], None, salt)
+            reader.read(spec, by_path[path])
     if layout.kind == "bids":
-        for path in sorted(by_path):
-            if match := re.fullmatch(r"sub-([^/]+)/sub-[^/]+_sessions\.tsv", path):
-                _read_table(people, SESSIONS, by_path[path], label(match[1]), salt)
+        for path in sorted(path for path in by_path if path.endswith(".tsv")):
+            if found := re.fullmatch(r"sub-([^/]+)/(?:ses-[^/]+/)?sub-[^/]+_sessions\.tsv", path):
+                reader.read(SESSIONS, by_path[path], label(found[1]))
+            elif found := re.fullmatch(r"sub-([^/]+)/(?:ses-[^/]+/)?sub-[^/]+_scans\.tsv", path):
+                reader.read(SCANS, by_path[path], label(found[1]))
+            elif re.fullmatch(r"phenotype/[^/]+\.tsv", path):
+                reader.read(PHENOTYPE, by_path[path])
     for participant, person in layout.persons.items():
         people.participants.setdefault(label(participant), Person()).person_id = person
+    people.findings += dictionaries.findings
     return people
 
 
-def read_table(content: bytes, path: str) -> list[dict[str, str]]:
-    """Read a table of text cells; headers lose surrounding blanks.
+class _Reader:
+    """Reads tables into `People`."""
 
-    Raises
-    ------
-    ParticipantsError
-        When it cannot be decoded, has no header, or names a column twice.
-    """
-    if path.lower().endswith((".xls", ".xlsx", ".ods")):
-        rows = _spreadsheet(content, path)
-    else:
+    def __init__(
+        self, people: People, dictionaries: Dictionaries, visits: Mapping[str, Collection[str | None]]
+    ) -> None:
+        self.people = people
+        self.dictionaries = dictionaries
+        self.visits = visits
+
+    def read(self, spec: ParticipantsTable, entry: Entry, participant: str | None = None) -> None:
+        """Read one table; whatever is wrong with it costs it alone."""
+        is_secondary = spec is PHENOTYPE or spec is SCANS
         try:
-            text = content.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise ParticipantsError(f"{path}: not UTF-8: {error}", "save it as UTF-8") from error
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text, path)))
-    if not rows or not any(cell.strip() for cell in rows[0]):
-        raise ParticipantsError(
-            f"{path}: the table has no header", "write the names of the columns into the first line"
-        )
-    header = [cell.strip() for cell in rows[0]]
-    if twice := {name for name in header if name and header.count(name) > 1}:
-        raise ParticipantsError(f"{path}: columns {sorted(twice)} stand twice", "rename one of each")
-    return [_cells(header, [cell.strip() for cell in row]) for row in rows[1:]]
-
-
-def _cells(header: list[str], row: list[str]) -> dict[str, str]:
-    cells = dict.fromkeys(header, "") | dict(zip(header, row, strict=False))
-    surplus = " ".join(row[len(header) :]).strip()
-    return cells | ({SURPLUS: surplus} if surplus else {})
-
-
-def _files(spec: ParticipantsTable, paths: Iterable[str]) -> list[str]:
-    for pattern in spec.files:
-        if matching := sorted(fnmatch.filter(paths, pattern)):
-            return matching
-    return []
-
-
-def _read_table(people: People, spec: ParticipantsTable, entry: Entry, participant: str | None, salt: bytes) -> None:
-    """Read one table; `participant` is given where every row is a visit of the same one."""
-    try:
-        with open(entry.location, "rb") as file:
-            rows = read_table(file.read(), entry.path)
-        if rows and not set(spec.has_columns) <= rows[0].keys():
+            with open(entry.location, "rb") as file:
+                rows = read_table(file.read(), entry.path)
+            if not rows or not set(spec.has_columns) <= rows[0].keys():
+                return
+            columns = find_columns(spec, entry.path, list(rows[0]), self.dictionaries)
+            if is_secondary and not columns.age and not columns.sex:
+                self.people.findings += columns.findings
+                return
+            if participant is None and not any(name in rows[0] for name in spec.id.names):
+                raise ParticipantsError(
+                    f"{entry.path}: none of the columns {spec.id.names} (found {_telling(rows[0])})",
+                    "name the column of identifiers in the layout",
+                )
+        except ParticipantsError as error:
+            self._refuse_table(entry.path, error.what, error.mend)
             return
-        if rows and participant is None and not any(name in rows[0] for name in spec.id.names):
-            raise ParticipantsError(
-                f"{entry.path}: none of the columns {spec.id.names} (found {list(rows[0])[:12]})",
-                "name the column of identifiers in the layout",
-            )
-    except (OSError, ParticipantsError) as error:
-        what, mend = (
-            (error.what, error.mend) if isinstance(error, ParticipantsError) else (str(error), "check the file")
-        )
-        people.refused.append((entry.path, None, Refusal("participants", "unreadable_table", what, mend)))
-        return
-    if spec.age and spec.age.offset_days:
-        people.offsets.append(re.compile(spec.age.offset_days))
-    for number, row in enumerate(rows[spec.skip_rows :], start=1 + spec.skip_rows):
-        if any(row.values()) and all(row.get(column, "") in allowed for column, allowed in spec.where.items()):
-            _read_row(people, spec, entry.path, number, row, participant, salt)
+        except Exception as error:  # noqa: BLE001 - whatever a damaged table does to a reader, it costs the table only
+            self._refuse_table(entry.path, f"{entry.path}: {type(error).__name__}", "check the file, and save it again")
+            return
+        self.people.findings += columns.findings
+        if spec.age and spec.age.offset_days:
+            self.people.offsets.append(re.compile(spec.age.offset_days))
+        self._rows(_Table(spec, entry.path, columns, participant, is_secondary), rows)
+
+    def _refuse_table(self, path: str, what: str, mend: str) -> None:
+        self.people.refused.append((path, None, Refusal("participants", "unreadable_table", what, mend)))
+
+    def _rows(self, table: _Table, rows: list[dict[str, str]]) -> None:
+        spec = table.spec
+        kept = [
+            (number, row)
+            for number, row in enumerate(rows[spec.skip_rows :], start=1 + spec.skip_rows)
+            if any(row.values()) and all(row.get(column, "") in allowed for column, allowed in spec.where.items())
+        ]
+        keys = self._matched(table, [_key(table, row) for _, row in kept])
+        for (number, row), (participant, session) in zip(kept, keys, strict=True):
+            _read_row(self.people, table, number, row, participant, session)
+
+    def _matched(self, table: _Table, keys: list[Key]) -> list[Key]:
+        """Return keys with the labels of the folders, where those of the table are written in another way."""
+        if not self.visits:
+            return keys
+        people = match({participant for participant, _ in keys if participant}, self.visits)
+        self._say(table, people, "participants", table.spec.id.names)
+        matched = [(people.of(participant) if participant else None, session) for participant, session in keys]
+        wanted: dict[str, set[str]] = {}
+        for participant, session in matched:
+            if participant and participant in self.visits and session:
+                wanted.setdefault(participant, set()).add(session)
+        sessions = {participant: _match_visits(some, self.visits[participant]) for participant, some in wanted.items()}
+        names = table.spec.session.names if table.spec.session else table.spec.id.names
+        for participant, found in sessions.items():
+            self._say(table, found, f"visits of {participant}", names)
+        return [
+            (participant, sessions[participant].of(session) if session and participant in sessions else session)
+            for participant, session in matched
+        ]
+
+    def _say(self, table: _Table, matched: Matched, whose: str, names: list[str]) -> None:
+        column = next((name for name in names if name in table.columns.header), None)
+        if matched.same:
+            one, other = min(matched.same.items())
+            detail = f"{len(matched.same)} {whose} were matched with folders, e.g. {one!r} with {other!r}."
+            self.people.findings.append(Finding("label_matched", table.path, field=column, detail=detail))
+        for ambiguous in sorted(matched.ambiguous):
+            detail = f"The label {ambiguous!r} of {whose} fits several folders or rows; it was matched with none."
+            remedy = "write labels as the folders have them"
+            self.people.findings.append(Finding("label_ambiguous", table.path, None, column, ambiguous, detail, remedy))
+
+
+def _telling(header: Iterable[str]) -> str:
+    """Return the columns of a header that names labels, ages or sexes; the first line may be data, with names in it."""
+    names = list(header)
+    shown_names = [name for name in names if TELLING & set(re.split(r"[^a-z]+", name.lower()))]
+    return f"{len(names)} columns, among them {shown_names[:12]}"
+
+
+def _match_visits(labels: Collection[str], folders: Collection[str | None]) -> Matched:
+    """Match visits; where the folders name none, the only visit of the table is meant."""
+    if set(folders) == {None} and len(labels) == 1:
+        return Matched({next(iter(labels)): ""})
+    return match(labels, [folder for folder in folders if folder])
+
+
+def _key(table: _Table, row: dict[str, str]) -> Key:
+    """Return the participant and the visit that a row names, as the table writes them."""
+    spec = table.spec
+    if spec is SCANS:
+        return table.participant, name_entities(_cell(row, spec.id.names).rpartition("/")[2]).get("ses", "")
+    identity = _label(row, spec.id)
+    if table.participant is not None:
+        return table.participant, identity
+    return identity, _label(row, spec.session) if spec.session else spec.for_session
 
 
 def _read_row(
-    people: People,
-    spec: ParticipantsTable,
-    path: str,
-    number: int,
-    row: dict[str, str],
-    participant: str | None,
-    salt: bytes,
+    people: People, table: _Table, number: int, row: dict[str, str], participant: str | None, session: str | None
 ) -> None:
-    identity = _label(row, spec.id)
-    session = _label(row, spec.session) if spec.session else spec.for_session
-    if participant is not None:
-        participant, session = participant, identity
-    else:
-        participant = identity
+    spec, columns = table.spec, table.columns
     _keep_raw(
         people,
-        path,
+        table.path,
         number,
         participant,
         session,
-        clean_row(row, None, named_columns(spec), spec.private),
+        clean_row(row, columns.declared, columns.named, spec.private),
     )
 
     def refuse(reason: str, detail: str, mend: str) -> None:
-        people.refused.append((path, number, Refusal("participants", reason, detail, mend)))
+        people.refused.append((table.path, number, Refusal("participants", reason, detail, mend)))
 
     if SURPLUS in row:
-        refuse("too_many_cells", f"{row[SURPLUS]!r} stands beyond the header", "quote cells that hold the separator")
+        refuse("too_many_cells", f"{shown(row[SURPLUS])} stands beyond the header", "write one cell for each column")
         return
-    unread = (
-        spec.id
-        if not identity
-        else spec.session
-        if spec.session and not session and _cell(row, spec.session.names)
-        else None
-    )
-    if unread or not participant:
-        column = unread or spec.id
-        detail = f"{_cell(row, column.names)!r} of {column.names} is no label like {column.pattern}"
+    unread = _unread_label(table, row, participant, session)
+    if unread:
+        detail = f"{shown(_cell(row, unread.names))} of {unread.names} is no label like {unread.pattern}"
         refuse("no_identifier", detail, "write the identifier, or widen the pattern in the layout")
         return
+    assert participant is not None
     person = people.participants.setdefault(participant, Person())
     try:
-        _set_sex(person, parse_sex(_cell(row, spec.sex.names), spec.sex.values) if spec.sex else None)
+        _set_sex(people, person, columns.sex_of(row), table, participant)
     except ValueError as error:
-        refuse("sex", str(error), "add the code under sex.values of the centre's definition, or mend the row")
+        refuse(
+            "sex",
+            str(error),
+            "explain the code under Levels in the JSON beside the table, or under sex.values of the centre",
+        )
     try:
-        age = parse_age(_cell(row, spec.age.names), spec.age.unit) if spec.age else Age()
-        if session is not None and not (spec.age and spec.age.offset_days):
-            _set_session_age(people, participant, session, age)
-            person.age = person.age if person.age.known else age
-        else:
-            _set_age(person, age)
+        _set_age(people, person, columns.age_of(row), table, (participant, session))
     except ValueError as error:
-        refuse("age", str(error), "mend the row, or the unit in the centre's definition")
+        refuse("age", str(error), "correct the row, or give the unit in the JSON beside the table or in the centre")
     if spec.person and (named := _cell(row, spec.person.names)):
         person.person_id = spec.person.person_id(named) or person.person_id
 
 
-def named_columns(spec: ParticipantsTable) -> frozenset[str]:
-    """Return the columns that a layout reads, without those that hold dates."""
-    columns = (spec.id, spec.age, spec.sex, spec.session if spec.session and not spec.session.date else None)
-    return frozenset(name for column in columns if column for name in column.names)
+def _unread_label(table: _Table, row: dict[str, str], participant: str | None, session: str | None) -> IdColumn | None:
+    """Return the column whose label cannot be read, if any."""
+    spec = table.spec
+    if not participant or (table.participant is not None and session is None):
+        return spec.id
+    return spec.session if spec.session and session is None and _cell(row, spec.session.names) else None
 
 
 def _keep_raw(
@@ -263,23 +306,38 @@ def _keep_raw(
     }
 
 
-def _set_sex(person: Person, sex: str | None) -> None:
+def _set_sex(people: People, person: Person, sex: str | None, table: _Table, participant: str) -> None:
     if sex and person.sex and sex != person.sex:
-        raise ValueError(f"sex {sex} contradicts {person.sex} of an earlier row")
+        detail = f"sex {sex} contradicts {person.sex} of an earlier row"
+        if not table.is_secondary:
+            raise ValueError(detail)
+        people.findings.append(Finding("sources_disagree", table.path, None, "sex", sex, detail, "", participant))
     person.sex = person.sex or sex
 
 
-def _set_age(person: Person, age: Age) -> None:
-    if age.known and person.age.known and age != person.age:
-        raise ValueError(f"age {age} contradicts {person.age} of an earlier row")
-    person.age = age if age.known else person.age
-
-
-def _set_session_age(people: People, participant: str, session: str, age: Age) -> None:
-    known = people.sessions.get((participant, session), Age())
-    if age.known and known.known and age != known:
-        raise ValueError(f"age {age} contradicts {known} of an earlier row of the same visit")
-    people.sessions[participant, session] = age if age.known else known
+def _set_age(people: People, person: Person, age: Age, table: _Table, key: tuple[str, str | None]) -> None:
+    participant, session = key
+    spec = table.spec
+    if not age.known:
+        return
+    if session is not None and not (spec.age and spec.age.offset_days):
+        known = people.sessions.get((participant, session), Age())
+        if known.known and age != known and not table.is_secondary:
+            raise ValueError(f"age {age.text} contradicts {known.text} of an earlier row of the same visit")
+        people.sessions[participant, session] = known if known.known else age
+        if not person.age.known:
+            person.age, person.age_is_of_visit, person.age_path = age, True, table.path
+        return
+    if person.age.known and not person.age_is_of_visit and age != person.age:
+        detail = f"age {age.text} contradicts {person.age.text} of an earlier row"
+        if not table.is_secondary:
+            raise ValueError(detail)
+        people.findings.append(Finding("sources_disagree", table.path, None, "age", age.years, detail, "", participant))
+        return
+    if not person.age.known or person.age_is_of_visit:
+        person.age, person.age_is_of_visit, person.age_path = age, False, table.path
+        person.age_is_at_baseline = bool(spec.age and spec.age.at_baseline)
+        person.age_has_offset = bool(spec.age and spec.age.offset_days)
 
 
 def _label(row: dict[str, str], column: IdColumn) -> str | None:
@@ -306,18 +364,8 @@ def _day(text: str, form: str) -> str | None:
         return None
 
 
-def _delimiter(text: str, path: str) -> str:
-    first = text.split("\n", 1)[0]
-    if path.lower().endswith(".tsv") or "\t" in first:
-        return "\t"
-    return ";" if first.count(";") > first.count(",") else ","
-
-
-def _spreadsheet(content: bytes, path: str) -> list[list[str]]:
-    from python_calamine import CalamineError, CalamineWorkbook
-
-    try:
-        sheet = CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_index(0)
-    except (CalamineError, ValueError, OSError) as error:
-        raise ParticipantsError(f"{path}: no spreadsheet: {error}", "save it as CSV") from error
-    return [[str(cell) for cell in row] for row in sheet.to_python()]
+def _files(spec: ParticipantsTable, paths: Iterable[str]) -> list[str]:
+    for pattern in spec.files:
+        if matching := sorted(fnmatch.filter(paths, pattern)):
+            return matching
+    return []

@@ -184,14 +184,14 @@ def _note_patient(result: Images, image: Row, merged: Mapping[str, object]) -> N
         result.age.setdefault(str(image["session_id"]), age)
 
 
-def session_rows(center_id: str, images: Images, people: People) -> list[Row]:
-    """One row per visit that has an image."""
+def session_rows(center_id: str, images: Images, ages: Mapping[tuple[str, str | None], Age]) -> list[Row]:
+    """One row per visit that has an image; `ages` are those that tables give, by participant and visit."""
     rows: dict[str, Row] = {}
     for image in images.images:
         key, participant, session = str(image["session_id"]), str(image["participant_id"]), image["session_label"]
         if key in rows:
             continue
-        age, source = people.age_at(participant, str(session) if session else None), "participants"
+        age, source = ages.get((participant, session), Age()), "participants"
         if not age.known:
             age, source = images.age.get(key, Age()), "sidecar"
         rows[key] = {

@@ -92,7 +92,7 @@ CENTER_TABLE = Table(
 
 PARTICIPANT = Table(
     "core.participant",
-    "One row per participant of a centre, listed in a table or seen as images.",
+    "One row per participant of a centre, listed in a table or seen as images. The age is the one of the participant's row, or of the first visit with one; ages of visits are in core.session.",
     (
         CENTER,
         PARTICIPANT_ID,
@@ -109,7 +109,7 @@ PARTICIPANT = Table(
 
 SESSION = Table(
     "core.session",
-    "One row per visit that has an image.",
+    "One row per visit that has an image. The age is that of the visit or null: a later visit never has the age of the first.",
     (
         SESSION_ID,
         CENTER,

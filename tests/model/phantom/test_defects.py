@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from model.phantom.defects import KEPT, KINDS, kind_of, spares_sidecar, spoil_file, spoil_sidecar
+from model.phantom.defects import KEPT, KINDS, kind_of, readable_fields, spoil_file, spoil_sidecar
 from model.phantom.files import nifti_bytes
 from model.phantom.scanner import Acquired
 from warehouse.errors import PhantomError
@@ -58,10 +58,9 @@ def test_a_sidecar_is_absent_broken_or_whole() -> None:
     assert broken is not None
     with pytest.raises(json.JSONDecodeError):
         json.loads(broken)
-    assert not spares_sidecar("no_sidecar")
-    assert not spares_sidecar("broken_sidecar")
-    assert spares_sidecar("truncated")
-    assert spares_sidecar(None)
+    assert readable_fields(FIELDS, "no_sidecar") == []
+    assert readable_fields(FIELDS, "broken_sidecar") == []
+    assert readable_fields(FIELDS, "truncated") == readable_fields(FIELDS, None) == sorted(FIELDS)
 
 
 def test_every_kind_says_what_it_is() -> None:

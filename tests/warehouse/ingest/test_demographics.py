@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from warehouse.ingest.demographics import Age, parse_age, parse_sex
+from warehouse.ingest.demographics import Age, age_of_level, parse_age, parse_sex, sex_of_level, unit_of
 
 
 @pytest.mark.parametrize(
@@ -26,10 +26,69 @@ def test_an_age_is_read_as_it_was_published(text: str, unit: str, age: Age) -> N
     assert parse_age(text, unit) == age
 
 
-@pytest.mark.parametrize("text", ["999", "-4", "121", "old", "60-55", "12,5", "1e9", "thirty"])
+@pytest.mark.parametrize("text", ["999", "-4", "121", "old", "60-55", "12,5", "1e9", "12;3", "6 cm"])
 def test_what_is_no_human_age_is_refused_with_its_value(text: str) -> None:
     with pytest.raises(ValueError, match=text):
         parse_age(text)
+
+
+def test_a_text_that_is_no_age_is_refused_without_being_repeated() -> None:
+    with pytest.raises(ValueError, match="text of 17 characters"):
+        parse_age("born to Mrs Smith")
+
+
+@pytest.mark.parametrize(
+    ("text", "years"),
+    [
+        ("6 months", 0.5),
+        ("45y", 45),
+        ("45 years old", 45),
+        ("P18M", 1.5),
+        ("P1Y6M", 1.5),
+        ("026W", 0.4983),
+        ("P45Y", 45),
+    ],
+)
+def test_an_age_with_a_unit_of_its_own_is_read_whatever_the_unit_of_the_column(text: str, years: float) -> None:
+    assert parse_age(text, "days").years == years
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("months", "months"), ("Months ", "months"), ("month(s)", "months"), ("mo", "months"), ("in weeks", "weeks"),
+        ("wk", "weeks"), ("d", "days"), ("Day", "days"), ("years (integer)", "years"), ("yrs", "years"), ("a", "years"),
+        ("Jahre", "years"), ("weeks of gestation", None), ("postmenstrual weeks", None), ("score", None),
+        ("years and months", None), ("", None),
+    ],
+)  # fmt: skip
+def test_a_unit_is_read_however_it_is_spelled_and_never_guessed(text: str, unit: str | None) -> None:
+    assert unit_of(text) == unit
+
+
+@pytest.mark.parametrize(
+    ("text", "age"),
+    [
+        ("16-20 years", Age(low_years=16, high_years=20)),
+        ("18 to 24 months", Age(low_years=1.5, high_years=2)),
+        ("89 or older", Age(low_years=89)),
+        (">= 65 years", Age(low_years=65)),
+        ("18 months", Age(years=1.5)),
+    ],
+)
+def test_a_code_of_age_is_what_its_explanation_says(text: str, age: Age) -> None:
+    assert age_of_level(text, "years") == age
+
+
+@pytest.mark.parametrize(
+    ("text", "sex"),
+    [
+        ("male", "M"), ("Female", "F"), ("woman (self-reported)", "F"), ("males", "M"), ("intersex", "O"),
+        ("not reported", "n/a"), ("unknown", "n/a"), ("male or female", None), ("see protocol", None), ("", "n/a"),
+    ],
+)  # fmt: skip
+def test_a_code_of_sex_is_what_its_explanation_says(text: str, sex: str | None) -> None:
+    assert sex_of_level(text) == sex
 
 
 def test_days_since_the_age_was_taken_are_added() -> None:
@@ -54,7 +113,7 @@ def test_sex_is_read_by_the_tables_own_codes(text: str, values: dict[str, str], 
     assert parse_sex(text, values) == sex
 
 
-@pytest.mark.parametrize("text", ["1", "2", "W", "both"])
+@pytest.mark.parametrize("text", ["1", "2", "W", "U"])
 def test_a_code_that_nobody_explained_is_refused_and_not_guessed(text: str) -> None:
     with pytest.raises(ValueError, match=text):
         parse_sex(text, {})

@@ -1,7 +1,6 @@
 -- Grain: one row per image.
--- Why:   everything that is known of an image in one place. The age is the visit's where the visit has one, else the
---        participant's; value, bounds and provenance are always taken together, and a range is never turned into a
---        number.
+-- Why:   everything that is known of an image in one place. The age is the visit's or null: a later visit never has the
+--        age of the first. A range is never turned into a number.
 SELECT
     image.image_id,
     image.center_id,
@@ -20,11 +19,10 @@ SELECT
     image.eligibility_reason,
     split.split,
     participant.sex,
-    CASE WHEN visit.age_provenance IS NULL THEN participant.age_years ELSE visit.age_years END AS age_years,
-    CASE WHEN visit.age_provenance IS NULL THEN participant.age_low_years ELSE visit.age_low_years END AS age_low_years,
-    CASE WHEN visit.age_provenance IS NULL THEN participant.age_high_years ELSE visit.age_high_years END
-        AS age_high_years,
-    coalesce(visit.age_provenance, participant.age_provenance) AS age_provenance,
+    visit.age_years,
+    visit.age_low_years,
+    visit.age_high_years,
+    visit.age_provenance,
     acquisition.manufacturer,
     acquisition.manufacturers_model_name,
     acquisition.magnetic_field_strength_t,
