@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,12 +13,12 @@ from warehouse.errors import CenterError, LayoutError
 from warehouse.home import Home
 
 if TYPE_CHECKING:
+    from warehouse.ingest import Examined
     from warehouse.registry import Center, Registration
 
 app = typer.Typer(help="Which datasets this home has, and which it could have.", no_args_is_help=True)
 
 CenterArgument = Annotated[str, typer.Argument(metavar="CENTER", help="Identifier, e.g. adni.")]
-EXAMPLES = 5
 
 
 @app.command("list")
@@ -100,37 +101,62 @@ def check(
     form: FormatOption = Format.TABLE,
     output: OutputOption = None,
 ) -> None:
-    """Tell what an ingest would find, by names alone: no file is opened and nothing is written."""
+    """Tell what an ingest would find: images, companions, rejections, and what the files do not agree on.
+
+    Sidecars, tables and headers are read as an ingest reads them; nothing is written.
+    """
     import pyarrow as pa
 
-    from warehouse.ingest.discover import discover
-    from warehouse.ingest.tree import walk
+    from warehouse.ingest import check_center
     from warehouse.registry import Registration
 
     entry = Registration(_shipped(center), root.expanduser().resolve()) if root else chosen(ctx.obj, [center])[0]
-    found = discover(entry.center, walk(entry.root, entry.follow_links))
-    groups: dict[tuple[str, str], list[str]] = {}
-    for image in found.images:
-        groups.setdefault(("image", image.suffix or "unknown"), []).append(image.entry.path)
-    for path, (_, kind) in found.companions.items():
-        groups.setdefault(("companion", kind), []).append(path)
-    for path, (_, refusal) in found.refusals.items():
-        groups.setdefault(("rejection", refusal.reason), []).append(path)
-    order = ("image", "companion", "rejection")
-    rows = [
-        {"disposition": where, "kind": kind, "n_files": len(paths), "example": clean(min(paths))}
-        for (where, kind), paths in sorted(groups.items(), key=lambda item: (order.index(item[0][0]), -len(item[1])))
-    ]
+    examined = check_center(ctx.obj, entry)
+    rows = _groups(examined)
     names = [("disposition", pa.string()), ("kind", pa.string()), ("n_files", pa.int64()), ("example", pa.string())]
     show(pa.Table.from_pylist(rows, pa.schema(names)), form, output)
     _tell_tables(entry)
-    for path, (_, refusal) in sorted(found.refusals.items())[:EXAMPLES]:
-        note(f"{clean(path)}: {clean(refusal.detail)}\n  -> {refusal.mend}")
-    if not found.images:
+    _tell_groups("refused", examined.rows["core.rejection"], "reason", "mend")
+    _tell_groups("finding", examined.rows["core.finding"], "kind", "remedy")
+    if not examined.n_candidates:
         raise LayoutError(
             f"no file under {entry.root} is an image by the layout of {center}",
             "compare the paths above with its patterns",
         )
+
+
+def _groups(examined: Examined) -> list[dict[str, object]]:
+    """Return a row for each kind of image, companion and rejection, with the number of its files."""
+    found, groups = examined.found, defaultdict(list)
+    for image in found.images:
+        groups["image", image.suffix or "unknown"].append(image.entry.path)
+    for path, (_, kind) in found.companions.items():
+        groups["companion", kind].append(path)
+    for path, (_, refusal) in found.refusals.items():
+        groups["rejection", refusal.reason].append(path)
+    order = ("image", "companion", "rejection")
+    return [
+        {"disposition": where, "kind": kind, "n_files": len(paths), "example": clean(min(paths))}
+        for (where, kind), paths in sorted(groups.items(), key=lambda item: (order.index(item[0][0]), -len(item[1])))
+    ]
+
+
+def _tell_groups(what: str, rows: list[dict[str, object]], key: str, remedy: str) -> None:
+    """Say of each kind of rejection or finding how many there are, with one of them in full."""
+    groups: dict[str, list[dict[str, object]]] = defaultdict(list)
+    for row in rows:
+        groups[f"{row[key]} {row['field']}" if row.get("field") else str(row[key])].append(row)
+    for kind, members in sorted(groups.items(), key=lambda item: -len(item[1])):
+        first = members[0]
+        count = f"{len(members):,} × " if len(members) > 1 else ""
+        action = f"\n  -> {first[remedy]}" if first[remedy] else ""
+        note(f"{what}: {count}{clean(kind)}: {clean(_place_of(first))}: {clean(str(first['detail']))}{action}")
+
+
+def _place_of(row: dict[str, object]) -> str:
+    """Return where a rejection or finding is: file, row and participant, as far as it has them."""
+    parts = (row.get("path"), row.get("row") and f"row {row['row']}", row.get("participant_id"))
+    return ", ".join(str(part) for part in parts if part) or "the whole dataset"
 
 
 def chosen(home: Home, names: list[str]) -> list[Registration]:

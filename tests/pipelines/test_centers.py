@@ -92,6 +92,24 @@ def test_a_check_counts_every_file_once_and_writes_nothing(tumsyn: Command, home
     assert sorted(path for path in home.root.rglob("*") if path.is_file()) == before
 
 
+def test_a_check_says_what_does_not_agree_once_for_each_kind_and_writes_nothing(
+    tumsyn: Command, home: Home, tiny: Registration
+) -> None:
+    sidecars = sorted(tiny.root.rglob("*_FLAIR.json"))
+    for sidecar in [*sidecars, tiny.root / "FLAIR.json"]:
+        fields = json.loads(sidecar.read_text()) if sidecar.exists() else {}
+        sidecar.write_text(json.dumps(fields | {"FlipAngle": "nine"}))
+    (tiny.root / "participants.tsv").write_text("participant_id\tage\tsex\nsub-77\told\tF\nsub-78\t40\tM\n")
+    (tiny.root / "acq-x_T1w.json").write_text("{}")
+    before = sorted(path for path in home.root.rglob("*") if path.is_file())
+    result = tumsyn("centers", "check", "tiny", "--format", "json")
+    assert result.exit_code == 0
+    for said in ("2 × row_without_images", "images_without_row", "sidecar_without_image", "value_not_read FlipAngle"):
+        assert sum(said in line for line in result.stderr.splitlines()) == 1, result.stderr
+    assert "participants.tsv, row 1" in result.stderr
+    assert sorted(path for path in home.root.rglob("*") if path.is_file()) == before
+
+
 def test_a_check_fails_where_nothing_is_an_image(tumsyn: Command, bids: Path) -> None:
     result = tumsyn("centers", "check", "ixi", "--root", str(bids))
     assert result.exit_code == 1

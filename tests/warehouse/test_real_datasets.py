@@ -156,9 +156,26 @@ TRAPS = {
         "SELECT count(DISTINCT magnetic_field_strength_t) FROM core.acquisition WHERE center_id = 'ds003949'",
         2,
     ),
-    "ds004199 begins with a byte-order mark and calls the age age_scan": (
-        "SELECT count(age_years) FROM core.participant WHERE center_id = 'ds004199'",
+    "ds004199 begins with a byte-order mark and codes the age, age_scan, as ranges": (
+        "SELECT count(age_low_years) FROM core.participant WHERE center_id = 'ds004199' AND age_years IS NULL",
         170,
+    ),
+    "ds004199 explains each code of age in the JSON beside the table, 5 being 21-25 years": (
+        "SELECT count(*) FROM core.participant WHERE center_id = 'ds004199'"
+        " AND age_low_years = 21 AND age_high_years = 25",
+        51,
+    ),
+    "ds000030 has seven rows of participants without an image": (
+        "SELECT count(*) FROM core.finding WHERE center_id = 'ds000030' AND kind = 'row_without_images'",
+        7,
+    ),
+    "ds004889 has 210 images' folders that no row names": (
+        "SELECT count(*) FROM core.finding WHERE center_id = 'ds004889' AND kind = 'images_without_row'",
+        210,
+    ),
+    "ds004712 scans twenty people again and again, and gives one age each, which no visit inherits": (
+        "SELECT count(*) FROM core.finding WHERE center_id = 'ds004712' AND kind = 'age_not_assigned'",
+        20,
     ),
     "ds004199 has scans at 2.89 T, which prompts call 3.0": (
         "SELECT count(*) FROM out.image_catalog WHERE center_id = 'ds004199'"

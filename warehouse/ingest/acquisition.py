@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from warehouse.ingest.findings import Finding
+from warehouse.ingest.findings import Finding, is_replaced
 from warehouse.ingest.privacy import clean_text
 from warehouse.registry import Protocol
 from warehouse.vocabulary import manufacturer, scanner_model
@@ -110,6 +110,8 @@ def _text(value: object) -> str | None:
     if not isinstance(value, str):
         raise NotRead("value_not_read", f"{type(value).__name__} is not a text; the value is null.")
     text = clean_text(value)
+    if is_replaced(text):  # by privacy: too long, with a date, or no text at all
+        raise NotRead("value_not_read", "It is no short text; the value is null.")
     return None if text.lower() in MISSING else text
 
 

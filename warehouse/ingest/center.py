@@ -16,11 +16,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import pyarrow as pa
-
 from warehouse.errors import LayoutError, ParticipantsError
 from warehouse.home import Home
-from warehouse.ingest import rows
+from warehouse.ingest import agreement, rows
 from warehouse.ingest.checks import refused_images
 from warehouse.ingest.discover import Discovery, discover
 from warehouse.ingest.findings import finding_rows
@@ -54,6 +52,25 @@ class Ingested:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Examined:
+    """What a centre's files hold.
+
+    Parameters
+    ----------
+    found : Discovery
+        Every file in its place.
+    rows : dict of str to list of dict
+        Rows of each table that an ingest writes, by its name.
+    n_candidates : int
+        Files whose name says that they are images, whether they can be read or not.
+    """
+
+    found: Discovery
+    rows: dict[str, list[rows.Row]]
+    n_candidates: int
+
+
 def ingest_center(
     home: Home, registration: Registration, *, progress: Progress | None = None, force: bool = False
 ) -> Ingested:
@@ -82,14 +99,31 @@ def ingest_center(
     manifest = read_manifest(home, registration.center.center_id)
     changed = force or manifest is None or manifest.fingerprint != prints
     if changed:
-        reusable = not force and manifest is not None and manifest.fingerprint.get("code") == prints["code"]
-        before = Before.load(home, registration.center.center_id) if reusable else Before()
+        before = Before() if force else _before(home, registration, manifest, prints)
         with _collector_paused():
-            tables = _tables(home, registration, entries, before, progress or _silent)
+            examined = examine(registration, entries, before, home.salt(), _persons(home), progress or _silent)
+        if not examined.n_candidates:
+            _refuse_nothing(registration, entries, examined.found)
+        tables = {table.name: table.rows(examined.rows[table.name]) for table in PARTITIONED}
         manifest = commit_center(home, registration.center.center_id, tables, prints)
     assert manifest is not None
     counts = {part.table: part.n_rows for part in manifest.parts}
     return Ingested(registration.center.center_id, changed, manifest, counts, time.perf_counter() - start)
+
+
+def check_center(home: Home, registration: Registration, *, progress: Progress | None = None) -> Examined:
+    """Return what an ingest would find; files are read as it would read them, and nothing is written.
+
+    Raises
+    ------
+    CenterError
+        When the root is not there.
+    """
+    entries = walk(registration.root, registration.follow_links)
+    manifest = read_manifest(home, registration.center.center_id)
+    before = _before(home, registration, manifest, _fingerprints(home, registration, entries))
+    with _collector_paused():
+        return examine(registration, entries, before, b"not kept", _persons(home), progress or _silent)
 
 
 def is_current(home: Home, registration: Registration) -> bool:
@@ -100,24 +134,63 @@ def is_current(home: Home, registration: Registration) -> bool:
     return manifest.fingerprint == _fingerprints(home, registration, walk(registration.root, registration.follow_links))
 
 
-def _tables(
-    home: Home, registration: Registration, entries: list[Entry], before: Before, progress: Progress
-) -> dict[str, pa.Table]:
+def _before(home: Home, registration: Registration, manifest: Manifest | None, prints: Mapping[str, str]) -> Before:
+    """Return what the last ingest found, where the same code and definition made it."""
+    keys = ("code", "definition")
+    if manifest is None or any(manifest.fingerprint.get(key) != prints[key] for key in keys):
+        return Before()
+    return Before.load(home, registration.center.center_id)
+
+
+def examine(
+    registration: Registration,
+    entries: list[Entry],
+    before: Before,
+    salt: bytes,
+    persons: Mapping[tuple[str, str], str],
+    progress: Progress,
+) -> Examined:
+    """Read a centre's files and return the rows of its tables, without writing anything.
+
+    Parameters
+    ----------
+    registration : Registration
+    entries : list of Entry
+        Its files.
+    before : Before
+        What need not be read again.
+    salt : bytes
+        The home's secret, for hashes of serial numbers.
+    persons : mapping of (str, str) to str
+        Person by centre and participant, for people who took part in several centres.
+    progress : callable
+        Called with files done, files in all, and what is being read.
+    """
     center = registration.center
     found = discover(center, entries)
-    if not found.images:
-        _refuse_nothing(registration, entries, found)
-    sidecars = read_sidecars(found, before, home.salt(), progress)
+    n_candidates = len(found.images)
+    sidecars = read_sidecars(found, before, salt, progress)
     headers = read_headers(found, before, progress)
-    visits = visits_of(found)
-    people = read_people(center, entries, visits=visits)
     images = rows.image_rows(registration, found, headers, sidecars)
     _refuse_broken(found, images)
-    participants = rows.participant_rows(center, images, people, _persons(home))
-    found.findings.extend(rows.split_findings(center, participants))
+    visits = visits_of(found)
+    people = read_people(center, entries, visits=visits)
+    participants = rows.participant_rows(center, images, people, persons)
     ages, of_ages = ages_of_visits(people, visits)
+    findings = [
+        *found.findings,
+        *people.findings,
+        *images.findings,
+        *of_ages,
+        *rows.split_findings(center, participants),
+        *agreement.rows_and_images(people, visits),
+        *agreement.sidecars_without_image(found, images, sidecars),
+        *agreement.sidecars_and_headers(images, headers, sidecars),
+        *agreement.sidecars_and_people(images, people, ages),
+    ]
+    _with_tables(found, people)
     made = {
-        "raw.file": rows.file_rows(center.center_id, _with_tables(found, people)),
+        "raw.file": rows.file_rows(center.center_id, found),
         "raw.sidecar": [sidecar.row(center.center_id) for _, sidecar in sorted(sidecars.items())],
         "raw.participant_row": [{"center_id": center.center_id} | row for row in people.rows.values()],
         "raw.header": rows.header_rows(center.center_id, headers),
@@ -127,9 +200,9 @@ def _tables(
         "core.image": images.images,
         "core.acquisition": images.acquisitions,
         "core.rejection": rows.rejection_rows(center.center_id, _refusals(found, people)),
-        "core.finding": finding_rows(center.center_id, [*found.findings, *people.findings, *images.findings, *of_ages]),
+        "core.finding": finding_rows(center.center_id, findings),
     }
-    return {table.name: table.rows(made[table.name]) for table in PARTITIONED}
+    return Examined(found, made, n_candidates)
 
 
 def visits_of(found: Discovery) -> dict[str, set[str | None]]:
@@ -183,12 +256,11 @@ def _refuse_broken(found: Discovery, images: rows.Images) -> None:
     found.images = [candidate for candidate in found.images if candidate.entry.path not in refused]
 
 
-def _with_tables(found: Discovery, people: People) -> Discovery:
+def _with_tables(found: Discovery, people: People) -> None:
     """Move tables that could not be read from the companions to the refused."""
     for path, number, refusal in people.refused:
         if number is None and path in found.companions:
             found.refusals[path] = (found.companions.pop(path)[0], refusal)
-    return found
 
 
 def _refusals(found: Discovery, people: People) -> list[tuple[str, int | None, Refusal]]:

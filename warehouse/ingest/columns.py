@@ -61,7 +61,7 @@ class Columns:
         Columns of age in the order in which they are asked, with unit and description.
     sex : tuple of (str, dict)
         Columns of sex with their codes.
-    named, declared
+    named, read, declared
         What `warehouse.ingest.privacy.clean_row` needs.
     """
 
@@ -69,6 +69,7 @@ class Columns:
     age: tuple[tuple[str, str, Mapping[str, str]], ...] = ()
     sex: tuple[tuple[str, Mapping[str, str]], ...] = ()
     named: frozenset[str] = frozenset()
+    read: frozenset[str] = frozenset()
     declared: Mapping[str, frozenset[str]] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
 
@@ -125,9 +126,9 @@ def find_columns(spec: ParticipantsTable, path: str, header: list[str], dictiona
     read = {name for name, *_ in ages} | {name for name, _ in sexes}
     findings += _look_alikes(path, header, read | _labels(spec) | {found.field for found in findings if found.field})
     dates = set(spec.session.names) if spec.session and spec.session.date else set()
-    named = frozenset(read | _labels(spec)) - dates
+    named = frozenset(_labels(spec)) - dates
     declared = {name: frozenset(said.levels) for name, said in described.items()}
-    return Columns(tuple(header), ages, sexes, named, declared, tuple(findings))
+    return Columns(tuple(header), ages, sexes, named, frozenset(read), declared, tuple(findings))
 
 
 def _labels(spec: ParticipantsTable) -> set[str]:

@@ -20,10 +20,8 @@ UNIT = (
     r"(?:[munµμ]?s|m?sec|seconds?|[cmµμ]?m|[mk]?hz|m?t|tesla|g|gauss|deg|degrees?|°"
     r"|[ymwd]|years?|months?|weeks?|days?|yrs?|mos?|%|[+])?"
 )
-SUMMARY = re.compile(
-    r"\(text of \d+ characters\)|\(list of \d+\)|\(object\)|\(number too large\)"
-    rf"|\[{NUMBER}(?:, {NUMBER}){{0,3}}\]"
-)
+REPLACED = re.compile(r"\(text of \d+ characters\)|\(list of \d+\)|\(object\)|\(number too large\)")
+NUMBERS = re.compile(rf"\[{NUMBER}(?:, {NUMBER}){{0,3}}\]")
 # No dates, no telephone numbers, no names: one number or range with a unit, or up to three letters.
 HARMLESS = re.compile(rf"{NUMBER}\s*(?:(?:-|–|to)\s*{NUMBER})?\s*{UNIT}|[a-z]{{1,3}}|n/a|nan|true|false", re.IGNORECASE)
 
@@ -94,9 +92,14 @@ def shown(value: object) -> str | None:
             else f"(list of {len(value)})"
         )
     text = str(value)
-    if SUMMARY.fullmatch(text) or HARMLESS.fullmatch(text):
+    if is_replaced(text) or NUMBERS.fullmatch(text) or HARMLESS.fullmatch(text):
         return text
     return f"(text of {len(text)} characters)"
+
+
+def is_replaced(text: str) -> bool:
+    """Return whether a text stands for a value that is not shown, as `shown` writes it."""
+    return REPLACED.fullmatch(text) is not None
 
 
 def _is_number(value: object) -> bool:

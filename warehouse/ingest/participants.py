@@ -94,7 +94,6 @@ class _Table:
 def read_people(
     center: Center,
     entries: Iterable[Entry],
-    salt: bytes = b"",
     visits: Mapping[str, Collection[str | None]] | None = None,
 ) -> People:
     """Read every table of participants and visits that a layout names.
@@ -104,8 +103,6 @@ def read_people(
     center : Center
     entries : iterable of Entry
         The files of the centre.
-    salt : bytes
-        Not used: serial numbers in tables are dropped. Kept so that callers need not know.
     visits : mapping of str to collection of (str or None), optional
         Labels of the visits with an image, by participant: labels of a BIDS dataset's tables are matched with them.
     """
@@ -249,7 +246,7 @@ def _read_row(
         number,
         participant,
         session,
-        clean_row(row, columns.declared, columns.named, spec.private),
+        clean_row(row, columns.declared, columns.named, spec.private, columns.read),
     )
 
     def refuse(reason: str, detail: str, mend: str) -> None:

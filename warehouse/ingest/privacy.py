@@ -92,7 +92,7 @@ LABEL_COLUMNS = frozenset(
 )
 CODE_COLUMNS = frozenset(
     """
-    sex gender handedness hand group diagnosis dx site scanner vendor manufacturer field visit session timepoint wave split
+    handedness hand group diagnosis dx site scanner vendor manufacturer field visit session timepoint wave split
     phase arm treatment condition cohort status outcome hemisphere side lobe laterality population species strain agegroup
     """.split()  # noqa: SIM905 - a list would be one word a line
 )
@@ -162,6 +162,7 @@ def clean_row(
     declared: Mapping[str, Collection[str]] | None = None,
     named: Collection[str] = (),
     private: Collection[str] = (),
+    read: Collection[str] = (),
 ) -> dict[str, str]:
     """Return the cells of a table's row that may be kept.
 
@@ -172,9 +173,11 @@ def clean_row(
     declared : mapping of str to collection of str, optional
         Codes that the JSON beside the table explains, by column.
     named : collection of str
-        Columns that the layout reads: labels, ages and codes of sex.
+        Columns of labels: one word is kept.
     private : collection of str
         Columns that the layout calls private.
+    read : collection of str
+        Columns of age and sex: a number with a unit or a word of up to three letters is kept.
     """
     declared = declared or {}
     return {
@@ -182,7 +185,9 @@ def clean_row(
         for name, value in row.items()
         if name not in private
         and (name in named or not is_identifying(name))
-        and _is_harmless(name, value, declared.get(name, ()), name in named)
+        and (
+            _is_harmless(name, value, declared.get(name, ()), name in named) or (name in read and shown(value) == value)
+        )
     }
 
 

@@ -33,8 +33,12 @@ class Images:
     images: list[Row] = field(default_factory=list)
     acquisitions: list[Row] = field(default_factory=list)
     sex: dict[str, str] = field(default_factory=dict)
-    age: dict[str, Age] = field(default_factory=dict)  # by session_id
+    age: dict[tuple[str, str | None], Age] = field(default_factory=dict)  # by participant and visit
     findings: list[Finding] = field(default_factory=list)
+
+    def age_of(self, participant: str, session: str | None) -> Age:
+        """Return the age that a sidecar gives at a visit."""
+        return self.age.get((participant, session), Age())
 
 
 def image_id(center_id: str, path: str) -> str:
@@ -181,7 +185,7 @@ def _note_patient(result: Images, image: Row, merged: Mapping[str, object]) -> N
     except ValueError:
         return  # what the scanner's console was told is no fact that a row could be refused for
     if age.known and age.years != 0:  # 000Y is what anonymisation leaves
-        result.age.setdefault(str(image["session_id"]), age)
+        result.age.setdefault((str(image["participant_id"]), image["session_label"]), age)
 
 
 def session_rows(center_id: str, images: Images, ages: Mapping[tuple[str, str | None], Age]) -> list[Row]:
@@ -193,7 +197,7 @@ def session_rows(center_id: str, images: Images, ages: Mapping[tuple[str, str | 
             continue
         age, source = ages.get((participant, session), Age()), "participants"
         if not age.known:
-            age, source = images.age.get(key, Age()), "sidecar"
+            age, source = images.age_of(participant, session), "sidecar"
         rows[key] = {
             "session_id": key,
             "center_id": center_id,

@@ -5,6 +5,7 @@ import pytest
 
 from warehouse.ingest.acquisition import FIELDS, Measure, read_acquisition
 from warehouse.ingest.findings import Finding
+from warehouse.ingest.privacy import clean_sidecar
 from warehouse.registry import Protocol
 from warehouse.tables.core import ACQUISITION
 
@@ -106,6 +107,14 @@ def test_one_number_in_a_list_or_with_a_known_unit_is_read(
     row, found = read_acquisition({key: value}, "T1w", {}, [])
     assert row[column] == expected
     assert found == []
+
+
+@pytest.mark.parametrize("key", ["Manufacturer", "ManufacturersModelName", "ScanningSequence", "MRAcquisitionType"])
+def test_a_text_that_privacy_replaced_is_null_and_named(key: str) -> None:
+    clean, _, _ = clean_sidecar({key: "operated by John Smith " * 5}, b"salt")
+    row, found = read_acquisition(clean, "T1w", {}, [])
+    assert set(row.values()) == {None}
+    assert [(one.kind, one.field) for one in found] == [("value_not_read", key)]
 
 
 @pytest.mark.parametrize("key", ["InversionTime", "EchoTime", "MagneticFieldStrength", "FlipAngle", "RepetitionTime"])

@@ -18,7 +18,6 @@ from warehouse.miniature.write import table_bytes
 from warehouse.registry import Center, shipped
 
 N_SUBJECTS = 8  # enough that something is withheld and somebody comes back
-SALT = b"salt"
 
 
 class Written:
@@ -68,7 +67,7 @@ def test_every_sidecar_counts_as_one(written: Written) -> None:
 
 
 def test_the_tables_tell_exactly_what_the_simulator_tells(written: Written) -> None:
-    people = read_people(written.center, written.entries, SALT)
+    people = read_people(written.center, written.entries)
     assert people.refused == []
     told = {person.participant_id: person for person in written.plan.participants}
     assert people.participants.keys() == told.keys()
@@ -85,7 +84,7 @@ def test_the_tables_tell_exactly_what_the_simulator_tells(written: Written) -> N
 
 
 def test_the_ages_at_visits_are_what_the_simulator_tells(written: Written) -> None:
-    people = read_people(written.center, written.entries, SALT)
+    people = read_people(written.center, written.entries)
     for visit in written.plan.sessions:
         assert people.age_at(visit.participant_id, visit.session_label).years == pytest.approx(
             visit.age_years, abs=1e-3
