@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 
 from model.prompt import values, words
 from model.prompt.rules import rules
@@ -19,6 +20,11 @@ from model.prompt.statements import Statements
 from warehouse.errors import PromptError
 from warehouse.prompt import PromptRecord
 
+DASHES = re.compile("[\u2010-\u2015\u2212]")
+THOUSANDS = re.compile(r"(?<![\d.,])(\d{1,3}),(\d{3})(?=\s*m(?:illi)?s(?:ec|econds?)?\b)", re.IGNORECASE)
+DECIMAL_COMMA = re.compile(
+    r"(?<![\d.,])(\d+),(\d{1,3})(?=\s*(?:ms|msec|s|sec|seconds?|t|tesla|mm|years?|y|deg(?:rees?)?|°)\b)", re.IGNORECASE
+)
 EXAMPLE = "T2w; 3T Siemens; TR 3200 ms; TE 90 ms; voxel size 1 mm"
 
 # The vendor may hold anything, also what separates fields elsewhere: only the whole sentence tells where it ends.
@@ -64,8 +70,24 @@ def parse_prompt(text: str) -> PromptRecord:
     if whole := TEMPLATE.fullmatch(text):
         _template(said, whole)
     else:
-        _read(said, text)
+        _read(said, normal(text))
     return said.record()
+
+
+def normal(text: str) -> str:
+    """Return a text with one spelling of characters that look alike.
+
+    Compatibility forms (NFKC) become plain ones: full-width letters, superscript digits, blanks of fixed width, and the
+    letter mu for the sign of micro. Dashes become hyphens, and a decimal comma before a unit a point.
+
+    Examples
+    --------
+    >>> normal("ＴＥ 90\u00a0ms, 1\u00a0mm³"), normal("TR 3,2 s"), normal("TR 5,000 ms")
+    ('TE 90 ms, 1 mm3', 'TR 3.2 s', 'TR 5000 ms')
+    """
+    plain = DASHES.sub("-", unicodedata.normalize("NFKC", text))
+    plain = THOUSANDS.sub(r"\1\2", plain)
+    return DECIMAL_COMMA.sub(r"\1.\2", plain)
 
 
 def _read(said: Statements, text: str) -> None:

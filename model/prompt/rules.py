@@ -21,7 +21,8 @@ SIZE = rf"(?P<value>\([^()]*\)|{VALUE}(?:\s*(?:mm)?\s*[x×*,]\s*{VALUE}){{0,2}})
 REST = r"(?P<value>[^;,\n]*)"
 IS = r"\s*(?:[:=]|\b(?:is|of)\b)?\s*"
 END = r"(?![^\W_])"  # no letter or digit follows
-OLD = r"(?:[\s-]*(?:years?|yrs?|yo|y)(?:[\s-]*olds?)?(?![^\W_]))"
+OLD = r"(?:[\s-]*(?P<old>years?|yrs?|yo|y|months?|mos?|weeks?|wks?|days?)(?:[\s-]*of[\s-]+age|[\s-]*olds?)?(?![^\W_]))"
+CUBED = r"(?P<cubed>\s*\^?3(?!\d))?"
 ISOTROPIC = rf"(?:[\s,]*iso(?:tropic)?{END})?"
 
 
@@ -33,7 +34,8 @@ def rules() -> list[tuple[re.Pattern[str], Take]]:
 
 
 def _separators() -> Iterable[tuple[str, Take]]:
-    yield r"[\s;,/|]+|\b(?:and|with|at|on|a|an|the|scan|image)\b(?!\s*[:=])", lambda said, found: None
+    yield r"[\s;,/|]+|[.!]+(?=[\s;,]|$)|\b(?:and|with|at|on|a|an|the|scan|image)\b(?!\s*[:=])", lambda said, found: None
+    yield rf"\b(?:{words.SHAPES})\b(?!\s*[:=])", lambda said, found: None
 
 
 def _parameters() -> Iterable[tuple[str, Take]]:
@@ -56,12 +58,12 @@ def _parameters() -> Iterable[tuple[str, Take]]:
 
 def _labelled() -> Iterable[tuple[str, Take]]:
     yield (
-        rf"(?:voxel\s+sizes?|voxels?|resolution|spacing)(?:\s*[(\[]mm[)\]])?{IS}{SIZE}\s*(?:mm{END})?{ISOTROPIC}",
-        lambda said, found: values.take_size(said, found["value"]),
+        rf"(?:voxel\s+sizes?|voxels?|resolution|spacing)(?:\s*[(\[]mm[)\]])?{IS}{SIZE}\s*(?:mm{CUBED}{END})?{ISOTROPIC}",
+        lambda said, found: values.take_size(said, found["value"], found["cubed"]),
     )
     yield (
-        rf"age{END}(?:\s*\((?:years?|y)\))?{IS}(?P<value>{VALUE}){OLD}?",
-        lambda said, found: values.take_number(said, "age_years", found["value"]),
+        rf"age{END}(?:\s*\((?P<head>years?|y|months?|weeks?|days?)\))?{IS}(?P<value>{VALUE}){OLD}?",
+        lambda said, found: values.take_age(said, found["value"], found["head"], found["old"]),
     )
     yield rf"(?:sex|gender){END}{IS}(?P<value>[^\s;,]+)", lambda said, found: values.take_sex(said, found["value"])
     yield (
@@ -75,14 +77,15 @@ def _labelled() -> Iterable[tuple[str, Take]]:
 
 
 def _contrasts() -> Iterable[tuple[str, Take]]:
-    agent = r"(?:contrast\s+agent|contrast|gadolinium|gd)"
+    agent = r"(?:contrast\s+agent|contrast|gadolinium|gad|gd)"
     yield rf"contrast\s+agent\s*[:=]\s*{REST}", lambda said, found: values.take_agent(said, found["value"])
     yield (
         rf"(?:no|without)\s+{agent}{END}|pre[\s-]?contrast{END}",
         lambda said, found: said.say("post_contrast", False),
     )
     yield (
-        rf"(?:post|after)[\s-]?{agent}{END}|contrast[\s-]?enhanced{END}|gadolinium{END}",
+        rf"(?:post|after|with)[\s-]?{agent}{END}|contrast[\s-]?enhanced{END}|(?:gadolinium|gad|gd){END}"
+        rf"|c\+(?!\w)|\+\s*(?:c|ce|gd|gad|{agent}){END}|post{END}",
         lambda said, found: said.say("post_contrast", True),
     )
     yield (
@@ -109,9 +112,12 @@ def _bare() -> Iterable[tuple[str, Take]]:
     )
     yield (
         rf"(?P<value>{NUMBER}){OLD}",
-        lambda said, found: values.take_number(said, "age_years", found["value"]),
+        lambda said, found: values.take_age(said, found["value"], found["old"]),
     )
-    yield rf"{SIZE}\s*mm{END}{ISOTROPIC}", lambda said, found: values.take_size(said, found["value"])
+    yield (
+        rf"{SIZE}\s*mm{CUBED}{END}{ISOTROPIC}",
+        lambda said, found: values.take_size(said, found["value"], found["cubed"]),
+    )
     yield rf"(?P<value>{_any_of(words.SEX_WORDS)}){END}", lambda said, found: values.take_sex(said, found["value"])
 
 

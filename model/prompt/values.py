@@ -22,6 +22,7 @@ TIMES = {
     "ti": "inversion_time_s",
     "inversion time": "inversion_time_s",
 }
+YEARS = {"y": 1.0, "mo": 1 / 12, "w": 7 / 365.25, "d": 1 / 365.25}  # by how the unit begins
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?"
 MISSING = r"(?:none|null|nan|unknown|n/a|na|\?|-(?!\d))"
 UNIT = "|".join(sorted(words.TIME_UNITS_S, key=len, reverse=True))
@@ -63,8 +64,31 @@ def take_parameters(said: Statements, names: str, values: str) -> None:
             take_time(said, name, value, unit)
 
 
-def take_size(said: Statements, text: str) -> None:
-    """Take down voxel sizes in mm: three, or one for all axes."""
+def take_age(said: Statements, text: str, *units: str | None) -> None:
+    """Take down an age; without a unit it is in years.
+
+    Raises
+    ------
+    PromptError
+        When it has two different units.
+    """
+    factors = {factor for unit in units if unit for name, factor in YEARS.items() if unit.lower().startswith(name)}
+    if len(factors) > 1:
+        raise PromptError(f"the age {text} has two units", "write one")
+    years = _number(text)
+    if years is not None and factors:
+        years = round(years * factors.pop(), 4)
+    said.say("age_years", years)
+
+
+def take_size(said: Statements, text: str, cubed: str | None = None) -> None:
+    """Take down voxel sizes in mm: three, or one for all axes.
+
+    Parameters
+    ----------
+    cubed : str, optional
+        The exponent behind mm, where there is one. 1 mm³ has sides of 1 mm; of another volume the sides are unknown.
+    """
     bare = re.sub(r"[()]|mm", " ", text, flags=re.IGNORECASE)
     sizes = [_number(piece) for piece in re.split(r"[,x×*]", bare)]
     known = [size for size in sizes if size is not None]
@@ -72,6 +96,9 @@ def take_size(said: Statements, text: str) -> None:
         return
     if len(known) != len(sizes) or len(sizes) not in (1, 3):
         raise PromptError(f"voxel size {text.strip()!r} is not understood", "give one length in mm, or three")
+    if cubed and len(known) == 1 and known[0] != 1:
+        what = f"{known[0]:g} mm³ may be a volume, or the side of a cube"
+        raise PromptError(what, f"write {known[0]:g} mm, or three lengths")
     said.say("voxel_size_mm", tuple(known * 3 if len(known) == 1 else known))
 
 
@@ -87,8 +114,14 @@ def take_sex(said: Statements, text: str) -> None:
 
 def take_contrast(said: Statements, text: str) -> None:
     """Take down a contrast by any of its names, or that it is missing."""
-    if text.strip() and text.strip().lower() not in words.NOTHING:
-        said.say_contrast(text)
+    if not text.strip() or text.strip().lower() in words.NOTHING:
+        return
+    if words.contrast(text) is None:  # Modality: axial T2w.
+        bare = re.sub(rf"\b(?:{words.SHAPES})\b|[.!]+\s*$", " ", text, flags=re.IGNORECASE)
+        text = re.sub(words.ENHANCED, " ", bare, flags=re.IGNORECASE)
+        if text != bare:
+            said.say("post_contrast", True)
+    said.say_contrast(text)
 
 
 def take_agent(said: Statements, text: str) -> None:

@@ -62,8 +62,13 @@ TIME_UNITS_S = {
     "second": "1",
     "seconds": "1",
     "us": "0.000001",
-    "µs": "0.000001",
+    "\u03bcs": "0.000001",  # the letter mu; the sign of micro (U+00B5) becomes it
 }
+
+
+# Planes, dimensions and the organ, as people write them beside a contrast: voxel sizes say more, or every scan shares it.
+SHAPES = r"axial|sagittal|coronal|transversal|transverse|tra|sag|cor|ax|[23][\s-]?d|brain|head|mri|mr"
+ENHANCED = r"c\+(?!\w)|\+\s*(?:c|ce|gd|gad)\b|\b(?:post|with)?[\s-]*(?:gadolinium|gad|gd)\b|\bpost(?:[\s-]*contrast)?\b"
 
 
 def plain(text: str) -> str:

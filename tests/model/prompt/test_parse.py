@@ -173,3 +173,82 @@ def test_a_long_prompt_is_read_in_a_moment() -> None:
     assert parse_prompt("; ".join(["TE 90 ms"] * 2000)).echo_time_s == 0.09
     with pytest.raises(PromptError, match="not understood"):
         parse_prompt("x" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("T2w.", {"contrast": "T2w"}),
+        ("T2w; TE 90 ms!", {"contrast": "T2w", "echo_time_s": 0.09}),
+        ("3D T1w", {"contrast": "T1w"}),
+        ("axial T2w", {"contrast": "T2w"}),
+        ("sagittal 3-D T1 MRI", {"contrast": "T1w"}),
+        ("Modality: axial T2w.", {"contrast": "T2w"}),
+        ("Modality: T1 C+", {"contrast": "T1w", "post_contrast": True}),
+        ("T1 C+", {"contrast": "T1w", "post_contrast": True}),
+        ("T1+C", {"contrast": "T1w", "post_contrast": True}),
+        ("T1w + Gd", {"contrast": "T1w", "post_contrast": True}),
+        ("T1 post", {"contrast": "T1w", "post_contrast": True}),
+        ("T1w with gadolinium", {"contrast": "T1w", "post_contrast": True}),
+        ("Age: 6 months", {"age_years": 0.5}),
+        ("Age (months): 18", {"age_years": 1.5}),
+        ("18-month-old boy", {"age_years": 1.5, "sex": "M"}),
+        ("3 weeks old", {"age_years": 0.0575}),
+        ("10 days of age", {"age_years": 0.0274}),
+        ("1 mm³", {"voxel_size_mm": (1.0, 1.0, 1.0)}),
+        ("voxel size 1×1×1 mm³", {"voxel_size_mm": (1.0, 1.0, 1.0)}),
+        ("T2w voxel size 2×2×2 mm", {"contrast": "T2w", "voxel_size_mm": (2.0, 2.0, 2.0)}),
+        ("TE 90000 \u00b5s", {"echo_time_s": 0.09}),
+        ("TE 90000 \u03bcs", {"echo_time_s": 0.09}),
+        ("ＴＥ＝９０ｍｓ", {"echo_time_s": 0.09}),
+        ("TE\u00a090\u202fms", {"echo_time_s": 0.09}),
+        ("T2\u2011FLAIR", {"contrast": "FLAIR"}),
+        ("TR 3,2 s", {"repetition_time_s": 3.2}),
+        ("TR 5,000 ms", {"repetition_time_s": 5.0}),
+        ("1,5 T", {"field_strength_t": 1.5}),
+    ],
+)
+def test_what_people_write_is_understood(text: str, said: dict[str, object]) -> None:
+    assert parse_prompt(text) == PromptRecord(**said)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("8 mm³", "may be a volume"),
+        ("Age (months): 6 years", "two units"),
+        ("age 6 months, age 3", "contradicts itself"),
+        ("T1 C+ without contrast", "contradicts itself"),
+    ],
+)
+def test_what_is_ambiguous_or_contradicts_itself_is_refused_with_what_to_write(text: str, reason: str) -> None:
+    with pytest.raises(PromptError, match=reason) as refusal:
+        parse_prompt(text)
+    assert refusal.value.mend
+
+
+ODD_PIECES = (
+    *("TE", "TR", "90", "ms", "\u00b5s", "\u03bcs", "m\u017f", "mm³", "²", "٣", "１", "\u212a", "İ", "ſ", "T1", "C+"),
+    *("(", ")", "+", "-", "voxel size", "age", "months", "none", "1e999", "×", ":", "=", ";", ",", ".", "1,000"),
+    *("nan", "scanner", "\ud800"),
+)
+ODD_LISTS = st.lists(st.sampled_from(ODD_PIECES) | st.text(max_size=3), max_size=8).map(" ".join)
+ANY_TEXT = st.text() | ODD_LISTS
+
+
+def understood_or_refused(text: str) -> None:
+    with suppress(PromptError):
+        assert isinstance(parse_prompt(text), PromptRecord)
+
+
+@settings(max_examples=400, deadline=None)
+@given(ANY_TEXT)
+def test_no_text_of_whatever_characters_ends_in_another_error(text: str) -> None:
+    understood_or_refused(text)
+
+
+@pytest.mark.slow
+@settings(max_examples=10_000, deadline=None)
+@given(ANY_TEXT)
+def test_ten_thousand_texts_of_all_of_unicode_end_in_no_other_error(text: str) -> None:
+    understood_or_refused(text)
