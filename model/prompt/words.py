@@ -66,7 +66,7 @@ TIME_UNITS_S = {
 }
 
 
-# Planes, dimensions and the organ, as people write them beside a contrast: voxel sizes say more, or every scan shares it.
+# Planes, dimensions and the organ, as people write them beside a contrast: voxel sizes say more, or all share it.
 SHAPES = r"axial|sagittal|coronal|transversal|transverse|tra|sag|cor|ax|[23][\s-]?d|brain|head|mri|mr"
 ENHANCED = r"c\+(?!\w)|\+\s*(?:c|ce|gd|gad)\b|\b(?:post|with)?[\s-]*(?:gadolinium|gad|gd)\b|\bpost(?:[\s-]*contrast)?\b"
 
