@@ -174,7 +174,7 @@ def examine(
     images = rows.image_rows(registration, found, headers, sidecars)
     _refuse_broken(found, images)
     visits = visits_of(found)
-    people = read_people(center, entries, visits=visits)
+    people = read_people(center, entries, visits=visits, prefix=found.prefix)
     participants = rows.participant_rows(center, images, people, persons)
     ages, of_ages = ages_of_visits(people, visits)
     findings = [

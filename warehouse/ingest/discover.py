@@ -50,12 +50,16 @@ class Candidate:
 
 @dataclass
 class Discovery:
-    """Every entry of a tree, in exactly one of three places, and what is to be known about them."""
+    """Every entry of a tree, in exactly one of three places.
+
+    `prefix` is the folder that a BIDS dataset lies in, with a slash at its end; empty where that is the root.
+    """
 
     images: list[Candidate] = field(default_factory=list)
     companions: dict[str, tuple[Entry, str]] = field(default_factory=dict)
     refusals: dict[str, tuple[Entry, Refusal]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    prefix: str = ""
 
 
 def discover(center: Center, entries: Iterable[Entry]) -> Discovery:
@@ -74,6 +78,7 @@ def discover(center: Center, entries: Iterable[Entry]) -> Discovery:
     found = Discovery()
     if bids:
         found.findings += bids.findings
+        found.prefix = bids.prefix
     for entry in listed:
         if entry.refusal:
             found.refusals[entry.path] = (entry, entry.refusal)

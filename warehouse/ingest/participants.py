@@ -95,6 +95,7 @@ def read_people(
     center: Center,
     entries: Iterable[Entry],
     visits: Mapping[str, Collection[str | None]] | None = None,
+    prefix: str = "",
 ) -> People:
     """Read every table of participants and visits that a layout names.
 
@@ -105,22 +106,25 @@ def read_people(
         The files of the centre.
     visits : mapping of str to collection of (str or None), optional
         Labels of the visits with an image, by participant: labels of a BIDS dataset's tables are matched with them.
+    prefix : str
+        Folder that a BIDS dataset lies in, relative to the root, with a slash at its end.
     """
     by_path = {entry.path: entry for entry in entries if entry.content == "present" and not entry.refusal}
+    inside = {path.removeprefix(prefix): entry for path, entry in by_path.items()}
     people, dictionaries = People(), Dictionaries(by_path)
     reader = _Reader(people, dictionaries, dict(visits or {}) if center.layout.kind == "bids" else {})
     layout = center.layout
     for spec in layout.participants or (BIDS_TABLES if layout.kind == "bids" else ()):
-        for path in _files(spec, by_path):
-            reader.read(spec, by_path[path])
+        for path in _files(spec, inside):
+            reader.read(spec, inside[path])
     if layout.kind == "bids":
-        for path in sorted(path for path in by_path if path.endswith(".tsv")):
+        for path in sorted(path for path in inside if path.endswith(".tsv")):
             if found := re.fullmatch(r"sub-([^/]+)/(?:ses-[^/]+/)?sub-[^/]+_sessions\.tsv", path):
-                reader.read(SESSIONS, by_path[path], label(found[1]))
+                reader.read(SESSIONS, inside[path], label(found[1]))
             elif found := re.fullmatch(r"sub-([^/]+)/(?:ses-[^/]+/)?sub-[^/]+_scans\.tsv", path):
-                reader.read(SCANS, by_path[path], label(found[1]))
+                reader.read(SCANS, inside[path], label(found[1]))
             elif re.fullmatch(r"phenotype/[^/]+\.tsv", path):
-                reader.read(PHENOTYPE, by_path[path])
+                reader.read(PHENOTYPE, inside[path])
     for participant, person in layout.persons.items():
         people.participants.setdefault(label(participant), Person()).person_id = person
     people.findings += dictionaries.findings

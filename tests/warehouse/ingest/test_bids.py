@@ -71,7 +71,11 @@ def test_a_dataset_within_the_dataset_is_refused_and_the_outer_one_is_read(datas
 def test_a_dataset_below_the_root_is_found_and_said(dataset: Dataset) -> None:
     (dataset.root / "dataset_description.json").unlink()
     dataset.image("rawdata/sub-01/anat/sub-01_T1w.nii.gz")
+    dataset.write("rawdata/participants.tsv", "participant_id\tage\tsex\nsub-01\t18\tF\n")
+    dataset.write("rawdata/participants.json", {"age": {"Units": "months"}})
     dataset.ingest()
+    person = dataset.row("core.participant")
+    assert (person["age_years"], person["sex"]) == (1.5, "F")
     assert set(eligibility(dataset).values()) == {"eligible: a whole image of one contrast"}
     [finding] = [row for row in dataset.rows("core.finding") if row["kind"] == "place"]
     assert finding["path"] == "rawdata/"
