@@ -45,7 +45,11 @@ def attributes(scan: Scan, source: Source, recipe: Recipe, scale: Scale, session
             "dtype": source.dtype,
             "offset": source.offset,
         },
-        "intensity": {"low": scale.low, "high": scale.high, "percentiles": list(recipe.percentiles)},
+        "intensity": {  # in the file's own units
+            "low": scale.low - source.offset,
+            "high": scale.high - source.offset,
+            "percentiles": list(recipe.percentiles),
+        },
     }
 
 

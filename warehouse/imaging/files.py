@@ -23,6 +23,9 @@ KNOWN = (
     (b"BZh", "bzip2_archive", "compressed by bzip2", "unpack it with bunzip2, and compress it with gzip"),
     (b"\xfd7zXZ", "xz_archive", "compressed by xz", "unpack it with xz -d, and compress it with gzip"),
     (b"\x89HDF", "hdf5_file", "an HDF5 file, as MINC 2 is", "convert it with mnc2nii"),
+    (b"CDF\x01", "minc_file", "a MINC 1 file", "convert it with mnc2nii"),
+    (b"NRRD", "nrrd_file", "an NRRD file", "convert it to NIfTI, e.g. with SimpleITK"),
+    (b"\x00\x00\x00\x01", "mgh_file", "an MGH file of FreeSurfer", "convert it with mri_convert"),
     (b"%PDF", "pdf_document", "a PDF document", "fetch the image again"),
     (b"\x89PNG", "png_picture", "a PNG picture", "fetch the image again"),
 )
@@ -98,6 +101,8 @@ def refuse_by_first_bytes(start: bytes, name: str) -> None:
             raise RefusedError(reason, f"it is {what}", remedy)
     if start[128:132] == b"DICM":
         raise RefusedError("dicom", "it is a DICOM file", "convert its series with dcm2niix")
+    if start[257:262] == b"ustar":
+        raise RefusedError("tar_archive", "it is a tar archive", "unpack it with tar")
     lead = start[:256].lstrip().lower()
     if lead.startswith((b"<!doctype html", b"<html", b"<?xml", b"<head")):
         what = "it is a web page, as a download without permission gives"
@@ -120,17 +125,19 @@ def unpacked(location: str) -> Iterator[bytes]:
         When the data end before their end, are damaged, or have another checksum than the one they state.
     """
     with open(location, "rb") as file:
-        rest = b""
-        while (member := rest or file.read(BLOCK)).startswith(GZIP_MAGIC):
-            reader, rest = zlib.decompressobj(WHOLE), member
+        rest = file.read(BLOCK)
+        while rest.startswith(GZIP_MAGIC):
+            reader = zlib.decompressobj(WHOLE)
             while not reader.eof:
+                if not rest:
+                    raise RefusedError("truncated_gzip", "the gzip data end before their end", "fetch the image again")
                 try:
                     yield reader.decompress(rest)
                 except zlib.error as error:
                     raise _damaged(error) from error
                 rest = reader.unused_data if reader.eof else file.read(BLOCK)
-                if not rest and not reader.eof:
-                    raise RefusedError("truncated_gzip", "the gzip data end before their end", "fetch the image again")
+            if len(rest) < len(GZIP_MAGIC):  # the first bytes of the next member may lie in the next block
+                rest += file.read(BLOCK)
 
 
 def _damaged(error: zlib.error) -> RefusedError:
@@ -141,28 +148,43 @@ def _damaged(error: zlib.error) -> RefusedError:
 
 def content(location: str) -> bytes:
     """Return all bytes of a file, unpacked and verified where it is compressed by gzip."""
-    with open(location, "rb") as file:
-        start = file.read(2)
-        if start != GZIP_MAGIC:
-            return start + file.read()
-    return b"".join(unpacked(location))
+    return b"".join(_blocks(location))
 
 
-def checksum(location: str) -> str:
-    """Return CRC-32 and length of a file's unpacked content; gzip states both in its last eight bytes (RFC 1952).
+def checksum(location: str, n_bytes: int) -> str:
+    """Return CRC-32 and length of the first bytes of a file's content, unpacked where it is compressed by gzip.
 
-    Only eight bytes of a compressed file are read. Its name and time, which gzip stores too, do not enter.
+    gzip states both in its last eight bytes (RFC 1952), and these are used where the length they state is the one
+    asked for. They are not those of the content where bytes follow it or where it has several members: the last member
+    of every file that bgzip writes is empty. Then the file is unpacked.
+
+    Parameters
+    ----------
+    location : str
+    n_bytes : int
+        Up to the last voxel. What lies behind does not enter, nor do the name and the time that gzip stores.
     """
-    with open(location, "rb") as file:
-        if file.read(2) == GZIP_MAGIC:
+    if stated_length(location) == n_bytes % 2**32:
+        with open(location, "rb") as file:
             file.seek(-8, os.SEEK_END)
-            trailer = file.read(8)
-            return f"{int.from_bytes(trailer[:4], 'little'):08x}-{int.from_bytes(trailer[4:], 'little')}"
-        file.seek(0)
-        crc = length = 0
-        while block := file.read(BLOCK):
-            crc, length = zlib.crc32(block, crc), length + len(block)
-    return f"{crc:08x}-{length}"
+            return f"{int.from_bytes(file.read(4), 'little'):08x}-{n_bytes}"
+    crc, left = 0, n_bytes
+    for block in _blocks(location):
+        crc, left = zlib.crc32(block[:left], crc), left - len(block[:left])
+        if left == 0:
+            break
+    return f"{crc:08x}-{n_bytes - left}"
+
+
+def _blocks(location: str) -> Iterator[bytes]:
+    """Yield the content of a file, unpacked where it is compressed by gzip."""
+    with open(location, "rb") as file:
+        if file.read(len(GZIP_MAGIC)) != GZIP_MAGIC:
+            file.seek(0)
+            while block := file.read(BLOCK):
+                yield block
+            return
+    yield from unpacked(location)
 
 
 def stated_length(location: str) -> int | None:

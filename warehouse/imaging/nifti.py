@@ -19,11 +19,14 @@ from nibabel.quaternions import quat2mat
 from warehouse.imaging.files import RefusedError, first_bytes, refuse_by_first_bytes, stated_length, unpacked
 from warehouse.imaging.geometry import Affine, Grid, corners_mm
 
+Doubt = tuple[str, str]
+SPACE_CODES, TIME_CODES = range(4), range(8, 56, 8)  # of NIfTI's xyzt_units
 MM = {"mm": 1.0, "meter": 1000.0, "micron": 0.001, "unknown": 1.0}
 LEAST_MM, MOST_MM = 0.05, 20.0  # sides of a voxel of a head
 MOST_CODE = 5  # NIFTI_XFORM_TEMPLATE_OTHER
 ROUNDED = 1e-4  # excess of a quaternion's squared length over 1 that rounding explains
 CONVERT = "convert the image again from DICOM"
+NOT_KEPT = frozenset({"doubts", "n_bytes"})  # fields of `Header` without a column: doubts are rows of core.finding
 HEADERS: dict[int, Any] = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 
 
@@ -41,6 +44,8 @@ class Header:
         Voxels are slope · stored + intercept; None where the header asks for no scaling.
     doubts : tuple of (str, str)
         Field and what was found in it, where another field was used in its place.
+    n_bytes : int
+        Length of the file's content up to the last voxel; 0 where it is not known.
     """
 
     shape: tuple[int, ...]
@@ -53,7 +58,8 @@ class Header:
     temporal_unit: str
     scl_slope: float | None
     scl_inter: float | None
-    doubts: tuple[tuple[str, str], ...] = ()
+    doubts: tuple[Doubt, ...] = ()
+    n_bytes: int = 0
 
     @property
     def grid(self) -> Grid:
@@ -71,6 +77,11 @@ class Header:
     def axcodes(self) -> str:
         """Direction of the voxel axes, e.g. RAS."""
         return self.grid.axcodes
+
+    @property
+    def is_real(self) -> bool:
+        """Whether each voxel is one real number: no colours, no complex or unknown types."""
+        return not self.dtype.startswith("[") and np.dtype(self.dtype).kind in "iufb"
 
     @property
     def n_volumes(self) -> int:
@@ -92,7 +103,7 @@ def read_header(location: str) -> Header:
         start = first_bytes(location, max(HEADERS))
         raw = decode(start, location)
         header = facts(raw)
-        _refuse_truncation(location, header, raw)
+        _refuse_truncation(location, header)
     except PermissionError as error:
         raise RefusedError("unreadable", str(error), "give this user read permission") from error
     except OSError as error:
@@ -139,22 +150,30 @@ def facts(raw: Any) -> Header:
         Naming the field.
     """
     shape = _shape(raw)
-    spatial, temporal = _units(raw)
-    affine, doubts = _affine(raw, shape, MM.get(spatial, 1.0))
+    spatial, temporal, doubts = _units(raw)
+    affine, poor_forms = _affine(raw, shape, spatial)
     slope, inter = _scaling(raw)
+    dtype = data_type(raw)
     return Header(
         shape=shape,
         zooms=tuple(abs(float(zoom)) for zoom in raw["pixdim"][1 : len(shape) + 1]),
         affine=tuple(float(value) for value in affine.ravel()),
         qform_code=_code(raw, "qform_code"),
         sform_code=_code(raw, "sform_code"),
-        dtype=str(data_type(raw)),
+        dtype=str(dtype),
         spatial_unit=spatial,
         temporal_unit=temporal,
         scl_slope=slope,
         scl_inter=inter,
-        doubts=doubts,
+        doubts=(*doubts, *poor_forms),
+        n_bytes=voxel_offset(raw) + math.prod(shape) * dtype.itemsize,
     )
+
+
+def voxel_offset(raw: Any) -> int:
+    """Return where the voxels begin, bytes: after the header and the four bytes of the extension flag at the least."""
+    least, stated = int(raw["sizeof_hdr"]) + 4, float(raw["vox_offset"])
+    return max(int(stated), least) if math.isfinite(stated) else least
 
 
 def _code(raw: Any, name: str) -> int:
@@ -183,12 +202,16 @@ def _shape(raw: Any) -> tuple[int, ...]:
     return shape
 
 
-def _units(raw: Any) -> tuple[str, str]:
-    try:
-        spatial, temporal = raw.get_xyzt_units()
-    except KeyError:  # a code that NIfTI does not have
-        return "unknown", "unknown"
-    return str(spatial), str(temporal)
+def _units(raw: Any) -> tuple[str, str, tuple[Doubt, ...]]:
+    """Return the units of space and time, and what is wrong with the code; an unknown unit of space is mm."""
+    code = int(raw["xyzt_units"])
+    space, time = code % 8, code - code % 8
+    labels = nib.nifti1.unit_codes.label
+    doubts: tuple[Doubt, ...] = ()
+    if space not in SPACE_CODES:
+        doubts = (("xyzt_units", f"header: xyzt_units is {code}, no unit of space that NIfTI has; mm is assumed"),)
+    is_known = time in TIME_CODES
+    return str(labels[space if space in SPACE_CODES else 0]), str(labels[time if is_known else 0]), doubts
 
 
 def _scaling(raw: Any) -> tuple[float | None, float | None]:
@@ -202,9 +225,9 @@ def _scaling(raw: Any) -> tuple[float | None, float | None]:
     return slope, inter
 
 
-def _affine(raw: Any, shape: tuple[int, ...], mm: float) -> tuple[Affine, tuple[tuple[str, str], ...]]:
+def _affine(raw: Any, shape: tuple[int, ...], unit: str) -> tuple[Affine, tuple[Doubt, ...]]:
     """Return the affine in mm, by sform, else qform, else voxel sizes alone; and what was passed over."""
-    scale, doubts = np.diag([mm, mm, mm, 1.0]), []
+    scale, doubts = np.diag([MM[unit], MM[unit], MM[unit], 1.0]), []
     sform = scale @ _sform(raw) if _code(raw, "sform_code") else None
     qform = None
     if _code(raw, "qform_code"):
@@ -215,7 +238,7 @@ def _affine(raw: Any, shape: tuple[int, ...], mm: float) -> tuple[Affine, tuple[
                 raise
             doubts.append(("qform", f"{refusal.detail}; the sform is used"))
     affine = sform if sform is not None else qform if qform is not None else scale @ _by_zooms(raw, shape)
-    _refuse_affine(affine)
+    _refuse_affine(affine, unit)
     if sform is not None and qform is not None and (doubt := _disagreement(sform, qform, shape)):
         doubts.append(("qform", doubt))
     return np.asarray(affine, np.float64), tuple(doubts)
@@ -239,7 +262,7 @@ def _qform(raw: Any, *, may_be_rounded: bool) -> Affine:
     square, size = float(vector @ vector), np.abs(np.asarray(raw["pixdim"][1:4], np.float64))
     longest = 1 + (ROUNDED if may_be_rounded else np.finfo(np.float32).eps)
     if not np.isfinite(vector).all() or square > longest:
-        what = f"header: the quaternion of the qform has the squared length {square:.6g}, and at most 1 is possible"
+        what = f"header: the quaternion of the qform has the squared length {square:.9g}, and at most 1 is possible"
         raise RefusedError("bad_qform", what, "set a valid sform or qform, or " + CONVERT)
     if not (np.isfinite(size).all() and size.all()):
         what = f"header: the qform has voxels of {size.tolist()}, as pixdim says"
@@ -261,7 +284,7 @@ def _by_zooms(raw: Any, shape: tuple[int, ...]) -> Affine:
     return affine
 
 
-def _refuse_affine(affine: Affine) -> None:
+def _refuse_affine(affine: Affine, unit: str) -> None:
     if not np.isfinite(affine).all():
         what = "header: the affine holds NaN or infinity"
         raise RefusedError("invalid_affine", what, "set a valid sform or qform, or " + CONVERT)
@@ -271,8 +294,9 @@ def _refuse_affine(affine: Affine) -> None:
         raise RefusedError("singular_affine", what, "set a valid sform or qform")
     if size.min() < LEAST_MM or size.max() > MOST_MM:
         shown = " × ".join(f"{side:g}" for side in size)
-        what = f"header: its voxels are {shown} mm, and {LEAST_MM:g} to {MOST_MM:g} mm are possible in a head"
-        raise RefusedError("impossible_voxel_size", what, "set the unit of space in xyzt_units, and the affine to it")
+        what = f"header: its voxels are {shown} mm by the unit of space that xyzt_units states, which is {unit}"
+        what += f"; in a head {LEAST_MM:g} to {MOST_MM:g} mm are possible"
+        raise RefusedError("impossible_voxel_size", what, "set xyzt_units to the unit that the affine is in")
 
 
 def _disagreement(sform: Affine, qform: Affine, shape: tuple[int, ...]) -> str | None:
@@ -294,21 +318,30 @@ def _disagreement(sform: Affine, qform: Affine, shape: tuple[int, ...]) -> str |
     return f"sform and qform place a corner {apart:.1f} mm apart; the sform is used"
 
 
-def _refuse_truncation(location: str, header: Header, raw: Any) -> None:
+def _refuse_truncation(location: str, header: Header) -> None:
     """Compare the size that the header needs with the one there is; gzip states it in its last four bytes."""
-    offset = float(raw["vox_offset"])
-    needed = int(offset if math.isfinite(offset) and offset >= 0 else 0) + _n_bytes(header, raw)
     stated = stated_length(location)
     if stated is None:
         size = os.path.getsize(location)
-        if size < needed:
-            raise RefusedError("truncated", f"{size} bytes where the header needs {needed}", "fetch the image again")
-    elif stated != needed % 2**32:  # several members, or bytes behind the last one: only unpacking tells
+        if size < header.n_bytes:
+            what = f"{size} bytes where the header needs {header.n_bytes}"
+            raise RefusedError("truncated", what, "fetch the image again")
+    elif stated != header.n_bytes % 2**32:  # several members, or bytes behind the last one: only unpacking tells
         length = sum(map(len, unpacked(location)))
-        if length < needed:
-            what = f"{length} bytes unpacked where the header needs {needed}"
+        if length < header.n_bytes:
+            what = f"{length} bytes unpacked where the header needs {header.n_bytes}"
             raise RefusedError("truncated_gzip", what, "fetch the image again")
 
 
-def _n_bytes(header: Header, raw: Any) -> int:
-    return math.prod(header.shape) * data_type(raw).itemsize
+def refuse_unless_one_volume(header: Header) -> None:
+    """Raise `RefusedError` where the header's voxels are not one volume of real numbers whose left side is known."""
+    if header.qform_code == 0 and header.sform_code == 0:
+        what = "no orientation: neither qform nor sform is set, so left and right are unknown"
+        raise RefusedError("no_orientation", what, CONVERT)
+    if len(header.shape) < 3:
+        raise RefusedError("not_3d", f"shape {header.shape} is no volume, and three axes are wanted", CONVERT)
+    if header.n_volumes != 1:
+        raise RefusedError("not_3d", f"{header.n_volumes} volumes where one is expected", "split it into volumes")
+    if not header.is_real:
+        what = f"voxels are {header.dtype}, not one real number each"
+        raise RefusedError("not_real", what, "take the magnitude, or one channel")

@@ -288,6 +288,7 @@ def code_version() -> str:
         [
             *package.glob("*.py"),
             *package.glob("ingest/*.py"),
+            *package.glob("imaging/*.py"),
             *package.glob("tables/*.py"),
             *package.glob("codes/*.csv"),
         ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from warehouse.imaging.nifti import Header
+from warehouse.imaging.files import RefusedError
+from warehouse.imaging.nifti import Header, refuse_unless_one_volume
 
 CONTRAST_OF_SUFFIX = {
     "T1w": "T1w",
@@ -149,12 +150,10 @@ def _by_image_type(values: frozenset[str]) -> str | None:
 
 
 def _by_header(header: Header) -> str | None:
-    if len(header.shape) < 3 or min(header.shape[:3]) < 2:
+    try:
+        refuse_unless_one_volume(header)
+    except RefusedError as refusal:
+        return refusal.detail
+    if min(header.shape[:3]) < 2:  # synthesis takes a single slice; to learn from, a head has several
         return f"shape {header.shape} is no volume"
-    if header.n_volumes > 1:
-        return f"{header.n_volumes} volumes where one is expected"
-    if header.qform_code == 0 and header.sform_code == 0:
-        return "no orientation: neither qform nor sform is set, so left and right are unknown"
-    if header.dtype.startswith("[") or header.dtype.startswith("complex"):
-        return f"voxels are {header.dtype}, not one number each"
     return None

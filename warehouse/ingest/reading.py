@@ -13,7 +13,7 @@ import pyarrow as pa
 from warehouse.errors import SidecarError
 from warehouse.home import Home
 from warehouse.imaging.files import NotFetchedError, RefusedError, checksum
-from warehouse.imaging.nifti import Header, read_header
+from warehouse.imaging.nifti import NOT_KEPT, Header, read_header
 from warehouse.ingest.discover import Candidate, Discovery
 from warehouse.ingest.findings import READ_KINDS, Finding
 from warehouse.ingest.privacy import clean_text
@@ -125,7 +125,7 @@ def _read_one(candidate: Candidate, headers: dict[str, Header], kept: list[Candi
             Finding("header_mended", entry.path, field=name, detail=detail, remedy=MEND_HEADER)
             for name, detail in header.doubts
         ]
-        kept.append(replace(candidate, entry=_with_content_hash(entry)))
+        kept.append(replace(candidate, entry=_with_content_hash(entry, header.n_bytes)))
     except NotFetchedError as pointer:
         key = ANNEX_KEY.match(pointer.key)
         absent = replace(
@@ -147,13 +147,13 @@ def _unforeseen(error: Exception, reason: str) -> Refusal:
     return Refusal(stage, reason, detail, "compare the file with its source, and copy or write it again")
 
 
-def _with_content_hash(entry: Entry) -> Entry:
+def _with_content_hash(entry: Entry, n_bytes: int) -> Entry:
     """Return the record with the checksum of its unpacked content, by which a copy is known under another name."""
     if entry.content_hash:
         return entry
     try:
-        found = checksum(entry.location)
-    except OSError:
+        found = checksum(entry.location, n_bytes)
+    except (OSError, RefusedError):
         return entry
     return replace(entry, content_hash=f"CRC32:{found}")
 
@@ -181,5 +181,5 @@ def _findings(rows: Iterable[dict[str, Any]]) -> dict[str, list[Finding]]:
 
 
 def _header(row: dict[str, Any]) -> Header:
-    values = {name: row[name] for name in Header.__dataclass_fields__ if name != "doubts"}
+    values = {name: row[name] for name in Header.__dataclass_fields__ if name not in NOT_KEPT}
     return Header(**(values | {name: tuple(row[name]) for name in ("shape", "zooms", "affine")}))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from warehouse.imaging.nifti import Header
+from warehouse.imaging.nifti import NOT_KEPT, Header
 from warehouse.ingest.acquisition import read_acquisition
 from warehouse.ingest.demographics import Age, parse_age, parse_sex
 from warehouse.ingest.discover import Candidate, Discovery
@@ -275,8 +275,7 @@ def file_rows(center_id: str, found: Discovery) -> list[Row]:
 
 def header_row(center_id: str, path: str, header: Header) -> Row:
     """Return the row of `raw.header`."""
-    fields = asdict(header)
-    del fields["doubts"]  # they are rows of core.finding
+    fields = {name: value for name, value in asdict(header).items() if name not in NOT_KEPT}
     return {"center_id": center_id, "path": path} | _lists(fields)
 
 

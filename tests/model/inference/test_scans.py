@@ -59,7 +59,7 @@ def unplaced() -> nib.Nifti1Image:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        pytest.param(image(np.ones((4, 4, 4, 2), np.float32)), "2 volumes, and one is wanted", id="two volumes"),
+        pytest.param(image(np.ones((4, 4, 4, 2), np.float32)), "2 volumes where one is expected", id="two volumes"),
         pytest.param(image(np.ones((4, 4), np.float32)), "three axes are wanted", id="a picture"),
         pytest.param(image(np.ones((4, 4, 4), np.float32)), "every voxel is 1", id="constant"),
         pytest.param(image(np.ones((4, 4, 4), np.complex64)), "complex64", id="complex"),

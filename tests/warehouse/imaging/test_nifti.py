@@ -117,6 +117,10 @@ def test_bytes_behind_the_gzip_data_do_no_harm(tmp_path: Path) -> None:
         pytest.param(b"PK\x03\x04" + b"\0" * 600, "zip_archive", id="zip"),
         pytest.param(b"\0" * 128 + b"DICM" + b"\0" * 600, "dicom", id="DICOM"),
         pytest.param(b"\x28\xb5\x2f\xfd" + b"\0" * 600, "zstd_archive", id="zstd"),
+        pytest.param(gz(b"a.nii" + b"\0" * 252 + b"ustar" + b"\0" * 600), "tar_archive", id="tar within gzip"),
+        pytest.param(b"CDF\x01" + b"\0" * 600, "minc_file", id="MINC 1"),
+        pytest.param(gz(b"\0\0\0\x01" + b"\0" * 600), "mgh_file", id="MGZ"),
+        pytest.param(b"NRRD0004\ntype: short\n" + b"\0" * 600, "nrrd_file", id="NRRD"),
         pytest.param(bytes(range(256)) * 8, "not_nifti", id="noise"),
         pytest.param(b"\x1f\x8bnot really gzip" * 30, "damaged_gzip", id="damaged gzip"),
     ],
@@ -220,6 +224,28 @@ def test_forms_that_are_half_a_turn_apart_about_the_body_are_refused(tmp_path: P
     image.set_sform(np.diag([1.0, 1, 1, 1]), 1)
     image.set_qform(np.diag([-1.0, -1, 1, 1]), 1)  # no mirror image, and left and right differ all the same
     assert reason(tmp_path, image.to_bytes(), "a.nii") == "conflicting_affines"
+
+
+@pytest.mark.parametrize(("code", "unit"), [(2, "mm"), (0, "unknown"), (2 + 24, "mm"), (2 + 56, "mm")])
+def test_a_code_of_time_that_nifti_does_not_have_leaves_the_unit_of_space(tmp_path: Path, code: int, unit: str) -> None:
+    header = read_header(saved(tmp_path, header_with(xyzt_units=code), "a.nii"))
+    assert (header.spatial_unit, header.doubts) == (unit, ())
+    assert header.voxel_size_mm == (2.0, 2.0, 2.0)
+
+
+def test_a_code_of_space_that_nifti_does_not_have_is_said(tmp_path: Path) -> None:
+    header = read_header(saved(tmp_path, header_with(xyzt_units=6), "a.nii"))
+    assert header.voxel_size_mm == (2.0, 2.0, 2.0)
+    [(name, detail)] = header.doubts
+    assert name == "xyzt_units"
+    assert "mm is assumed" in detail
+
+
+@pytest.mark.parametrize("side_mm", [0.049, 20.1])
+def test_a_refused_voxel_size_names_the_unit_that_the_header_states(tmp_path: Path, side_mm: float) -> None:
+    image = nib.Nifti1Image(np.zeros((3, 4, 5), np.int16), np.diag([side_mm, 2.0, 2.0, 1.0]))
+    with pytest.raises(RefusedError, match="xyzt_units states, which is unknown"):
+        read_header(saved(tmp_path, image.to_bytes(), "a.nii"))
 
 
 def test_scale_factors_are_as_in_the_header(tmp_path: Path) -> None:
