@@ -132,16 +132,16 @@ def check(tree: Dataset, path: str, content: bytes) -> None:
         Path(tree.root / path).write_bytes(FILES[path])
 
 
-@settings(deadline=None, max_examples=8, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=4, suppress_health_check=list(HealthCheck))
 @given(path=st.sampled_from(sorted(FILES)), content=CONTENTS)
 @example(path="sub-01/anat/sub-01_T1w.json", content=b'{"SeriesDescription": "t1 \\ud83d"}')
 @example(path="sub-01/anat/sub-01_T1w.json", content=b'{"EchoTime": 1' + b"0" * 5000 + b"}")
 @example(
     path="sub-01/anat/sub-01_T1w.json", content=b'{"EchoTime": 1e999, "FlipAngle": NaN, "SAR": 1' + b"0" * 300 + b"}"
 )
-@example(path="sub-01/anat/sub-01_T1w.json", content=b"[" * 200_000)
+@example(path="sub-01/anat/sub-01_T1w.json", content=b"[" * 20_000)
 @example(path="sub-01/anat/sub-01_T1w.json", content=b'{"Manufacturer": "\\u0000\\u0000"}')
-@example(path="participants.tsv", content=b"participant_id\tage\nsub-01\t" + b"9" * 200_000)
+@example(path="participants.tsv", content=b"participant_id\tage\nsub-01\t" + b"9" * 140_000)
 @example(path="participants.tsv", content="participant_id\tage\nsub-01\t30\n".encode("utf-16"))
 @example(path="participants.json", content=b'{"age": {"Units": ["months"], "Levels": {"1": {}}}}')
 @example(path="sub-01/anat/sub-01_T2w.nii", content=in_header(40, b"\xff\x7f" * 8))
@@ -150,7 +150,7 @@ def test_whatever_one_file_holds_all_else_is_ingested_as_without_it(tree: Datase
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=600, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
 @given(path=st.sampled_from(sorted(FILES)), content=CONTENTS)
 def test_whatever_one_file_holds_in_many_draws(tree: Dataset, path: str, content: bytes) -> None:
     check(tree, path, content)
