@@ -53,7 +53,7 @@ def list_centers(ctx: typer.Context, form: FormatOption = Format.TABLE, output: 
 def add(
     ctx: typer.Context,
     center: CenterArgument,
-    root: Annotated[Path, typer.Option(help="Folder that holds the dataset; it is only ever read.")],
+    root: Annotated[Path | None, typer.Option(help="Folder that holds the dataset; it is only ever read.")] = None,
     layout: Annotated[
         Literal["bids"] | None, typer.Option(help="bids: the folder is a BIDS dataset; any identifier will do.")
     ] = None,
@@ -66,19 +66,42 @@ def add(
         bool, typer.Option("--follow-links", help="Follow symbolic links that leave the folder.")
     ] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Take the place of a registered one.")] = False,
+    dicom: Annotated[
+        Path | None, typer.Option(help="Folder of DICOM files: converted into a BIDS dataset first, and only read.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where the converted dataset is put; default: converted/CENTER in the home.")
+    ] = None,
 ) -> None:
-    """Register a dataset: a shipped one by its name, any BIDS dataset, or one by your own definition.
+    """Register a dataset: a shipped one by its name, any BIDS dataset, DICOM files, or one by your own definition.
 
     Nothing is read yet: `tumsyn centers check CENTER` tells what would be found, `tumsyn ingest CENTER` reads it.
     """
     from warehouse.registry import register, registered
 
     home: Home = ctx.obj
-    described = _definition(center, layout, definition, title, role)
+    if (root is None) == (dicom is None):
+        raise CenterError("one folder is needed", "give --root for a dataset, or --dicom for DICOM files")
+    described = _definition(center, "bids" if dicom else layout, definition, title, role)
     if not replace and (present := registered(home).get(center)):
         raise CenterError(f"centre {center} is registered already, at {present.root}", "give --replace to replace it")
-    entry = register(home, described, root, follow_links)
+    folder = _converted(home, center, dicom, out) if dicom else root
+    assert folder is not None  # one of the two is given
+    entry = register(home, described, folder, follow_links)
     note(f"registered {center} at {entry.root}; next: tumsyn centers check {center}, then tumsyn ingest {center}")
+
+
+def _converted(home: Home, center: str, source: Path, out: Path | None) -> Path:
+    """Convert DICOM files and say what came of it; return the dataset."""
+    from warehouse.ingest.dicom import convert
+
+    made = convert(source, out or home.root / "converted" / center, center, home.salt())
+    for line in made.messages[:10]:
+        note(f"dcm2niix: {clean(line)}")
+    note(f"{made.root}: {len(made.named)} images with a BIDS name, {len(made.unnamed)} series without")
+    if made.unnamed:
+        note("  unnamed ones lie in sourcedata/unnamed: neither description nor TR, TE and TI tell their contrast")
+    return made.root
 
 
 @app.command()
