@@ -81,7 +81,7 @@ def add(
 
     home: Home = ctx.obj
     if (root is None) == (dicom is None):
-        raise CenterError("one folder is needed", "give --root for a dataset, or --dicom for DICOM files")
+        raise typer.BadParameter("give --root for a dataset, or --dicom for a folder of DICOM files")
     described = _definition(center, "bids" if dicom else layout, definition, title, role)
     if not replace and (present := registered(home).get(center)):
         raise CenterError(f"centre {center} is registered already, at {present.root}", "give --replace to replace it")

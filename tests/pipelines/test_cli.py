@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from tests.pipelines.conftest import Command
 from warehouse.registry import Registration
 
-HEAVY = ("dagster", "torch", "pyarrow", "duckdb", "pandas", "bids2table", "nibabel", "numpy", "pydantic")
+HEAVY = ("dagster", "torch", "pyarrow", "duckdb", "pandas", "bids2table", "nibabel", "numpy", "pydantic", "scipy")
 
 
 def test_the_command_imports_nothing_heavy_before_it_knows_what_to_do() -> None:
@@ -21,13 +20,17 @@ def test_the_command_imports_nothing_heavy_before_it_knows_what_to_do() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_help_answers_in_under_half_a_second() -> None:
-    def once() -> float:
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "pipelines.cli", "--help"], capture_output=True, check=True)
-        return time.perf_counter() - start
-
-    assert min(once() for _ in range(5)) < 0.5  # the best of five: other tests run beside this one
+def test_help_imports_nothing_that_takes_long() -> None:
+    code = (
+        "import sys\n"
+        "from pipelines.cli import app\n"
+        "try:\n    app(['--help'])\n"
+        "except SystemExit:\n    pass\n"
+        f"print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "harmonize" in done.stdout
+    assert done.stderr.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize(
