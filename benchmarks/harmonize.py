@@ -54,7 +54,7 @@ def measure(path: Path, recipe_name: str, out: Path) -> dict[str, float]:
     from warehouse.harmonize.intensity import find_scale
     from warehouse.harmonize.recipe import load_recipe
     from warehouse.harmonize.register import register, register_to_mni
-    from warehouse.harmonize.resample import resample, resample_mask
+    from warehouse.imaging.resampling import resample, resample_mask
     from warehouse.volumes import Payload, write
 
     recipe = load_recipe(recipe_name)

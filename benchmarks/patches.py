@@ -101,7 +101,7 @@ def prepare(samples: Path, folder: Path) -> None:
     from warehouse.harmonize.grid import session_grid
     from warehouse.harmonize.image import load
     from warehouse.harmonize.intensity import find_scale
-    from warehouse.harmonize.resample import resample, resample_mask
+    from warehouse.imaging.resampling import resample, resample_mask
 
     grid = session_grid(1.0)
     for number, name in enumerate(SCANS):

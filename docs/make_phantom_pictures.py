@@ -25,9 +25,10 @@ from model.phantom.subject import Subject
 from model.physics.protocol import Protocol
 from model.physics.tissue import TISSUES
 from warehouse.harmonize.brain import find_brain
-from warehouse.harmonize.image import Image, load
+from warehouse.harmonize.image import load
 from warehouse.harmonize.register import register_to_mni
 from warehouse.harmonize.tissues import segment
+from warehouse.imaging.image import Image
 from warehouse.slices import GROUND, INK, PLANES, View, mark_sides, show
 
 mpl.use("Agg")

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from nibabel.affines import voxel_sizes
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -72,7 +71,7 @@ def to_box(sample: Sample, box: Box) -> NDArray[np.float32]:
     to_world = np.diag([box.voxel_mm] * 3 + [1.0])
     to_world[:3, 3] = centre[:3] - box.voxel_mm * (np.array(box.shape) - 1) / 2
     to_voxels = np.linalg.inv(sample.affine) @ to_world
-    coarser = box.voxel_mm / voxel_sizes(sample.affine)
+    coarser = box.voxel_mm / sample.grid.voxel_size_mm
     sigma = np.where(coarser > 1, SMOOTH * coarser, 0)
     smooth = ndimage.gaussian_filter(sample.voxels, sigma, truncate=2)
     found = ndimage.affine_transform(smooth, to_voxels[:3, :3], to_voxels[:3, 3], box.shape, order=1, cval=0.0)

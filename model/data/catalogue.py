@@ -21,6 +21,7 @@ from warehouse import queryfiles
 from warehouse.catalog import Catalogue
 from warehouse.errors import ModelError
 from warehouse.home import Home
+from warehouse.imaging.geometry import Grid
 from warehouse.prompt import PromptRecord
 from warehouse.tables.out import SPLITS
 from warehouse.volumes import open_store
@@ -77,6 +78,12 @@ class Sample:
     voxels: NDArray[np.float32]
     mask: NDArray[np.bool_]
     affine: NDArray[np.float64]
+
+    @property
+    def grid(self) -> Grid:
+        """Where its voxels are."""
+        i, j, k = self.voxels.shape
+        return Grid((i, j, k), self.affine)
 
     @property
     def size_bytes(self) -> int:

@@ -19,12 +19,13 @@ from torch.utils.data import IterableDataset, get_worker_info
 from model.phantom.fleet import FLEET
 from model.phantom.head import Head, make_head
 from model.phantom.protocols import VARIANTS, draw
-from model.phantom.sampling import Grid, average_over_voxels
+from model.phantom.sampling import average_over_voxels
 from model.phantom.scanner import Scanner, acquire
 from model.phantom.seeds import seed_of, stream
 from model.phantom.subject import LESIONS, Subject
 from model.physics.protocol import Protocol
 from warehouse.errors import PhantomError
+from warehouse.imaging.geometry import Grid
 from warehouse.prompt import PromptRecord
 
 SCANNERS = tuple(scanner for scanners in FLEET.values() for scanner in scanners)

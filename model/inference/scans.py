@@ -13,12 +13,12 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from model.inference.grid import resample
 from warehouse.errors import HarmonizeError, ModelError
-from warehouse.harmonize.image import Image
 from warehouse.harmonize.recipe import Recipe
 from warehouse.imaging.files import NotFetchedError, RefusedError
 from warehouse.imaging.geometry import Grid, turn
+from warehouse.imaging.image import Image
+from warehouse.imaging.resampling import resample_along_axes
 from warehouse.imaging.scan import Scan, read_scan
 
 Voxels = NDArray[np.float32]
@@ -74,8 +74,8 @@ def prepare(voxels: Voxels, grid: Grid, network_grid: Grid, preparation: Mapping
         scale = find_scale(image, wanted.percentiles)
     except HarmonizeError as error:
         raise ModelError(f"the scan cannot be prepared: {error.what}", error.mend) from error
-    made = scale.normalise(resample(image.voxels, turned, network_grid))
+    made = scale.normalise(resample_along_axes(image.voxels, turned, network_grid))
     if wanted.whole_head or mask is None:
         return made
-    inside = resample(mask.astype(np.float32), turned, network_grid) >= 0.5
+    inside = resample_along_axes(mask.astype(np.float32), turned, network_grid) >= 0.5
     return np.where(inside, made, np.float32(0))

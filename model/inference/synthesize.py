@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from model.checkpoint import read_model
 from model.encoders.frozen import FrozenTextEncoder
-from model.inference.grid import SAME, resample, with_steps
+from model.inference.grid import SAME, with_steps
 from model.inference.scans import prepare, read
 from model.inference.tiles import in_tiles
 from model.prompt.parse import parse_prompt
@@ -29,6 +29,7 @@ from warehouse.errors import ModelError
 from warehouse.home import Home
 from warehouse.imaging.geometry import Grid, turn_back
 from warehouse.imaging.nifti import Header
+from warehouse.imaging.resampling import resample_along_axes
 from warehouse.prompt import PromptRecord, contrast_label
 
 AT_ONCE = 4_000_000  # voxels; above, a volume is computed in tiles: 16 channels of so many take 256 MB
@@ -183,7 +184,7 @@ def synthesize(
     network_grid = with_steps(grid.turned(), (model.grid_mm,) * 3)
     prepared = prepare(scan.voxels, grid, network_grid, model.preparation)
     made = model.volume(prepared, None, source, replace(target, voxel_size_mm=_sizes(wanted)))
-    back = turn_back(resample(made, network_grid, wanted.turned()), wanted.affine)
+    back = turn_back(resample_along_axes(made, network_grid, wanted.turned()), wanted.affine)
     return _as_nifti(back, wanted, scan.header, model.model_id, target)
 
 

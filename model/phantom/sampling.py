@@ -7,7 +7,6 @@ a slice of 5 mm mixes what lies in 5 mm.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from warehouse.errors import PhantomError
+from warehouse.imaging.geometry import Grid
 
 DIRECTIONS = {
     "R": (1.0, 0.0, 0.0),
@@ -29,27 +29,6 @@ POINTS_AT_ONCE = 2_000_000  # bounds the memory of the sampling grid to some 25 
 # Samples per edge of the image's own voxels. Against a dense average of a head, voxel by voxel, 1.5 leaves an error of
 # 1 % of its standard deviation and 1 leaves 4 %; images finer than 2 mm have so many voxels that 1 must do.
 FINENESS, FINENESS_OF_FINE, FINE_MM = 1.5, 1.0, 2.0
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Where an acquisition's voxels are.
-
-    Parameters
-    ----------
-    shape : tuple of 3 int
-    affine : (4, 4) array
-        Voxel to scanner, RAS+, mm.
-    """
-
-    shape: tuple[int, int, int]
-    affine: NDArray[np.float64]
-
-    @property
-    def voxel_size_mm(self) -> NDArray[np.float64]:
-        """Length of the affine's columns."""
-        lengths: NDArray[np.float64] = np.linalg.norm(self.affine[:3, :3], axis=0)
-        return lengths
 
 
 def rotation(angles_deg: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +16,7 @@ from model.data.catalogue import CatalogueImages
 from model.evaluation.evaluate import Synthesizer, predict
 from model.evaluation.protocol import Protocol, Scale
 from warehouse.errors import ModelError
+from warehouse.imaging.geometry import turn
 
 
 @dataclass(frozen=True)
@@ -94,31 +94,13 @@ def _example(
     own = Scale.of(source.voxels, target.mask, protocol.percentiles)
     prediction = predict(synthesizer, source, images.items[first], images.items[second])
     shown = (own.apply(source.voxels), scale.apply(prediction), scale.apply(target.voxels), target.mask)
-    turned = [to_ras(volume, target.affine) for volume in shown]
-    steps = nib.affines.voxel_sizes(target.affine)
+    turned = [turn(volume, target.affine) for volume in shown]
     said = {key: row[key] for key in ("task", "split", "center_id", "prompt", "psnr_db", "ssim", "is_simulated")}
     return Example(
         source=turned[0],
         made=turned[1],
         target=turned[2],
         mask=turned[3],
-        voxel_size_mm=np.asarray(steps)[_axes(target.affine)],
+        voxel_size_mm=target.grid.turned().voxel_size_mm,
         **said,
     )
-
-
-def to_ras(volume: NDArray[Any], affine: NDArray[np.float64]) -> NDArray[Any]:
-    """Return a volume with its axes turned and flipped, so that they run to the right, the front and above.
-
-    Parameters
-    ----------
-    volume : (i, j, k) array
-    affine : (4, 4) array
-        Voxel (i, j, k) to world (x, y, z), RAS+, mm.
-    """
-    return np.asarray(nib.orientations.apply_orientation(volume, nib.orientations.io_orientation(affine)))
-
-
-def _axes(affine: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return which voxel axis runs along x, y and z."""
-    return np.argsort(nib.orientations.io_orientation(affine)[:, 0])

@@ -109,7 +109,7 @@ def test_a_training_depends_on_its_network_loop_and_data_but_on_no_report() -> N
 
 def test_a_volume_depends_on_the_steps_of_harmonisation_but_on_no_ingest() -> None:
     names = names_of("warehouse.harmonize.session", DECIDES_VOLUMES)
-    assert {"warehouse/harmonize/resample.py", "warehouse/volumes/store.py"} <= names
+    assert {"warehouse/imaging/resampling.py", "warehouse/volumes/store.py"} <= names
     assert not any("ingest" in name or "export" in name for name in names)
 
 

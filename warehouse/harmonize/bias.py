@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from warehouse.errors import HarmonizeError
-from warehouse.harmonize.image import Image
-from warehouse.harmonize.itk import to_itk, voxels_of
+from warehouse.imaging.image import Image
+from warehouse.imaging.itk import to_itk, voxels_of
 
 WORKING_MM = 4.0  # the field is smooth: shrinking 1 mm voxels by 4 loses nothing and costs a 64th
 

@@ -1,9 +1,8 @@
-"""A scan's voxels with their affine, in the orientation that all steps expect."""
+"""A scan as harmonisation takes it: its axes turned towards right, anterior and superior, and where it came from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,38 +13,8 @@ from warehouse.atomic import sha256
 from warehouse.errors import HarmonizeError
 from warehouse.imaging.files import NotFetchedError, RefusedError
 from warehouse.imaging.geometry import turn, turn_back
+from warehouse.imaging.image import Image
 from warehouse.imaging.scan import read_scan
-
-Floats = NDArray[np.floating[Any]]
-
-
-@dataclass(frozen=True)
-class Image:
-    """A volume in space.
-
-    Parameters
-    ----------
-    voxels : (i, j, k) float32 array
-    affine : (4, 4) float64 array
-        Voxel (i, j, k) to world (x, y, z), RAS+, mm.
-    """
-
-    voxels: NDArray[np.float32]
-    affine: NDArray[np.float64]
-
-    @cached_property
-    def voxel_size_mm(self) -> NDArray[np.float64]:
-        """Length of a step along i, j, k, mm."""
-        return np.asarray(np.linalg.norm(self.affine[:3, :3], axis=0))
-
-    @property
-    def voxel_ml(self) -> float:
-        """Volume of one voxel, millilitres."""
-        return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
-
-    def like(self, voxels: Floats) -> Image:
-        """Return other voxels in the same place."""
-        return Image(np.ascontiguousarray(voxels, dtype=np.float32), self.affine)
 
 
 @dataclass(frozen=True)

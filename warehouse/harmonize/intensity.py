@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from warehouse.errors import HarmonizeError
-from warehouse.harmonize.image import Image
-from warehouse.harmonize.itk import to_itk, voxels_of
+from warehouse.imaging.image import Image
+from warehouse.imaging.itk import to_itk, voxels_of
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import xlogy
 
-from warehouse.harmonize.image import Image
 from warehouse.harmonize.tissues import TISSUES, blank_region
+from warehouse.imaging.image import Image
 
 MEASURES = ("snr_csf", "snr_gm", "snr_wm", "snr_total", "cnr", "cjv", "efc", "fber", "wm2max")
 HIGHER_IS_BETTER = {"snr_csf", "snr_gm", "snr_wm", "snr_total", "cnr", "fber"}

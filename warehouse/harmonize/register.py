@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from warehouse.errors import HarmonizeError
-from warehouse.harmonize.image import Image
-from warehouse.harmonize.itk import inverse, matrix_of, to_itk, transform_of
+from warehouse.imaging.image import Image
+from warehouse.imaging.itk import inverse, matrix_of, to_itk, transform_of
 
 if TYPE_CHECKING:
     import SimpleITK as sitk

@@ -8,16 +8,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
 from warehouse.errors import HarmonizeError
-from warehouse.harmonize.image import Image, Source
+from warehouse.harmonize.image import Source
 from warehouse.harmonize.intensity import Scale
 from warehouse.harmonize.recipe import Recipe, steps_hash
 from warehouse.harmonize.register import MEASURE, Registration, movement
 from warehouse.harmonize.scan import Row, Scan, SessionResult
+from warehouse.imaging.geometry import turn
+from warehouse.imaging.image import Image
 from warehouse.volumes.store import size_bytes
 from warehouse.volumes.volume import open_store
 
@@ -78,14 +79,9 @@ def composed(matrix: NDArray[np.float64], centre_mm: NDArray[np.float64]) -> Row
 
 def turned(native: Volume) -> tuple[Image, NDArray[np.bool_]]:
     """Return a native store's voxels and mask with their axes towards right, anterior and superior."""
-    everything = tuple(slice(0, size) for size in native.shape)
-    ornt = nib.orientations.io_orientation(native.affine)
-    to_ras = native.affine @ nib.orientations.inv_ornt_aff(ornt, native.shape)
-    voxels = nib.orientations.apply_orientation(native[everything], ornt)
     assert native.mask is not None  # every harmonised store has one
-    mask = nib.orientations.apply_orientation(native.mask[everything], ornt)
-    image = Image(np.ascontiguousarray(voxels, dtype=np.float32), np.asarray(to_ras, np.float64))
-    return image, np.ascontiguousarray(mask) > 0
+    image = Image(turn(native[...], native.affine).astype(np.float32), native.grid.turned().affine)
+    return image, turn(native.mask[...], native.affine) > 0
 
 
 def add(result: SessionResult, folder: Path, home: Path) -> None:

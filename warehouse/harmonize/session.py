@@ -19,18 +19,18 @@ from warehouse.errors import HarmonizeError
 from warehouse.harmonize import brain, scan_rows
 from warehouse.harmonize.bias import correct_bias
 from warehouse.harmonize.grid import choose_reference, session_grid
-from warehouse.harmonize.image import Image, Source, load, refused
+from warehouse.harmonize.image import Source, load, refused
 from warehouse.harmonize.intensity import Scale, find_scale
-from warehouse.harmonize.itk import inverse
 from warehouse.harmonize.quality import measure
 from warehouse.harmonize.recipe import Recipe, steps_hash
 from warehouse.harmonize.register import Registration, movement, register, register_to_mni, stretched, suspicious
-from warehouse.harmonize.resample import resample, resample_mask
 from warehouse.harmonize.scan import Row, Scan, SessionResult
 from warehouse.harmonize.tissues import has_background, segment
 from warehouse.imaging.files import NotFetchedError, RefusedError
-from warehouse.imaging.geometry import Grid
+from warehouse.imaging.image import Image
+from warehouse.imaging.itk import inverse
 from warehouse.imaging.nifti import read_header
+from warehouse.imaging.resampling import resample, resample_mask
 from warehouse.volumes.store import Payload, write
 from warehouse.volumes.volume import Volume, open_store
 
@@ -318,9 +318,7 @@ def _as_stored(image: Image, scale: Scale) -> Image:
 
 def _carried(reference: Reference, mask: Mask, image: Image, to_reference: Matrix) -> Mask:
     """Carry a mask of the reference to another scan's grid."""
-    shape = image.voxels.shape
-    grid = Grid((shape[0], shape[1], shape[2]), image.affine)
-    carried = resample_mask(mask, reference.image, inverse(to_reference), grid)
+    carried = resample_mask(mask, reference.image, inverse(to_reference), image.grid)
     if not carried.any():
         raise HarmonizeError("mask", "no_overlap", "the reference's brain lies outside this scan", "look at both scans")
     return carried

@@ -9,6 +9,6 @@ from warehouse.volumes.find import (
     open_volume as open,  # a builtin's name: `warehouse.volumes.open` reads as what it does
 )
 from warehouse.volumes.readers import Voxels
-from warehouse.volumes.store import Payload, Volume, Written, open_store, read_nifti, write
+from warehouse.volumes.store import Payload, Volume, Written, open_store, write
 
-__all__ = ["Exported", "Payload", "Volume", "Voxels", "Written", "export", "open", "open_store", "read_nifti", "write"]
+__all__ = ["Exported", "Payload", "Volume", "Voxels", "Written", "export", "open", "open_store", "write"]

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,7 +29,7 @@ from warehouse.volumes.ome import OURS, ome_attribute, our_attribute
 from warehouse.volumes.readers import read_json
 from warehouse.volumes.volume import Volume, open_store
 
-__all__ = ["CHUNK", "Payload", "Volume", "Written", "open_store", "read_nifti", "write"]
+__all__ = ["CHUNK", "Payload", "Volume", "Written", "open_store", "write"]
 
 # Longest side of an inner chunk. CPU ms of a random 64³ patch, eight real scans on the 1 mm session grid, float16:
 #
@@ -128,23 +127,6 @@ def write(path: Path, payload: Payload, *, name: str) -> Written:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     return Written(path, size_bytes(path), digests["0"])
-
-
-def read_nifti(path: Path) -> Payload:
-    """Read a NIfTI file without changing a voxel: integers stay integers unless the header scales them.
-
-    Returns
-    -------
-    Payload
-        Voxels, affine and raw header of the file, without mask and attributes.
-    """
-    image: Any = nib.load(path)
-    slope, intercept = image.dataobj.slope, image.dataobj.inter
-    is_scaled = (slope, intercept) != (1.0, 0.0)
-    voxels = np.asarray(image.dataobj, dtype=np.float32) if is_scaled else image.dataobj.get_unscaled()
-    with nib.openers.ImageOpener(str(path)) as file:
-        header = file.read(image.header.sizeof_hdr)
-    return Payload(np.asarray(voxels), np.asarray(image.affine, np.float64), None, {}, header)
 
 
 def digest(array: NDArray[Any]) -> str:

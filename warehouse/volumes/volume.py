@@ -7,16 +7,16 @@ Belongs here: reading one store. Does not belong here: writing it (`warehouse.vo
 from __future__ import annotations
 
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
-from nibabel.affines import voxel_sizes
 from numpy.typing import NDArray
 
 from warehouse.errors import VolumeError
+from warehouse.imaging.geometry import Grid
+from warehouse.imaging.nifti import decode, facts
 from warehouse.volumes.ome import OURS, SCHEMA_VERSION
 from warehouse.volumes.readers import Key, Reader, Voxels, read_json
 
@@ -85,7 +85,13 @@ class Volume:
     @property
     def voxel_size_mm(self) -> NDArray[np.float64]:
         """Length of a step along i, j, k, mm."""
-        return np.asarray(voxel_sizes(self.affine))
+        return self.grid.voxel_size_mm
+
+    @property
+    def grid(self) -> Grid:
+        """Where its voxels are."""
+        i, j, k = self.shape
+        return Grid((i, j, k), self.affine)
 
     @property
     def voxels_sha256(self) -> str:
@@ -147,22 +153,40 @@ def nifti_of(voxels: NDArray[Any], volume: Volume) -> nib.Nifti1Image:
         image.set_qform(volume.affine, code)
     if "intensity" in volume.attributes:
         image.header["cal_min"] = image.header["cal_max"] = 0  # the source's display range shows [0, 1] as black
-    image.header.set_xyzt_units("mm", "sec" if source is None else source.get_xyzt_units()[1])
+    if source is None:
+        image.header.set_xyzt_units("mm", "sec")
     return image
 
 
 def _source_header(volume: Volume) -> nib.Nifti1Header | None:
-    """Return the source's header; None where its fields about axes and slices would be wrong for this grid."""
+    """Return the source's header; None where its fields about axes and slices would be wrong for this grid.
+
+    Where its two forms differ, or one cannot be used, both become the affine that was used.
+    """
     raw = volume.nifti_header
     if not raw:
         return None
-    kind = nib.Nifti2Header if len(raw) == nib.Nifti2Header.sizeof_hdr else nib.Nifti1Header
-    found = kind.from_fileobj(BytesIO(raw), check=False).as_byteswapped("<")
-    header = nib.Nifti1Header.from_header(found, check=False)
-    same = tuple(found.get_data_shape()[:3]) == volume.shape and np.allclose(
-        found.get_best_affine(), volume.affine, rtol=0, atol=1e-4
-    )
-    return header if same else None
+    found = decode(raw, str(volume.path))
+    said = facts(found)
+    is_same = said.grid.shape == volume.shape and np.allclose(said.grid.affine, volume.affine, rtol=0, atol=1e-4)
+    if not is_same or said.spatial_unit not in {"mm", "unknown"}:
+        return None
+    header: nib.Nifti1Header = nib.Nifti1Header.from_header(found.as_byteswapped("<"), check=False)
+    header.set_xyzt_units("mm", said.temporal_unit)
+    if said.doubts or not _are_forms_sound(header):
+        code = said.sform_code or said.qform_code
+        header.set_sform(volume.affine, code)
+        header.set_qform(volume.affine, code)
+    return header
+
+
+def _are_forms_sound(header: nib.Nifti1Header) -> bool:
+    """Return whether nibabel, which is stricter about rounding, can use them."""
+    try:
+        header.get_qform(coded=True)
+    except ValueError:
+        return False
+    return True
 
 
 def _attributes(path: Path) -> dict[str, Any]:

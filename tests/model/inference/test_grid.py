@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from model.inference.grid import resample, with_steps
+from model.inference.grid import with_steps
 from warehouse.errors import ModelError
 from warehouse.imaging.geometry import Grid, turn, turn_back
+from warehouse.imaging.resampling import resample_along_axes as resample
 
 TILT = nib.eulerangles.euler2mat(0.3, -0.2, 0.25)  # rad, about z, y and x
 OBLIQUE = nib.affines.from_matvec(TILT @ np.diag([1.0, 2.0, 3.0]), [-20.0, -31.0, 12.0])

@@ -12,8 +12,8 @@ import pytest
 from model.inference.grid import with_steps
 from model.inference.scans import prepare, read
 from warehouse.errors import HarmonizeError, ModelError
-from warehouse.harmonize.image import Image
 from warehouse.harmonize.intensity import find_scale
+from warehouse.imaging.image import Image
 
 PREPARATION = {"percentiles": (0.01, 99.9), "n4": False, "whole_head": True}
 

@@ -14,7 +14,7 @@ from model.physics.protocol import Protocol
 from model.physics.tissue import TISSUES, properties
 from tests.model.phantom.made_heads import STEP_MM, head_of, share, volume_ml
 from warehouse.harmonize.brain import dice, find_brain
-from warehouse.harmonize.image import Image
+from warehouse.imaging.image import Image
 
 ADULT = Subject(1, 30.0, "F")
 STILL = Subject(1, 30.0, "F", deformation_mm=0.0)

@@ -13,7 +13,7 @@ from matplotlib import colormaps
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
-from model.report.examples import Example, to_ras
+from model.report.examples import Example
 from model.report.gallery import (
     DIFFERENCE_COLOURS,
     GAP_PX,
@@ -24,6 +24,7 @@ from model.report.gallery import (
     draw_overview,
 )
 from warehouse.errors import ModelError
+from warehouse.imaging.geometry import turn
 from warehouse.slices import LEFT, RIGHT
 
 SHAPE = (40, 48, 36)
@@ -116,7 +117,7 @@ def test_volumes_of_any_orientation_are_turned_to_ras(flip: tuple[int, ...], ord
         if flip[world_axis] < 0:
             stored = np.flip(stored, voxel_axis)
     affine[:3, :3] = axes
-    np.testing.assert_array_equal(to_ras(stored, affine), ras)
+    np.testing.assert_array_equal(turn(stored, affine), ras)
 
 
 def test_the_overview_shows_every_example_below_the_other(tmp_path: Path) -> None:

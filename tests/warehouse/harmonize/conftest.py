@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from warehouse.harmonize.image import Image
+from warehouse.imaging.image import Image
 
 Matrix = NDArray[np.float64]
 

@@ -5,7 +5,7 @@ import pytest
 
 from warehouse.errors import HarmonizeError
 from warehouse.harmonize.bias import correct_bias
-from warehouse.harmonize.image import Image
+from warehouse.imaging.image import Image
 
 
 def test_a_known_field_is_taken_out(fine_template: Image) -> None:

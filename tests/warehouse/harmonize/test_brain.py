@@ -9,7 +9,8 @@ import pytest
 from warehouse.errors import HarmonizeError
 from warehouse.harmonize import brain
 from warehouse.harmonize.brain import dice, find_brain, implausible
-from warehouse.harmonize.image import Image, load
+from warehouse.harmonize.image import load
+from warehouse.imaging.image import Image
 
 
 def ball(

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from warehouse.errors import HarmonizeError
-from warehouse.harmonize.image import Image
 from warehouse.harmonize.intensity import Scale, find_head, find_scale
+from warehouse.imaging.image import Image
 
 
 def head(air: float = 3.0) -> Image:

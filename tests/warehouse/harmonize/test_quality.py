@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tests.warehouse.harmonize.phantoms import LEVELS, SCALP, SIGMA, Head, round_head
-from warehouse.harmonize.image import Image
 from warehouse.harmonize.quality import MEASURES, Meaningless, cjv, cnr, efc, fber, measure, sample_of, snr, wm2max
 from warehouse.harmonize.tissues import has_background
+from warehouse.imaging.image import Image
 
 AIR_BASED = {"cnr", "efc", "fber", "wm2max"}
 TISSUE_BASED = {"snr_csf", "snr_gm", "snr_wm", "snr_total", "cnr", "cjv", "wm2max"}

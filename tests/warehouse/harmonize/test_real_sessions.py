@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from warehouse.harmonize.itk import LPS, to_itk
 from warehouse.harmonize.recipe import load_recipe
 from warehouse.harmonize.scan import Scan, SessionResult
 from warehouse.harmonize.scan_rows import turned
 from warehouse.harmonize.session import harmonize_session
+from warehouse.imaging.itk import LPS, to_itk
 from warehouse.volumes import open_store
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]

@@ -8,9 +8,9 @@ import SimpleITK as sitk
 from tests.warehouse.harmonize.conftest import displaced, scanned, t2_like
 from warehouse.errors import HarmonizeError
 from warehouse.harmonize import register as module
-from warehouse.harmonize.image import Image
-from warehouse.harmonize.itk import matrix_of, to_itk, transform_of
 from warehouse.harmonize.register import movement, nearest_rigid, register, register_to_mni, stretched, suspicious
+from warehouse.imaging.image import Image
+from warehouse.imaging.itk import matrix_of, to_itk, transform_of
 
 
 def error_mm(found: np.ndarray, truth: np.ndarray, image: Image, mask: np.ndarray) -> tuple[float, float]:

@@ -11,10 +11,10 @@ import pytest
 
 from tests.warehouse.harmonize.conftest import displaced, scanned, t2_like
 from warehouse.harmonize import brain
-from warehouse.harmonize.image import Image
 from warehouse.harmonize.recipe import Recipe
 from warehouse.harmonize.scan import Scan, SessionResult
 from warehouse.harmonize.session import harmonize_session
+from warehouse.imaging.image import Image
 from warehouse.tables.volumes import VOLUMES
 from warehouse.volumes import open_store
 

@@ -11,8 +11,8 @@ from scipy import ndimage
 
 from tests.warehouse.harmonize.conftest import displaced
 from tests.warehouse.harmonize.phantoms import SIGMA, Head, round_head
-from warehouse.harmonize.image import Image
 from warehouse.harmonize.tissues import blank_region, has_background, segment
+from warehouse.imaging.image import Image
 
 CONTRASTS = {"t1_like": (300, 700, 1000), "t2_like": (1000, 600, 450), "flair_like": (150, 650, 520)}
 NEARLY = displaced((1, -1, 3), (1, -2, 2))  # what a rigid alignment leaves

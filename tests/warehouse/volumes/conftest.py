@@ -64,6 +64,16 @@ def make_payload(
     return Payload(voxels.astype(dtype), affine, mask if is_masked else None, attributes(**more), b"")
 
 
+def payload_of(path: Path) -> Payload:
+    """Return a NIfTI file without a voxel changed: integers stay integers unless the header scales them."""
+    image: Any = nib.load(path)
+    is_scaled = (image.dataobj.slope, image.dataobj.inter) != (1.0, 0.0)
+    voxels = np.asarray(image.dataobj, dtype=np.float32) if is_scaled else image.dataobj.get_unscaled()
+    with nib.openers.ImageOpener(str(path)) as file:
+        header = file.read(image.header.sizeof_hdr)
+    return Payload(np.asarray(voxels), np.asarray(image.affine, np.float64), None, {}, header)
+
+
 Stored = Callable[..., Volume]
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.warehouse.volumes.conftest import AFFINES, SHAPE, Stored, make_payload
-from warehouse.volumes import export, open_store, read_nifti, write
+from tests.warehouse.volumes.conftest import AFFINES, SHAPE, Stored, make_payload, payload_of
+from warehouse.volumes import export, open_store, write
 from warehouse.volumes.ome import ome_attribute
 
 every_affine = pytest.mark.parametrize("affine", AFFINES.values(), ids=AFFINES)
@@ -89,7 +89,7 @@ def test_nifti_comes_back_with_voxels_affine_and_codes(
     tmp_path: Path, dtype: str, affine: NDArray[np.float64], codes: tuple[int, int]
 ) -> None:
     path = source(tmp_path, dtype, affine, codes)
-    payload = read_nifti(path)
+    payload = payload_of(path)
     before = nib.load(path)
     write(tmp_path / "a.zarr", payload, name="a")
     volume = open_store(tmp_path / "a.zarr")
@@ -106,7 +106,7 @@ def test_nifti_comes_back_with_voxels_affine_and_codes(
 
 def test_a_big_endian_source_keeps_its_header_and_its_voxels(tmp_path: Path) -> None:
     path = source(tmp_path, "int16", AFFINES["LPS"], (1, 1), order=">")
-    write(tmp_path / "a.zarr", read_nifti(path), name="a")
+    write(tmp_path / "a.zarr", payload_of(path), name="a")
     volume = open_store(tmp_path / "a.zarr")
     assert volume.nifti_header[:4] == b"\x00\x00\x01\x5c"
     nib.save(volume.to_nifti(), tmp_path / "after.nii")
@@ -120,7 +120,7 @@ def test_scaled_integers_become_the_values_they_stand_for(tmp_path: Path) -> Non
     image.header.set_slope_inter(2.0, -3.0)
     nib.save(image, tmp_path / "a.nii.gz")
     header = nib.load(tmp_path / "a.nii.gz")
-    payload = read_nifti(tmp_path / "a.nii.gz")
+    payload = payload_of(tmp_path / "a.nii.gz")
     np.testing.assert_array_equal(payload.voxels, np.asarray(header.dataobj, np.float32))
     write(tmp_path / "a.zarr", payload, name="a")
     np.testing.assert_array_equal(np.asarray(open_store(tmp_path / "a.zarr").to_nifti().dataobj), payload.voxels)
@@ -128,7 +128,7 @@ def test_scaled_integers_become_the_values_they_stand_for(tmp_path: Path) -> Non
 
 def test_on_another_grid_the_source_header_is_not_taken(tmp_path: Path) -> None:
     path = source(tmp_path, "int16", AFFINES["LPS"], (1, 1))
-    raw = read_nifti(path)
+    raw = payload_of(path)
     payload = make_payload(affine=AFFINES["RAS"])
     payload = type(payload)(payload.voxels, payload.affine, None, payload.attributes, raw.nifti_header)
     write(tmp_path / "a.zarr", payload, name="a")
@@ -146,7 +146,7 @@ def test_every_real_scan_comes_back_as_it_was(samples: Path, tmp_path: Path) -> 
         pytest.skip(f"no images in {samples}")
     for number, path in enumerate(scans):
         before: Any = nib.load(path)
-        write(tmp_path / f"{number}.zarr", read_nifti(path), name=path.name)
+        write(tmp_path / f"{number}.zarr", payload_of(path), name=path.name)
         image = open_store(tmp_path / f"{number}.zarr").to_nifti()
         nib.save(image, tmp_path / "after.nii")
         after: Any = nib.load(tmp_path / "after.nii")

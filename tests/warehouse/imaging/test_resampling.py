@@ -7,9 +7,9 @@ from scipy import ndimage
 
 from tests.warehouse.harmonize.conftest import displaced
 from warehouse.harmonize.grid import session_grid
-from warehouse.harmonize.image import Image
-from warehouse.harmonize.resample import resample, resample_mask
 from warehouse.imaging.geometry import Grid
+from warehouse.imaging.image import Image
+from warehouse.imaging.resampling import resample, resample_along_axes, resample_mask
 
 
 def smooth(shape: tuple[int, int, int] = (30, 34, 28)) -> Image:
@@ -34,6 +34,16 @@ def test_one_interpolation_agrees_with_an_independent_one() -> None:
     found, expected = resample(image, to_session, GRID).voxels, by_hand(image, to_session, GRID)
     inside = (slice(4, -4),) * 3  # the two libraries continue the image differently beyond its border
     np.testing.assert_allclose(found[inside], expected[inside], atol=0.02 * expected.std())
+
+
+@pytest.mark.parametrize("step_mm", [1.0, 3.0])
+def test_both_ways_agree_where_both_can_be_used(step_mm: float) -> None:
+    image = Image(smooth((60, 68, 56)).voxels, np.diag([2.0, 2.0, 2.0, 1.0]))
+    there = np.diag([step_mm, step_mm, step_mm, 1.0])
+    there[:3, 3] = 8.0
+    grid = Grid((30, 34, 28), there)
+    found, expected = resample_along_axes(image.voxels, image.grid, grid), resample(image, np.eye(4), grid).voxels
+    np.testing.assert_allclose(found, expected, atol=0.02 * expected.std())
 
 
 def test_a_voxel_grid_resampled_on_itself_is_itself() -> None:

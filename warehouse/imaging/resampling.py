@@ -1,4 +1,9 @@
-"""The one interpolation: a scan through all its transforms to the session's grid, at once."""
+"""Interpolation: a scan through all its transforms to a grid at once, or along its own axes to other voxel sizes.
+
+Both blur first along axes that become coarser, interpolate by cubic splines and bound the result by the source, so
+that a network synthesises from what it has learned from. The second way needs no SimpleITK filter that asks for four
+voxels along an axis.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +11,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import affine_transform, gaussian_filter1d
 
-from warehouse.harmonize.image import Image
-from warehouse.harmonize.itk import inverse, to_itk, transform_of, voxels_of
 from warehouse.imaging.geometry import Grid
+from warehouse.imaging.image import Image
+from warehouse.imaging.itk import inverse, to_itk, transform_of, voxels_of
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
+
+FWHM_PER_SIGMA = 2.355
+SAME_STEP = 1.05  # steps that are so much longer at most need no blur
+
+
+def blur_sigma(step: float, size: float) -> float:
+    """Return the deviation of the Gaussian that widens voxels to a longer step, in the unit of both; 0 for no blur.
+
+    Full widths at half maximum add in squares.
+    """
+    return float(np.sqrt(step**2 - size**2) / FWHM_PER_SIGMA) if step > SAME_STEP * size else 0.0
 
 
 def resample(image: Image, to_session: NDArray[np.float64], grid: Grid) -> Image:
@@ -35,8 +52,7 @@ def resample(image: Image, to_session: NDArray[np.float64], grid: Grid) -> Image
     source = to_itk(image)
     grid_mm = float(grid.affine[0, 0])
     for axis, size in enumerate(image.voxel_size_mm):
-        if grid_mm > 1.05 * size:
-            sigma = float(np.sqrt(grid_mm**2 - size**2) / 2.355)  # full widths at half maximum add in squares
+        if sigma := blur_sigma(grid_mm, float(size)):
             source = sitk.RecursiveGaussian(source, sigma, False, sitk.RecursiveGaussianImageFilter.ZeroOrder, axis)
     values = _interpolated(source, to_session, grid, sitk.sitkBSpline)
     low, high = float(image.voxels.min()), float(image.voxels.max())
@@ -44,6 +60,33 @@ def resample(image: Image, to_session: NDArray[np.float64], grid: Grid) -> Image
         to_itk(image, np.ones(image.voxels.shape, np.float32)), to_session, grid, sitk.sitkNearestNeighbor
     )
     return Image(np.where(inside > 0, np.clip(values, low, high), 0).astype(np.float32), grid.affine)
+
+
+def resample_along_axes(voxels: NDArray[np.float32], here: Grid, there: Grid) -> NDArray[np.float32]:
+    """Interpolate between grids of the same axes by cubic splines, blurred first along axes that become coarser.
+
+    As `resample`, for volumes whose sides may be as short as one voxel, and without a transform.
+
+    Parameters
+    ----------
+    voxels : (i, j, k) float32 array
+    here, there : Grid
+
+    Returns
+    -------
+    (i, j, k) float32 array
+        Bounded by the extremes of the source, since splines overshoot at edges; beyond it, its outermost voxels.
+    """
+    matrix = np.linalg.inv(here.affine) @ there.affine
+    ratio = np.diag(matrix)[:3]
+    if here.shape == there.shape and np.allclose(matrix, np.eye(4), atol=1e-4):
+        return voxels.astype(np.float32)
+    values = voxels.astype(np.float32)
+    for axis, step in enumerate(ratio):
+        if (sigma := blur_sigma(float(step), 1.0)) and here.shape[axis] > 1:
+            values = gaussian_filter1d(values, sigma, axis=axis, mode="nearest")
+    made = affine_transform(values, ratio, matrix[:3, 3], output_shape=there.shape, order=3, mode="nearest")
+    return np.asarray(np.clip(made, voxels.min(), voxels.max()), np.float32)
 
 
 def resample_mask(
