@@ -7,9 +7,9 @@ Does not belong here: rules; they stand in `warehouse.tables`.
 
 import warnings
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import dagster as dg
-import duckdb
 
 from pipelines.assets.describe import asset_key, failure, preview
 from pipelines.partitions import CENTERS
@@ -18,6 +18,9 @@ from warehouse.catalog import Catalogue
 from warehouse.errors import TumsynError
 from warehouse.lake import read_table
 from warehouse.tables import HARMONIZED, PARTITIONED, TABLES, Table
+
+if TYPE_CHECKING:
+    import duckdb
 
 NAME = "specification"
 PUBLISHED = [table for table in TABLES.values() if table.origin == "derived"]
@@ -40,7 +43,7 @@ def check_specs(tables: Iterable[Table], partitioned: bool) -> list[dg.AssetChec
         ]
 
 
-def verdict(connection: duckdb.DuckDBPyConnection, table: Table, relation: str) -> dg.AssetCheckResult:
+def verdict(connection: "duckdb.DuckDBPyConnection", table: Table, relation: str) -> dg.AssetCheckResult:
     """Look for rows that break a rule of their table.
 
     Parameters
@@ -84,6 +87,8 @@ def center_volumes_specification(
 
 
 def _center_verdicts(center_id: str, home: HomeResource, tables: Iterable[Table]) -> Iterator[dg.AssetCheckResult]:
+    import duckdb  # not above: Dagster and torch keep this module alive until after DuckDB's bindings look for leaks
+
     with duckdb.connect() as connection:
         for table in tables:
             rows = read_table(home.open(), center_id, table.name)

@@ -53,7 +53,9 @@ class Stopped(BaseException):
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Let signals end the command that runs inside, with exit status 128 + signal; for the main thread only.
+    """Let signals end the command that runs inside, with exit status 128 + signal.
+
+    For the main thread of a process that has nothing else to do: the handlers stay until the process has ended.
 
     A process that was started with `child_environment` also ends, as by SIGTERM, when its parent is gone.
     """
@@ -63,7 +65,7 @@ def stoppable() -> Iterator[None]:
     except Stopped as stop:
         watch.leave(stop.signum)
     finally:
-        watch.close()
+        watch.finish()
 
 
 def child_environment() -> dict[str, str]:
@@ -124,13 +126,11 @@ class _Watch:
         self.wakes, self.waked = os.pipe()
         for end in (self.wakes, self.waked):
             os.set_blocking(end, False)
-        self.before = {name: signal.getsignal(name) for name in SIGNALS}
         for name in SIGNALS:
-            if not (name == signal.SIGHUP and self.before[name] == signal.SIG_IGN):  # nohup
+            if not (name == signal.SIGHUP and signal.getsignal(name) == signal.SIG_IGN):  # nohup
                 signal.signal(name, self.handle)
-        self.wakeup_before = signal.set_wakeup_fd(self.waked, warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self.waked, warn_on_full_buffer=False)
         self.received: int | None = None
-        self.is_open = True
         threading.Thread(target=self.watch, name="signals", daemon=True).start()
 
     def handle(self, signum: int, _frame: FrameType | None) -> None:
@@ -142,15 +142,13 @@ class _Watch:
 
     def watch(self) -> None:
         """Wait for a signal, or for the end of the parent process."""
-        while self.is_open:
+        while True:
             select.select([self.wakes], [], [], ORPHAN_CHECK_S if self.parent else None)
             if self.parent and os.getppid() != self.parent:
                 self.parent = 0
                 os.kill(os.getpid(), signal.SIGTERM)
             for signum in self.woken():
                 self.enforce(signum)
-        for descriptor in (self.wakes, self.waked, self.terminal):
-            os.close(descriptor)
 
     def woken(self) -> list[int]:
         """Return the signals that arrived."""
@@ -208,15 +206,9 @@ class _Watch:
         except OSError:  # the terminal is gone, as after SIGHUP
             return
 
-    def close(self) -> None:
-        """Give back the handlers, unless a signal has come: its end is under way then."""
-        if self.received is not None:
-            return
-        self.is_open = False
-        signal.set_wakeup_fd(self.wakeup_before)
-        for name, handler in self.before.items():
-            signal.signal(name, handler)
-        os.write(self.waked, b"\0")
+    def finish(self) -> None:
+        """Let a signal that comes from now on not disturb how Python ends; the watching thread limits its time."""
+        self.received = self.received or 0
 
 
 def _descendants(only_children: bool = False) -> list[psutil.Process]:

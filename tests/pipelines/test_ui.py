@@ -14,9 +14,11 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.pipelines.conftest import Command
+from tests.pipelines.stages import still_running
 from warehouse.home import Home
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -114,6 +116,23 @@ def test_a_port_that_is_taken_is_told(asking: Command) -> None:
         result = asking("ui", "--port", str(taken.getsockname()[1]))
     assert result.exit_code == 1
     assert "is taken" in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_of_dagster_when_the_command_ends(filled: Home, tmp_path: Path, signum: signal.Signals) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "pipelines.cli", "--home", str(filled.root), "ui", "--port", str(port)]
+    with (tmp_path / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as server:
+        _wait(f"http://127.0.0.1:{port}/server_info", tmp_path / "log")
+        children = psutil.Process(server.pid).children(recursive=True)
+        server.send_signal(signum)
+        status = server.wait(5)
+    assert len(children) >= 3  # Dagster, its web server, its daemon
+    assert status == (-signum if signum == signal.SIGKILL else 128 + signum)
+    assert still_running(children, 5) == []
 
 
 def _wait(address: str, log: Path) -> None:
