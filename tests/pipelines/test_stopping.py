@@ -28,11 +28,11 @@ import subprocess, sys, time
 from pathlib import Path
 from pipelines import stopping
 
-stopping.UNWIND_S, stopping.CHILDREN_S = 0.8, 0.5  # for the sake of the test's time
+stopping.UNWIND_S, stopping.CHILDREN_S = 1.5, 0.8  # for the sake of the test's time
 
 def busy():
-    Path({mark!r}).write_text("begun")
     try:
+        Path({mark!r}).write_text("begun")
         while True:
             sum(range(1000))
     finally:

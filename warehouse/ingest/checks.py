@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import duckdb
 import pyarrow as pa
 
 from warehouse.ingest.rows import Images, Row
@@ -35,6 +34,8 @@ def _joined(one: Refusal, other: Refusal) -> Refusal:
 
 
 def _offenders(table: Table, rows: pa.Table) -> list[tuple[str, Row]]:
+    import duckdb
+
     with duckdb.connect() as connection:
         connection.register("candidate", rows)
         found = []
