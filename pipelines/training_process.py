@@ -52,7 +52,7 @@ class TrainingProcess:
             ) as session:
                 status = _finished(command(home, words), session.get_bootstrap_env_vars())
         if status != 0:
-            raise _failed(status, reader.told)
+            raise failed(status, reader.told)
         return dg.PipesClientCompletedInvocation(session).get_materialize_result()
 
 
@@ -80,7 +80,7 @@ def _finished(words: Sequence[str], pipes: Mapping[str, str]) -> int:
             raise
 
 
-def _failed(status: int, told: Sequence[dict[str, str]]) -> Exception:
+def failed(status: int, told: Sequence[dict[str, str]]) -> Exception:
     """Return the failure of a training; Dagster tries again what is none of ours."""
     if told:
         return failure(TumsynError(**told[-1]))

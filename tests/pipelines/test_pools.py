@@ -79,7 +79,7 @@ def test_a_command_that_waits_says_for_whom_and_since_when_and_uses_no_processor
 
 @pytest.mark.parametrize("how", ["a command's", "one that is over", "the browser's"])
 def test_a_holder_that_dies_while_it_is_waited_for_gives_its_place(
-    home: Home, instance: dg.DagsterInstance, hold: Hold, how: str, tmp_path: Path
+    instance: dg.DagsterInstance, hold: Hold, how: str, tmp_path: Path
 ) -> None:
     if how == "a command's":
         hold(dead())
@@ -87,7 +87,27 @@ def test_a_holder_that_dies_while_it_is_waited_for_gives_its_place(
         instance.report_run_failed(instance.get_run_by_id(hold(alive())))  # type: ignore[arg-type]
     else:
         hold({pools.SERVER: f'{{"host": "localhost", "socket": "{tmp_path}/gone"}}'})
-    assert launch.run(instance, home, "publish").error is None
+    assert not claims(instance, "waiting")
+    said: list[str] = []
+    pools.Waiting(instance, "waiting", said.append).look()
+    assert said == []
+    assert claims(instance, "waiting")
+
+
+def test_a_holder_that_lives_is_named_once_a_minute(instance: dg.DagsterInstance, hold: Hold) -> None:
+    run_id = hold(alive())
+    assert not claims(instance, "waiting")
+    said: list[str] = []
+    waiting = pools.Waiting(instance, "waiting", said.append)
+    waiting.look()
+    waiting.look()
+    [line] = said
+    assert f"waits for pool publish, held by run {run_id[:8]} (publish, process {os.getpid()} on " in line
+    assert not claims(instance, "waiting")
+
+
+def claims(instance: dg.DagsterInstance, run_id: str) -> bool:
+    return bool(instance.event_log_storage.claim_concurrency_slot("publish", run_id, "catalogue").is_claimed)
 
 
 def test_a_run_of_a_server_that_answers_or_is_elsewhere_is_alive(

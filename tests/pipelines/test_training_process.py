@@ -16,7 +16,8 @@ import pytest
 import yaml
 
 from model.evaluation import retrieval
-from pipelines import judging
+from pipelines import judging, training_process
+from pipelines.assets.describe import final_failures
 from pipelines.assets.models import text_encoder
 from pipelines.definitions import build_defs
 from pipelines.reporting import RUN
@@ -103,6 +104,35 @@ def children_that_train() -> list[int]:
 def test_the_command_is_the_one_that_a_person_types(home: Home) -> None:
     words = command(home, ["synthesis", "--config", "demo"])
     assert words[1:] == ["-m", "pipelines.cli", "--home", str(home.root), "train", "synthesis", "--config", "demo"]
+
+
+@pytest.mark.parametrize("status", [143, 130, -15])
+def test_a_training_that_was_stopped_is_not_tried_again(status: int) -> None:
+    error = training_process.failed(status, [])
+    assert isinstance(error, dg.Failure)
+    assert not error.allow_retries
+    assert "run the same again" in str(error.description)
+
+
+def test_a_training_that_died_without_a_word_is_tried_again() -> None:
+    assert not isinstance(training_process.failed(-9, []), dg.Failure)
+
+
+def test_a_step_of_a_run_that_is_terminated_is_not_tried_again() -> None:
+    calls = []
+
+    @dg.op(retry_policy=dg.RetryPolicy(max_retries=2))
+    def step() -> None:
+        calls.append(1)
+        with final_failures():
+            raise dg.DagsterExecutionInterruptedError
+
+    @dg.job
+    def terminated() -> None:
+        step()
+
+    assert not terminated.execute_in_process(raise_on_error=False).success
+    assert calls == [1]
 
 
 @pytest.mark.slow
