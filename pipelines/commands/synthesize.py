@@ -34,8 +34,11 @@ def synthesize(
     """
     _refuse_output(image, out, force)
     from model import synthesize as make
+    from warehouse.imaging.nifti import read_header
 
     made = make(image, prompt, source_prompt=source_prompt, model=model, home=ctx.obj, device=device)
+    for _, doubt in read_header(str(image)).doubts:
+        note(f"{image}: {doubt}")
     _write(made.to_bytes(), out)
     description = bytes(made.header["descrip"]).rstrip(b"\0").decode()
     note(f"{description} -> {out}")

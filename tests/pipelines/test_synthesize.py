@@ -40,6 +40,19 @@ def test_a_scan_becomes_what_is_asked_for(tumsyn: Command, scan: Path, model_id:
     assert {path.name for path in tmp_path.iterdir()} == {"scan.nii.gz", "out.nii.gz", "out.nii", "home"}
 
 
+def test_forms_that_disagree_are_told_with_the_one_that_was_used(
+    tumsyn: Command, scan: Path, model_id: str, tmp_path: Path
+) -> None:
+    image = nib.load(scan)
+    image.set_sform(image.affine, 1)
+    image.set_qform(nib.affines.from_matvec(np.eye(3), [9.0, 0, 0]) @ image.affine, 1)
+    nib.save(image, tmp_path / "apart.nii.gz")
+    out = tmp_path / "out.nii.gz"
+    done = tumsyn("synthesize", str(tmp_path / "apart.nii.gz"), *ASKED, "--model", model_id, "--out", str(out))
+    assert done.exit_code == 0, done.output
+    assert "place a corner 9.0 mm apart; the sform is used" in done.stderr.replace("\n", " ")
+
+
 def test_nothing_is_overwritten_unless_it_is_forced(tumsyn: Command, scan: Path, model_id: str, tmp_path: Path) -> None:
     out = tmp_path / "out.nii"
     out.write_text("mine")

@@ -184,12 +184,16 @@ def _code(raw: Any, name: str) -> int:
 
 def data_type(raw: Any) -> np.dtype[Any]:
     """Return the type of the stored voxels in the file's byte order."""
+    code = int(raw["datatype"])
     try:
         found: np.dtype[Any] = np.dtype(raw.get_data_dtype())
-        return found
     except (nib.spatialimages.HeaderDataError, KeyError) as error:
-        what = f"header: datatype {int(raw['datatype'])} is none that NIfTI has"
+        what = f"header: datatype {code} is none that NIfTI has"
         raise RefusedError("unknown_datatype", what, CONVERT) from error
+    if found.itemsize == 0:  # bits, or floating-point numbers of a width that this machine lacks
+        what = f"header: datatype {code}, {raw._data_type_codes.label[code]}, is none whose voxels can be read here"
+        raise RefusedError("unknown_datatype", what, "convert the voxels to 64-bit floating point or to integers")
+    return found
 
 
 def _shape(raw: Any) -> tuple[int, ...]:
@@ -343,5 +347,6 @@ def refuse_unless_one_volume(header: Header) -> None:
     if header.n_volumes != 1:
         raise RefusedError("not_3d", f"{header.n_volumes} volumes where one is expected", "split it into volumes")
     if not header.is_real:
-        what = f"voxels are {header.dtype}, not one real number each"
+        kind = "colours" if header.dtype.startswith("[") else header.dtype
+        what = f"voxels are {kind}, not one real number each"
         raise RefusedError("not_real", what, "take the magnitude, or one channel")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import nibabel as nib
@@ -85,6 +86,59 @@ def test_one_scan_stored_in_any_order_of_axes_gives_one_result(axcodes: str, syn
     one, two = nib.as_closest_canonical(made), nib.as_closest_canonical(other)
     np.testing.assert_allclose(one.affine, two.affine, atol=1e-4)
     np.testing.assert_allclose(one.get_fdata(), two.get_fdata(), atol=1e-4)
+
+
+@pytest.mark.parametrize("codes", [(1, 0), (0, 1), (1, 1)], ids=["qform", "sform", "both"])
+@pytest.mark.parametrize("affine", [param for param in AFFINES if param.id != "sheared"])
+def test_sides_are_kept_from_file_to_file(
+    affine: NDArray[np.float64], codes: tuple[int, int], mirror: Synthesizer, tmp_path: Path
+) -> None:
+    scan = one_sided(affine, (25, 18, 12))
+    scan.set_qform(affine, codes[0])
+    scan.set_sform(affine, codes[1])
+    nib.save(scan, tmp_path / "in.nii.gz")
+    nib.save(synthesize(tmp_path / "in.nii.gz", T2W, model=mirror), tmp_path / "out.nii.gz")
+    made: Any = nib.load(tmp_path / "out.nii.gz")
+    np.testing.assert_allclose(made.get_sform(), affine, atol=1e-4)
+    np.testing.assert_allclose(made.get_qform(), affine, atol=1e-3)
+    given = right_side(scan.get_fdata(), affine)
+    assert given > 0.1
+    assert right_side(np.asarray(made.dataobj), made.affine) == pytest.approx(given, rel=0.25)
+
+
+def test_a_head_in_metres_gives_the_result_of_the_head_in_millimetres(synthesizer: Synthesizer, tmp_path: Path) -> None:
+    scan = one_sided(OBLIQUE, (25, 18, 12))
+    in_metres = nib.Nifti1Image(scan.get_fdata(dtype=np.float32), np.diag([1e-3, 1e-3, 1e-3, 1.0]) @ OBLIQUE)
+    in_metres.header.set_xyzt_units("meter", "sec")
+    nib.save(in_metres, tmp_path / "metres.nii.gz")
+    made = synthesize(tmp_path / "metres.nii.gz", T2W, model=synthesizer)
+    expected = synthesize(scan, T2W, model=synthesizer)
+    np.testing.assert_allclose(made.affine, expected.affine, atol=1e-3)
+    assert made.header.get_xyzt_units()[0] == "mm"
+    np.testing.assert_allclose(made.get_fdata(), expected.get_fdata(), atol=1e-3)
+    assert np.ptp(made.get_fdata()) > 0
+
+
+@pytest.mark.parametrize("change", ["z-scored", "shifted", "NaN around"])
+def test_what_was_subtracted_from_a_stripped_scan_changes_no_result(change: str, synthesizer: Synthesizer) -> None:
+    scan = one_sided(OBLIQUE, (25, 18, 12))
+    voxels = scan.get_fdata(dtype=np.float32)
+    inside = voxels > 100
+    texture = np.random.default_rng(0).normal(0, 40, voxels.shape)
+    plain = np.where(inside, voxels + texture, 0)
+    changed = {
+        "z-scored": np.where(inside, (plain - plain[inside].mean()) / plain[inside].std(), 0),
+        "shifted": plain - 1024,
+        "NaN around": np.where(inside, plain, np.nan),
+    }[change]
+    made, expected = (
+        synthesize(nib.Nifti1Image(values.astype(np.float32), OBLIQUE), T2W, model=synthesizer).get_fdata()
+        for values in (changed, plain)
+    )
+    if change == "z-scored":  # how far the lowest tissue lay above the air is lost, which shows at the edge
+        assert np.corrcoef(made[inside], expected[inside])[0, 1] > 0.9
+    else:
+        np.testing.assert_allclose(made, expected, atol=1e-3)
 
 
 def test_a_result_says_that_it_is_synthetic_and_by_which_model(synthesizer: Synthesizer) -> None:
