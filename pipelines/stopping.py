@@ -31,8 +31,8 @@ Result = TypeVar("Result")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PARENT = "TUMSYN_PARENT"  # in the environment of a child process: the process with which it ends
-UNWIND_S = 4.0  # that the main thread has to leave by itself
-CHILDREN_S = 3.0  # of these, that child processes have between SIGTERM and SIGKILL
+UNWIND_S = 3.0  # after a signal, that the main thread has to leave by itself
+CHILDREN_S = 2.5  # after a signal, that child processes have until SIGKILL
 HEAD_START_S = 0.1  # before child processes are ended: the parent must know first that it is not a failure
 ORPHAN_CHECK_S = 0.5
 
@@ -123,6 +123,9 @@ class _Watch:
         self.parent = int(os.environ.pop(PARENT, "0"))
         self.is_child = bool(self.parent)
         self.children: list[psutil.Process] = []
+        self.received: int | None = None
+        self.began = 0.0
+        self.has_told = False
         self.wakes, self.waked = os.pipe()
         for end in (self.wakes, self.waked):
             os.set_blocking(end, False)
@@ -130,13 +133,12 @@ class _Watch:
             if not (name == signal.SIGHUP and signal.getsignal(name) == signal.SIG_IGN):  # nohup
                 signal.signal(name, self.handle)
         signal.set_wakeup_fd(self.waked, warn_on_full_buffer=False)
-        self.received: int | None = None
         threading.Thread(target=self.watch, name="signals", daemon=True).start()
 
     def handle(self, signum: int, _frame: FrameType | None) -> None:
         """Raise `Stopped` at the first signal; those that follow must not disturb the end."""
         if self.received is None:
-            self.received = signum
+            self.received, self.began = signum, time.monotonic()
             self.children = _descendants()  # before their parents end, after which nobody knows whose they were
             raise Stopped(signum)
 
@@ -159,10 +161,10 @@ class _Watch:
 
     def enforce(self, signum: int) -> None:
         """End the child processes, then this one where it has not ended by itself."""
-        end = time.monotonic() + UNWIND_S
+        self.began = self.began or time.monotonic()
         time.sleep(HEAD_START_S)
         self.end_children()
-        time.sleep(max(0.0, end - time.monotonic()))
+        time.sleep(self.left(UNWIND_S))
         self.end_at_once(signum)
 
     def leave(self, signum: int) -> None:
@@ -175,14 +177,13 @@ class _Watch:
             except (OSError, ValueError):  # closed, or a pipe that nobody reads any more
                 continue
         if any(thread.name.startswith("call of ") for thread in threading.enumerate()):
-            self.end_at_once(signum, told=True)  # Python must not tidy up under a thread that still works
+            self.end_at_once(signum)  # Python must not tidy up under a thread that still works
         raise SystemExit(128 + signum)
 
-    def end_at_once(self, signum: int, told: bool = False) -> None:
+    def end_at_once(self, signum: int) -> None:
         """End this process and its children without waiting for anything."""
         _kill([*self.children, *_descendants()])
-        if not told:
-            self.tell(signum)
+        self.tell(signum)
         os._exit(128 + signum)
 
     def end_children(self) -> None:
@@ -192,13 +193,18 @@ class _Watch:
         own = _descendants(only_children=True)
         for child in own:
             _send(child, signal.SIGTERM)
-        psutil.wait_procs(own, timeout=CHILDREN_S)
+        psutil.wait_procs(own, timeout=self.left(CHILDREN_S))
         _kill([*self.children, *_descendants()])
 
+    def left(self, seconds: float) -> float:
+        """Return what is left of a time that began with the signal, in seconds."""
+        return max(0.0, self.began + seconds - time.monotonic())
+
     def tell(self, signum: int) -> None:
-        """Say that the command was stopped and how to go on; in a child process its parent says so."""
-        if self.is_child:
+        """Say once that the command was stopped and how to go on; in a child process its parent says so."""
+        if self.is_child or self.has_told:
             return
+        self.has_told = True
         name = signal.Signals(signum).name
         words = f"tumsyn: stopped by {name}; run the same command again: it goes on from what was finished\n"
         try:
