@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from model.phantom.nuclei import NUCLEI, nuclei
 from model.phantom.shells import OUTER, skin_level, surroundings
-from model.phantom.template import Floats, Grid, brain_maps, template_grid
+from model.phantom.template import Floats, HeadGrid, brain_maps, template_grid
 from model.phantom.tissue_maps import brain_levels
 from model.phantom.vessels import vessels
 
@@ -28,7 +28,7 @@ class Atlas:
 
     Parameters
     ----------
-    grid : Grid
+    grid : HeadGrid
     rows : (voxels of the grid,) int64 tensor
         Row of `table` for each voxel; 0 for air far from the head.
     near : (voxels of the grid,) boolean tensor
@@ -37,7 +37,7 @@ class Atlas:
         Half precision: levels end at 90 mm, so they are right to 0.03 mm where it matters.
     """
 
-    grid: Grid
+    grid: HeadGrid
     rows: Tensor
     near: Tensor
     table: Tensor

@@ -34,7 +34,13 @@ from warehouse.home import Home
 from warehouse.registry import load_center, register
 from warehouse.sources import source_hash
 
-DECIDES_COHORT = ("model.phantom", "model.physics", "warehouse.miniature", "warehouse.volumes.store")
+DECIDES_COHORT = (
+    "model.phantom",
+    "model.physics",
+    "warehouse.miniature",
+    "warehouse.imaging.geometry",
+    "warehouse.volumes.store",
+)
 Progress = Callable[[int, int, str], None]
 RESOLUTIONS_MM = (0.8, 6.0)
 

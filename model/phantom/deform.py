@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.phantom.seeds import stream
-from model.phantom.template import Grid, template_grid
+from model.phantom.template import HeadGrid, template_grid
 from model.phantom.tissue_maps import intracranial_level
 
 STEP_MM = 4.0  # of the grid that velocities live on
@@ -48,7 +48,7 @@ class Deformation:
     shift_mm: Tensor
     face: float
 
-    def to_template(self, grid: Grid) -> Tensor:
+    def to_template(self, grid: HeadGrid) -> Tensor:
         """Return the template's point of each voxel of a subject's grid, mm: (3, i, j, k) float32."""
         points = torch.from_numpy(grid.points_mm()) / torch.from_numpy(self.scale).float()[:, None, None, None]
         points += _upsampled(self.shift_mm, grid, self.scale)
@@ -120,7 +120,7 @@ def jacobian(shift_mm: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.linalg.det(matrix), np.float32)
 
 
-def _upsampled(shift_mm: Tensor, grid: Grid, scale: NDArray[np.float64]) -> Tensor:
+def _upsampled(shift_mm: Tensor, grid: HeadGrid, scale: NDArray[np.float64]) -> Tensor:
     """Return shifts at the voxels of a grid, each looked up at its scaled place."""
     coarse, result = template_grid(STEP_MM), shift_mm
     for axis, (line, size) in enumerate(zip(grid.axes_mm(), coarse.shape, strict=True)):

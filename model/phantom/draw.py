@@ -14,7 +14,7 @@ from model.phantom.ageing import Age
 from model.phantom.lesions import Lesions
 from model.phantom.seeds import stream
 from model.phantom.shells import OUTER, SKULL_MM
-from model.phantom.template import Grid
+from model.phantom.template import HeadGrid
 from model.physics.tissue import TISSUES
 
 NOISE_MM = (3.0, 6.0, 14.0)  # distance of the bumps of the noises that give texture and make outlines irregular
@@ -47,7 +47,7 @@ class Drawing:
         """Tissues, inflow, intracranial space, and a mask for each kind of lesion."""
         return len(TISSUES) + 2 + len(self.lesions.kinds)
 
-    def noise(self, grid: Grid) -> Tensor:
+    def noise(self, grid: HeadGrid) -> Tensor:
         """Return smooth noises of unit spread on a grid, one for each of `NOISE_MM`: (n, i, j, k)."""
         extent_mm = np.array(grid.shape) * grid.step_mm
         fields = []

@@ -17,7 +17,7 @@ from model.phantom.deform import deformation
 from model.phantom.draw import Drawing
 from model.phantom.lesions import lesions_of
 from model.phantom.subject import Subject
-from model.phantom.template import Grid
+from model.phantom.template import HeadGrid
 from model.physics.tissue import TISSUES, Properties, properties
 
 FINE_MM = 1.6  # coarser heads are drawn finer and averaged: a sulcus is 2 mm wide
@@ -91,8 +91,8 @@ def make_head(subject: Subject, resolution_mm: float = 1.0) -> Head:
     resolution_mm : float
         Size of the isotropic voxels, 0.8 to 6 mm.
     """
-    grid, times = Grid(resolution_mm), int(np.ceil(resolution_mm / FINE_MM))
-    fine = Grid(resolution_mm / times, block=times)
+    grid, times = HeadGrid(resolution_mm), int(np.ceil(resolution_mm / FINE_MM))
+    fine = HeadGrid(resolution_mm / times, block=times)
     age, lesions = age_effects(subject), lesions_of(subject)
     warp = deformation(subject.seed, age.scale, subject.deformation_mm, age.face, lesions.push)
     where = warp.to_template(fine)
@@ -110,7 +110,7 @@ def make_head(subject: Subject, resolution_mm: float = 1.0) -> Head:
     )
 
 
-def _draw(where: Tensor, fine: Grid, drawing: Drawing, times: int) -> Tensor:
+def _draw(where: Tensor, fine: HeadGrid, drawing: Drawing, times: int) -> Tensor:
     """Return all channels, averaged over blocks of `times` voxels along each axis; air is skipped."""
     template = atlas(round(fine.step_mm, 4))
     noise = drawing.noise(fine)

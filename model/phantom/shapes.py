@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from model.phantom.template import Floats, Grid
+from model.phantom.template import Floats, HeadGrid
 
 Point = Sequence[float]
 Box = tuple[slice, slice, slice]
@@ -60,12 +60,12 @@ class Canvas:
 
     Parameters
     ----------
-    grid : Grid
+    grid : HeadGrid
     names : sequence of str
         The tissues; `air` may be one of them.
     """
 
-    def __init__(self, grid: Grid, names: Sequence[str]) -> None:
+    def __init__(self, grid: HeadGrid, names: Sequence[str]) -> None:
         self.grid = grid
         self.names = tuple(names)
         self.fractions = np.zeros((len(self.names), *grid.shape), np.float32)

@@ -26,7 +26,7 @@ FINEST_MM, COARSEST_MM = 0.8, 6.0
 
 
 @dataclass(frozen=True)
-class Grid:
+class HeadGrid:
     """Isotropic voxels that hold a whole head, axes i → right, j → anterior, k → superior.
 
     Parameters
@@ -80,9 +80,9 @@ class Grid:
         return np.stack(np.broadcast_arrays(*self.axes_mm()))
 
 
-def template_grid(step_mm: float) -> Grid:
+def template_grid(step_mm: float) -> HeadGrid:
     """Return the grid of the template: the brain of MNI space is larger than subjects, so is its field of view."""
-    return Grid(step_mm, margin_mm=TEMPLATE_MARGIN_MM)
+    return HeadGrid(step_mm, margin_mm=TEMPLATE_MARGIN_MM)
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def brain_maps(step_mm: float) -> Maps:
     return Maps(*(_on(grid, loader(resolution=1)) for loader in loaders))
 
 
-def _on(grid: Grid, image: Any) -> Floats:
+def _on(grid: HeadGrid, image: Any) -> Floats:
     values = np.asarray(image.dataobj, dtype=np.float32)
     # A voxel of the grid is as wide as its step: what is finer is averaged first.
     blur_mm = 0.4 * np.sqrt(max(grid.step_mm**2 - 1.0, 0.0))
@@ -118,7 +118,7 @@ def _on(grid: Grid, image: Any) -> Floats:
     return resampled(smooth, image.affine, grid, outside=0.0)
 
 
-def resampled(values: Floats, affine: NDArray[np.float64], grid: Grid, outside: float | None = None) -> Floats:
+def resampled(values: Floats, affine: NDArray[np.float64], grid: HeadGrid, outside: float | None = None) -> Floats:
     """Return a volume on a grid by linear interpolation along each axis in turn; axes must not be turned.
 
     Parameters

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from model.phantom.template import Floats, Grid, Maps, brain_maps, resampled, template_grid
+from model.phantom.template import Floats, HeadGrid, Maps, brain_maps, resampled, template_grid
 
 Axes = tuple[Floats, Floats, Floats]
 
@@ -142,7 +142,7 @@ def ventricle_mask(axes: Axes, axis: Floats, inner: Floats) -> NDArray[np.bool_]
     return np.asarray(np.isin(parts, sorted(kept)))
 
 
-def _brain_box(grid: Grid) -> tuple[slice, slice, slice]:
+def _brain_box(grid: HeadGrid) -> tuple[slice, slice, slice]:
     low = np.floor((np.array([-84.0, -118.0, -78.0]) - grid.affine[:3, 3]) / grid.step_mm).astype(int)
     high = np.ceil((np.array([84.0, 84.0, 92.0]) - grid.affine[:3, 3]) / grid.step_mm).astype(int)
     i, j, k = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))

@@ -103,6 +103,7 @@ def names_of(module: str, within: tuple[str, ...]) -> set[str]:
 def test_a_training_depends_on_its_network_loop_and_data_but_on_no_report() -> None:
     names = names_of("model.training.synthesis", DECIDES_TRAINING)
     assert {"model/training/loop.py", "model/data/crops.py", "warehouse/volumes/volume.py"} <= names
+    assert "warehouse/imaging/geometry.py" in names
     assert any(name.endswith("film_unet.py") for name in names)
     assert not any("report" in name or "ingest" in name or "inference" in name for name in names)
 
@@ -116,4 +117,5 @@ def test_a_volume_depends_on_the_steps_of_harmonisation_but_on_no_ingest() -> No
 def test_a_simulated_cohort_depends_on_anatomy_physics_and_layouts() -> None:
     names = names_of("model.phantom.cohort", DECIDES_COHORT)
     assert {"model/phantom/head.py", "model/physics/mprage.py", "warehouse/miniature/write.py"} <= names
+    assert "warehouse/imaging/geometry.py" in names
     assert not any("training" in name or "ingest" in name for name in names)

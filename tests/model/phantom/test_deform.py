@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from model.phantom.deform import STEP_MM, deformation, flow, jacobian, petalia, random_velocity
-from model.phantom.template import Grid, template_grid
+from model.phantom.template import HeadGrid, template_grid
 
 SAME = np.ones(3)
 
@@ -36,7 +36,7 @@ def test_flowing_back_returns_to_where_one_was() -> None:
 
 
 def test_a_large_head_is_sampled_from_nearer_the_middle_of_the_template() -> None:
-    grid = Grid(6.0)
+    grid = HeadGrid(6.0)
     points = deformation(1, np.array([1.25, 1.0, 0.8]), 0.0, 0.0).to_template(grid)
     assert torch.allclose(points[0], torch.from_numpy(grid.points_mm()[0]) / 1.25, atol=0.5)
     assert torch.allclose(points[2], torch.from_numpy(grid.points_mm()[2]) / 0.8, atol=0.5)
@@ -54,7 +54,7 @@ def test_poles_grow_as_is_usual_the_right_in_front_and_the_left_behind() -> None
 
 
 def test_a_child_has_a_short_face() -> None:
-    grid = Grid(6.0)
+    grid = HeadGrid(6.0)
     child, adult = (deformation(1, SAME, 0.0, face).to_template(grid) for face in (0.25, 0.0))
     assert torch.equal(child[2, :, :, -10], adult[2, :, :, -10])
     assert bool((child[2, :, :, 0] < adult[2, :, :, 0] - 5).all())

@@ -8,7 +8,7 @@ import torch
 
 from model.phantom.head import Head, make_head
 from model.phantom.subject import Subject
-from model.phantom.template import Grid
+from model.phantom.template import HeadGrid
 from model.physics.contrast import signals_of
 from model.physics.protocol import Protocol
 from model.physics.tissue import TISSUES, properties
@@ -44,10 +44,10 @@ def test_the_same_subject_has_the_same_bytes_and_another_has_others(head: Head) 
 
 def test_fractions_are_shares_of_a_voxel(head: Head) -> None:
     assert head.fractions.dtype == torch.float32
-    assert tuple(head.fractions.shape) == (len(TISSUES), *Grid(STEP_MM).shape)
+    assert tuple(head.fractions.shape) == (len(TISSUES), *HeadGrid(STEP_MM).shape)
     assert float(head.fractions.min()) >= 0
     assert float(head.fractions.sum(dim=0).max()) <= 1 + 1e-5
-    assert np.allclose(head.affine, Grid(STEP_MM).affine)
+    assert np.allclose(head.affine, HeadGrid(STEP_MM).affine)
 
 
 def test_a_head_has_the_volumes_of_a_head(head: Head) -> None:
@@ -91,8 +91,8 @@ def test_poles_are_as_usual_the_right_reaches_further_forward_and_the_left_furth
 
 
 def test_displacement_leads_to_the_template(head: Head) -> None:
-    points = Grid(STEP_MM).points_mm() + head.displacement_mm
-    left = points[0][np.broadcast_to(Grid(STEP_MM).axes_mm()[0] < -30, points[0].shape)]
+    points = HeadGrid(STEP_MM).points_mm() + head.displacement_mm
+    left = points[0][np.broadcast_to(HeadGrid(STEP_MM).axes_mm()[0] < -30, points[0].shape)]
     assert float(np.mean(left < 0)) > 0.999
     still = head_of(STILL)
     spread = np.linalg.norm(head.displacement_mm - still.displacement_mm, axis=0)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from model.phantom.shapes import Canvas, ellipsoid_level, smooth_noise, tube_level, union
-from model.phantom.template import Grid
+from model.phantom.template import HeadGrid
 
-GRID = Grid(4.0)
+GRID = HeadGrid(4.0)
 X, Y, Z = GRID.axes_mm()
 
 

@@ -4,29 +4,29 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from model.phantom.template import Grid, brain_maps, resampled, template_grid
+from model.phantom.template import HeadGrid, brain_maps, resampled, template_grid
 from warehouse.errors import PhantomError
 
 
 @pytest.mark.parametrize("step_mm", [1.0, 1.5, 3.0])
 def test_grids_of_all_sizes_begin_at_the_same_outer_face(step_mm: float) -> None:
-    grid = Grid(step_mm)
+    grid = HeadGrid(step_mm)
     assert np.allclose(grid.affine[:3, 3] - step_mm / 2, [-100.0, -122.0, -124.0])
     assert np.all(np.array(grid.shape) * step_mm >= [200.0, 240.0, 226.0])
 
 
 def test_a_fine_grid_divides_into_the_voxels_of_the_coarse_one() -> None:
-    assert Grid(1.5, block=2).shape == tuple(2 * size for size in Grid(3.0).shape)
+    assert HeadGrid(1.5, block=2).shape == tuple(2 * size for size in HeadGrid(3.0).shape)
 
 
 @pytest.mark.parametrize("step_mm", [0.5, 7.0])
 def test_voxels_that_a_head_cannot_have_are_refused(step_mm: float) -> None:
     with pytest.raises(PhantomError, match="cannot be made of voxels"):
-        Grid(step_mm)
+        HeadGrid(step_mm)
 
 
 def test_points_are_voxel_centres_in_the_world() -> None:
-    grid = Grid(6.0)
+    grid = HeadGrid(6.0)
     assert np.allclose(grid.points_mm()[:, 3, 4, 5], (grid.affine @ [3, 4, 5, 1])[:3])
 
 
@@ -40,7 +40,7 @@ def test_maps_are_shares_and_nothing_rings_outside_the_brain() -> None:
 
 
 def test_resampling_interpolates_linearly_and_keeps_places() -> None:
-    source, target = Grid(6.0), template_grid(3.0)
+    source, target = HeadGrid(6.0), template_grid(3.0)
     x, y, z = (axis.astype(np.float64) for axis in source.axes_mm())
     ramp = np.asarray(2 * x - y + 0.5 * z, np.float32)
     there = resampled(ramp, source.affine, target)
