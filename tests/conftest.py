@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from pathlib import Path
 
 import nibabel
@@ -57,4 +58,5 @@ def write_bids(root: Path) -> Path:
 def write_image(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     affine = np.diag([1.0, 1.0, 2.0, 1.0])
-    nibabel.save(nibabel.Nifti1Image(np.zeros((5, 6, 7), np.int16), affine), path)
+    value = zlib.crc32(path.name.encode()) % 30_000  # every image has a content of its own
+    nibabel.save(nibabel.Nifti1Image(np.full((5, 6, 7), value, np.int16), affine), path)

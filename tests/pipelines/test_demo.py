@@ -19,7 +19,8 @@ from warehouse.registry import registered
 def test_the_demo_ends_with_commands_that_work(home: Home, tumsyn: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     # What is trained and reported has tests of its own, with smaller networks.
     monkeypatch.setattr(demo, "EXTENTS", {demo.Profile.QUICK: demo.Extent(("lemon", "oasis3"), 1, "demo")})
-    monkeypatch.setattr(demo, "train_and_report", lambda home, learning: home.root / "report.html")
+    monkeypatch.setattr("model.phantom.acceptance.N_PEOPLE", 2)
+    monkeypatch.setattr(demo, "train_and_report", lambda home, training: home.root / "report.html")
     monkeypatch.setattr("pipelines.judging.headline", lambda home, page, learning: "all is well")
     result = tumsyn("demo", "--profile", "quick")
     assert result.exit_code == 0, result.output
@@ -28,7 +29,8 @@ def test_the_demo_ends_with_commands_that_work(home: Home, tumsyn: Command, monk
     for place, words in queries:
         assert Path(place) == home.root
         assert command_in(home)(*shlex.split(words)).exit_code == 0
-    names = sorted(f"phantom_{name}" for name in demo.EXTENTS[demo.Profile.QUICK].centers or ())
+    centers = demo.EXTENTS[demo.Profile.QUICK].centers or ()
+    names = ["phantom_acceptance", *sorted(f"phantom_{name}" for name in centers)]
     rows = json.loads(tumsyn("sql", "SELECT center_id, is_simulated FROM core.center ORDER BY 1", "-f", "json").stdout)
     assert rows == [{"center_id": name, "is_simulated": True} for name in names]
     volumes = json.loads(tumsyn("sql", "SELECT count(DISTINCT image_id) AS n FROM core.volume", "-f", "json").stdout)
@@ -40,16 +42,19 @@ def test_the_demo_ends_with_commands_that_work(home: Home, tumsyn: Command, monk
 
 
 def test_centres_of_the_demo_are_simulated_registered_as_such_and_made_once(
-    home: Home, capsys: pytest.CaptureFixture[str]
+    home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("model.phantom.acceptance.N_PEOPLE", 2)
     extent = demo.Extent(("aibl",), 1, "demo")
-    assert demo.make_centers(home, extent) == ["phantom_aibl"]
+    assert demo.make_centers(home, extent) == ["phantom_aibl", "phantom_acceptance"]
+    acceptance = registered(home)["phantom_acceptance"].center
+    assert (acceptance.split, acceptance.layout.persons) == ("acceptance", {})
     center = registered(home)["phantom_aibl"].center
     assert center.is_simulated
     assert "simulated" in center.title
     before = (registered(home)["phantom_aibl"].root).stat().st_ino
     capsys.readouterr()
-    assert demo.make_centers(home, extent) == ["phantom_aibl"]
+    assert demo.make_centers(home, extent) == ["phantom_aibl", "phantom_acceptance"]
     assert "0 centres simulated, 1 found" in capsys.readouterr().err
     assert (registered(home)["phantom_aibl"].root).stat().st_ino == before
 
