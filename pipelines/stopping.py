@@ -10,8 +10,10 @@ processes, and ends this process where the main thread has not done so after `UN
 
 from __future__ import annotations
 
+import atexit
 import contextvars
 import ctypes
+import logging
 import os
 import select
 import signal
@@ -59,6 +61,7 @@ def stoppable() -> Iterator[None]:
 
     A process that was started with `child_environment` also ends, as by SIGTERM, when its parent is gone.
     """
+    atexit.register(_ignore_signals)  # the first to be registered is the last to run
     watch = _Watch()
     try:
         yield
@@ -115,6 +118,19 @@ def _interrupt(thread: threading.Thread, future: Future[Result]) -> None:
         wait([future], 1.0)
 
 
+def _be_quiet() -> None:
+    """Let libraries say nothing of what an exception in the middle of their work does to them: it is meant."""
+    logging.disable()
+    sys.unraisablehook = lambda _: None
+    threading.excepthook = lambda _: None
+
+
+def _ignore_signals() -> None:
+    """Ignore signals while Python clears its modules: it would restore the default handlers, which kill."""
+    for name in SIGNALS:
+        signal.signal(name, signal.SIG_IGN)
+
+
 class _Watch:
     """Handlers of this process, and the thread that sees to it that a signal is obeyed in time."""
 
@@ -140,6 +156,7 @@ class _Watch:
         if self.received is None:
             self.received, self.began = signum, time.monotonic()
             self.children = _descendants()  # before their parents end, after which nobody knows whose they were
+            _be_quiet()
             raise Stopped(signum)
 
     def watch(self) -> None:
