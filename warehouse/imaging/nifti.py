@@ -231,17 +231,20 @@ def _scaling(raw: Any) -> tuple[float | None, float | None]:
 
 def _affine(raw: Any, shape: tuple[int, ...], unit: str) -> tuple[Affine, tuple[Doubt, ...]]:
     """Return the affine in mm, by sform, else qform, else voxel sizes alone; and what was passed over."""
-    scale, doubts = np.diag([MM[unit], MM[unit], MM[unit], 1.0]), []
-    sform = scale @ _sform(raw) if _code(raw, "sform_code") else None
+    doubts: list[Doubt] = []
     qform = None
+    sform = _sform(raw) if _code(raw, "sform_code") else None
     if _code(raw, "qform_code"):
         try:
-            qform = scale @ _qform(raw, may_be_rounded=sform is None)
+            qform = _qform(raw, may_be_rounded=sform is None)
         except RefusedError as refusal:
             if sform is None:
                 raise
             doubts.append(("qform", f"{refusal.detail}; the sform is used"))
-    affine = sform if sform is not None else qform if qform is not None else scale @ _by_zooms(raw, shape)
+    by_zooms = _by_zooms(raw, shape) if sform is None and qform is None else None
+    affine, *others = [form for form in (sform, qform, by_zooms) if form is not None]
+    for form in (affine, *others):
+        form[:3] *= MM[unit]
     _refuse_affine(affine, unit)
     if sform is not None and qform is not None and (doubt := _disagreement(sform, qform, shape)):
         doubts.append(("qform", doubt))
@@ -264,18 +267,22 @@ def _qform(raw: Any, *, may_be_rounded: bool) -> Affine:
     """
     vector = np.array([float(raw[f"quatern_{name}"]) for name in "bcd"])
     square, size = float(vector @ vector), np.abs(np.asarray(raw["pixdim"][1:4], np.float64))
-    longest = 1 + (ROUNDED if may_be_rounded else np.finfo(np.float32).eps)
+    longest = 1 + (ROUNDED if may_be_rounded else float(np.finfo(np.float32).eps))
     if not np.isfinite(vector).all() or square > longest:
         what = f"header: the quaternion of the qform has the squared length {square:.9g}, and at most 1 is possible"
         raise RefusedError("bad_qform", what, "set a valid sform or qform, or " + CONVERT)
     if not (np.isfinite(size).all() and size.all()):
         what = f"header: the qform has voxels of {size.tolist()}, as pixdim says"
         raise RefusedError("bad_qform", what, "set a valid sform or qform, or " + CONVERT)
+    offset = [float(raw[f"qoffset_{name}"]) for name in "xyz"]
+    if not np.isfinite(offset).all():
+        what = f"header: the offset of the qform is {offset}"
+        raise RefusedError("bad_qform", what, "set a valid sform or qform, or " + CONVERT)
     vector = vector / np.sqrt(max(1.0, square))
     affine = np.eye(4)
     handed = -1.0 if float(raw["pixdim"][0]) < 0 else 1.0
     affine[:3, :3] = quat2mat([np.sqrt(max(0.0, 1.0 - vector @ vector)), *vector]) * (size * [1.0, 1.0, handed])
-    affine[:3, 3] = [float(raw[f"qoffset_{name}"]) for name in "xyz"]
+    affine[:3, 3] = offset
     return affine
 
 

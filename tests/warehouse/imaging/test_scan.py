@@ -7,6 +7,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from tests.warehouse.ingest.conftest import OBLIQUE_LEFT_HANDED, gz
 from warehouse.imaging.files import RefusedError
@@ -87,3 +89,33 @@ def test_a_marker_on_the_persons_left_stays_there_by_either_form(tmp_path: Path,
     assert turned[0].mean() > 90
     assert turned[-1].mean() < 20
     assert scan.grid.turned().axcodes == "RAS"
+
+
+WHOLE = bytearray(nib.Nifti1Image(np.arange(210, dtype=np.int16).reshape(5, 6, 7), np.eye(4)).to_bytes())
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    changes=st.dictionaries(st.integers(0, 351), st.integers(0, 255), max_size=6),
+    length=st.none() | st.integers(0, len(WHOLE)),
+    is_compressed=st.booleans(),
+)
+@example(changes={123: 0xFF, 70: 0x00, 71: 0x06}, length=None, is_compressed=False)
+@example(changes={108: 0x00, 109: 0x00, 110: 0xC0, 111: 0x7F}, length=None, is_compressed=True)  # vox_offset is NaN
+def test_whatever_bytes_a_header_holds_a_file_is_read_or_refused_with_a_remedy(
+    tmp_path: Path, changes: dict[int, int], length: int | None, is_compressed: bool
+) -> None:
+    content = WHOLE.copy()
+    for place, value in changes.items():
+        content[place] = value
+    made = gz(bytes(content)) if is_compressed else bytes(content)
+    (tmp_path / "a.nii.gz").write_bytes(made[:length])
+    try:
+        scan = read_scan(tmp_path / "a.nii.gz")
+    except RefusedError as refusal:
+        remedy = refusal.remedy
+    else:
+        assert np.isfinite(scan.voxels).all()
+        assert np.isfinite(scan.grid.affine).all()
+        remedy = "none is needed"
+    assert remedy
