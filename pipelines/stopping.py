@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, TypeVar
 
@@ -238,14 +239,40 @@ def _descendants(only_children: bool = False) -> list[psutil.Process]:
     """Return the processes under this one, except multiprocessing's tracker, which ends when its pipe closes."""
     import psutil
 
-    found = []
-    for child in psutil.Process().children(recursive=not only_children):
+    found: list[psutil.Process] = []
+    waiting = _children(os.getpid())
+    while waiting:
+        pid = waiting.pop()
         try:
-            if "multiprocessing.resource_tracker" not in " ".join(child.cmdline()):
-                found.append(child)
+            process = psutil.Process(pid)
+            if "multiprocessing.resource_tracker" in " ".join(process.cmdline()):
+                continue
         except psutil.Error:  # it has just ended
             continue
+        found.append(process)
+        waiting += [] if only_children else _children(pid)
     return found
+
+
+def _children(pid: int) -> list[int]:
+    """Return the child processes of a process, in a few reads.
+
+    `psutil` reads the records of all processes of the machine, which takes seconds beside a thread that computes.
+    """
+    try:
+        files = [task / "children" for task in Path(f"/proc/{pid}/task").iterdir()]
+        return [int(child) for file in files for child in file.read_text().split()]
+    except FileNotFoundError:  # the process has just ended, or the system does not tell
+        return _children_by_search(pid) if Path(f"/proc/{pid}").exists() or sys.platform != "linux" else []
+
+
+def _children_by_search(pid: int) -> list[int]:
+    import psutil
+
+    try:
+        return [child.pid for child in psutil.Process(pid).children()]
+    except psutil.Error:
+        return []
 
 
 def _kill(processes: list[psutil.Process]) -> None:

@@ -94,7 +94,7 @@ def test_the_time_to_unwind_leaves_a_reserve_within_five_seconds() -> None:
 
 
 def test_a_thread_unwinds_when_its_command_is_stopped(tmp_path: Path) -> None:
-    process = begun(tmp_path, WORK["in a thread that computes"])
+    process = begun(tmp_path, "stopping.UNWIND_S = 3.0\n" + WORK["in a thread that computes"])
     wait_for((tmp_path / "mark").exists)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=30)
