@@ -99,8 +99,8 @@ def call(work: Callable[[], Result], meanwhile: Callable[[], None] = lambda: Non
             future.set_exception(error)
 
     thread = threading.Thread(target=run, name=f"call of {work}", daemon=True)
-    thread.start()
     try:
+        thread.start()  # which waits until the thread goes on, so that a signal may come meanwhile
         # Not `thread.join`: Python 3.11 takes a thread for ended when a signal interrupts that.
         while not wait([future], interval_s).done:
             meanwhile()
