@@ -42,6 +42,7 @@ class Tumsyn(typer.core.TyperGroup):
         except Exception as error:
             if isinstance(error, (typer.Exit, typer.Abort, BrokenPipeError)) or hasattr(error, "exit_code"):
                 raise  # Typer tells these itself: usage errors with status 2
+            stopping.check()
             if ctx.params.get("debug"):
                 traceback.print_exc()
             typer.echo(f"tumsyn: {_told(error)}", err=True)

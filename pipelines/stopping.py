@@ -40,6 +40,9 @@ HEAD_START_S = 0.1  # before child processes are ended: the parent must know fir
 ORPHAN_CHECK_S = 0.5
 
 
+_received: list[int] = []  # the signal that has come to this process
+
+
 class Stopped(BaseException):
     """A signal asks this process to stop. Not an `Exception`: what handles errors must not take it for one.
 
@@ -66,10 +69,19 @@ def stoppable() -> Iterator[None]:
     watch = _Watch()
     try:
         yield
-    except Stopped as stop:
-        watch.leave(stop.signum)
+    except BaseException:
+        # Also where the cleaning up of a library, met in the middle of its work, raised something in its place.
+        if watch.received:
+            watch.leave(watch.received)
+        raise
     finally:
         watch.finish()
+
+
+def check() -> None:
+    """Raise `Stopped` where a signal has come, so that what followed from it is not told as an error."""
+    if _received:
+        raise Stopped(_received[0])
 
 
 def child_environment() -> dict[str, str]:
@@ -156,6 +168,7 @@ class _Watch:
         """Raise `Stopped` at the first signal; those that follow must not disturb the end."""
         if self.received is None:
             self.received, self.began = signum, time.monotonic()
+            _received.append(signum)
             self.children = _descendants()  # before their parents end, after which nobody knows whose they were
             _be_quiet()
             raise Stopped(signum)

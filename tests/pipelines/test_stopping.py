@@ -17,6 +17,7 @@ LIMIT_S = 5.0
 # What a command may be doing when the signal comes.
 WORK = {
     "waiting": "time.sleep(60)",
+    "with a clean-up that fails": "\ntry:\n    time.sleep(60)\nfinally:\n    {}[1]",
     "deaf": "\nwhile True:\n    try:\n        time.sleep(60)\n    except BaseException:\n        pass",
     "in a thread": "stopping.call(lambda: time.sleep(60))",
     "in a thread that computes": "stopping.call(busy)",
