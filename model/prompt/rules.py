@@ -1,6 +1,7 @@
 """The grammar of prompts: patterns, each with what it says; at each place of a text the first that fits is taken.
 
-Belongs here: where values stand. Does not belong here: what they mean (`model.prompt.values`).
+Belongs here: where values stand. Does not belong here: what they mean (`model.prompt.values`), or characters that look
+alike (`model.prompt.characters`): patterns are matched with text in which there is one of each.
 """
 
 from __future__ import annotations
@@ -11,31 +12,51 @@ from functools import lru_cache
 
 from model.prompt import values, words
 from model.prompt.statements import Statements
-from model.prompt.values import MISSING, NUMBER, UNIT
+from model.prompt.values import LENGTH, MISSING, NUMBER, UNIT
 from warehouse.vocabulary import spellings
 
 Take = Callable[[Statements, re.Match[str]], None]
 
-VALUE = rf"(?:{NUMBER}|{MISSING})"
-SIZE = rf"(?P<value>\([^()]*\)|{VALUE}(?:\s*(?:mm)?\s*[x×*,]\s*{VALUE}){{0,2}})"
-REST = r"(?P<value>[^;,\n]*)"
-IS = r"\s*(?:[:=]|\b(?:is|of)\b)?\s*"
 END = r"(?![^\W_])"  # no letter or digit follows
-OLD = r"(?:[\s-]*(?P<old>years?|yrs?|yo|y|months?|mos?|weeks?|wks?|days?)(?:[\s-]*of[\s-]+age|[\s-]*olds?)?(?![^\W_]))"
-CUBED = r"(?P<cubed>\s*\^?3(?!\d))?"
-ISOTROPIC = rf"(?:[\s,]*iso(?:tropic)?{END})?"
+NO_LETTER = r"(?![^\W\d_])"  # TR5000 is TR and 5000
+VALUE = rf"(?:{NUMBER}|{MISSING})"
+IS = r"\s*(?:[:=~\u2248]|-(?=\s)|\b(?:is|of)\b)?\s*"
+DEGREES = r"(?:degrees?|deg|°)"
+TESLA = r"(?:teslas?|t)"
+AGE_UNIT = r"(?:years?|yrs?|yo|y/o|y\.o\.?|y|months?|mnths?|mths?|mos?|weeks?|wks?|days?)"
+OLD = r"(?:[\s-]*of[\s-]+age|[\s-]*olds?)?"
+CUBED = r"(?:\s*(?:\^|\*\*)?\s?3(?!\d))"
+BRACKETED = r"\([^()]*\)|\[[^\[\]]*\]"
+# Three numbers that commas divide are sizes; of two, the second belongs to what follows: 1 mm, 3T.
+_SIZE = rf"{VALUE}(?:\s*(?:{LENGTH}))?\s*[x*,]\s*"
+SIZES = rf"{_SIZE}{_SIZE}{VALUE}(?=\s*(?:{LENGTH})|\W|$)|{VALUE}x{VALUE}"
 
 
 @lru_cache(maxsize=1)
 def rules() -> list[tuple[re.Pattern[str], Take]]:
     """Return patterns in the order in which they are tried."""
-    found = [*_separators(), *_parameters(), *_labelled(), *_contrasts(), *_bare()]
+    found = [*_agents(), *_parameters(), *_scanners(), *_people(), *_sizes(), *_contrasts(), *_separators()]
     return [(re.compile(pattern, re.IGNORECASE), take) for pattern, take in found]
 
 
-def _separators() -> Iterable[tuple[str, Take]]:
-    yield r"[\s;,/|]+|[.!]+(?=[\s;,]|$)|\b(?:and|with|at|on|a|an|the|scan|image)\b(?!\s*[:=])", lambda said, found: None
-    yield rf"\b(?:{words.SHAPES})\b(?!\s*[:=])", lambda said, found: None
+def _agents() -> Iterable[tuple[str, Take]]:
+    agent, enhanced = words.AGENT, r"(?:enhanced|enhancing|enhancement)"
+    given = r"(?:[\s-]+(?:injection|administration|enhancement))?"
+    yield (
+        rf"contrast\s+(?:agent|medium)\s*[:=]\s*{_rest()}",
+        lambda said, found: values.take_agent(said, found["value"]),
+    )
+    yield (
+        rf"(?:no|without|w/?o|before|prior\s+to|pre|non)[\s-]*{agent}{given}(?:[\s-]*{enhanced})?{END}"
+        rf"|(?:non|un)[\s-]?{enhanced}{END}|(?:c|gd)-(?!\w)|-c{END}|(?:pre|native){END}",
+        lambda said, found: said.say("post_contrast", False),
+    )
+    yield (
+        rf"(?:post|after|following|with|w/|\+)[\s-]*{agent}{given}{END}|(?:{agent}[\s-]*)?{enhanced}{END}"
+        rf"|(?:gado\w*|gad|gbca|gd(?:[\s-]*(?:dtpa|dota|bopta))?){END}\+?|c\+(?!\w)|\+\s*(?:c|ce|{agent}){END}"
+        rf"|(?:post|ce){END}(?![\s-]*(?:flair|(?:t[12]|pd){NO_LETTER}|t[12]w))",
+        lambda said, found: said.say("post_contrast", True),
+    )
 
 
 def _parameters() -> Iterable[tuple[str, Take]]:
@@ -43,63 +64,44 @@ def _parameters() -> Iterable[tuple[str, Take]]:
         r"imaging\s+parameters?(?P<names>[^:=]*?)\s*[:=]\s*\((?P<value>[^()]*)\)",
         lambda said, found: values.take_parameters(said, found["names"], found["value"]),
     )
-    name = rf"(?P<name>(?:repetition|echo|inversion)\s+time|tr|te|ti){END}"
+    short = rf"(?:tr|te|ti|fa)(?:\s*[(\[](?:{UNIT}|{DEGREES})[)\]])?"
     yield (
-        rf"{name}(?:\s*[(\[](?P<head>{UNIT})[)\]])?{IS}(?P<value>{VALUE})(?:\s*(?P<unit>{UNIT}){END})?",
-        lambda said, found: values.take_time(said, found["name"], found["value"], found["head"], found["unit"]),
+        rf"(?P<names>{short}(?:\s?/\s?{short})+){IS}(?P<value>{VALUE}(?:\s?/\s?{VALUE})+)(?:\s*(?P<unit>{UNIT}){END})?",
+        lambda said, found: values.take_divided(said, found["names"], found["value"], found["unit"]),
     )
-    unit = r"(?:degrees?|deg|°)"
+    long = r"(?:repetition|echo|inversion)"
+    name = (
+        rf"(?:(?P<name>{long}[\s_-]+time|tr|te|ti){NO_LETTER}(?:\s*\((?:tr|te|ti|{long}\s+time)\))?"
+        rf"|(?P<glued>{long}time){NO_LETTER})"
+    )
     yield (
-        rf"(?:flip\s+angle|fa){END}(?:\s*[(\[]\s*{unit}\s*[)\]])?{IS}"
-        rf"(?P<value>t2var|var(?:iable)?{END}|{VALUE})(?:\s*{unit})?",
+        rf"{name}(?:\s*[(\[](?P<head>{UNIT})[)\]]|\s+in\s+(?P<of>{UNIT}){END})?{IS}(?P<value>{VALUE})"
+        rf"(?:\s*-?(?P<unit>{UNIT}){END})?",
+        lambda said, found: values.take_time(
+            said, found["name"] or found["glued"], found["value"], found["head"], found["of"], found["unit"]
+        ),
+    )
+    yield (
+        rf"(?:flip[\s_-]*angle|flip|fa|\u03b1){NO_LETTER}(?:\s*\((?:fa|flip\s+angle)\))?(?:\s*[(\[]\s*{DEGREES}\s*[)\]]|\s+in\s+{DEGREES})?"
+        rf"{IS}(?P<value>t2var|var(?:iable)?{END}|{VALUE})(?:\s*{DEGREES})?",
         lambda said, found: values.take_angle(said, found["value"]),
     )
 
 
-def _labelled() -> Iterable[tuple[str, Take]]:
+def _scanners() -> Iterable[tuple[str, Take]]:
     yield (
-        rf"(?:voxel\s+sizes?|voxels?|resolution|spacing)(?:\s*[(\[]mm[)\]])?{IS}{SIZE}\s*(?:mm{CUBED}{END})?{ISOTROPIC}",
-        lambda said, found: values.take_size(said, found["value"], found["cubed"]),
-    )
-    yield (
-        rf"age{END}(?:\s*\((?P<head>years?|y|months?|weeks?|days?)\))?{IS}(?P<value>{VALUE}){OLD}?",
-        lambda said, found: values.take_age(said, found["value"], found["head"], found["old"]),
-    )
-    yield rf"(?:sex|gender){END}{IS}(?P<value>[^\s;,]+)", lambda said, found: values.take_sex(said, found["value"])
-    yield (
-        rf"(?:(?:magnetic\s+)?field(?:\s+strength)?|b0){END}(?:\s*\((?:t|tesla)\))?{IS}"
-        rf"(?P<value>{VALUE})(?:\s*(?:t|tesla){END})?",
+        rf"(?:(?:magnetic\s+)?field(?:\s+strength)?|magneticfieldstrength|b0){END}(?:\s*\({TESLA}\))?{IS}"
+        rf"(?P<value>{VALUE})(?:[\s-]*{TESLA}{END})?",
         lambda said, found: values.take_number(said, "field_strength_t", found["value"]),
     )
-    yield rf"(?:scanner\s+)?model\s*[:=]\s*{REST}", lambda said, found: values.take_model(said, found["value"])
-    yield rf"scanner\s*[:=]?\s*{REST}", lambda said, found: values.take_scanner(said, found["value"])
-    yield rf"(?:vendor|manufacturer)\s*[:=]\s*{REST}", lambda said, found: values.take_vendor(said, found["value"])
-
-
-def _contrasts() -> Iterable[tuple[str, Take]]:
-    agent = r"(?:contrast\s+agent|contrast|gadolinium|gad|gd)"
-    yield rf"contrast\s+agent\s*[:=]\s*{REST}", lambda said, found: values.take_agent(said, found["value"])
+    yield rf"(?:scanner\s+)?model\s*[:=]\s*{_rest()}", lambda said, found: values.take_model(said, found["value"])
+    yield rf"scanner\s*[:=]\s*{_rest()}", lambda said, found: values.take_scanner(said, found["value"])
     yield (
-        rf"(?:no|without)\s+{agent}{END}|pre[\s-]?contrast{END}",
-        lambda said, found: said.say("post_contrast", False),
+        rf"(?:vendor|manufacturer)\s*[:=]\s*{_rest()}",
+        lambda said, found: values.take_vendor(said, found["value"]),
     )
     yield (
-        rf"(?:post|after|with)[\s-]?{agent}{END}|contrast[\s-]?enhanced{END}|(?:gadolinium|gad|gd){END}"
-        rf"|c\+(?!\w)|\+\s*(?:c|ce|gd|gad|{agent}){END}|post{END}",
-        lambda said, found: said.say("post_contrast", True),
-    )
-    yield (
-        rf"(?:modality|contrast|weighting)\s*(?:[:=]|\bis\b)\s*{REST}",
-        lambda said, found: values.take_contrast(said, found["value"]),
-    )
-    spelt = rf"(?:ce[\s-]?)?(?:{_any_of(words.CONTRAST_WORDS)})(?![\w*])"
-    yield rf"(?:modality|contrast)\s+(?={spelt})", lambda said, found: None
-    yield rf"(?P<value>{spelt})", lambda said, found: values.take_contrast(said, found["value"])
-
-
-def _bare() -> Iterable[tuple[str, Take]]:
-    yield (
-        rf"(?P<value>{NUMBER})\s*(?:t|tesla){END}",
+        rf"(?P<value>{NUMBER})[\s-]*{TESLA}{END}",
         lambda said, found: values.take_number(said, "field_strength_t", found["value"]),
     )
     yield (
@@ -107,18 +109,100 @@ def _bare() -> Iterable[tuple[str, Take]]:
         lambda said, found: values.take_vendor(said, found["value"]),
     )
     yield (
-        rf"(?P<value>{_any_of(spellings('scanner_model'))}){END}",
+        rf"(?:magnetom[\s_]+)?(?P<value>{_any_of(spellings('scanner_model'))}){END}",
         lambda said, found: values.take_model(said, found["value"]),
     )
+
+
+def _people() -> Iterable[tuple[str, Take]]:
+    parts = rf"(?:[\s,-]*(?:\band\s+)?{NUMBER}[\s-]*{AGE_UNIT}{NO_LETTER})*"
+    composed = rf"{NUMBER}[\s-]*{AGE_UNIT}{NO_LETTER}{parts}"
+    label = rf"aged?{NO_LETTER}(?:\s*[(\[](?P<head>{AGE_UNIT})[)\]]|\s+in\s+(?P<of>{AGE_UNIT}){END})?{IS}"
+    yield rf"(?:{label})?0\d\d(?P<unit>[ymwd]){END}", lambda said, found: values.take_dicom_age(said, found[0])
     yield (
-        rf"(?P<value>{NUMBER}){OLD}",
-        lambda said, found: values.take_age(said, found["value"], found["old"]),
+        rf"(?:{label})?(?P<value>{NUMBER})(?:\s*m{END}(?!\s*[:=]))",
+        lambda said, found: values.refuse_age_with_m(found["value"]),
     )
     yield (
-        rf"{SIZE}\s*mm{CUBED}{END}{ISOTROPIC}",
-        lambda said, found: values.take_size(said, found["value"], found["cubed"]),
+        rf"{label}(?P<value>{composed}|{NUMBER}[wd]{END}|{VALUE}){OLD}",
+        lambda said, found: values.take_age(said, found["value"], found["head"] or found["of"]),
     )
-    yield rf"(?P<value>{_any_of(words.SEX_WORDS)}){END}", lambda said, found: values.take_sex(said, found["value"])
+    yield rf"(?P<value>{composed}){OLD}", lambda said, found: values.take_age(said, found["value"])
+    yield (
+        rf"(?P<age>\d{{1,3}})(?:\s*/\s*(?P<value>[fm])|\s?(?P<only>f)){END}",
+        lambda said, found: values.take_age_and_sex(said, found["age"], found["value"] or found["only"]),
+    )
+    yield rf"(?:sex|gender){END}{IS}(?P<value>[^\s;,()]+)", lambda said, found: values.take_sex(said, found["value"])
+    bare = [word for word in words.SEX_WORDS if word != "o"]  # 34 y/o says nothing of a sex
+    yield rf"(?P<value>{_any_of(bare)}){END}", lambda said, found: values.take_sex(said, found["value"])
+
+
+def _sizes() -> Iterable[tuple[str, Take]]:
+    unit = rf"[\s-]*(?P<cube>cubic\s+)?(?P<unit>{LENGTH})(?P<power>{CUBED})?{END}"
+    name = r"(?:voxel[\s-]*sizes?|voxels?|resolution|spacing)"
+    label = rf"(?:spatial\s+)?{name}{END}(?:\s*[(\[](?P<head>{LENGTH})[)\]])?{IS}"
+    yield (
+        rf"{label}(?P<value>{BRACKETED}|{SIZES}|{VALUE})(?:{unit})?",
+        lambda said, found: values.take_size(
+            said, found["value"], found["unit"], found["head"], is_cubed=_is_cubed(found)
+        ),
+    )
+    yield (
+        rf"(?P<value>{BRACKETED}|{SIZES}|{NUMBER}){unit}",
+        lambda said, found: values.take_size(said, found["value"], found["unit"], is_cubed=_is_cubed(found)),
+    )
+    yield (
+        rf"(?P<value>{NUMBER}(?:x{NUMBER}){{2}}){END}",
+        lambda said, found: values.take_size(said, found["value"]),
+    )
+    yield rf"-?\s*(?:iso(?:tropic)?|cubic){END}", lambda said, found: said.note_isotropic()
+    yield (
+        rf"{name}{END}(?=\s*(?:$|[;,.)\n]|[^\W\d]))",
+        lambda said, found: values.refuse_size_unless_said(said, found[0]),
+    )
+
+
+def _is_cubed(found: re.Match[str]) -> bool:
+    return bool(found["cube"] or found["power"])
+
+
+def _contrasts() -> Iterable[tuple[str, Take]]:
+    spelt = _spelt()
+    label = r"(?:modality|contrast|weighting|sequence|target)"
+    agent = rf"ce|post|pre|native|(?:(?:non|post|pre|un)-?)?(?:{words.AGENT}|enhanced)"
+    before = rf"(?:(?:{words.SHAPES}|{agent})\b[\s,-]*){{0,6}}"
+    yield rf"{label}\s*(?:[:=]|\bis\b)?\s*(?=\(?{before}{spelt})", says_nothing
+    yield (
+        rf"{label}\s*(?:[:=]|\bis\b)\s*(?P<value>[^;,\n]*)",
+        lambda said, found: values.take_contrast(said, found["value"]),
+    )
+    yield rf"(?P<value>{spelt})", lambda said, found: values.take_contrast(said, found["value"])
+
+
+def _separators() -> Iterable[tuple[str, Take]]:
+    yield r"[\s;,/|()\[\]'\u2018\u2019\u2022]+|[.!?]+(?=[\s;,)]|$)|:\s*$|(?<!\S)-+(?=\s|$)", says_nothing
+    yield rf"-?\b(?:{words.SHAPES}|scanner)\b(?!\s*[:=])-?", says_nothing
+    yield r"(?<=[^\W_])[-_](?=[^\W\d_])", says_nothing
+
+
+def says_nothing(said: Statements, found: re.Match[str]) -> None:
+    """Take down nothing: the piece divides others, or no field holds what it says."""
+
+
+@lru_cache(maxsize=1)
+def _spelt() -> str:
+    """Return the pattern of a contrast's names."""
+    return rf"(?:ce[\s-]?)?(?:{_any_of(words.CONTRAST_WORDS)})(?![\w*]|(?<=[\s_-]w)/)"  # T1 w/ contrast
+
+
+@lru_cache(maxsize=1)
+def _rest() -> str:
+    """Return the pattern of a free text: up to a separator, or to what names another field."""
+    name = (
+        rf"(?:(?:tr|te|ti|fa|age|sex|gender|voxels?|voxel\s+size|modality|contrast|resolution|scanner)(?=\s*[:=(\d])"
+        rf"|{_spelt()}|(?:tr|te|ti|fa|age|sex|gender)\s+{VALUE})"
+    )
+    return rf"(?P<value>(?:(?!(?<![^\W_]){name})[^;,\n])*)"
 
 
 def _any_of(spelt: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ Belongs here: contradictions and physical limits. Does not belong here: finding 
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, DecimalException
 from typing import Any
 
 from model.prompt import words
@@ -39,11 +39,15 @@ NAMES = {
 }
 
 
+AGENT = {True: "given", False: "not given"}
+
+
 class Statements:
     """Fields of a record as they are found, one by one; what was said of them before must agree."""
 
     def __init__(self) -> None:
         self.said: dict[str, Any] = {}
+        self._is_isotropic = False
 
     def say(self, field: str, value: Any) -> None:
         """Take down what a field is; None is no statement.
@@ -58,7 +62,10 @@ class Statements:
         for number in value if field == "voxel_size_mm" else (value,):
             _check_limits(field, number)
         if field in self.said and self.said[field] != value:
-            what = f"the prompt contradicts itself: {NAMES[field]} is {self.said[field]} and {value}"
+            before, now = (
+                AGENT.get(one, one) if field == "post_contrast" else one for one in (self.said[field], value)
+            )
+            what = f"the prompt contradicts itself: {NAMES[field]} is {before} and {now}"
             raise PromptError(what, "say it once")
         self.said[field] = value
 
@@ -78,6 +85,10 @@ class Statements:
         if found[1]:
             self.say("post_contrast", True)
 
+    def note_isotropic(self) -> None:
+        """Take down that voxels have equal sides."""
+        self._is_isotropic = True
+
     def record(self) -> PromptRecord:
         """Return all of it.
 
@@ -96,6 +107,11 @@ class Statements:
         if record.flip_angle_variable and record.flip_angle_deg is not None:
             what = f"the prompt contradicts itself: FA is {record.flip_angle_deg:g} and variable"
             raise PromptError(what, "say one of them")
+        if self._is_isotropic and record.voxel_size_mm is None:
+            raise PromptError("the prompt says isotropic without a size", "write for example: 1 mm isotropic")
+        if self._is_isotropic and len(set(record.voxel_size_mm or ())) > 1:
+            size = " × ".join(f"{length:g}" for length in record.voxel_size_mm or ())
+            raise PromptError(f"the prompt contradicts itself: {size} mm and isotropic", "say one of them")
         return record
 
 
@@ -109,7 +125,7 @@ def number(text: str, factor: str = "1") -> float:
     """
     try:
         return float(Decimal(text) * Decimal(factor))
-    except InvalidOperation as error:
+    except DecimalException as error:
         raise PromptError(
             f"{text!r} is no number", "write numbers as 2500 or 0.8, and None for what is missing"
         ) from error
