@@ -5,14 +5,13 @@ Belongs here: the few statistics that gates and reports share. Does not belong h
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-MIN_PEOPLE = 10  # of fewer, no interval is given: one from three people covers 72 % and not 95 %
+MIN_PEOPLE = 10  # of fewer, no interval is given: a nominal 95 % interval from three people covers 72 %
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,10 @@ def estimate(
 ) -> Estimate | None:
     """Return the mean and its bias-corrected and accelerated bootstrap interval (Efron 1987), by SciPy.
 
-    The interval covers somewhat less than it says where people are few or skewed: nominally 95 %, it was measured to
-    cover 90 % with ten people of a normal distribution and 85 % of a lognormal one.
+    With few people, or skewed values, the interval covers less than it says. At nominal 95 % and 1,000 simulated
+    samples, it covered 89 % (10 people), 91 % (12) and 92 % (25) for normal values, and 82 %, 83 % and 87 % for
+    lognormal ones (sigma 1). The lower bound lay above the true mean in 6.7 % of the samples of ten normal values, and
+    in 15 % where ten values had a long tail downwards, against 2.5 % nominal.
 
     Parameters
     ----------
@@ -87,14 +88,38 @@ def estimate(
     return Estimate(mean, low, high, len(values))
 
 
-def wilson(share: float, n: int, z: float = 1.96) -> tuple[float, float]:
-    """Return the 95 % interval of a share of n people (Wilson 1927); of 0 and of n out of n it is no point.
+def estimate_share(values: Sequence[float] | NDArray[np.float64], confidence: float = 0.95) -> Estimate | None:
+    """Return the mean of people's shares and its exact interval (Clopper and Pearson 1934).
 
-    Of people's own shares it is conservative: they vary less than people who have all or nothing.
+    Each bound lies beyond the true share in at most half of what `confidence` leaves, however alike the trials of one
+    person are: people who have all or nothing are the worst case, and those in between vary less. An approximate
+    interval does not hold this: the lower bound of Wilson's lies above 1/4 in 5.4 % of samples of twelve people.
+
+    Parameters
+    ----------
+    values : (n_people,) sequence of float
+        One a person, from 0 to 1.
+    confidence : float
+        From 0 to 1.
+
+    Returns
+    -------
+    Estimate or None
+        None where there is nobody; without an interval for fewer than ten people.
     """
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    from scipy.stats import beta
+
+    n = len(values)
+    if not n:
+        return None
+    mean = float(np.mean(values))
+    if n < MIN_PEOPLE:
+        return Estimate(mean, None, None, n)
+    # The quantiles that scipy.stats.binomtest takes too, which accepts whole numbers of successes only.
+    found, tail = n * mean, (1 - confidence) / 2
+    low = float(beta.ppf(tail, found, n - found + 1)) if found > 0 else 0.0
+    high = float(beta.ppf(1 - tail, found + 1, n - found)) if found < n else 1.0
+    return Estimate(mean, low, high, n)
 
 
 def _bca(values: NDArray[np.float64], n_resamples: int, confidence: float, seed: int) -> tuple[float, float]:

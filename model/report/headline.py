@@ -6,6 +6,7 @@ Belongs here: sentences of figures. Does not belong here: the figures themselves
 from __future__ import annotations
 
 from model.evaluation.floors import IDENTITY, MAP_TRAIN
+from model.evaluation.gates import gated_split
 from model.evaluation.statistics import Estimate
 from model.report.data import Figures
 
@@ -23,8 +24,9 @@ def lines(figures: Figures) -> list[str]:
         ["DEMONSTRATION ON SIMULATED DATA: these figures say nothing about patients."] if figures.is_simulated else []
     )
     found += [line for split in figures.protocol.splits if (line := _split(figures, split))]
+    split = gated_split({row["split"] for row in figures.retrieval})
     for row in figures.retrieval:
-        if (row["task"], row["metric"], row["split"]) == ("image_to_contrast", "recall_at_1", "test_internal"):
+        if (row["task"], row["metric"], row["split"]) == ("image_to_contrast", "recall_at_1", split):
             share, chance = f"{row['value']:.0%}", f"{row['chance']:.0%}"
             found.append(f"{share} of {row['n_queries']} images find their contrast among the words (chance {chance})")
     passed = sum(row["verdict"] == "passed" for row in figures.gates)

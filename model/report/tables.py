@@ -103,19 +103,23 @@ def retrieval_table(rows: Iterable[Row]) -> str:
     body = "".join(
         f'<tr><th scope="row">{escape(row["task"].replace("_to_", " → ").replace("_", " "))}</th>'
         f"<td>{escape(SPLITS.get(str(row['split']), str(row['split'])))}</td>"
-        f'<td class="n">{row["n_candidates"]}</td><td class="n">{row["n_queries"]}</td>'
+        f'<td class="n">{row["n_candidates"]}</td><td class="n">{row["n_people"] or "–"} ({row["n_queries"]})</td>'
         f"<td>{escape(row['metric'].replace('_', ' '))}</td>"
         f'<td class="n"><span class="model">{_percent(row["value"])}</span> '
-        f'<span class="interval">[{_percent(row["low"])}, {_percent(row["high"])}]</span></td>'
+        f'<span class="interval">{_bounds(row)}</span></td>'
         f'<td class="n">{_percent(row["chance"])}</td></tr>'
         for row in rows
     )
     heads = (
         '<th scope="col">Task</th><th scope="col">Split</th><th scope="col" class="n">Candidates</th>'
-        '<th scope="col" class="n">Images</th><th scope="col">Measure</th><th scope="col" class="n">Found</th>'
-        '<th scope="col" class="n">By chance</th>'
+        '<th scope="col" class="n">People<br>(images)</th><th scope="col">Measure</th>'
+        '<th scope="col" class="n">Found</th><th scope="col" class="n">By chance</th>'
     )
     return f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _bounds(row: Row) -> str:
+    return "" if row["low"] is None else f"[{_percent(row['low'])}, {_percent(row['high'])}]"
 
 
 def _percent(value: float) -> str:

@@ -55,14 +55,14 @@ class FakeTraining:
 class FakeJudging:
     """Records the verdicts that a test wants."""
 
-    def __init__(self, passed: dict[str, bool]) -> None:
-        self.passed = passed
+    def __init__(self, passed: dict[str, bool], verdict: str | None = None) -> None:
+        self.passed, self.verdict = passed, verdict
         self.n_published = 0
 
     def judged(self, home: Home, model_id: str, kind: str) -> Judged:
         place = {"model_id": model_id, "data_id": DATA, "protocol_hash": "p" * 16}
         gate = {"gate": "it_works", "passed": self.passed[kind], "value": 1.0, "threshold": 0.5, "detail": "so it is"}
-        models.record(home, "core.gate_verdict", [place | gate])
+        models.record(home, "core.gate_verdict", [place | gate | {"verdict": self.verdict}])
         verdicts = models.statements(home, "core.gate_verdict", model_id=model_id)
         is_champion = models.offer(home, model_id, kind, passed=self.passed[kind], reason="so it is")
         return Judged(model_id, kind, f"evaluation of {kind}", verdicts, [], is_champion)
@@ -214,6 +214,22 @@ def test_a_gate_that_fails_stops_what_comes_after(
     assert [check.asset_key for check in result.get_asset_check_evaluations() if not check.passed] == [
         CHAIN[n_made - 1]
     ]
+
+
+def test_too_few_people_warn_and_stop_nothing_and_make_no_champion(
+    home: Home, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = FakeTraining({"text_encoder": FALLS, "synthesis": FALLS})
+    judge = FakeJudging({"text_encoder": False, "synthesis": False}, "not_enough_data")
+    result = run(home, instance, monkeypatch, training=training, judge=judge)
+    assert result.success
+    assert made(result) == CHAIN
+    warned = [check for check in result.get_asset_check_evaluations() if not check.passed]
+    assert {(check.asset_key, check.severity) for check in warned} == {
+        (key, dg.AssetCheckSeverity.WARN) for key in (RETRIEVAL, EVALUATION)
+    }
+    assert [models.champion(home, kind) for kind in ("text_encoder", "synthesis")] == [None, None]
+    assert training.words[1][-2:] == ["--text-encoder", "t" * 16]  # the candidate itself: there is no champion
 
 
 def test_what_was_never_made_is_told_with_what_to_do(

@@ -173,3 +173,30 @@ def test_the_first_model_of_a_second_grid_becomes_its_champion(home: Home) -> No
 )
 def test_a_verdict_of_an_older_version_is_read_from_whether_it_passed(row: dict[str, object], verdict: str) -> None:
     assert models.verdict_of(row) == verdict
+
+
+def test_events_of_older_versions_lack_later_columns_and_are_read_and_published(home: Home) -> None:
+    import duckdb
+    import pyarrow.parquet as pq
+
+    gate = {
+        "model_id": FIRST,
+        "data_id": "d",
+        "protocol_hash": "p",
+        "gate": "one",
+        "passed": True,
+        "detail": "so it is",
+    }
+    for table, row, later in (
+        ("core.gate_verdict", gate, ["verdict"]),
+        (models.VERSION, version(FIRST), ["grid_mm", "recipe_id"]),
+    ):
+        file = models.record(home, table, [row])
+        assert file is not None
+        pq.write_table(pq.read_table(file).drop_columns(later), file)
+    [verdict] = models.statements(home, "core.gate_verdict")
+    assert models.verdict_of(verdict) == "passed"
+    [known] = models.known_models(home).to_pylist()
+    assert (known["n_gates_passed"], known["grid_mm"]) == (1, None)
+    with duckdb.connect(str(publish(home).path), read_only=True) as connection:
+        assert connection.execute("SELECT passed, verdict FROM core.gate_verdict").fetchall() == [(True, None)]

@@ -1,4 +1,5 @@
--- Grain: one row per task: its median pair by brain PSNR, of the internal test images where there are any.
+-- Grain: one row per task: its median pair by brain PSNR, of the first split that has the task: internal test people,
+--        the acceptance set, external centres, validation people.
 -- Why:   a gallery of the best would flatter, one of the worst would alarm: half of all pairs are better than what is
 --        shown, half are worse.
 WITH pair AS (
@@ -17,7 +18,7 @@ WITH pair AS (
 placed AS (
     SELECT
         *,
-        list_position(['test_internal', 'test_external', 'val'], split) AS split_rank
+        list_position(['test_internal', 'acceptance', 'test_external', 'val'], split) AS split_rank
     FROM pair
 ),
 

@@ -1,16 +1,21 @@
 -- Grain: one row per task, split, number of candidates and measure, of one text encoder: the last that was recorded.
--- Why:   whether images and prompts meet in one space; chance stands beside every figure.
+-- Why:   whether images and prompts meet in one space; chance stands beside every figure. Older rows do not say how
+--        many people they are of, so that their intervals may be of fewer than ten: they are not shown.
 SELECT
     task,
     split,
     n_candidates,
     metric,
-    arg_max(n_queries, occurred_at) AS n_queries,
-    arg_max(value, occurred_at) AS value,
-    arg_max(low, occurred_at) AS low,
-    arg_max(high, occurred_at) AS high,
-    arg_max(chance, occurred_at) AS chance
+    n_queries,
+    n_people,
+    value,
+    if(n_people IS NULL, NULL, low) AS low,
+    if(n_people IS NULL, NULL, high) AS high,
+    chance
 FROM core.retrieval_score
 WHERE model_id = $text_encoder_id
-GROUP BY task, split, n_candidates, metric
+QUALIFY row_number() OVER (
+    PARTITION BY task, split, n_candidates, metric
+    ORDER BY occurred_at DESC, event_id ASC
+) = 1
 ORDER BY task ASC, n_candidates ASC, metric ASC, split DESC

@@ -67,7 +67,15 @@ def records(found: Evaluation) -> dict[str, list[dict[str, object]]]:
     times = [{"occurred_at": WHEN.replace(minute=minute)} for minute in (4, 9)]
     version = {"model_id": MODEL, "text_encoder_id": ENCODER, "path": f"models/{MODEL}", "n_parameters": 1234}
     retrieval = {"model_id": ENCODER, "data_id": found.data_id, "protocol_hash": "p", "split": "test_internal"}
-    figures = {"n_queries": 40, "metric": "recall_at_1", "value": 0.75, "low": 0.6, "high": 0.87, "chance": 0.25}
+    figures = {
+        "n_queries": 40,
+        "n_people": 40,
+        "metric": "recall_at_1",
+        "value": 0.75,
+        "low": 0.6,
+        "high": 0.87,
+        "chance": 0.25,
+    }
     gate = {"model_id": ENCODER, "data_id": found.data_id, "protocol_hash": "p", "gate": "retrieval_above_chance"}
     return {
         "core.training_run": [part | time for part, time in zip(parts, times, strict=True)],
