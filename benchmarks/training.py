@@ -22,6 +22,8 @@ from typing import Any
 
 import numpy as np
 
+import model  # noqa: F401 - before torch is imported below: it says how OpenMP threads wait
+
 ROOT = Path(__file__).resolve().parent.parent
 BUSY = [sys.executable, "-c", "while True: pass"]
 
@@ -92,7 +94,6 @@ def step_cost(n_steps: int, precision: str) -> dict[str, Any]:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    import model  # noqa: F401 - before torch: it says how OpenMP threads wait
     from model.synthesis.film_unet import FilmUNet, FilmUNetConfig
     from model.training.config import load_config
     from model.training.loop import in_fast_layout

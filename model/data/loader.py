@@ -7,7 +7,9 @@ had. torch's DataLoader starts, feeds and ends the workers; they end by themselv
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
+from multiprocessing import util
 from types import TracebackType
 from typing import Literal, Protocol
 
@@ -18,6 +20,7 @@ from model.data.crops import Batch
 Workers = int | Literal["auto"]
 MOST_WORKERS = 8
 BATCHES_AHEAD = 2  # of each worker
+AFTER_QUEUES = -100  # finalisers of multiprocessing run in falling order; queues are flushed at -5
 
 
 class BatchSource(Protocol):
@@ -75,8 +78,15 @@ class BatchLoader:
             num_workers=self.n_workers,
             prefetch_factor=BATCHES_AHEAD,
             multiprocessing_context="spawn",  # tensorstore's threads do not survive a fork
+            worker_init_fn=_end_at_once,
         )
         return iter(loader)
+
+
+def _end_at_once(worker: int) -> None:
+    """Let a worker end without the destructors of C++ libraries: tensorstore's threads would abort the process."""
+    util.Finalize(None, os._exit, args=(0,), exitpriority=AFTER_QUEUES)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the training process ends workers
 
 
 class _Steps(Dataset[Batch]):
