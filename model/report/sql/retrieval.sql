@@ -14,8 +14,9 @@ SELECT
     chance
 FROM core.retrieval_score
 WHERE model_id = $text_encoder_id
-QUALIFY row_number() OVER (
-    PARTITION BY task, split, n_candidates, metric
-    ORDER BY occurred_at DESC, event_id ASC
-) = 1
+QUALIFY
+    row_number() OVER (
+        PARTITION BY task, split, n_candidates, metric
+        ORDER BY occurred_at DESC, event_id ASC
+    ) = 1
 ORDER BY task ASC, n_candidates ASC, metric ASC, split DESC

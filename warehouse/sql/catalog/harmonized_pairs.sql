@@ -1,6 +1,6 @@
 -- Grain: one row per ordered pair of images of one visit, of the wanted splits, both harmonised by a recipe.
 -- Why:   a network can be shown a pair only where both volumes exist, on one grid. A scan that harmonisation flagged,
---        e.g. as hardly aligned, is in no pair: neither trained on nor tested. Nor is a scan paired with one that has the
+--        e.g. as hardly aligned, is in no pair: neither trained on nor tested. Nor is a scan paired with one of the
 --        same voxels under another name and header.
 WITH made AS (
     SELECT DISTINCT

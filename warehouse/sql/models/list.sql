@@ -1,7 +1,11 @@
 -- Grain: one row per model, the newest first.
 -- Why:   what a person asks before promoting one: what it is, what it was trained on, and what it failed at.
 --        $champions are the models in force. Rows of older versions have no verdict beside `passed`.
-WITH verdict AS (
+WITH in_force AS (
+    SELECT unnest($champions::VARCHAR[]) AS model_id
+),
+
+verdict AS (
     SELECT
         model_id,
         gate,
@@ -25,7 +29,7 @@ judged AS (
 SELECT
     version.model_id,
     version.kind,
-    list_contains($champions::VARCHAR[], version.model_id) AS is_champion,
+    version.model_id IN (SELECT in_force.model_id FROM in_force) AS is_champion,
     judged.n_gates_passed,
     judged.gates_failed,
     judged.gates_without_data,
