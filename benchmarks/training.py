@@ -94,9 +94,9 @@ def step_cost(n_steps: int, precision: str) -> dict[str, Any]:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
+    from model.device import in_fast_layout
     from model.synthesis.film_unet import FilmUNet, FilmUNetConfig
     from model.training.config import load_config
-    from model.training.loop import in_fast_layout
     from model.training.precision import choose_precision
 
     config = load_config("synthesis", "demo")

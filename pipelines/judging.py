@@ -122,8 +122,8 @@ def judge_text_encoder(home: Home, model: str | None, show: Show, *, device: str
         When there is no such model, or it is unusable.
     """
     from model.checkpoint import read_config
+    from model.device import choose_device
     from model.evaluation.retrieval import protocol_hash, retrieval_scores
-    from model.training.trained import choose_device
     from model.weights import resolve
 
     path = resolve(home, model, "text_encoder")

@@ -17,13 +17,13 @@ import torch
 from numpy.typing import NDArray
 
 from model.checkpoint import read_model
+from model.device import choose_device, in_fast_layout
 from model.encoders.frozen import FrozenTextEncoder
 from model.inference.grid import SAME, with_steps
 from model.inference.scans import prepare, read
 from model.inference.tiles import in_tiles
 from model.prompt.parse import parse_prompt
 from model.synthesis.film_unet import FilmUNet, FilmUNetConfig
-from model.training.trained import choose_device
 from model.weights import resolve
 from warehouse.errors import ModelError
 from warehouse.home import Home
@@ -124,7 +124,7 @@ def load_synthesizer(
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
         mend = "use the version of this project that wrote it, or train the model again"
         raise ModelError(f"{path}: weights and configuration do not fit: {error}", mend) from error
-    network = network.to(device).eval()
+    network = in_fast_layout(network.to(device)).eval()
     return Synthesizer(str(config["model_id"]), network, encoder.to(device), grid_mm, preparation, device)
 
 

@@ -18,13 +18,14 @@ from model.checkpoint import read_model, save_model
 from model.data.catalogue import CatalogueImages, training_hashes, united
 from model.data.crops import Crops, Images, brain_span, pairs_by_contrast
 from model.data.loader import BatchLoader, n_workers
+from model.device import choose_device
 from model.encoders.frozen import FrozenTextEncoder
 from model.synthesis.film_unet import FilmUNet, FilmUNetConfig
 from model.synthesis.losses import synthesis_loss
 from model.training.config import SynthesisTraining, run_id
 from model.training.loop import Fitted, Progress, Report, fit
 from model.training.precision import precision_of_training
-from model.training.trained import Run, Trained, choose_device, training_code
+from model.training.trained import Run, Trained, training_code
 from model.weights import resolve
 from warehouse.home import Home
 from warehouse.prompt import PromptRecord

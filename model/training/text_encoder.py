@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from model.checkpoint import save_model
 from model.data.boxes import Box, BoxedImages
 from model.data.catalogue import CatalogueImages, training_hashes
+from model.device import choose_device
 from model.encoders.contrastive import Contrastive, ContrastiveConfig
 from model.encoders.image import ImageTowerConfig
 from model.encoders.text import TextEncoderConfig
@@ -25,7 +26,7 @@ from model.prompt.fields import FIELDS, NUMBERS, FieldBatch, encode_records
 from model.training.config import TextEncoderTraining, run_id
 from model.training.loop import Fitted, Progress, Report, fit
 from model.training.precision import precision_of_training
-from model.training.trained import Run, Trained, choose_device, training_code
+from model.training.trained import Run, Trained, training_code
 from warehouse.errors import ModelError
 from warehouse.home import Home
 from warehouse.version import code_version

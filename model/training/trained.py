@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from model.training.precision import Precision
-from warehouse.errors import ModelError
 from warehouse.sources import source_hash
 
 # What decides the weights besides configuration and data; an edit anywhere else makes no new training.
@@ -94,20 +91,3 @@ class Trained:
     n_steps: int
     seconds: float
     metrics: dict[str, float]
-
-
-def choose_device(device: str | None) -> str:
-    """Return the device that is asked for; by default CUDA where it is, else the CPU.
-
-    Raises
-    ------
-    ModelError
-        When it is not there.
-    """
-    if device is None:
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device not in ("cpu", "cuda"):
-        raise ModelError(f"there is no device {device!r}", "give cpu or cuda")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ModelError("this machine, or this build of torch, has no CUDA device", "give cpu")
-    return device
