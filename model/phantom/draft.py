@@ -116,20 +116,24 @@ def _with_told(plan: Plan, center: Center, rows: Iterable[truth.Row]) -> list[tr
     visits = {(visit.participant_id, visit.session_label): visit.age_years for visit in plan.sessions}
     scanned: dict[str, set[str | None]] = defaultdict(set)
     for row in rows:
-        scanned[str(row["participant_id"])].add(str(row["session_label"]) or None)
+        scanned[str(row["participant_id"])].add(_label(row))
     labels = {label for some in scanned.values() for label in some if label}
     is_of_enrolment = any(table.age and table.age.at_baseline for table in center.layout.participants)
     told = []
     for row in rows:
-        person, label = people[str(row["participant_id"])], str(row["session_label"])
-        own = visits.get((person.participant_id, label))
+        person, label = people[str(row["participant_id"])], _label(row)
+        own = visits.get((person.participant_id, label or ""))
         has_own = any(name == person.participant_id for name, _ in visits)
         chosen = None if is_of_enrolment or has_own else visit_of_age(scanned[person.participant_id], labels)
-        is_told = chosen == (label or None,)
+        is_told = chosen == (label,)
         facts = (person.age_years, person.age_low_years, person.age_high_years) if is_told else (own, None, None)
         names = ("told_sex", "told_age_years", "told_age_low_years", "told_age_high_years")
         told.append(row | dict(zip(names, (person.sex, *facts), strict=True)))
     return told
+
+
+def _label(row: truth.Row) -> str | None:
+    return str(row["session_label"]) if row["session_label"] else None
 
 
 def _replace_by_nothing(folder: Path) -> None:

@@ -74,6 +74,8 @@ def visit_of_age(own: Collection[str | None], labels: Collection[str]) -> tuple[
     baseline = [label for label in named if BASELINE.fullmatch(label)]
     if baseline:
         return (baseline[0],) if len(baseline) == 1 else None
+    if None in own and all(OFFSET.fullmatch(label) or FOLLOW_UP.fullmatch(label) for label in named):
+        return (None,)  # the images without a label are those before the follow-up
     if len(named) == 1:  # images without a label beside it, such as masks, are of no visit
         return None if OFFSET.fullmatch(named[0]) else (named[0],)
     counted = [match for label in named if (match := COUNTED.fullmatch(label))]

@@ -21,6 +21,7 @@ from warehouse.ingest.visits import ages_of_visits, visit_of_age
         pytest.param({"pre", "post"}, {"pre", "post"}, ("pre",), id="before and after"),
         pytest.param({"20060418", "20110602"}, {"20060418", "20110602", "20010101"}, ("20060418",), id="dates"),
         pytest.param({"1", None}, {"1", "2"}, ("1",), id="a mask without a visit beside it"),
+        pytest.param({"FU007d", None}, {"FU007d", "FU100d"}, (None,), id="an exam without a label before a follow-up"),
         pytest.param({"2", "3"}, {"1", "2", "3"}, None, id="the first visit has no image"),
         pytest.param({"M120"}, {"M00", "M120"}, None, id="only a visit ten years later has an image"),
         pytest.param({"M12", "M24"}, {"M12", "M24"}, None, id="months after a visit that nobody has"),
