@@ -1,7 +1,7 @@
 # Python 3.11 or 3.12 is all that must be there before: PYTHON names it, VENV says where the environment goes.
 PYTHON ?= python3
 VENV ?= .venv
-# full is everything; quick is the smallest honest demo: six centres, for CI.
+# full is everything; quick is the smallest honest demo: four centres, for CI.
 PROFILE ?= full
 # Which tests run; slow ones, and those that need a browser or a GPU, are in test-all.
 MARKS ?= not slow and not browser and not gpu

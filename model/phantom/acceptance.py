@@ -6,6 +6,7 @@ fixes its split, and go through ingest, harmonisation and the catalogue as all o
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from pathlib import Path
 
 from model.phantom.cohort import Progress, write_cohort
@@ -18,7 +19,9 @@ N_PEOPLE = 12
 SEED = 7_001  # no cohort of the demonstration has it
 
 
-def add_acceptance_set(home: Home, out: Path, *, resolution_mm: float, progress: Progress | None = None) -> str:
+def add_acceptance_set(
+    home: Home, out: Path, *, resolution_mm: float, progress: Progress | None = None, pool: Executor | None = None
+) -> str:
     """Simulate the acceptance set unless it is there, and register it as a centre of the split `acceptance`.
 
     Parameters
@@ -27,8 +30,8 @@ def add_acceptance_set(home: Home, out: Path, *, resolution_mm: float, progress:
     out : Path
         Folder of its own; what was made there by other code or settings is made anew.
     resolution_mm : float
-    progress : callable, optional
-        As `write_cohort` has it.
+    progress, pool : optional
+        As `write_cohort` has them.
 
     Returns
     -------
@@ -37,12 +40,13 @@ def add_acceptance_set(home: Home, out: Path, *, resolution_mm: float, progress:
     """
     made = write_cohort(
         out,
-        subjects_per_center=N_PEOPLE - 1,  # and the travelling subject, who is somebody else here: another seed
+        subjects_per_center=N_PEOPLE,  # the layout leaves the travelling subject out
         seed=SEED,
         resolution_mm=resolution_mm,
         centers=[LAYOUT],
         force=True,
         progress=progress,
+        pool=pool,
     )
     [simulated] = made.centers
     center = load_center(out / f"{simulated}.yaml")

@@ -14,9 +14,9 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -72,6 +72,7 @@ def write_cohort(
     workers: int | None = None,
     force: bool = False,
     progress: Progress | None = None,
+    pool: Executor | None = None,
 ) -> Cohort:
     """Write simulated centres into a folder; those that are finished with the same settings are left.
 
@@ -93,6 +94,9 @@ def write_cohort(
         Replace centres that were made with other settings.
     progress : callable, optional
         Called with visits done, visits in all, and what was done.
+    pool : Executor, optional
+        Processes for the work in place of `workers`, each with one thread (`warehouse.harmonize.pool.processes`): a
+        new process takes seconds to draw the atlas, so those who write several cohorts hand the same ones to each.
 
     Raises
     ------
@@ -107,7 +111,7 @@ def write_cohort(
         wanted = [name for name in names if not _is_finished(out, name, settings, force)]
         drafts = {name: draft_of(out, name, settings) for name in wanted}
         try:
-            _make(out, drafts, settings, workers or os.cpu_count() or 1, progress or _silent)
+            _make(out, drafts, settings, pool or workers or os.cpu_count() or 1, progress or _silent)
         finally:
             for draft in drafts.values():
                 draft.discard()
@@ -180,7 +184,7 @@ def _made_of(settings: Settings) -> str:
     return json.dumps(asdict(settings) | {"code": source_hash("model.phantom.cohort", DECIDES_COHORT)}) + "\n"
 
 
-def _make(out: Path, drafts: dict[str, Draft], settings: Settings, workers: int, progress: Progress) -> None:
+def _make(out: Path, drafts: dict[str, Draft], settings: Settings, workers: int | Executor, progress: Progress) -> None:
     """Image all visits, and finish each centre as soon as its last one is done."""
     todo = {name: len(draft.visits) for name, draft in drafts.items()}
     rows: dict[str, dict[int, list[truth.Row]]] = {name: {} for name in drafts}
@@ -196,16 +200,16 @@ def _make(out: Path, drafts: dict[str, Draft], settings: Settings, workers: int,
                 finish(out, drafts[name], _made_of(settings), together)
 
 
-def _imaged(visits: Sequence[Visit], workers: int) -> Generator[tuple[int, list[truth.Row]], None, None]:
+def _imaged(visits: Sequence[Visit], workers: int | Executor) -> Generator[tuple[int, list[truth.Row]], None, None]:
     """Yield the rows of each visit as it is done, with its place in the sequence."""
-    if workers == 1 or len(visits) <= 1:
+    if isinstance(workers, int) and min(workers, len(visits)) <= 1:
         with _one_thread():
             for index, visit in enumerate(visits):
                 yield index, image_visit(visit)
         return
     # A forked child of a process with threads may hang; a fresh one imports torch in a second or two.
     try:
-        with processes(min(workers, len(visits))) as pool:
+        with processes(min(workers, len(visits))) if isinstance(workers, int) else nullcontext(workers) as pool:
             running = {pool.submit(image_visit, visit): index for index, visit in enumerate(visits)}
             while running:
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
