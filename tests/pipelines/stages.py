@@ -126,7 +126,7 @@ def prepared(folder: Path) -> list[Stage]:
     return [
         Stage("ingest", raw, lambda at: _tumsyn(at, "ingest"), _data),
         Stage("publish", lake, lambda at: _tumsyn(at, "ingest"), _data),
-        Stage("harmonize", _phantom(folder), lambda at: _tumsyn(at, "harmonize", "--recipe", "draft"), _volumes),
+        Stage("harmonize", _phantom(folder), _harmonize, _volumes),
         Stage("train", learning, lambda at: _train(at, "text-encoder", "encoder"), _weights),
         Stage("evaluate", trained, _evaluate, _scores),
         Stage("demo", whole, _demo, lambda home: (_weights(home), _scores(home), _report(home))),
@@ -153,6 +153,11 @@ def _phantom(folder: Path) -> Path:
             path.unlink()
     run(_tumsyn(at, "ingest"))
     return at
+
+
+def _harmonize(at: Path) -> list[str]:
+    """Return the command, with one worker: ITK's last bits depend on its threads, of which a worker has its share."""
+    return _tumsyn(at, "harmonize", "--recipe", "draft", "--workers", "1")
 
 
 def _train(at: Path, kind: str, config: str) -> list[str]:
