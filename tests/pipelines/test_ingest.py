@@ -39,14 +39,14 @@ def test_an_ingest_publishes_what_the_folder_holds(tumsyn: Command, tiny: Regist
     assert len(paths(tumsyn)) == 4
 
 
-def test_an_unchanged_home_launches_nothing_and_says_so(tumsyn: Command, home: Home, tiny: Registration) -> None:
-    tumsyn("ingest")
-    before = [run.run_id for run in runs(home)]
-    result = tumsyn("ingest")
+def test_an_unchanged_home_launches_nothing_and_says_so(asking: Command, filled: Home) -> None:
+    before = [run.run_id for run in runs(filled)]
+    assert before
+    result = asking("ingest")
     assert result.exit_code == 0
     assert "tiny: unchanged" in result.stderr
     assert "up to date" in result.stderr
-    assert [run.run_id for run in runs(home)] == before
+    assert [run.run_id for run in runs(filled)] == before
 
 
 def test_an_unchanged_home_does_not_even_import_dagster(filled: Home) -> None:
@@ -130,14 +130,13 @@ def test_a_publication_that_fails_leaves_the_catalogue_before(
     assert snapshots.in_force(home) != before
 
 
-def test_a_pinned_snapshot_is_listed_with_who_needs_it(tumsyn: Command, home: Home, tiny: Registration) -> None:
-    tumsyn("ingest")
-    snapshot = str(snapshots.in_force(home))
-    assert tumsyn("catalog", "pin", snapshot, "--for", "model:3f2a").exit_code == 0
-    rows = json.loads(tumsyn("catalog", "snapshots", "--format", "json").stdout)
+def test_a_pinned_snapshot_is_listed_with_who_needs_it(asking: Command, filled: Home) -> None:
+    snapshot = str(snapshots.in_force(filled))
+    assert asking("catalog", "pin", snapshot, "--for", "model:3f2a").exit_code == 0
+    rows = json.loads(asking("catalog", "snapshots", "--format", "json").stdout)
     assert rows[0]["pinned_by"] == ["model:3f2a"]
-    assert tumsyn("catalog", "unpin", snapshot, "--for", "model:3f2a").exit_code == 0
-    assert tumsyn("catalog", "unpin", snapshot, "--for", "model:3f2a").exit_code == 1
+    assert asking("catalog", "unpin", snapshot, "--for", "model:3f2a").exit_code == 0
+    assert asking("catalog", "unpin", snapshot, "--for", "model:3f2a").exit_code == 1
 
 
 def test_a_query_is_read_from_standard_input(asking: Command) -> None:
