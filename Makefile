@@ -44,7 +44,7 @@ lint: setup
 
 # Write the data dictionary anew from the table specification.
 docs: setup
-	@"$(BIN)/python" -m warehouse.dictionary
+	@"$(BIN)/python" -m warehouse.catalog.dictionary
 
 # Remove the environment and every cache; the data stay.
 clean:

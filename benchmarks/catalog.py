@@ -23,12 +23,12 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from warehouse import lake
-from warehouse.catalog import Catalogue
-from warehouse.home import Home
-from warehouse.publish import publish
-from warehouse.queryfiles import useful_queries
-from warehouse.tables import PARTITIONED, TABLES
+from warehouse.catalog.publish import publish
+from warehouse.catalog.query import Catalogue
+from warehouse.catalog.sqlfiles import useful_queries
+from warehouse.catalog.tables import PARTITIONED, TABLES
+from warehouse.lake import parts as lake
+from warehouse.lake.home import Home
 
 CENTERS = 13
 CONTRASTS = ("T1w", "T2w", "FLAIR", "PDw", "T2starw", "SWI", "angio", None)  # the last is a diffusion scan
@@ -114,7 +114,7 @@ def one_image(
     if seed % 97 == 0:
         broken = path.replace(suffix, f"{suffix}_copy")
         rejection = {"rejection_id": f"{image_id}r", "stage": "read", "reason": "truncated_gzip"}
-        yield "core.rejection", key | rejection | {"path": broken, "detail": "ends early", "mend": "copy it again"}
+        yield "core.rejection", key | rejection | {"path": broken, "detail": "ends early", "remedy": "copy it again"}
 
 
 def acquisition(contrast: str | None, seed: int) -> Row:

@@ -46,15 +46,16 @@ def measure(path: Path, recipe_name: str, out: Path) -> dict[str, float]:
     dict of str to float
         CPU seconds by step, and `peak_mb`.
     """
-    from warehouse.harmonize import quality, tissues
+    from warehouse.harmonize.alignment import register, register_to_mni
     from warehouse.harmonize.bias import correct_bias
-    from warehouse.harmonize.brain import find_brain
     from warehouse.harmonize.grid import session_grid
     from warehouse.harmonize.image import load
     from warehouse.harmonize.intensity import find_scale
+    from warehouse.harmonize.mask import find_brain
     from warehouse.harmonize.recipe import load_recipe
-    from warehouse.harmonize.register import register, register_to_mni
     from warehouse.imaging.resampling import resample, resample_mask
+    from warehouse.quality import measures as quality
+    from warehouse.quality import tissues
     from warehouse.volumes import Payload, write
 
     recipe = load_recipe(recipe_name)

@@ -25,8 +25,8 @@ PYBIDS = (
     "print(len(layout.to_df(metadata=True)))"
 )
 READ = (
-    "import sys; from warehouse.home import Home; from warehouse.ingest import ingest_center; "
-    "from warehouse.registry import registered; home = Home.default(); "
+    "import sys; from warehouse.lake.home import Home; from warehouse.ingest import ingest_center; "
+    "from warehouse.centers.registry import registered; home = Home.default(); "
     "ingest_center(home, registered(home)[sys.argv[1]])"
 )
 OURS = ["-m", "pipelines.cli", "ingest"]
@@ -69,8 +69,8 @@ def unpacked(samples: Path, folder: Path) -> list[Path]:
 def register(home: Path, datasets: list[Path]) -> None:
     """Register datasets in a new home."""
     sys.path.insert(0, str(ROOT))
-    from warehouse import registry
-    from warehouse.home import Home
+    from warehouse.centers import registry
+    from warehouse.lake.home import Home
 
     for root in datasets:
         center = registry.Center(center_id=root.name, title=root.name, layout=registry.Layout(kind="bids"))
@@ -79,8 +79,8 @@ def register(home: Path, datasets: list[Path]) -> None:
 
 def count(home: Path) -> tuple[int, int]:
     """Return how many images and JSON sidecars are in a home's catalogue."""
-    from warehouse.catalog import Catalogue
-    from warehouse.home import Home
+    from warehouse.catalog.query import Catalogue
+    from warehouse.lake.home import Home
 
     query = "SELECT (SELECT count(*) FROM core.image), (SELECT count(*) FROM raw.file WHERE path LIKE '%.json')"
     n_images, n_json = (column.to_pylist()[0] for column in Catalogue(Home(home)).query(query).columns)

@@ -97,10 +97,10 @@ def _box(corner: Corner) -> tuple[slice, ...]:
 
 def prepare(samples: Path, folder: Path) -> None:
     """Write every scan as whole head and stripped, in every form."""
-    from warehouse.harmonize.brain import find_brain
     from warehouse.harmonize.grid import session_grid
     from warehouse.harmonize.image import load
     from warehouse.harmonize.intensity import find_scale
+    from warehouse.harmonize.mask import find_brain
     from warehouse.imaging.resampling import resample, resample_mask
 
     grid = session_grid(1.0)

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 
 from model.data.random_pairs import Ranges, make_pair, random_subject
-from model.phantom.head import make_head
-from model.phantom.protocols import VARIANTS, draw
-from model.phantom.scanner import Scanner, acquire
 from model.physics.contrast import signals_of, tissue_signals
-from model.physics.settings import Settings
+from model.physics.settings import SequenceSettings
 from model.physics.tissue import properties
+from model.simulation.head import make_head
+from model.simulation.protocols import VARIANTS, draw
+from model.simulation.scanner import Scanner, acquire
 
 N_PROTOCOLS = 20_000
 RESOLUTIONS_MM = (1.0, 2.0, 3.0)
@@ -48,7 +48,7 @@ def main() -> None:
 def per_second(sequence: str) -> float:
     """Return how many settings of one sequence are computed a second, all tissues."""
     spread = torch.linspace(0, 1, N_PROTOCOLS, dtype=torch.float64)
-    settings = Settings.of(5 + spread, 0.003 + 0.001 * spread, 8.0 + spread, 1.0 + 0.1 * spread)
+    settings = SequenceSettings.of(5 + spread, 0.003 + 0.001 * spread, 8.0 + spread, 1.0 + 0.1 * spread)
     tissue = properties(3.0)
     return N_PROTOCOLS / best(lambda: tissue_signals(sequence, tissue, settings))
 

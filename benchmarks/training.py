@@ -94,8 +94,8 @@ def step_cost(n_steps: int, precision: str) -> dict[str, Any]:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from model.device import in_fast_layout
-    from model.synthesis.film_unet import FilmUNet, FilmUNetConfig
+    from model.networks.device import in_fast_layout
+    from model.networks.film_unet import FilmUNet, FilmUNetConfig
     from model.training.config import load_config
     from model.training.precision import choose_precision
 
@@ -155,7 +155,7 @@ def report_loader(n_steps: int, n_volumes: int) -> None:
 def stores(folder: Path, n_volumes: int) -> Any:
     """Return images of 1 mm in pairs, of which a third fits into the cache."""
     from model.data.catalogue import BYTES_PER_VOXEL, CatalogueImages, Item
-    from warehouse.prompt import PromptRecord
+    from warehouse.prompts.record import PromptRecord
     from warehouse.volumes import Payload, write
 
     shape, random = (182, 218, 182), np.random.default_rng(0)

@@ -19,17 +19,17 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from model.phantom.head import Head, make_head
-from model.phantom.scanner import Scanner, acquire
-from model.phantom.subject import Subject
-from model.physics.protocol import Protocol
+from model.physics.protocol import SequenceProtocol
 from model.physics.tissue import TISSUES
-from warehouse.harmonize.brain import find_brain
+from model.simulation.head import Head, make_head
+from model.simulation.scanner import Scanner, acquire
+from model.simulation.subject import Subject
+from warehouse.harmonize.alignment import register_to_mni
 from warehouse.harmonize.image import load
-from warehouse.harmonize.register import register_to_mni
-from warehouse.harmonize.tissues import segment
+from warehouse.harmonize.mask import find_brain
 from warehouse.imaging.image import Image
-from warehouse.slices import GROUND, INK, PLANES, View, mark_sides, show
+from warehouse.quality.slices import GROUND, INK, PLANES, View, mark_sides, show
+from warehouse.quality.tissues import segment
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -41,14 +41,14 @@ STRIPPED = SAMPLES / "open_ms_cross_sectional_mni" / "patient07"
 POST_CONTRAST = STRIPPED / "T1POST_N4_noneck_reduced_winsor_regtoFLAIR_brain_N4_regtoMNI.nii.gz"
 SEED = 75  # a person of average size
 
-MPRAGE = Protocol("T1w", "mprage", 3.0, 2.3, 0.003, 0.9, 9.0)
-SPIN_ECHO = Protocol("T1w", "spin_echo", 1.5, 0.5, 0.012, None, 90.0)
-T2W = Protocol("T2w", "fast_spin_echo", 3.0, 4.5, 0.1, None, 150.0)
-FLAIR = Protocol("FLAIR", "inversion_recovery", 3.0, 9.0, 0.12, 2.5, 150.0)
-PDW = Protocol("PDw", "fast_spin_echo", 3.0, 3.0, 0.015, None, 150.0)
-T2STARW = Protocol("T2starw", "t2star", 3.0, 0.65, 0.02, None, 20.0)
-SWI = Protocol("SWI", "swi", 3.0, 0.028, 0.02, None, 15.0)
-ANGIO = Protocol("angio", "time_of_flight", 3.0, 0.022, 0.0037, None, 18.0)
+MPRAGE = SequenceProtocol("T1w", "mprage", 3.0, 2.3, 0.003, 0.9, 9.0)
+SPIN_ECHO = SequenceProtocol("T1w", "spin_echo", 1.5, 0.5, 0.012, None, 90.0)
+T2W = SequenceProtocol("T2w", "fast_spin_echo", 3.0, 4.5, 0.1, None, 150.0)
+FLAIR = SequenceProtocol("FLAIR", "inversion_recovery", 3.0, 9.0, 0.12, 2.5, 150.0)
+PDW = SequenceProtocol("PDw", "fast_spin_echo", 3.0, 3.0, 0.015, None, 150.0)
+T2STARW = SequenceProtocol("T2starw", "t2star", 3.0, 0.65, 0.02, None, 20.0)
+SWI = SequenceProtocol("SWI", "swi", 3.0, 0.028, 0.02, None, 15.0)
+ANGIO = SequenceProtocol("angio", "time_of_flight", 3.0, 0.022, 0.0037, None, 18.0)
 POST = replace(MPRAGE, is_post_contrast=True)
 GREY = ("cortex", "thalamus", "striatum", "pallidum", "nigra")
 WHITE = ("white_matter", "hyperintensity")
@@ -70,7 +70,10 @@ def main() -> None:
 
 
 def scan(
-    head: Head, protocol: Protocol, voxel_size_mm: tuple[float, float, float] = (1.0, 1.0, 1.0), snr: float = 30.0
+    head: Head,
+    protocol: SequenceProtocol,
+    voxel_size_mm: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    snr: float = 30.0,
 ) -> Image:
     """Return a scan of a head as a scanner stores it, axes towards RAS."""
     scanner = Scanner("Siemens", "Prisma", protocol.field_strength_t, snr=snr, receive_bias=0.25)

@@ -19,13 +19,13 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the simulators live with the tests
 
-from model.phantom.head import Head, make_head
-from model.phantom.rendering import render
-from model.phantom.subject import Subject
 from model.physics.contrast import EQUATIONS, signals_of
-from model.physics.protocol import Protocol
-from model.physics.settings import Settings
+from model.physics.protocol import SequenceProtocol
+from model.physics.settings import SequenceSettings
 from model.physics.tissue import TISSUES, Properties
+from model.simulation.head import Head, make_head
+from model.simulation.rendering import render
+from model.simulation.subject import Subject
 from tests.model.physics import bloch, epg
 
 mpl.use("Agg")
@@ -35,13 +35,13 @@ PICTURES = Path(__file__).parent / "pictures"
 Slice = NDArray[np.float32]
 Z_MM = (6.0, 15.0)  # lateral ventricles, basal ganglia and thalamus
 
-T1W = Protocol("T1w", "mprage", 3.0, 2.3, 0.003, 0.9, 9.0)
-T2W = Protocol("T2w", "fast_spin_echo", 3.0, 5.0, 0.1, None, 150.0)
-FLAIR = Protocol("FLAIR", "inversion_recovery", 3.0, 9.0, 0.12, 2.5, 150.0)
-T2STARW = Protocol("T2starw", "t2star", 3.0, 0.65, 0.02, None, 20.0)
-SWI = Protocol("SWI", "swi", 3.0, 0.028, 0.02, None, 15.0)
-ANGIO = Protocol("angio", "time_of_flight", 3.0, 0.022, 0.0037, None, 18.0)
-SPIN_ECHO = Protocol("T1w", "spin_echo", 3.0, 0.5, 0.012, None, 90.0)
+T1W = SequenceProtocol("T1w", "mprage", 3.0, 2.3, 0.003, 0.9, 9.0)
+T2W = SequenceProtocol("T2w", "fast_spin_echo", 3.0, 5.0, 0.1, None, 150.0)
+FLAIR = SequenceProtocol("FLAIR", "inversion_recovery", 3.0, 9.0, 0.12, 2.5, 150.0)
+T2STARW = SequenceProtocol("T2starw", "t2star", 3.0, 0.65, 0.02, None, 20.0)
+SWI = SequenceProtocol("SWI", "swi", 3.0, 0.028, 0.02, None, 15.0)
+ANGIO = SequenceProtocol("angio", "time_of_flight", 3.0, 0.022, 0.0037, None, 18.0)
+SPIN_ECHO = SequenceProtocol("T1w", "spin_echo", 3.0, 0.5, 0.012, None, 90.0)
 
 
 def main() -> None:
@@ -62,7 +62,7 @@ def main() -> None:
     curves(head)
 
 
-def sweep(head: Head, protocols: Sequence[Protocol], titles: Sequence[str], name: str) -> None:
+def sweep(head: Head, protocols: Sequence[SequenceProtocol], titles: Sequence[str], name: str) -> None:
     """Draw one slice under many protocols, which are one matrix product."""
     k = most_lesions(head)
     signals = signals_of(protocols, head.tissue(3.0), signed=True).float()
@@ -180,7 +180,7 @@ def angle_curve(axis: mpl.axes.Axes, one: Properties, label: str) -> None:
 
 def signal(sequence: str, one: Properties, **settings: float | torch.Tensor) -> NDArray[np.float64]:
     """Return the equation's signal of one tissue, without flow."""
-    result: NDArray[np.float64] = EQUATIONS[sequence](Settings.of(**settings).columns(), one)[:, 0].numpy()
+    result: NDArray[np.float64] = EQUATIONS[sequence](SequenceSettings.of(**settings).columns(), one)[:, 0].numpy()
     return result
 
 

@@ -13,8 +13,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from warehouse.catalog import Catalogue
-from warehouse.home import Home
+from warehouse.catalog.query import Catalogue
+from warehouse.lake.home import Home
 
 catalogue = Catalogue(Home.default())
 connection = catalogue.connect()

@@ -1,8 +1,4 @@
-"""The command `tumsyn`.
-
-Belongs here: the top of the command, options that hold for every part of it, and how errors are told.
-Does not belong here: the parts (`pipelines.commands`), and any import that takes long: `--help` must answer at once.
-"""
+"""The command `tumsyn`."""
 
 from __future__ import annotations
 
@@ -12,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from pipelines import stopping
 from pipelines.commands import (
     catalog,
     centers,
@@ -28,8 +23,9 @@ from pipelines.commands import (
     ui,
     volumes,
 )
+from pipelines.runtime import stopping
 from warehouse.errors import TumsynError
-from warehouse.home import Home
+from warehouse.lake.home import Home
 
 
 class Tumsyn(typer.core.TyperGroup):

@@ -8,15 +8,15 @@ import dagster as dg
 
 from pipelines.assets.catalogue import catalogue
 from pipelines.assets.centers import center_tables
+from pipelines.assets.checks import catalogue_specification, center_tables_specification, center_volumes_specification
+from pipelines.assets.jobs import JOBS
+from pipelines.assets.model_checks import MODEL_CHECKS
 from pipelines.assets.models import evaluation, report, synthesis_model, text_encoder, text_encoder_retrieval
 from pipelines.assets.volumes import center_volumes
-from pipelines.checks import catalogue_specification, center_tables_specification, center_volumes_specification
-from pipelines.jobs import JOBS
-from pipelines.model_checks import MODEL_CHECKS
-from pipelines.resources import HomeResource, LoggedProgress
+from pipelines.runtime.resources import HomeResource, LoggedProgress
+from pipelines.runtime.training_process import TrainingProcess
 from pipelines.schedules import SCHEDULES
 from pipelines.sensors import SENSORS
-from pipelines.training_process import TrainingProcess
 from warehouse.harmonize.center import work_tasks
 
 ASSETS: Sequence[dg.AssetsDefinition] = (

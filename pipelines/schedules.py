@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dagster as dg
 
-from pipelines.jobs import train_and_report
-from pipelines.judging import data_in_force
-from pipelines.resources import HomeResource
-from warehouse import models, snapshots
+from pipelines.assets.jobs import train_and_report
+from pipelines.runtime.evaluation import data_in_force
+from pipelines.runtime.resources import HomeResource
+from warehouse.catalog import model_registry as models
+from warehouse.catalog import snapshots
 
 SUNDAY_NIGHT = "0 3 * * 0"
 

@@ -6,12 +6,12 @@ import hashlib
 
 import dagster as dg
 
-from pipelines.jobs import ingest, publish
-from pipelines.partitions import CENTERS, changes
-from pipelines.resources import HomeResource
+from pipelines.assets.jobs import ingest, publish
+from pipelines.assets.partitions import CENTERS, changes
+from pipelines.runtime.resources import HomeResource
+from warehouse.centers.registry import registered
 from warehouse.ingest import is_current
-from warehouse.lake import in_force
-from warehouse.registry import registered
+from warehouse.lake.parts import in_force
 
 MINUTE = 60
 

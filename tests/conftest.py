@@ -11,7 +11,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from warehouse.home import Home
+from warehouse.lake.home import Home
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -2,20 +2,20 @@
 
 
 class TumsynError(ValueError):
-    """Base of every error that a user can mend.
+    """Base of every error that a user can remedy.
 
     Parameters
     ----------
     what : str
         What is wrong, with the value and the file it was found in.
-    mend : str
+    remedy : str
         What the user should do next.
     """
 
-    def __init__(self, what: str, mend: str = "") -> None:
+    def __init__(self, what: str, remedy: str = "") -> None:
         self.what = what
-        self.mend = mend
-        super().__init__(f"{what}\n  -> {mend}" if mend else what)
+        self.remedy = remedy
+        super().__init__(f"{what}\n  -> {remedy}" if remedy else what)
 
 
 class CenterError(TumsynError):
@@ -48,10 +48,10 @@ class HarmonizeError(TumsynError):
         Short code, as `core.volume_rejection` lists it.
     """
 
-    def __init__(self, stage: str, reason: str, what: str, mend: str) -> None:
+    def __init__(self, stage: str, reason: str, what: str, remedy: str) -> None:
         self.stage = stage
         self.reason = reason
-        super().__init__(what, mend)
+        super().__init__(what, remedy)
 
 
 class VolumeError(TumsynError):

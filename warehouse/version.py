@@ -1,7 +1,4 @@
-"""Which code is at work: the version of the package and the git commit, where they are known.
-
-Belongs here: reading the version without starting a process. Does not belong here: what the catalogue contains.
-"""
+"""Which code is at work: the version of the package and the git commit, where they are known."""
 
 from __future__ import annotations
 

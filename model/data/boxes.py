@@ -1,7 +1,4 @@
-"""Whole volumes in a small box: coarse, centred on the brain, of one shape for all, so that they fit in a batch.
-
-Belongs here: resampling into the box. Does not belong here: where volumes come from (`model.data.catalogue`).
-"""
+"""Whole volumes in a small box: coarse, centred on the brain, of one shape for all, so that they fit in a batch."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""The images that a model may see, as the catalogue has them: the only module here that reads it.
-
-Belongs here: from a published snapshot and a recipe to volumes, records and pairs in memory. Does not belong here:
-batches, crops and random draws (`model.training`).
-"""
+"""The images that a model may see, as the catalogue has them: the only module here that reads it."""
 
 from __future__ import annotations
 
@@ -17,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from warehouse import queryfiles
-from warehouse.catalog import Catalogue
+from warehouse.catalog import sqlfiles as queryfiles
+from warehouse.catalog.query import Catalogue
+from warehouse.catalog.tables.out import SPLITS
 from warehouse.errors import ModelError
-from warehouse.home import Home
 from warehouse.imaging.geometry import Grid
-from warehouse.prompt import PromptRecord
-from warehouse.tables.out import SPLITS
+from warehouse.lake.home import Home
+from warehouse.prompts.record import PromptRecord
 from warehouse.volumes import open_store
 from warehouse.volumes.volume import Volume
 
@@ -284,9 +280,9 @@ def _recipe_id(known: list[dict[str, Any]], recipe: str) -> str:
     listed = ", ".join(f"{row['recipe']} ({row['recipe_id']}, {row['n_volumes']} volumes)" for row in known)
     if fit:
         raise ModelError(f"{len(fit)} recipes are called {recipe!r}", f"name one by its identity: {listed}")
-    mend = f"there are: {listed}" if known else "nothing is harmonised yet"
+    remedy = f"there are: {listed}" if known else "nothing is harmonised yet"
     raise ModelError(
-        f"the catalogue has no volumes by recipe {recipe!r}", f"{mend}; run `tumsyn harmonize --recipe {recipe}`"
+        f"the catalogue has no volumes by recipe {recipe!r}", f"{remedy}; run `tumsyn harmonize --recipe {recipe}`"
     )
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from model.data.catalogue import Item, Sample
 from warehouse.errors import ModelError
-from warehouse.prompt import PromptRecord
+from warehouse.prompts.record import PromptRecord
 
 Corner = tuple[int, int, int]  # first voxel (i, j, k) of a crop
 
@@ -43,7 +43,7 @@ HIDEABLE = (
 N_CENTRES = 4096  # brain voxels of an image around which its crops lie: 24 KB, and enough to cover a brain
 
 
-class Images(Protocol):
+class ImageSource(Protocol):
     """Images and the ordered pairs among them, as `CatalogueImages` has them."""
 
     items: list[Item]
@@ -122,7 +122,7 @@ class Crops:
 
     Parameters
     ----------
-    images : Images
+    images : ImageSource
     seed : int
     batch_size : int
     side : int
@@ -142,7 +142,7 @@ class Crops:
 
     def __init__(
         self,
-        images: Images,
+        images: ImageSource,
         *,
         seed: int,
         batch_size: int,
@@ -190,7 +190,7 @@ class Crops:
         return self.facts[index]
 
 
-def pairs_by_contrast(images: Images) -> dict[tuple[str, str], list[tuple[int, int]]]:
+def pairs_by_contrast(images: ImageSource) -> dict[tuple[str, str], list[tuple[int, int]]]:
     """Return the pairs by source and target contrast, in the order of their names."""
     found: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     for source, target in images.pairs:

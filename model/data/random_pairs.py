@@ -1,8 +1,4 @@
-"""Pairs of simulated images made while a model trains: random heads × random protocols × random scanners, no files.
-
-Belongs here: the draws, and both images on one grid between 0 and 1 as harmonised images are. Does not belong here:
-anatomy, equations and scanners (`model.phantom`, `model.physics`).
-"""
+"""Pairs of simulated images made while a model trains: random heads × random protocols × random scanners, no files."""
 
 from __future__ import annotations
 
@@ -16,22 +12,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from model.phantom.fleet import FLEET
-from model.phantom.head import Head, make_head
-from model.phantom.protocols import VARIANTS, draw
-from model.phantom.sampling import average_over_voxels
-from model.phantom.scanner import Scanner, acquire
-from model.phantom.seeds import seed_of, stream
-from model.phantom.subject import LESIONS, Subject
-from model.physics.protocol import Protocol
+from model.physics.protocol import SequenceProtocol
+from model.simulation.fleet import FLEET
+from model.simulation.head import Head, make_head
+from model.simulation.protocols import VARIANTS, draw
+from model.simulation.sampling import average_over_voxels
+from model.simulation.scanner import Scanner, acquire
+from model.simulation.seeds import seed_of, stream
+from model.simulation.subject import LESIONS, Subject
 from warehouse.errors import PhantomError
 from warehouse.imaging.geometry import Grid
-from warehouse.prompt import PromptRecord
+from warehouse.prompts.record import PromptRecord
 
 SCANNERS = tuple(scanner for scanners in FLEET.values() for scanner in scanners)
 
 
-class Pair(TypedDict):
+class RandomPair(TypedDict):
     """Images (1, i, j, k) float32 in [0, 1] on one grid, RAS+; mask (1, i, j, k) bool, the intracranial space."""
 
     source: Tensor
@@ -70,7 +66,7 @@ class Ranges:
     receive_bias: tuple[float, float] = (0.0, 0.3)
 
 
-class RandomPairs(IterableDataset[Pair]):
+class RandomPairs(IterableDataset[RandomPair]):
     """An endless, reproducible stream of pairs.
 
     Head n of a seed is the same on any number of workers; worker w of W makes heads w, w + W, w + 2W …
@@ -108,7 +104,7 @@ class RandomPairs(IterableDataset[Pair]):
             raise PhantomError(f"no such contrasts: {sorted(unknown)}", f"choose from {', '.join(VARIANTS)}")
         self.seed, self.resolution_mm, self.pairs_per_head, self.n_heads = seed, resolution_mm, pairs_per_head, n_heads
 
-    def __iter__(self) -> Iterator[Pair]:
+    def __iter__(self) -> Iterator[RandomPair]:
         """Yield the pairs of this worker's heads."""
         worker = get_worker_info()
         number, step = (worker.id, worker.num_workers) if worker else (0, 1)
@@ -116,7 +112,7 @@ class RandomPairs(IterableDataset[Pair]):
             yield from self.pairs_of(number)
             number += step
 
-    def pairs_of(self, number: int) -> Iterator[Pair]:
+    def pairs_of(self, number: int) -> Iterator[RandomPair]:
         """Yield the pairs of head `number`."""
         head = make_head(random_subject(self.ranges, self.seed, number), self.resolution_mm)
         for pair in range(self.pairs_per_head):
@@ -136,7 +132,7 @@ def random_subject(ranges: Ranges, *names: object) -> Subject:
     )
 
 
-def make_pair(head: Head, ranges: Ranges, names: Sequence[object]) -> Pair:
+def make_pair(head: Head, ranges: Ranges, names: Sequence[object]) -> RandomPair:
     """Scan a head twice on one scanner of random faults; the same names give the same pair."""
     random = stream("pair", *names)
     scanner = replace(
@@ -146,7 +142,7 @@ def make_pair(head: Head, ranges: Ranges, names: Sequence[object]) -> Pair:
     )
     source, source_record = _scan(head, ranges, scanner, random, seed_of("source", *names))
     target, target_record = _scan(head, ranges, scanner, random, seed_of("target", *names))
-    return Pair(
+    return RandomPair(
         source=source,
         target=target,
         mask=torch.from_numpy(head.intracranial)[None],
@@ -188,7 +184,7 @@ def _scaled(image: Tensor, head: Head) -> Tensor:
 
 
 def _record(
-    subject: Subject, protocol: Protocol, scanner: Scanner, size_mm: tuple[float, float, float]
+    subject: Subject, protocol: SequenceProtocol, scanner: Scanner, size_mm: tuple[float, float, float]
 ) -> PromptRecord:
     return PromptRecord(
         contrast=protocol.contrast,

@@ -1,8 +1,4 @@
-"""A model against the floors, on test pairs that a protocol fixes: rows for the catalogue, the same ones every time.
-
-Belongs here: making predictions and measuring them. Does not belong here: writing to the catalogue (`pipelines`), what
-must be reached (`gates`), pages (`model.report`).
-"""
+"""A model against the floors, on test pairs that a protocol fixes: rows for the catalogue, the same ones every time."""
 
 from __future__ import annotations
 
@@ -10,22 +6,21 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
-from typing import Protocol as Interface
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.data.catalogue import CatalogueImages, Item, Sample
 from model.evaluation import gates
-from model.evaluation.floors import IDENTITY, MAP_ORACLE, MAP_TRAIN, IntensityMap
+from model.evaluation.baselines import IDENTITY, MAP_ORACLE, MAP_TRAIN, IntensityMap
 from model.evaluation.leakage import TrainedOn, refuse_leakage
 from model.evaluation.metrics import mae, measure, psnr
-from model.evaluation.pairs import Pair, draw_pairs, other_target
-from model.evaluation.protocol import Protocol, Scale
+from model.evaluation.pairs import TestPair, draw_pairs, other_target
+from model.evaluation.protocol import DisplayRange, EvaluationProtocol
 from warehouse.errors import ModelError
-from warehouse.home import Home
-from warehouse.prompt import PromptRecord
+from warehouse.lake.home import Home
+from warehouse.prompts.record import PromptRecord
 
 STEERING_MAE, STEERING_GAIN = "steering_mae", "steering_gain_db"
 Row = dict[str, Any]
@@ -33,14 +28,13 @@ Report = Callable[[int, int, str], None]
 Key = tuple[str, str]  # measure, mask
 
 
-class Synthesizer(Interface):
+class SynthesisModel(Protocol):
     """What is evaluated: anything that makes a volume of a source and two prompts."""
 
     def volume(
         self, voxels: NDArray[np.float32], mask: NDArray[np.bool_], source: PromptRecord, target: PromptRecord
     ) -> NDArray[np.float32]:
         """Return the target (i, j, k) in [0, 1], on the source's grid."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -84,9 +78,9 @@ class Evaluation:
 
 def evaluate(
     home: Home,
-    synthesizer: Synthesizer,
+    synthesizer: SynthesisModel,
     model_id: str,
-    protocol: Protocol,
+    protocol: EvaluationProtocol,
     report: Report | None = None,
     *,
     trained_on: TrainedOn | None = None,
@@ -96,10 +90,10 @@ def evaluate(
     Parameters
     ----------
     home : Home
-    synthesizer : Synthesizer
+    synthesizer : SynthesisModel
     model_id : str
         Under which its scores stand.
-    protocol : Protocol
+    protocol : EvaluationProtocol
     report : callable, optional
         Told after each pair: pairs done, pairs in all, task.
     trained_on : mapping, optional
@@ -147,9 +141,9 @@ class _Test:
     """Everything that stays the same from pair to pair."""
 
     images: CatalogueImages
-    synthesizer: Synthesizer
+    synthesizer: SynthesisModel
     model_id: str
-    protocol: Protocol
+    protocol: EvaluationProtocol
     maps: dict[str, IntensityMap | None] = field(default_factory=dict)
     steered: Counter[tuple[str, str]] = field(default_factory=Counter)
 
@@ -157,19 +151,19 @@ class _Test:
     def evaluation_id(self) -> str:
         return identify(self.model_id, self.images.data_id, self.protocol.hash)
 
-    def rows_of(self, pair: Pair) -> list[Row]:
+    def rows_of(self, pair: TestPair) -> list[Row]:
         """Return the rows of a pair; where it cannot be measured, the error says which pair it was."""
         try:
             return self._rows(pair)
         except ModelError as error:
             names = " and ".join(self._item(index).image_id for index in (pair.source, pair.target))
-            raise ModelError(f"{pair.task}, images {names}: {error.what}", error.mend) from error
+            raise ModelError(f"{pair.task}, images {names}: {error.what}", error.remedy) from error
 
-    def _rows(self, pair: Pair) -> list[Row]:
+    def _rows(self, pair: TestPair) -> list[Row]:
         source, target = self.images.volume(pair.source), self.images.volume(pair.target)
         if source.voxels.shape != target.voxels.shape:
             raise ModelError("two images of one visit lie on two grids", "harmonise the visit again")
-        scale = Scale.of(target.voxels, target.mask, self.protocol.percentiles)
+        scale = DisplayRange.of(target.voxels, target.mask, self.protocol.percentiles)
         truth = scale.apply(target.voxels)
         made = scale.apply(predict(self.synthesizer, source, self._item(pair.source), self._item(pair.target)))
         found = {(self.model_id, *key): value for key, value in measure(made, truth, target.mask).items()}
@@ -189,7 +183,7 @@ class _Test:
         return self.images.items[index]
 
     def _floors(
-        self, pair: Pair, source: Sample, target: Sample, scale: Scale, truth: NDArray[np.float64]
+        self, pair: TestPair, source: Sample, target: Sample, scale: DisplayRange, truth: NDArray[np.float64]
     ) -> Iterator[tuple[str, NDArray[np.float64]]]:
         yield IDENTITY, scale.apply(source.voxels)
         fitted = self._train_map(pair.task)
@@ -209,7 +203,7 @@ class _Test:
         return self.maps[task]
 
     def _steering(
-        self, pair: Pair, source: Sample, target: Sample, scale: Scale, made: NDArray[np.float64]
+        self, pair: TestPair, source: Sample, target: Sample, scale: DisplayRange, made: NDArray[np.float64]
     ) -> dict[Key, float]:
         """Return how much the brain changes, and how much worse it fits, when the prompt asks for another contrast."""
         if self.steered[pair.task, pair.split] >= self.protocol.max_steering_pairs:
@@ -221,7 +215,7 @@ class _Test:
         gain = psnr(made, truth, target.mask) - psnr(other, truth, target.mask)
         return {(STEERING_MAE, "brain"): mae(other, made, target.mask), (STEERING_GAIN, "brain"): gain}
 
-    def _row(self, pair: Pair, model_id: str, metric: str, mask: str, value: float) -> Row:
+    def _row(self, pair: TestPair, model_id: str, metric: str, mask: str, value: float) -> Row:
         source, target = self._item(pair.source).image_id, self._item(pair.target).image_id
         said = (model_id, pair.task, pair.split, source, target, metric, mask)
         return {
@@ -240,7 +234,7 @@ class _Test:
         }
 
 
-def predict(synthesizer: Synthesizer, source: Sample, source_item: Item, asked: Item) -> NDArray[np.float32]:
+def predict(synthesizer: SynthesisModel, source: Sample, source_item: Item, asked: Item) -> NDArray[np.float32]:
     """Return what a model makes of a source when asked for an image's contrast, (i, j, k).
 
     Raises

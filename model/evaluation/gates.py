@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.evaluation.floors import IDENTITY
-from model.evaluation.protocol import Protocol
+from model.evaluation.baselines import IDENTITY
+from model.evaluation.protocol import EvaluationProtocol
 from model.evaluation.statistics import MIN_PEOPLE, Estimate, by_person, estimate
 
 PASSED, FAILED, NOT_ENOUGH_DATA = "passed", "failed", "not_enough_data"
@@ -30,7 +30,9 @@ def gated_split(splits: Iterable[str]) -> str:
     return "acceptance" if "acceptance" in splits else "test_internal"
 
 
-def judge(scores: Sequence[Row], person_of: Mapping[str, str], model_id: str, protocol: Protocol) -> list[Row]:
+def judge(
+    scores: Sequence[Row], person_of: Mapping[str, str], model_id: str, protocol: EvaluationProtocol
+) -> list[Row]:
     """Return the verdicts on an evaluation.
 
     Parameters
@@ -40,7 +42,7 @@ def judge(scores: Sequence[Row], person_of: Mapping[str, str], model_id: str, pr
     person_of : mapping of str to str
         Person of each image.
     model_id : str
-    protocol : Protocol
+    protocol : EvaluationProtocol
 
     Returns
     -------
@@ -121,7 +123,7 @@ def _differences(
     ]
 
 
-def _estimate(values: list[tuple[str, float]], protocol: Protocol) -> Estimate | None:
+def _estimate(values: list[tuple[str, float]], protocol: EvaluationProtocol) -> Estimate | None:
     people: NDArray[np.float64] = by_person(values)
     settings = {"n_resamples": protocol.n_resamples, "confidence": protocol.confidence, "seed": protocol.seed}
     return estimate(people, **settings)  # type: ignore[arg-type]

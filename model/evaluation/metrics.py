@@ -133,4 +133,4 @@ def _check(prediction: Volume, target: Volume, mask: Mask, data_range: float) ->
     for name, volume in (("prediction", prediction), ("target", target)):
         if not np.isfinite(volume).all():
             n_bad = int(volume.size - np.isfinite(volume).sum())
-            raise ModelError(f"{n_bad} voxels of the {name} are NaN or infinite", "mend what made them")
+            raise ModelError(f"{n_bad} voxels of the {name} are NaN or infinite", "correct what made them")

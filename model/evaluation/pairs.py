@@ -1,7 +1,4 @@
-"""Which pairs of images a protocol takes: the same ones for every model.
-
-Belongs here: drawing pairs. Does not belong here: reading them (`model.data.catalogue`), measuring (`evaluate`).
-"""
+"""Which pairs of images a protocol takes: the same ones for every model."""
 
 from __future__ import annotations
 
@@ -10,14 +7,14 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from model.evaluation.protocol import Protocol
+from model.evaluation.protocol import EvaluationProtocol
 
 if TYPE_CHECKING:
     from model.data.catalogue import CatalogueImages
 
 
 @dataclass(frozen=True)
-class Pair:
+class TestPair:
     """A source and a target of one visit, as indices of `CatalogueImages.items`.
 
     Parameters
@@ -32,26 +29,26 @@ class Pair:
     target: int
 
 
-def draw_pairs(images: CatalogueImages, protocol: Protocol, split: str, limit: int) -> list[Pair]:
+def draw_pairs(images: CatalogueImages, protocol: EvaluationProtocol, split: str, limit: int) -> list[TestPair]:
     """Return pairs of every task in a split, at most so many each; a task without pairs gives none.
 
     The order is a hash of the seed and the two images; a person's second pair comes after everybody's first.
     """
-    found: dict[str, list[tuple[str, Pair]]] = {task: [] for task in protocol.tasks}
+    found: dict[str, list[tuple[str, TestPair]]] = {task: [] for task in protocol.tasks}
     for source, target in images.pairs:
         first, second = images.items[source], images.items[target]
         task = f"{first.contrast_label}_to_{second.contrast_label}"
         if first.split == split and task in found:
             drawn = hashlib.sha256(f"{protocol.seed}/{first.image_id}/{second.image_id}".encode()).hexdigest()
-            found[task].append((drawn, Pair(task, split, source, target)))
-    chosen: list[Pair] = []
+            found[task].append((drawn, TestPair(task, split, source, target)))
+    chosen: list[TestPair] = []
     for candidates in found.values():
         in_order = [pair for _, pair in sorted(candidates, key=lambda item: item[0])]
         chosen += _people_first(in_order, images)[:limit]
     return chosen
 
 
-def other_target(images: CatalogueImages, pair: Pair) -> int:
+def other_target(images: CatalogueImages, pair: TestPair) -> int:
     """Return the image of the visit whose prompt asks the same source for another contrast than the pair does.
 
     It is one of a third contrast, the first by name; where the visit has none, the source itself.
@@ -67,7 +64,7 @@ def _of_source(images: CatalogueImages, source: int) -> list[tuple[int, int]]:
     return [pair for pair in images.pairs if pair[0] == source]
 
 
-def _people_first(pairs: list[Pair], images: CatalogueImages) -> list[Pair]:
+def _people_first(pairs: list[TestPair], images: CatalogueImages) -> list[TestPair]:
     seen: Counter[str] = Counter()
     rounds = []
     for pair in pairs:

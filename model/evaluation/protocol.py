@@ -40,7 +40,7 @@ class Gates(BaseModel):
     steering_mae: float = Field(default=0.01, gt=0, lt=1)
 
 
-class Protocol(BaseModel):
+class EvaluationProtocol(BaseModel):
     """Parameters of an evaluation.
 
     `recipe`: which harmonised volumes. `tasks`: source and target contrast. `splits`: whose images. `percentiles`:
@@ -74,13 +74,13 @@ class Protocol(BaseModel):
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def load_protocol(name_or_path: str) -> Protocol:
+def load_protocol(name_or_path: str) -> EvaluationProtocol:
     """Read a shipped protocol by its name, or the user's own by its path.
 
     Raises
     ------
     ModelError
-        Naming file, key and mend.
+        Naming file, key and remedy.
     """
     path = SHIPPED / f"{name_or_path}.yaml"
     if not path.exists():
@@ -89,18 +89,18 @@ def load_protocol(name_or_path: str) -> Protocol:
         known = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.yaml")))
         raise ModelError(f"no protocol {name_or_path!r}", f"give one of {known}, or the path of a YAML file")
     try:
-        return Protocol.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return EvaluationProtocol.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path}: cannot be read: {error}", "mend the file; it must be UTF-8 YAML") from error
+        raise ModelError(f"{path}: cannot be read: {error}", "correct the file; it must be UTF-8 YAML") from error
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "(whole file)"
         what = f"{path}: key '{key}': {first['msg']}"
-        raise ModelError(what, "mend that key; protocols/standard.yaml shows the form") from error
+        raise ModelError(what, "correct that key; protocols/standard.yaml shows the form") from error
 
 
 @dataclass(frozen=True)
-class Scale:
+class DisplayRange:
     """Which intensities are black and white.
 
     Parameters
@@ -113,7 +113,7 @@ class Scale:
     high: float
 
     @classmethod
-    def of(cls, voxels: NDArray[Any], mask: NDArray[np.bool_], percentiles: tuple[float, float]) -> Scale:
+    def of(cls, voxels: NDArray[Any], mask: NDArray[np.bool_], percentiles: tuple[float, float]) -> DisplayRange:
         """Return the scale of a volume by percentiles inside its mask.
 
         Raises

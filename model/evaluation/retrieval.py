@@ -1,8 +1,5 @@
 """Whether images find their prompts: among ten as the paper asks, among all, by contrast, and by one number alone.
 
-Belongs here: rows for the catalogue, the same ones every time. Does not belong here: the encoders
-(`model.encoders.matching`), writing to the catalogue (`pipelines`).
-
 The paper lets an image choose among ten random complete prompts, nearly all of which are of another contrast or
 centre: it can be solved without reading a single number. So it is asked among all prompts too, and between prompts
 that differ in one number, which another scan of the same contrast has.
@@ -21,16 +18,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.checkpoint import read_model
 from model.data.boxes import Box, BoxedImages
 from model.data.catalogue import CatalogueImages, Item
-from model.encoders.matching import Matcher
 from model.evaluation.gates import gated_split, verdict_on
 from model.evaluation.leakage import refuse_leakage
 from model.evaluation.statistics import Estimate, by_person, estimate_share
-from model.prompt.words import CONTRAST_LABELS
-from warehouse.home import Home
-from warehouse.prompt import PromptRecord, render
+from model.networks.checkpoint import read_model
+from model.networks.matching import Matcher
+from warehouse.lake.home import Home
+from warehouse.prompts.record import PromptRecord, render
+from warehouse.prompts.words import CONTRAST_LABELS
 
 SPLITS = ("val", "test_internal", "test_external", "acceptance")
 GATE = "image_finds_its_contrast"

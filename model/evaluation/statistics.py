@@ -1,7 +1,4 @@
-"""Means and their intervals, with people as units: two scans of one person are not two people.
-
-Belongs here: the few statistics that gates and reports share. Does not belong here: measures of images.
-"""
+"""Means and their intervals, with people as units: two scans of one person are not two people."""
 
 from __future__ import annotations
 

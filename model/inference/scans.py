@@ -59,7 +59,7 @@ def prepare(voxels: Voxels, grid: Grid, network_grid: Grid, preparation: Mapping
     ModelError
         When the brain is needed and not found, or the head has one intensity.
     """
-    from warehouse.harmonize import brain
+    from warehouse.harmonize import mask as brain
     from warehouse.harmonize.bias import correct_bias
     from warehouse.harmonize.intensity import find_scale
 
@@ -73,7 +73,7 @@ def prepare(voxels: Voxels, grid: Grid, network_grid: Grid, preparation: Mapping
             image = correct_bias(image, mask)
         scale = find_scale(image, wanted.percentiles)
     except HarmonizeError as error:
-        raise ModelError(f"the scan cannot be prepared: {error.what}", error.mend) from error
+        raise ModelError(f"the scan cannot be prepared: {error.what}", error.remedy) from error
     made = scale.normalise(resample_along_axes(image.voxels, turned, network_grid))
     if wanted.whole_head or mask is None:
         return made

@@ -1,8 +1,4 @@
-"""From a scan and a prompt to the scan that was asked for.
-
-Belongs here: the model in use, and the public call `synthesize`. Does not belong here: files that are written
-(`pipelines`), evaluation (`model.evaluation`).
-"""
+"""From a scan and a prompt to the scan that was asked for."""
 
 from __future__ import annotations
 
@@ -16,21 +12,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.checkpoint import read_model
-from model.device import choose_device, in_fast_layout
-from model.encoders.frozen import FrozenTextEncoder
 from model.inference.grid import SAME, with_steps
 from model.inference.scans import prepare, read
 from model.inference.tiles import in_tiles
-from model.prompt.parse import parse_prompt
-from model.synthesis.film_unet import FilmUNet, FilmUNetConfig
-from model.weights import resolve
+from model.networks.checkpoint import read_model
+from model.networks.device import choose_device, in_fast_layout
+from model.networks.film_unet import FilmUNet, FilmUNetConfig
+from model.networks.frozen import FrozenTextEncoder
+from model.networks.weights import resolve
 from warehouse.errors import ModelError
-from warehouse.home import Home
 from warehouse.imaging.geometry import Grid, turn_back
 from warehouse.imaging.nifti import Header
 from warehouse.imaging.resampling import resample_along_axes
-from warehouse.prompt import PromptRecord, contrast_label
+from warehouse.lake.home import Home
+from warehouse.prompts.parse import parse_prompt
+from warehouse.prompts.record import PromptRecord, contrast_label
 
 AT_ONCE = 4_000_000  # voxels; above, a volume is computed in tiles: 16 channels of so many take 256 MB
 CORE = 96  # side of a tile's own part, voxels
@@ -122,8 +118,8 @@ def load_synthesizer(
         encoder = FrozenTextEncoder.from_parts(config["text_encoder"], _part(tensors, "text_encoder."))
         grid_mm, preparation = float(config["grid_mm"]), dict(config["preparation"])
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
-        mend = "use the version of this project that wrote it, or train the model again"
-        raise ModelError(f"{path}: weights and configuration do not fit: {error}", mend) from error
+        remedy = "use the version of this project that wrote it, or train the model again"
+        raise ModelError(f"{path}: weights and configuration do not fit: {error}", remedy) from error
     network = in_fast_layout(network.to(device)).eval()
     return Synthesizer(str(config["model_id"]), network, encoder.to(device), grid_mm, preparation, device)
 

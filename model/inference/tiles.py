@@ -1,7 +1,4 @@
-"""A volume in pieces: each is computed with its surroundings, so that the seams do not show.
-
-Belongs here: where pieces begin and end. Of a network it knows how far it sees, and to what its levels are aligned.
-"""
+"""A volume in pieces: each is computed with its surroundings, so that the seams do not show."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from model.synthesis.film_unet import pad_to_multiple
+from model.networks.film_unet import pad_to_multiple
 
 Box = tuple[slice, slice, slice]
 

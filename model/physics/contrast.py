@@ -19,13 +19,13 @@ from model.physics.gradient_echo import spoiled_gradient_echo
 from model.physics.inflow import inflow_gain, staying_share
 from model.physics.inversion import inversion_recovery
 from model.physics.mprage import mprage
-from model.physics.protocol import REFOCUSED, SEQUENCES, Protocol
-from model.physics.settings import Settings, check_settings
+from model.physics.protocol import REFOCUSED, SEQUENCES, SequenceProtocol
+from model.physics.settings import SequenceSettings, check_settings
 from model.physics.spin_echo import fast_spin_echo, spin_echo
 from model.physics.tissue import N_TISSUES, Properties
 from warehouse.errors import PhysicsError
 
-EQUATIONS: dict[str, Callable[[Settings, Properties], Tensor]] = {
+EQUATIONS: dict[str, Callable[[SequenceSettings, Properties], Tensor]] = {
     "spin_echo": spin_echo,
     "fast_spin_echo": fast_spin_echo,
     "inversion_recovery": inversion_recovery,
@@ -37,7 +37,7 @@ EQUATIONS: dict[str, Callable[[Settings, Properties], Tensor]] = {
 }
 
 
-def tissue_signals(sequence: str, tissue: Properties, settings: Settings, *, signed: bool = False) -> Tensor:
+def tissue_signals(sequence: str, tissue: Properties, settings: SequenceSettings, *, signed: bool = False) -> Tensor:
     """Signal of every tissue under every setting of one sequence; differentiable in all of them.
 
     Blood leaves the slice between the pulses of a spin echo (`inflow.staying_share`).
@@ -48,7 +48,7 @@ def tissue_signals(sequence: str, tissue: Properties, settings: Settings, *, sig
         Of `SEQUENCES`.
     tissue : Properties
         (n_tissues,), or (n_protocols, n_tissues) with a row per setting.
-    settings : Settings
+    settings : SequenceSettings
     signed : bool
         Keep the sign that an inversion leaves. Mix tissues with it, and take the magnitude of the mixture.
 
@@ -73,13 +73,13 @@ def tissue_signals(sequence: str, tissue: Properties, settings: Settings, *, sig
 
 
 def signals_of(
-    protocols: Sequence[Protocol], tissue: Properties | None = None, b1: float = 1.0, *, signed: bool = False
+    protocols: Sequence[SequenceProtocol], tissue: Properties | None = None, b1: float = 1.0, *, signed: bool = False
 ) -> Tensor:
     """Signal of every tissue under protocols of any sequences, fields and gadolinium.
 
     Parameters
     ----------
-    protocols : sequence of Protocol
+    protocols : sequence of SequenceProtocol
     tissue : Properties or None
         (n_tissues,) used for every protocol, as of one head at one field; None takes `properties` of each field.
     b1 : float
@@ -94,7 +94,7 @@ def signals_of(
 
     Examples
     --------
-    >>> flair = Protocol("FLAIR", "inversion_recovery", 3.0, 9.0, 0.12, 2.5, 150.0)
+    >>> flair = SequenceProtocol("FLAIR", "inversion_recovery", 3.0, 9.0, 0.12, 2.5, 150.0)
     >>> signals_of([flair]).shape
     torch.Size([1, 22])
     """
@@ -102,22 +102,22 @@ def signals_of(
     for sequence in {protocol.sequence for protocol in protocols}:
         where = [row for row, protocol in enumerate(protocols) if protocol.sequence == sequence]
         chosen = [protocols[row] for row in where]
-        settings = Settings.from_protocols(chosen, b1)
+        settings = SequenceSettings.from_protocols(chosen, b1)
         signals[where] = tissue_signals(sequence, properties_of(chosen, tissue), settings, signed=signed)
     return signals
 
 
-def inflow_signals(protocols: Sequence[Protocol], tissue: Properties | None = None, b1: float = 1.0) -> Tensor:
+def inflow_signals(protocols: Sequence[SequenceProtocol], tissue: Properties | None = None, b1: float = 1.0) -> Tensor:
     """Compute what fresh blood adds to `signals_of`; zero unless time-of-flight, (n_protocols, n_tissues) float64."""
     if not protocols:
         return torch.zeros(0, N_TISSUES, dtype=torch.float64)
-    settings = Settings.from_protocols(protocols, b1).columns()
+    settings = SequenceSettings.from_protocols(protocols, b1).columns()
     gain = inflow_gain(settings, properties_of(protocols, tissue))
     is_angio = torch.tensor([[protocol.sequence == "time_of_flight"] for protocol in protocols])
     return torch.where(is_angio, gain, torch.zeros_like(gain))
 
 
-def properties_of(protocols: Sequence[Protocol], tissue: Properties | None = None) -> Properties:
+def properties_of(protocols: Sequence[SequenceProtocol], tissue: Properties | None = None) -> Properties:
     """Properties with a row per protocol, (n_protocols, n_tissues): of its field, with its gadolinium."""
     if tissue is None:
         each = tissues.stack([tissues.properties(protocol.field_strength_t) for protocol in protocols])

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from model.physics.settings import Settings
+from model.physics.settings import SequenceSettings
 from model.physics.tissue import Properties
 
 
-def spoiled_gradient_echo(settings: Settings, tissue: Properties) -> Tensor:
+def spoiled_gradient_echo(settings: SequenceSettings, tissue: Properties) -> Tensor:
     """Steady state of perfectly spoiled pulses of α every TR; also the magnitude of T2*-weighted scans and SWI.
 
         S = PD sin α (1 − E1) / (1 − E1 cos α) exp(−TE/T2*),   E1 = exp(−TR/T1)

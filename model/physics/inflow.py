@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from model.physics.gradient_echo import spoiled_gradient_echo
-from model.physics.settings import Settings
+from model.physics.settings import SequenceSettings
 from model.physics.tissue import TISSUES, Properties
 
 SLICE_MM = 5.0
@@ -14,7 +14,7 @@ VELOCITY_MM_S = {"artery": 400.0, "vein": 120.0}
 """Mean through-slice velocities, constructed: internal carotid 300-500 mm/s, dural sinus 100-200 mm/s."""
 
 
-def fresh_blood(settings: Settings, tissue: Properties, n_pulses: float = 3.0) -> Tensor:
+def fresh_blood(settings: SequenceSettings, tissue: Properties, n_pulses: float = 3.0) -> Tensor:
     """Signal of blood that has felt `n_pulses` pulses since it entered the slab unsaturated.
 
         Mz = m* + (1 − m*) (E1 cos α)^n,   S = PD sin α Mz exp(−TE/T2*)
@@ -29,7 +29,7 @@ def fresh_blood(settings: Settings, tissue: Properties, n_pulses: float = 3.0) -
     return tissue.pd * torch.sin(angle) * along * torch.exp(-settings.te_s / tissue.t2star_s)
 
 
-def inflow_gain(settings: Settings, tissue: Properties) -> Tensor:
+def inflow_gain(settings: SequenceSettings, tissue: Properties) -> Tensor:
     """Compute what fresh arterial blood adds to its static signal; zero elsewhere, (n_protocols, n_tissues)."""
     gain = fresh_blood(settings, tissue) - spoiled_gradient_echo(settings, tissue)
     is_artery = torch.zeros(len(TISSUES), dtype=gain.dtype)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from model.physics.settings import Settings
+from model.physics.settings import SequenceSettings
 from model.physics.spin_echo import train_echo
 from model.physics.tissue import Properties
 
 
-def inversion_recovery(settings: Settings, tissue: Properties) -> Tensor:
+def inversion_recovery(settings: SequenceSettings, tissue: Properties) -> Tensor:
     """Signed signal of adiabatic inversion, 90° pulse after TI and a train read at the effective TE.
 
         S = PD (1 − 2 exp(−TI/T1) + exp(−(TR−TE)/T1)) × train

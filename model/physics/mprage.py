@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from model.physics.gradient_echo import steady_state
-from model.physics.settings import Settings
+from model.physics.settings import SequenceSettings
 from model.physics.tissue import Properties
 
 
-def mprage(settings: Settings, tissue: Properties) -> Tensor:
+def mprage(settings: SequenceSettings, tissue: Properties) -> Tensor:
     """Signed signal at the k-space centre, the middle pulse of the train, in the steady state of the cycle.
 
     Between pulses Mz obeys an affine recursion, m' = 1 + (m cos α − 1) E with E = exp(−τ/T1), whose fixed point m* is

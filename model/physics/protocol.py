@@ -24,7 +24,7 @@ REFOCUSED = ("spin_echo", "fast_spin_echo", "inversion_recovery")
 
 
 @dataclass(frozen=True)
-class Protocol:
+class SequenceProtocol:
     """One acquisition as the scanner is told to make it.
 
     Parameters
@@ -57,7 +57,7 @@ class Protocol:
 
     Examples
     --------
-    >>> Protocol("T2w", "fast_spin_echo", 3.0, 4.0, 0.1, None, 150.0).echo_time_s
+    >>> SequenceProtocol("T2w", "fast_spin_echo", 3.0, 4.0, 0.1, None, 150.0).echo_time_s
     0.1
     """
 
@@ -80,14 +80,14 @@ class Protocol:
             _check_train(self)
 
 
-def _check_names(protocol: Protocol) -> None:
+def _check_names(protocol: SequenceProtocol) -> None:
     if protocol.contrast not in CONTRASTS:
         raise PhysicsError(f"no such contrast: {protocol.contrast!r}", f"choose from {', '.join(CONTRASTS)}")
     if protocol.sequence not in SEQUENCES:
         raise PhysicsError(f"no such sequence: {protocol.sequence!r}", f"choose from {', '.join(SEQUENCES)}")
 
 
-def _check_numbers(protocol: Protocol) -> None:
+def _check_numbers(protocol: SequenceProtocol) -> None:
     low, high = FIELD_RANGE_T
     if not low <= protocol.field_strength_t <= high:
         raise PhysicsError(
@@ -109,7 +109,7 @@ def _check_numbers(protocol: Protocol) -> None:
         )
 
 
-def _check_inversion(protocol: Protocol) -> None:
+def _check_inversion(protocol: SequenceProtocol) -> None:
     ti_s = protocol.inversion_time_s
     if protocol.sequence not in INVERTED:
         if ti_s is not None:
@@ -129,7 +129,7 @@ def _check_inversion(protocol: Protocol) -> None:
         )
 
 
-def _check_train(protocol: Protocol) -> None:
+def _check_train(protocol: SequenceProtocol) -> None:
     spacing_s, n_readouts = protocol.readout_spacing_s, protocol.n_readouts
     if n_readouts < 1 or not (math.isfinite(spacing_s) and spacing_s > protocol.echo_time_s):
         raise PhysicsError(

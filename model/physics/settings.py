@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.physics.protocol import Protocol
+from model.physics.protocol import SequenceProtocol
 from warehouse.errors import PhysicsError
 
 
 @dataclass(frozen=True)
-class Settings:
+class SequenceSettings:
     """The numbers of n_protocols protocols; every tensor is (n_protocols,) float64.
 
     Plain numbers are taken as well and spread over the batch. Nothing is checked here against a sequence:
-    `Protocol` does so for protocols of scanners, `check_settings` for tensors made by hand.
+    `SequenceProtocol` does so for protocols of scanners, `check_settings` for tensors made by hand.
 
     Parameters
     ----------
@@ -51,12 +51,12 @@ class Settings:
         b1: Tensor | float = 1.0,
         readout_spacing_s: Tensor | float = 0.0075,
         n_readouts: Tensor | float = 176.0,
-    ) -> Settings:
+    ) -> SequenceSettings:
         """Make settings of numbers and tensors, broadcast against each other.
 
         Examples
         --------
-        >>> Settings.of(tr_s=2.0, te_s=torch.linspace(0.01, 0.1, 5), fa_deg=90.0).tr_s.shape
+        >>> SequenceSettings.of(tr_s=2.0, te_s=torch.linspace(0.01, 0.1, 5), fa_deg=90.0).tr_s.shape
         torch.Size([5])
         """
         given = (tr_s, te_s, ti_s, fa_deg, b1, readout_spacing_s, n_readouts)
@@ -71,7 +71,7 @@ class Settings:
             ) from error
 
     @classmethod
-    def from_protocols(cls, protocols: Sequence[Protocol], b1: float = 1.0) -> Settings:
+    def from_protocols(cls, protocols: Sequence[SequenceProtocol], b1: float = 1.0) -> SequenceSettings:
         """Make a batch of the numbers of protocols; a missing inversion time becomes 0."""
         rows = [
             (
@@ -87,15 +87,15 @@ class Settings:
         ]
         return cls(*torch.tensor(rows, dtype=torch.float64).reshape(-1, len(fields(cls))).unbind(1))
 
-    def columns(self) -> Settings:
+    def columns(self) -> SequenceSettings:
         """Give the same with shape (n_protocols, 1), which broadcasts against (n_tissues,)."""
-        return Settings(*(getattr(self, field.name).unsqueeze(-1) for field in fields(self)))
+        return SequenceSettings(*(getattr(self, field.name).unsqueeze(-1) for field in fields(self)))
 
     def __len__(self) -> int:
         return int(self.tr_s.shape[0])
 
 
-def check_settings(sequence: str, settings: Settings) -> None:
+def check_settings(sequence: str, settings: SequenceSettings) -> None:
     """Refuse settings that are not finite or out of order, naming the first offender.
 
     Raises

@@ -9,11 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from model.physics.settings import Settings
+from model.physics.settings import SequenceSettings
 from model.physics.tissue import Properties
 
 
-def spin_echo(settings: Settings, tissue: Properties) -> Tensor:
+def spin_echo(settings: SequenceSettings, tissue: Properties) -> Tensor:
     """Signal of excitation, 180° refocusing at TE/2 and echo at TE, in the steady state.
 
     The refocusing pulse inverts what has recovered, so that
@@ -35,7 +35,7 @@ def spin_echo(settings: Settings, tissue: Properties) -> Tensor:
     )
 
 
-def fast_spin_echo(settings: Settings, tissue: Properties) -> Tensor:
+def fast_spin_echo(settings: SequenceSettings, tissue: Properties) -> Tensor:
     """Signal of a 90° pulse and a train of refocusing pulses, read at the effective echo time.
 
     S = PD (1 − exp(−(TR−TE)/T1)) × `train_echo`. Magnetisation is taken to recover from the effective echo on, since
@@ -45,7 +45,7 @@ def fast_spin_echo(settings: Settings, tissue: Properties) -> Tensor:
     return tissue.pd * recovered * train_echo(settings, tissue)
 
 
-def train_echo(settings: Settings, tissue: Properties) -> Tensor:
+def train_echo(settings: SequenceSettings, tissue: Properties) -> Tensor:
     """Echo at TE of a CPMG train of constant refocusing angle β, per unit of Mz before a 90° pulse.
 
     An isochromat that precesses by φ in half an echo spacing turns about an axis n with every refocusing pulse,

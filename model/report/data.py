@@ -1,7 +1,4 @@
-"""The figures of a report: read by SQL from one published catalogue, and from nowhere else.
-
-Belongs here: reading, and intervals of what was read. Does not belong here: how it looks (`page`, `gallery`).
-"""
+"""The figures of a report: read by SQL from one published catalogue, and from nowhere else."""
 
 from __future__ import annotations
 
@@ -10,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model.evaluation.floors import FLOORS, IDENTITY, MAP_TRAIN
-from model.evaluation.protocol import SHIPPED, Protocol, load_protocol
+from model.evaluation.baselines import FLOORS, IDENTITY, MAP_TRAIN
+from model.evaluation.protocol import SHIPPED, EvaluationProtocol, load_protocol
 from model.evaluation.statistics import Estimate, estimate
 from warehouse.errors import ModelError
 
@@ -27,7 +24,7 @@ Cell = tuple[str, str, str, str, str]  # model or floor, split, task, measure, m
 
 
 @dataclass(frozen=True)
-class Person:
+class PairOfPerson:
     """A person's mean over pairs of one cell, and how many pairs those are."""
 
     value: float
@@ -35,7 +32,7 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Line:
+class ScoreLine:
     """One task in one split by one measure: the model, the floors, and what the model gains on them.
 
     Parameters
@@ -70,7 +67,7 @@ class Figures:
     evaluation_id : str
     about : dict
         The row of ``evaluation.sql``.
-    protocol : Protocol
+    protocol : EvaluationProtocol
     people : dict
         Each person's value, of each cell.
     gates, retrieval, curve, examples : list of dict
@@ -79,8 +76,8 @@ class Figures:
 
     evaluation_id: str
     about: Row
-    protocol: Protocol
-    people: dict[Cell, dict[str, Person]]
+    protocol: EvaluationProtocol
+    people: dict[Cell, dict[str, PairOfPerson]]
     gates: list[Row]
     retrieval: list[Row]
     curve: list[Row]
@@ -96,7 +93,7 @@ class Figures:
         """True where any image of the evaluation was simulated."""
         return bool(self.about["n_simulated"])
 
-    def line(self, split: str, task: str | None, metric: str, mask: str = "brain") -> Line:
+    def line(self, split: str, task: str | None, metric: str, mask: str = "brain") -> ScoreLine:
         """Return one task's figures, or those of all tasks together; without data it has neither model nor floors.
 
         A person's value is the mean over that person's pairs, whatever their task, and every person counts once. Of
@@ -106,7 +103,7 @@ class Figures:
         model = self._by_person(tasks, split, metric, mask)
         floors = {name: self._by_person(tasks, split, metric, mask, name) for name in FLOORS}
         less = {name: self._by_person(tasks, split, metric, mask, less=name) for name in COMPARED}
-        return Line(
+        return ScoreLine(
             *(task or ALL_TASKS, split, metric, mask),
             n_pairs=sum(person.n_pairs for person in model.values()),
             n_people=len(model),
@@ -117,9 +114,9 @@ class Figures:
 
     def _by_person(
         self, tasks: Sequence[str], split: str, metric: str, mask: str, name: str | None = None, less: str | None = None
-    ) -> dict[str, Person]:
+    ) -> dict[str, PairOfPerson]:
         """Return each person's mean over the pairs of some tasks: of the model or a floor, or of the model less one."""
-        found: dict[str, list[Person]] = {}
+        found: dict[str, list[PairOfPerson]] = {}
         for task in tasks:
             place = (split, task, metric, mask)
             held_against = self.people.get((less or "", *place), {})
@@ -128,22 +125,22 @@ class Figures:
                     found.setdefault(who, []).append(person)
                 elif who in held_against:
                     difference = person.value - held_against[who].value
-                    found.setdefault(who, []).append(Person(difference, person.n_pairs))
+                    found.setdefault(who, []).append(PairOfPerson(difference, person.n_pairs))
         return {who: _together(parts) for who, parts in sorted(found.items())}
 
-    def _estimate(self, people: Mapping[str, Person]) -> Estimate | None:
+    def _estimate(self, people: Mapping[str, PairOfPerson]) -> Estimate | None:
         protocol = self.protocol
         settings = {"n_resamples": protocol.n_resamples, "confidence": protocol.confidence, "seed": protocol.seed}
         return estimate([person.value for person in people.values()], **settings)  # type: ignore[arg-type]
 
 
-def _together(parts: Sequence[Person]) -> Person:
+def _together(parts: Sequence[PairOfPerson]) -> PairOfPerson:
     n_pairs = sum(part.n_pairs for part in parts)
-    return Person(sum(part.value * part.n_pairs for part in parts) / n_pairs, n_pairs)
+    return PairOfPerson(sum(part.value * part.n_pairs for part in parts) / n_pairs, n_pairs)
 
 
 def read_figures(
-    connection: duckdb.DuckDBPyConnection, evaluation_id: str, protocol: Protocol | None = None
+    connection: duckdb.DuckDBPyConnection, evaluation_id: str, protocol: EvaluationProtocol | None = None
 ) -> Figures:
     """Read all that a report says of an evaluation.
 
@@ -152,7 +149,7 @@ def read_figures(
     connection : DuckDBPyConnection
         A published catalogue, read-only.
     evaluation_id : str
-    protocol : Protocol, optional
+    protocol : EvaluationProtocol, optional
         By which it was made; default: the shipped one whose hash the scores bear.
 
     Raises
@@ -167,10 +164,10 @@ def read_figures(
         raise ModelError(what, "run `tumsyn evaluate`, which also publishes")
     [said] = about
     of_model = {"model_id": said["model_id"], "text_encoder_id": said["text_encoder_id"]}
-    people: dict[Cell, dict[str, Person]] = {}
+    people: dict[Cell, dict[str, PairOfPerson]] = {}
     for row in rows(connection, "people", asked):
         cell = (row["model_id"], row["split"], row["task"], row["metric"], row["mask"])
-        people.setdefault(cell, {})[row["person_id"]] = Person(row["value"], row["n_pairs"])
+        people.setdefault(cell, {})[row["person_id"]] = PairOfPerson(row["value"], row["n_pairs"])
     return Figures(
         evaluation_id=evaluation_id,
         about=said,
@@ -190,7 +187,7 @@ def rows(connection: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[
     return list(answer.to_pylist())
 
 
-def _protocol(given: Protocol | None, wanted: str) -> Protocol:
+def _protocol(given: EvaluationProtocol | None, wanted: str) -> EvaluationProtocol:
     known = [given] if given else [load_protocol(path.stem) for path in sorted(SHIPPED.glob("*.yaml"))]
     for protocol in known:
         if protocol.hash == wanted:

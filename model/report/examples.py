@@ -1,7 +1,4 @@
-"""Pairs that a report shows: the volumes of each, made once more by the model and turned to RAS.
-
-Belongs here: from rows of the catalogue to arrays. Does not belong here: drawing (`gallery`).
-"""
+"""Pairs that a report shows: the volumes of each, made once more by the model and turned to RAS."""
 
 from __future__ import annotations
 
@@ -13,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.data.catalogue import CatalogueImages
-from model.evaluation.evaluate import Synthesizer, predict
-from model.evaluation.protocol import Protocol, Scale
+from model.evaluation.evaluate import SynthesisModel, predict
+from model.evaluation.protocol import DisplayRange, EvaluationProtocol
 from warehouse.errors import ModelError
 from warehouse.imaging.geometry import turn
 
@@ -57,7 +54,7 @@ class Example:
 
 
 def make_examples(
-    images: CatalogueImages, synthesizer: Synthesizer, rows: Sequence[dict[str, Any]], protocol: Protocol
+    images: CatalogueImages, synthesizer: SynthesisModel, rows: Sequence[dict[str, Any]], protocol: EvaluationProtocol
 ) -> list[Example]:
     """Make the pictures' volumes: the model is asked again for each pair.
 
@@ -65,10 +62,10 @@ def make_examples(
     ----------
     images : CatalogueImages
         Holding the splits of the rows.
-    synthesizer : Synthesizer
+    synthesizer : SynthesisModel
     rows : sequence of dict
         Of ``examples.sql``.
-    protocol : Protocol
+    protocol : EvaluationProtocol
 
     Raises
     ------
@@ -87,11 +84,16 @@ def make_examples(
 
 
 def _example(
-    images: CatalogueImages, synthesizer: Synthesizer, first: int, second: int, row: dict[str, Any], protocol: Protocol
+    images: CatalogueImages,
+    synthesizer: SynthesisModel,
+    first: int,
+    second: int,
+    row: dict[str, Any],
+    protocol: EvaluationProtocol,
 ) -> Example:
     source, target = images.volume(first), images.volume(second)
-    scale = Scale.of(target.voxels, target.mask, protocol.percentiles)
-    own = Scale.of(source.voxels, target.mask, protocol.percentiles)
+    scale = DisplayRange.of(target.voxels, target.mask, protocol.percentiles)
+    own = DisplayRange.of(source.voxels, target.mask, protocol.percentiles)
     prediction = predict(synthesizer, source, images.items[first], images.items[second])
     shown = (own.apply(source.voxels), scale.apply(prediction), scale.apply(target.voxels), target.mask)
     turned = [turn(volume, target.affine) for volume in shown]

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from model.report.examples import Example
-from warehouse import atomic
 from warehouse.errors import ModelError
-from warehouse.slices import GROUND, INK, PLANES, QUIET, View, mark_sides, show
+from warehouse.lake import atomic
+from warehouse.quality.slices import GROUND, INK, PLANES, QUIET, View, mark_sides, show
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

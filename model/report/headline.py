@@ -1,11 +1,8 @@
-"""What a report finds, in a few lines for a terminal.
-
-Belongs here: sentences of figures. Does not belong here: the figures themselves (`data`), the page (`page`).
-"""
+"""What a report finds, in a few lines for a terminal."""
 
 from __future__ import annotations
 
-from model.evaluation.floors import IDENTITY, MAP_TRAIN
+from model.evaluation.baselines import IDENTITY, MAP_TRAIN
 from model.evaluation.gates import gated_split
 from model.evaluation.statistics import Estimate
 from model.report.data import Figures

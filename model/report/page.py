@@ -1,7 +1,4 @@
-"""One file that says how good a model is: figures, floors, verdicts and pictures, without a network.
-
-Belongs here: the page. Does not belong here: figures (`data`), tables (`tables`), pictures (`gallery`).
-"""
+"""One file that says how good a model is: figures, floors, verdicts and pictures, without a network."""
 
 from __future__ import annotations
 
@@ -13,18 +10,18 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from model.data.catalogue import CatalogueImages
-from model.evaluation.evaluate import Synthesizer
-from model.evaluation.floors import IDENTITY, MAP_TRAIN
+from model.evaluation.baselines import IDENTITY, MAP_TRAIN
+from model.evaluation.evaluate import SynthesisModel
 from model.evaluation.gates import gated_split
-from model.evaluation.protocol import Protocol
+from model.evaluation.protocol import EvaluationProtocol
 from model.evaluation.statistics import Estimate
 from model.report.data import Figures, read_figures
 from model.report.examples import Example, make_examples
 from model.report.gallery import draw_example, draw_overview
 from model.report.tables import everything_table, retrieval_table, tasks_table
 from model.report.text import SPLITS, curve, interval, number, task_name
-from warehouse import atomic
-from warehouse.home import Home
+from warehouse.lake import atomic
+from warehouse.lake.home import Home
 
 if TYPE_CHECKING:
     import duckdb
@@ -40,9 +37,9 @@ def write_report(
     home: Home,
     connection: duckdb.DuckDBPyConnection,
     evaluation_id: str,
-    synthesizer: Synthesizer,
+    synthesizer: SynthesisModel,
     folder: Path,
-    protocol: Protocol | None = None,
+    protocol: EvaluationProtocol | None = None,
 ) -> Path:
     """Write ``report.html``, which holds its pictures, and ``gallery.png``.
 
@@ -53,11 +50,11 @@ def write_report(
     connection : DuckDBPyConnection
         A published catalogue of that home, read-only: the only source of figures.
     evaluation_id : str
-    synthesizer : Synthesizer
+    synthesizer : SynthesisModel
         The evaluated model, asked again for the pairs that are drawn.
     folder : Path
         Where to write; what is there is replaced.
-    protocol : Protocol, optional
+    protocol : EvaluationProtocol, optional
         By which it was made; default: the shipped one whose hash the scores bear.
 
     Returns

@@ -1,7 +1,4 @@
-"""Tables of a report as HTML: every task beside its floors, with paired differences.
-
-Belongs here: one table each. Does not belong here: the page around them (`page`), single figures (`text`).
-"""
+"""Tables of a report as HTML: every task beside its floors, with paired differences."""
 
 from __future__ import annotations
 
@@ -9,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from model.evaluation.floors import FLOORS, MAP_ORACLE
-from model.report.data import ALL_TASKS, COMPARED, Figures, Line
+from model.evaluation.baselines import FLOORS, MAP_ORACLE
+from model.report.data import ALL_TASKS, COMPARED, Figures, ScoreLine
 from model.report.text import DECIMALS, FLOOR_NAMES, NAMES, SPLITS, cell, gain, interval, number, span_of, task_name
 
 Row = dict[str, Any]
@@ -43,7 +40,7 @@ def tasks_table(figures: Figures, split: str, metric: str) -> str:
     )
 
 
-def _task_row(figures: Figures, line: Line, spans: dict[str, tuple[float, float]]) -> str:
+def _task_row(figures: Figures, line: ScoreLine, spans: dict[str, tuple[float, float]]) -> str:
     name = f'<th scope="row">{task_name(line.task)}</th>'
     if line.model is None:
         return (
@@ -65,7 +62,7 @@ def _task_row(figures: Figures, line: Line, spans: dict[str, tuple[float, float]
     return f"<tr{' class=sum' if line.task == ALL_TASKS else ''}>{name}{''.join(cells)}</tr>"
 
 
-def _figure(figures: Figures, line: Line, name: str, value: float) -> str:
+def _figure(figures: Figures, line: ScoreLine, name: str, value: float) -> str:
     return cell((name, line.split, line.task, line.metric, line.mask), value, DECIMALS[line.metric])
 
 
@@ -86,7 +83,7 @@ def everything_table(figures: Figures) -> str:
     )
 
 
-def _everything_row(figures: Figures, lines: Sequence[Line], name: str) -> str:
+def _everything_row(figures: Figures, lines: Sequence[ScoreLine], name: str) -> str:
     first, is_model = lines[0], name == figures.model_id
     cells = []
     for line in lines:

@@ -1,7 +1,4 @@
-"""How numbers are written in a report, and the few marks that are drawn beside them.
-
-Belongs here: from a figure to a piece of HTML. Does not belong here: which figures (`data`), where they stand (`page`).
-"""
+"""How numbers are written in a report, and the few marks that are drawn beside them."""
 
 from __future__ import annotations
 

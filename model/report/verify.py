@@ -1,7 +1,4 @@
-"""A written page held against the catalogue: every picture must be there, and every figure what SQL says.
-
-Belongs here: reading a page back. Does not belong here: making it.
-"""
+"""A written page held against the catalogue: every picture must be there, and every figure what SQL says."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Configurations of trainings: every key with its meaning; shipped ones by name, the user's own by path.
-
-Belongs here: keys and their limits. Does not belong here: the values that ship (`model/configs`).
-"""
+"""Configurations of trainings: every key with its meaning; shipped ones by name, the user's own by path."""
 
 from __future__ import annotations
 
@@ -16,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from model.training.loop import FitSettings
 from model.training.precision import Precision, PrecisionChoice
+from warehouse.catalog.tables.models import KINDS
 from warehouse.errors import ModelError
-from warehouse.tables.models import KINDS
 
 SHIPPED = Path(__file__).parent.parent / "configs"
 
@@ -200,7 +197,7 @@ def load_config(kind: str, name_or_path: str) -> TrainingConfig:
     Raises
     ------
     ModelError
-        Naming file, key and mend.
+        Naming file, key and remedy.
     """
     if kind not in KINDS:
         raise ModelError(f"there is no kind of model {kind!r}", f"kinds are {', '.join(KINDS)}")
@@ -213,12 +210,12 @@ def load_config(kind: str, name_or_path: str) -> TrainingConfig:
     try:
         return CONFIGS[kind].model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path}: cannot be read: {error}", "mend the file; it must be UTF-8 YAML") from error
+        raise ModelError(f"{path}: cannot be read: {error}", "correct the file; it must be UTF-8 YAML") from error
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "(whole file)"
-        mend = f"mend that key; model/configs/{kind}_standard.yaml shows the form"
-        raise ModelError(f"{path}: key '{key}': {first['msg']}", mend) from error
+        remedy = f"correct that key; model/configs/{kind}_standard.yaml shows the form"
+        raise ModelError(f"{path}: key '{key}': {first['msg']}", remedy) from error
 
 
 def run_id(kind: str, config: TrainingConfig, facts: Mapping[str, Any]) -> str:

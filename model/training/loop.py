@@ -1,7 +1,5 @@
 """How every network here learns: AdamW, warm-up, cosine, clipping, moving average; it may be killed at any time.
 
-Belongs here: the loop. Does not belong here: what a batch is and what is wanted of it, which is the task's.
-
 A batch is a function of seed and step alone, and so is what a network draws at random. A training that was killed and
 started again therefore makes, on a CPU with the same number of threads, the very same weights.
 """
@@ -20,16 +18,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.device import in_fast_layout
+from model.networks.device import in_fast_layout
 from model.training.state import Record, load_state, save_state
-from warehouse import atomic
 from warehouse.errors import ModelError
+from warehouse.lake import atomic
 
 Report = Callable[[int, int, str, dict[str, float]], None]
 Progress = Callable[[int, int, float], None]  # steps done, steps in all, loss of the last one
 
 
-class Task(Protocol):
+class TrainingTask(Protocol):
     """What is learned.
 
     `kind` is text_encoder or synthesis; `network` has the parameters that are trained.
@@ -105,13 +103,17 @@ class Fitted:
 
 
 def fit(
-    task: Task, settings: FitSettings, folder: Path, report: Report, progress: Progress = lambda done, total, loss: None
+    task: TrainingTask,
+    settings: FitSettings,
+    folder: Path,
+    report: Report,
+    progress: Progress = lambda done, total, loss: None,
 ) -> Fitted:
     """Train a network, or go on with a training that was interrupted.
 
     Parameters
     ----------
-    task : Task
+    task : TrainingTask
     settings : FitSettings
     folder : Path
         Where the state of this training lies; one training each.
@@ -142,7 +144,9 @@ def learning_rate(settings: FitSettings, step: int) -> float:
 
 
 class _Fit:
-    def __init__(self, task: Task, settings: FitSettings, folder: Path, report: Report, progress: Progress) -> None:
+    def __init__(
+        self, task: TrainingTask, settings: FitSettings, folder: Path, report: Report, progress: Progress
+    ) -> None:
         self.task, self.settings, self.folder, self.report, self.progress = task, settings, folder, report, progress
         self.network = in_fast_layout(task.network.to(settings.device))
         self.optimizer = torch.optim.AdamW(_groups(self.network, settings), lr=settings.learning_rate, fused=False)

@@ -1,8 +1,4 @@
-"""The state of a training: one file from which it goes on as if it had never stopped.
-
-Belongs here: writing and reading that file. It is safetensors with one JSON text in its metadata, and appears whole or
-not at all. Random draws need no state: each is a function of seed and step.
-"""
+"""The state of a training: one file from which it goes on as if it had never stopped."""
 
 from __future__ import annotations
 
@@ -15,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from warehouse import atomic
 from warehouse.errors import ModelError
+from warehouse.lake import atomic
 
 FILE = "state.safetensors"
 FORMAT_VERSION = 1

@@ -1,8 +1,4 @@
-"""How the synthesis network learns: from crops of pairs, steered by the frozen text encoder's view of both prompts.
-
-Belongs here: the task, and from a home to a checkpoint. Does not belong here: the loop (`model.training.loop`), batches
-(`model.data.crops`), the network (`model.synthesis`).
-"""
+"""How the synthesis network learns: from crops of pairs, steered by the frozen text encoder's view of both prompts."""
 
 from __future__ import annotations
 
@@ -14,21 +10,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.checkpoint import read_model, save_model
 from model.data.catalogue import CatalogueImages, training_hashes, united
-from model.data.crops import Crops, Images, brain_span, pairs_by_contrast
+from model.data.crops import Crops, ImageSource, brain_span, pairs_by_contrast
 from model.data.loader import BatchLoader, n_workers
-from model.device import choose_device
-from model.encoders.frozen import FrozenTextEncoder
-from model.synthesis.film_unet import FilmUNet, FilmUNetConfig
-from model.synthesis.losses import synthesis_loss
+from model.networks.checkpoint import read_model, save_model
+from model.networks.device import choose_device
+from model.networks.film_unet import FilmUNet, FilmUNetConfig
+from model.networks.frozen import FrozenTextEncoder
+from model.networks.weights import resolve
 from model.training.config import SynthesisTraining, run_id
 from model.training.loop import Fitted, Progress, Report, fit
+from model.training.losses import synthesis_loss
 from model.training.precision import precision_of_training
 from model.training.trained import Run, Trained, training_code
-from model.weights import resolve
-from warehouse.home import Home
-from warehouse.prompt import PromptRecord
+from warehouse.lake.home import Home
+from warehouse.prompts.record import PromptRecord
 from warehouse.version import code_version
 from warehouse.volumes import open_store
 
@@ -42,7 +38,7 @@ class SynthesisTask:
     Parameters
     ----------
     config : SynthesisTraining
-    training, validation : Images
+    training, validation : ImageSource
         The latter gives whole volumes, the same each time.
     embed : callable
         From n records to (n, embedding_width); not trained.
@@ -55,8 +51,8 @@ class SynthesisTask:
     def __init__(
         self,
         config: SynthesisTraining,
-        training: Images,
-        validation: Images,
+        training: ImageSource,
+        validation: ImageSource,
         embed: Embed,
         embedding_width: int,
         device: str = "cpu",
@@ -113,7 +109,7 @@ class SynthesisTask:
         return float(np.abs(difference).mean()), float(np.square(difference).mean())
 
 
-def choose_pairs(images: Images, n_pairs: int, seed: int) -> list[tuple[int, int]]:
+def choose_pairs(images: ImageSource, n_pairs: int, seed: int) -> list[tuple[int, int]]:
     """Return up to so many pairs of different contrasts, one of each pair of contrasts after the other."""
     random = np.random.default_rng(seed)
     groups = [

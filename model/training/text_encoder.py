@@ -1,8 +1,4 @@
-"""What the text encoder trains on: whole, coarse volumes beside their prompts, of which some fields are hidden.
-
-Belongs here: the task, and from a home to a checkpoint. Does not belong here: the loop (`model.training.loop`), the
-networks and their loss (`model.encoders`).
-"""
+"""What the text encoder trains on: whole, coarse volumes beside their prompts, of which some fields are hidden."""
 
 from __future__ import annotations
 
@@ -15,20 +11,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from model.checkpoint import save_model
 from model.data.boxes import Box, BoxedImages
 from model.data.catalogue import CatalogueImages, training_hashes
-from model.device import choose_device
-from model.encoders.contrastive import Contrastive, ContrastiveConfig
-from model.encoders.image import ImageTowerConfig
-from model.encoders.text import TextEncoderConfig
-from model.prompt.fields import FIELDS, NUMBERS, FieldBatch, encode_records
+from model.data.prompt_fields import FIELDS, NUMBERS, FieldBatch, encode_records
+from model.networks.checkpoint import save_model
+from model.networks.contrastive import Contrastive, ContrastiveConfig
+from model.networks.device import choose_device
+from model.networks.image_tower import ImageTowerConfig
+from model.networks.text_encoder import TextEncoderConfig
 from model.training.config import TextEncoderTraining, run_id
 from model.training.loop import Fitted, Progress, Report, fit
 from model.training.precision import precision_of_training
 from model.training.trained import Run, Trained, training_code
 from warehouse.errors import ModelError
-from warehouse.home import Home
+from warehouse.lake.home import Home
 from warehouse.version import code_version
 
 KIND = "text_encoder"

@@ -10,8 +10,8 @@ from warehouse.sources import source_hash
 
 # What decides the weights besides configuration and data; an edit anywhere else makes no new training.
 DECIDES_TRAINING = (
-    *("model.training", "model.data", "model.encoders", "model.synthesis", "model.physics", "model.prompt"),
-    *("warehouse.prompt", "warehouse.imaging.geometry", "warehouse.volumes.volume", "warehouse.volumes.readers"),
+    *("model.training", "model.data", "model.networks", "model.physics", "warehouse.prompts"),
+    *("warehouse.imaging.geometry", "warehouse.volumes.volume", "warehouse.volumes.readers"),
 )
 
 

@@ -8,12 +8,12 @@ from graphlib import TopologicalSorter
 import dagster as dg
 
 from pipelines.assets.describe import PREVIEW_ROWS, asset_key, asset_spec, final_failures, preview
-from pipelines.resources import HomeResource
-from warehouse import queryfiles
-from warehouse.catalog import Catalogue
-from warehouse.home import Home
-from warehouse.publish import Published, publish
-from warehouse.tables import HARMONIZED, PARTITIONED, TABLES, Table
+from pipelines.runtime.resources import HomeResource
+from warehouse.catalog import sqlfiles as queryfiles
+from warehouse.catalog.publish import Published, publish
+from warehouse.catalog.query import Catalogue
+from warehouse.catalog.tables import HARMONIZED, PARTITIONED, TABLES, Table
+from warehouse.lake.home import Home
 
 SNAPSHOT = TABLES["meta.snapshot"]
 DERIVED = [table for table in TABLES.values() if table.origin == "derived"]

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 import dagster as dg
 
 from pipelines.assets.describe import asset_key, asset_spec, final_failures, preview
-from pipelines.partitions import CENTERS
-from pipelines.resources import HomeResource, Progress
+from pipelines.assets.partitions import CENTERS
+from pipelines.runtime.resources import HomeResource, Progress
+from warehouse.catalog.tables import PARTITIONED
+from warehouse.centers.registry import RegisteredCenter, registered
 from warehouse.errors import CenterError
-from warehouse.home import Home
 from warehouse.ingest import Ingested, ingest_center
 from warehouse.ingest.center import code_version
-from warehouse.lake import read_table
-from warehouse.registry import Registration, registered
-from warehouse.tables import PARTITIONED
+from warehouse.lake.home import Home
+from warehouse.lake.parts import read_table
 
 RAW_KEYS = [asset_key(table) for table in PARTITIONED if table.layer == "raw"]
 
@@ -25,7 +25,7 @@ class IngestConfig(dg.Config):
     force: bool = False
 
 
-def registration(home: Home, center_id: str) -> Registration:
+def registration(home: Home, center_id: str) -> RegisteredCenter:
     """Return a registered centre.
 
     Raises

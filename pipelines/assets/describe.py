@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import dagster as dg
 import pyarrow as pa
 
+from warehouse.catalog.tables import Table
 from warehouse.errors import TumsynError
-from warehouse.tables import Table
 
 OWNERS = ["team:warehouse"]
 PREVIEW_ROWS = 5
@@ -66,13 +66,15 @@ def preview(rows: pa.Table) -> str:
 
 
 def failure(error: TumsynError) -> dg.Failure:
-    """Return an error that a user must mend as a failure of the step that is not tried again."""
-    return dg.Failure(description=str(error), metadata={"what": error.what, "mend": error.mend}, allow_retries=False)
+    """Return an error that a user must correct as a failure of the step that is not tried again."""
+    return dg.Failure(
+        description=str(error), metadata={"what": error.what, "remedy": error.remedy}, allow_retries=False
+    )
 
 
 @contextmanager
 def final_failures() -> Iterator[None]:
-    """Make failures that are not tried again of errors that a user must mend, and of a request to stop.
+    """Make failures that are not tried again of errors that a user must remedy, and of a request to stop.
 
     Dagster's retry policy would repeat a step that was interrupted because a run is terminated.
     """

@@ -1,7 +1,4 @@
-"""What Dagster shows of a model: its curves, its figures and its gates, from what was recorded of it.
-
-Belongs here: tables and pictures of rows that exist. Does not belong here: measuring (`model.evaluation`).
-"""
+"""What Dagster shows of a model: its curves, its figures and its gates, from what was recorded of it."""
 
 from __future__ import annotations
 
@@ -15,9 +12,9 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines.judging import VERDICT_WORDS, Judged
-from warehouse import models
-from warehouse.home import Home
+from pipelines.runtime.evaluation import VERDICT_WORDS, Evaluated
+from warehouse.catalog import model_registry as models
+from warehouse.lake.home import Home
 
 METRIC = "core.training_metric"
 SHOWN = {"loss", "l1"}  # curves that are drawn; the others are figures
@@ -39,7 +36,7 @@ def of_training(home: Home, told: Mapping[str, Any]) -> Metadata:
     return said
 
 
-def of_judged(judged: Judged) -> Metadata:
+def of_judged(judged: Evaluated) -> Metadata:
     """Return what the gates say of a model, and its figures."""
     return {
         "model_id": judged.model_id,
@@ -87,7 +84,7 @@ def _retrieval(scores: Sequence[Mapping[str, Any]]) -> str:
     return table(names, [[row[name] for name in names] for row in scores])
 
 
-def _tasks(judged: Judged) -> str:
+def _tasks(judged: Evaluated) -> str:
     """Return the mean brain PSNR of the model and of each floor, by split and task."""
     values: dict[tuple[str, str], dict[str, list[float]]] = {}
     for row in judged.scores:

@@ -10,18 +10,18 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines import judging
 from pipelines.assets import model_metadata
 from pipelines.assets.describe import PREVIEW_ROWS, asset_key, asset_spec, failure, final_failures, preview
-from pipelines.resources import HomeResource, Progress
-from pipelines.training_process import Training
-from warehouse import queryfiles
-from warehouse.catalog import Catalogue
+from pipelines.runtime import evaluation as judging
+from pipelines.runtime.resources import HomeResource, Progress
+from pipelines.runtime.training_process import Training
+from warehouse.catalog import sqlfiles as queryfiles
+from warehouse.catalog.publish import Published
+from warehouse.catalog.query import Catalogue
+from warehouse.catalog.tables import TABLES
+from warehouse.catalog.tables.models import MODELS
 from warehouse.errors import TumsynError
-from warehouse.home import Home
-from warehouse.publish import Published
-from warehouse.tables import TABLES
-from warehouse.tables.models import MODELS
+from warehouse.lake.home import Home
 from warehouse.version import code_version
 
 GROUP = "model"

@@ -11,14 +11,14 @@ import dagster as dg
 
 from pipelines.assets.centers import registration
 from pipelines.assets.describe import asset_key, asset_spec, final_failures, preview
-from pipelines.partitions import CENTERS
-from pipelines.resources import HomeResource, Progress
-from warehouse.harmonize import pictures
+from pipelines.assets.partitions import CENTERS
+from pipelines.runtime.resources import HomeResource, Progress
+from warehouse.catalog.tables import HARMONIZED, TABLES
 from warehouse.harmonize.center import Harmonized, Work, harmonize_center
 from warehouse.harmonize.recipe import load_recipe, steps_hash
-from warehouse.home import Home
-from warehouse.lake import read_table
-from warehouse.tables import HARMONIZED, TABLES
+from warehouse.lake.home import Home
+from warehouse.lake.parts import read_table
+from warehouse.quality import pictures
 
 READ = [asset_key(TABLES[name]) for name in ("core.center", "core.image", "raw.file")]
 SHOWN_MOSAICS = 6

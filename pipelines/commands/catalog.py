@@ -25,7 +25,7 @@ def tables(
     output: OutputOption = None,
 ) -> None:
     """List the tables with their rows and meaning."""
-    from warehouse import catalog
+    from warehouse.catalog import query as catalog
 
     show(catalog.tables(catalog.Catalogue(ctx.obj, snapshot)), form, output)
 
@@ -39,7 +39,7 @@ def describe(
     output: OutputOption = None,
 ) -> None:
     """List a table's columns with types and meaning."""
-    from warehouse import catalog
+    from warehouse.catalog import query as catalog
 
     show(catalog.describe(catalog.Catalogue(ctx.obj, snapshot), table), form, output)
 
@@ -47,7 +47,7 @@ def describe(
 @app.command("snapshots")
 def list_snapshots(ctx: typer.Context, form: FormatOption = Format.TABLE, output: OutputOption = None) -> None:
     """List the snapshots that can be asked, the newest first."""
-    from warehouse import catalog
+    from warehouse.catalog import query as catalog
 
     show(catalog.snapshots(ctx.obj), form, output)
 
@@ -55,7 +55,7 @@ def list_snapshots(ctx: typer.Context, form: FormatOption = Format.TABLE, output
 @app.command()
 def pin(ctx: typer.Context, snapshot: SnapshotArgument, referrer: ReferrerOption = "a person") -> None:
     """Keep a snapshot for as long as somebody needs it."""
-    from warehouse import snapshots
+    from warehouse.catalog import snapshots
 
     snapshots.pin(ctx.obj, snapshot, referrer)
     note(f"snapshot {snapshot} is kept for {referrer!r}")
@@ -64,7 +64,7 @@ def pin(ctx: typer.Context, snapshot: SnapshotArgument, referrer: ReferrerOption
 @app.command()
 def unpin(ctx: typer.Context, snapshot: SnapshotArgument, referrer: ReferrerOption = "a person") -> None:
     """Take back a pin; the retention rule then holds for the snapshot again."""
-    from warehouse import snapshots
+    from warehouse.catalog import snapshots
 
     snapshots.unpin(ctx.obj, snapshot, referrer)
     note(f"snapshot {snapshot} is no longer kept for {referrer!r}")

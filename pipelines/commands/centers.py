@@ -10,11 +10,11 @@ import typer
 
 from pipelines.commands.output import Format, FormatOption, OutputOption, clean, note, show
 from warehouse.errors import CenterError, LayoutError
-from warehouse.home import Home
+from warehouse.lake.home import Home
 
 if TYPE_CHECKING:
+    from warehouse.centers.registry import Center, RegisteredCenter
     from warehouse.ingest import Examined
-    from warehouse.registry import Center, Registration
 
 app = typer.Typer(help="Which datasets this home has, and which it could have.", no_args_is_help=True)
 
@@ -26,7 +26,7 @@ def list_centers(ctx: typer.Context, form: FormatOption = Format.TABLE, output: 
     """List the centres that are registered, and the shipped definitions that are not yet."""
     import pyarrow as pa
 
-    from warehouse.registry import registered, shipped
+    from warehouse.centers.registry import registered, shipped
 
     mine = registered(ctx.obj)
     centers = {**shipped(), **{name: entry.center for name, entry in mine.items()}}
@@ -77,7 +77,7 @@ def add(
 
     Nothing is read yet: `tumsyn centers check CENTER` tells what would be found, `tumsyn ingest CENTER` reads it.
     """
-    from warehouse.registry import register, registered
+    from warehouse.centers.registry import register, registered
 
     home: Home = ctx.obj
     if (root is None) == (dicom is None):
@@ -107,7 +107,7 @@ def _converted(home: Home, center: str, source: Path, out: Path | None) -> Path:
 @app.command()
 def remove(ctx: typer.Context, center: CenterArgument) -> None:
     """Forget a centre; its folder is not touched, and snapshots that were published keep its rows."""
-    from warehouse.lake import drop_center
+    from warehouse.lake.parts import drop_center
 
     home: Home = ctx.obj
     chosen(home, [center])
@@ -130,16 +130,16 @@ def check(
     """
     import pyarrow as pa
 
+    from warehouse.centers.registry import RegisteredCenter
     from warehouse.ingest import check_center
-    from warehouse.registry import Registration
 
-    entry = Registration(_shipped(center), root.expanduser().resolve()) if root else chosen(ctx.obj, [center])[0]
+    entry = RegisteredCenter(_shipped(center), root.expanduser().resolve()) if root else chosen(ctx.obj, [center])[0]
     examined = check_center(ctx.obj, entry)
     rows = _groups(examined)
     names = [("disposition", pa.string()), ("kind", pa.string()), ("n_files", pa.int64()), ("example", pa.string())]
     show(pa.Table.from_pylist(rows, pa.schema(names)), form, output)
     _tell_tables(entry)
-    _tell_groups("refused", examined.rows["core.rejection"], "reason", "mend")
+    _tell_groups("refused", examined.rows["core.rejection"], "reason", "remedy")
     _tell_groups("finding", examined.rows["core.finding"], "kind", "remedy")
     if not examined.n_candidates:
         raise LayoutError(
@@ -182,7 +182,7 @@ def _place_of(row: dict[str, object]) -> str:
     return ", ".join(str(part) for part in parts if part) or "the whole dataset"
 
 
-def chosen(home: Home, names: list[str]) -> list[Registration]:
+def chosen(home: Home, names: list[str]) -> list[RegisteredCenter]:
     """Return the named centres of a home, or all of them.
 
     Raises
@@ -190,7 +190,7 @@ def chosen(home: Home, names: list[str]) -> list[Registration]:
     CenterError
         When one is not registered, or there is none at all.
     """
-    from warehouse.registry import registered
+    from warehouse.centers.registry import registered
 
     centers = registered(home)
     if not centers:
@@ -202,7 +202,7 @@ def chosen(home: Home, names: list[str]) -> list[Registration]:
 
 
 def _shipped(center: str) -> Center:
-    from warehouse.registry import shipped
+    from warehouse.centers.registry import shipped
 
     if center not in shipped():
         raise CenterError(f"{center!r} is no shipped definition; shipped are {', '.join(shipped())}",
@@ -215,7 +215,7 @@ def _definition(
 ) -> Center:
     from pydantic import ValidationError
 
-    from warehouse.registry import Center, Layout, load_center, shipped
+    from warehouse.centers.registry import Center, Layout, load_center, shipped
 
     if layout and definition:
         raise typer.BadParameter("give either --layout or --definition")
@@ -233,11 +233,11 @@ def _definition(
     except ValidationError as error:
         first = error.errors()[0]
         raise CenterError(
-            f"centre {center!r}: {'.'.join(map(str, first['loc']))}: {first['msg']}", "mend that value"
+            f"centre {center!r}: {'.'.join(map(str, first['loc']))}: {first['msg']}", "correct that value"
         ) from error
 
 
-def _tell_tables(entry: Registration) -> None:
+def _tell_tables(entry: RegisteredCenter) -> None:
     """Say which tables of participants the layout names, and whether they are there."""
     for table in entry.center.layout.participants:
         there = [path for pattern in table.files for path in entry.root.glob(pattern)]

@@ -18,10 +18,10 @@ import typer
 from pipelines.commands.harmonize import harmonize_centers
 from pipelines.commands.ingest import ingest_centers
 from pipelines.commands.output import note
-from pipelines.progress import ProgressInTurn, show_in_children, shown_progress
+from pipelines.runtime.progress import ProgressInTurn, show_in_children, shown_progress
 from warehouse.errors import TumsynError
 from warehouse.harmonize.pool import processes
-from warehouse.home import Home
+from warehouse.lake.home import Home
 
 RESOLUTION_MM = 3.0
 RECIPE = "draft"
@@ -80,7 +80,7 @@ def demo(
     settings = EXTENTS[profile].settings
     page = train_and_report(home, settings)
     _tell_what_next(home)
-    from pipelines.judging import headline
+    from pipelines.runtime.evaluation import headline
 
     typer.echo(f"\n{headline(home, page, settings)}\nreport: {_short(page)}")
 
@@ -103,7 +103,7 @@ def train_and_report(home: Home, settings: str) -> Path:
     TumsynError
         When a step fails, or a gate does not hold.
     """
-    from pipelines.judging import current_report
+    from pipelines.runtime.evaluation import current_report
 
     with stage("train, judge and report"):
         page = current_report(home, settings, settings, settings)
@@ -117,7 +117,7 @@ def train_and_report(home: Home, settings: str) -> Path:
 
 
 def _run_everything(home: Home, settings: str) -> None:
-    from pipelines import launch
+    from pipelines.runtime import launch
 
     trained = {"config": settings}
     config = {"text_encoder": trained, "synthesis_model": trained, "evaluation": {"protocol": settings}}
@@ -132,8 +132,8 @@ def _run_everything(home: Home, settings: str) -> None:
 
 def make_centers(home: Home, extent: Extent) -> list[str]:
     """Simulate centres inside the home, unless they are there, register them, and return their identifiers."""
-    from model.phantom.acceptance import add_acceptance_set
-    from model.phantom.cohort import register_cohort, write_cohort
+    from model.simulation.acceptance import add_acceptance_set
+    from model.simulation.cohort import register_cohort, write_cohort
 
     out = home.root / "phantom"
     with stage("simulate"), shown_progress() as shown, processes(os.cpu_count() or 1) as pool:
@@ -176,7 +176,7 @@ The catalogue is in {place}/warehouse, models, volumes and the lake beside it. T
 
   {command} --home {place} sql "SELECT center_id, contrast_label, count(*) AS n_images FROM out.image_catalog \\
       WHERE eligibility = 'eligible' GROUP BY ALL ORDER BY ALL"
-  {command} --home {place} sql "SELECT path, reason, detail, mend FROM core.rejection"
+  {command} --home {place} sql "SELECT path, reason, detail, remedy FROM core.rejection"
   {command} --home {place} models list
   {command} --home {place} ui"""
     )

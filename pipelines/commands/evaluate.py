@@ -9,12 +9,12 @@ import typer
 from pipelines.commands.ingest import tell_snapshot
 from pipelines.commands.output import Format, FormatOption, OutputOption, note, show
 from pipelines.commands.train import DeviceOption
-from pipelines.progress import shown_progress
+from pipelines.runtime.progress import shown_progress
 from warehouse.errors import ModelError
-from warehouse.home import Home
+from warehouse.lake.home import Home
 
 if TYPE_CHECKING:
-    from pipelines.judging import Judged
+    from pipelines.runtime.evaluation import Evaluated
 
 app = typer.Typer(help="Models of this home: which there are, and which one is used.", no_args_is_help=True)
 
@@ -34,7 +34,7 @@ def evaluate(
     A text encoder is judged by what it finds again. What is on record for the same model, data and protocol is not
     measured twice. The first model of its kind and grid whose gates hold becomes champion. Status 1 where a gate fails.
     """
-    from pipelines import judging
+    from pipelines.runtime import evaluation as judging
 
     home: Home = ctx.obj
     with shown_progress() as shown:
@@ -50,10 +50,10 @@ def evaluate(
         raise ModelError(f"model {judged.model_id} fails: {', '.join(judged.failed)}", "train longer, or on more data")
 
 
-def tell_verdicts(judged: Judged) -> None:
+def tell_verdicts(judged: Evaluated) -> None:
     """Say what the gates say, and whether the model is used from now on."""
-    from pipelines.judging import VERDICT_WORDS
-    from warehouse.models import verdict_of
+    from pipelines.runtime.evaluation import VERDICT_WORDS
+    from warehouse.catalog.model_registry import verdict_of
 
     for row in judged.verdicts:
         note(f"{VERDICT_WORDS[verdict_of(row)]}  {row['gate']}: {row['detail']}")
@@ -63,7 +63,7 @@ def tell_verdicts(judged: Judged) -> None:
 @app.command("list")
 def list_models(ctx: typer.Context, form: FormatOption = Format.TABLE, output: OutputOption = None) -> None:
     """List the models with their gates, the newest first."""
-    from warehouse import models
+    from warehouse.catalog import model_registry as models
 
     show(models.known_models(ctx.obj), form, output)
 
@@ -75,7 +75,7 @@ def promote(
     reason: Annotated[str, typer.Option(help="Why; it is recorded.")] = "promoted by hand",
 ) -> None:
     """Make a model the champion of its kind: it is used wherever none is named. The one before stays recorded."""
-    from warehouse import models
+    from warehouse.catalog import model_registry as models
 
     model_id = models.promote(ctx.obj, model, reason)
     note(f"{model_id} is the champion; the catalogue says so from its next publication on")

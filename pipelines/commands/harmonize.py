@@ -11,11 +11,11 @@ import typer
 from pipelines.commands.centers import chosen
 from pipelines.commands.ingest import is_published, run_and_publish
 from pipelines.commands.output import note
-from warehouse.home import Home
+from warehouse.lake.home import Home
 
 if TYPE_CHECKING:
+    from warehouse.centers.registry import RegisteredCenter
     from warehouse.harmonize.recipe import Recipe
-    from warehouse.registry import Registration
 
 RecipeOption = Annotated[
     str, typer.Option("--recipe", metavar="NAME|FILE", help="standard, draft, or a YAML file of your own.")
@@ -73,7 +73,7 @@ def harmonize_centers(home: Home, names: list[str], config: dict[str, Any]) -> N
         run_and_publish(home, stale, "harmonize", wanted, counted, {"work": work})
 
 
-def _stale(entries: list[Registration], home: Home, recipe: Recipe, force: bool) -> list[Registration]:
+def _stale(entries: list[RegisteredCenter], home: Home, recipe: Recipe, force: bool) -> list[RegisteredCenter]:
     from warehouse.harmonize.plan import is_current
 
     stale = []
@@ -87,7 +87,7 @@ def _stale(entries: list[Registration], home: Home, recipe: Recipe, force: bool)
 
 def _counts(home: Home, center_id: str, recipe: Recipe) -> str:
     """Return how many images of a centre there are by a recipe, and where to read of them."""
-    from warehouse.lake import read_table
+    from warehouse.lake.parts import read_table
 
     n_images = {}
     for table in ("core.volume", "core.volume_rejection"):

@@ -10,12 +10,12 @@ import typer
 
 from pipelines.commands.centers import chosen
 from pipelines.commands.output import note
-from pipelines.progress import ProgressByName, shown_progress
+from pipelines.runtime.progress import ProgressByName, shown_progress
 from warehouse.errors import TumsynError
-from warehouse.home import Home
+from warehouse.lake.home import Home
 
 if TYPE_CHECKING:
-    from warehouse.registry import Registration
+    from warehouse.centers.registry import RegisteredCenter
 
 
 def ingest(
@@ -52,7 +52,7 @@ def ingest_centers(home: Home, names: list[str], force: bool = False) -> None:
 
 def run_and_publish(
     home: Home,
-    entries: list[Registration],
+    entries: list[RegisteredCenter],
     job: str,
     config: dict[str, Any],
     counted: Callable[[str], str],
@@ -76,7 +76,7 @@ def run_and_publish(
     TumsynError
         When a centre failed, after the others were published.
     """
-    from pipelines import launch
+    from pipelines.runtime import launch
 
     failed = []
     with launch.opened(home) as instance:
@@ -97,11 +97,12 @@ def run_and_publish(
     tell_snapshot(home)
     if failed:
         raise TumsynError(
-            f"failed: {', '.join(failed)}; everything else was published", "mend what is said above, and run this again"
+            f"failed: {', '.join(failed)}; everything else was published",
+            "correct what is said above, and run this again",
         )
 
 
-def _stale(entries: list[Registration], home: Home, force: bool) -> list[Registration]:
+def _stale(entries: list[RegisteredCenter], home: Home, force: bool) -> list[RegisteredCenter]:
     from warehouse.ingest import is_current
 
     stale = []
@@ -115,14 +116,15 @@ def _stale(entries: list[Registration], home: Home, force: bool) -> list[Registr
 
 def is_published(home: Home) -> bool:
     """Return whether the catalogue in force is made of what the centres committed last."""
-    from warehouse import lake, snapshots
-    from warehouse.publish import identify
+    from warehouse.catalog import snapshots
+    from warehouse.catalog.publish import identify
+    from warehouse.lake import parts as lake
 
     return snapshots.in_force(home) == identify(lake.in_force(home), lake.event_files(home))
 
 
 def _counts(home: Home, center_id: str) -> str:
-    from warehouse.lake import read_manifest
+    from warehouse.lake.parts import read_manifest
 
     manifest = read_manifest(home, center_id)
     n_rows = {part.table: part.n_rows for part in manifest.parts} if manifest else {}
@@ -132,7 +134,7 @@ def _counts(home: Home, center_id: str) -> str:
 
 def tell_snapshot(home: Home) -> None:
     """Say which snapshot is in force."""
-    from warehouse.catalog import Catalogue
+    from warehouse.catalog.query import Catalogue
 
     with Catalogue(home).connect() as connection:
         row = connection.execute("SELECT snapshot_id, data_id FROM meta.snapshot").fetchone()

@@ -73,7 +73,7 @@ def _write_file(rows: pa.Table, form: Format, output: Path) -> None:
         raise TumsynError(f"{output} exists", "remove it, or give another --output")
     if not output.parent.is_dir():
         raise TumsynError(f"{output.parent} is not a folder", "make it, or give another --output")
-    from warehouse import atomic
+    from warehouse.lake import atomic
 
     temporary = atomic.temporary_beside(output)
     with temporary.open("wb") as file:

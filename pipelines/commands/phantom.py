@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from pipelines.commands.output import note
-from pipelines.progress import shown_progress
-from warehouse.home import Home
+from pipelines.runtime.progress import shown_progress
+from warehouse.lake.home import Home
 
 
 def phantom(
@@ -35,7 +35,7 @@ def phantom(
     OUT/phantom_truth.csv says all that is known of every scan, OUT/phantom_defects.csv what is wrong on purpose, and
     OUT/truth holds the maps of every head. Centres that are there with the same settings are left as they are.
     """
-    from model.phantom.cohort import register_cohort, write_cohort
+    from model.simulation.cohort import register_cohort, write_cohort
 
     home: Home = ctx.obj
     start = time.perf_counter()

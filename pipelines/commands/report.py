@@ -6,7 +6,7 @@ import typer
 
 from pipelines.commands.evaluate import ModelOption, ProtocolOption
 from pipelines.commands.train import DeviceOption
-from warehouse.home import Home
+from warehouse.lake.home import Home
 
 
 def report(
@@ -16,7 +16,7 @@ def report(
 
     The model must have been evaluated by the same protocol on the data in force.
     """
-    from pipelines import judging
+    from pipelines.runtime import evaluation as judging
 
     home: Home = ctx.obj
     typer.echo(judging.write_report(home, model, protocol, device=device))

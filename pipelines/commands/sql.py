@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pipelines.commands.output import Format, FormatOption, OutputOption, show
-from warehouse.home import Home
+from warehouse.lake.home import Home
 
 
 def sql(
@@ -24,7 +24,7 @@ def sql(
 
     Tables are listed by `tumsyn catalog tables`, and their columns by `tumsyn catalog describe TABLE`.
     """
-    from warehouse.catalog import Catalogue
+    from warehouse.catalog.query import Catalogue
 
     home: Home = ctx.obj
     text = sys.stdin.read() if query == "-" else query

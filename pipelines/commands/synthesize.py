@@ -57,7 +57,7 @@ def _refuse_output(image: Path, out: Path, force: bool) -> None:
 
 
 def _write(content: bytes, out: Path) -> None:
-    from warehouse import atomic
+    from warehouse.lake import atomic
     from warehouse.volumes.export import compress
 
     temporary = atomic.temporary_beside(out)

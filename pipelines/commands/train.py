@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipelines.commands.output import note
-from pipelines.progress import shown_progress
-from warehouse.home import Home
+from pipelines.runtime.progress import shown_progress
+from warehouse.lake.home import Home
 
 if TYPE_CHECKING:
     from dagster_pipes import PipesContext
 
-    from pipelines.reporting import Reporter
+    from pipelines.runtime.telemetry import Telemetry
 
 app = typer.Typer(
     help="Train a network on the published catalogue; a training that was interrupted goes on.", no_args_is_help=True
@@ -81,10 +81,10 @@ def train_model(
     TumsynError
         When there is nothing to train on, or the training fails.
     """
-    from pipelines.reporting import AlreadyTrainedError, Reporter, opened_pipes
+    from pipelines.runtime.telemetry import AlreadyTrainedError, Telemetry, opened_pipes
 
     with opened_pipes() as pipes, shown_progress() as shown:
-        reporter = Reporter(home, {}, shown(kind.replace("_", " ")), pipes)
+        reporter = Telemetry(home, {}, shown(kind.replace("_", " ")), pipes)
         try:
             trained = _trained(home, kind, config, reporter, device, text_encoder)
             version = reporter.finished(trained)
@@ -103,7 +103,7 @@ def train_model(
 
 
 def _trained(
-    home: Home, kind: str, config: str, reporter: Reporter, device: str | None, text_encoder: str | None
+    home: Home, kind: str, config: str, reporter: Telemetry, device: str | None, text_encoder: str | None
 ) -> Any:
     """Train by the function of the kind; torch is imported only here."""
     from model.training.config import load_config

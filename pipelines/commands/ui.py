@@ -10,7 +10,7 @@ import typer
 
 from pipelines.commands.output import note
 from warehouse.errors import TumsynError
-from warehouse.home import Home
+from warehouse.lake.home import Home
 
 HOST = "127.0.0.1"
 
@@ -24,7 +24,7 @@ def ui(
         if probe.connect_ex((HOST, port)) == 0:
             raise TumsynError(f"port {port} is taken", f"close what listens there, or give another: --port {port + 1}")
 
-    from pipelines import group, launch
+    from pipelines.runtime import group, launch
 
     with launch.opened(home):
         note(f"Dagster shows {home.root} at http://{HOST}:{port} in some ten seconds; Ctrl-C ends it")

@@ -10,7 +10,7 @@ import typer
 
 from pipelines.commands.output import Format, FormatOption, OutputOption, note, show
 from warehouse.errors import VolumeError
-from warehouse.home import Home
+from warehouse.lake.home import Home
 
 if TYPE_CHECKING:
     from warehouse.volumes import Volume
@@ -54,8 +54,8 @@ def export(
 @app.command("list")
 def list_volumes(ctx: typer.Context, output_format: FormatOption = Format.TABLE, output: OutputOption = None) -> None:
     """List what is harmonised, by centre and recipe, with its size on disk."""
-    from warehouse import queryfiles
-    from warehouse.catalog import Catalogue
+    from warehouse.catalog import sqlfiles as queryfiles
+    from warehouse.catalog.query import Catalogue
 
     show(Catalogue(ctx.obj).query(queryfiles.read("catalog/volumes")), output_format, output)
 
@@ -97,8 +97,8 @@ def _of_images(home: Home, images: list[str], recipe: str, form: Form) -> list[V
 def _of_center(home: Home, center: str, recipe: str, form: Form) -> list[Volume]:
     import duckdb
 
-    from warehouse import queryfiles
-    from warehouse.catalog import Catalogue
+    from warehouse.catalog import sqlfiles as queryfiles
+    from warehouse.catalog.query import Catalogue
     from warehouse.volumes import open_store
 
     query, values = queryfiles.read("catalog/volumes_of_center"), {"center_id": center, "form": form.value}

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.model.tiny_home import make_tiny_home
-from warehouse.home import Home
+from warehouse.lake.home import Home
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from model.checkpoint import save_model
-from model.encoders.frozen import PREFIX, FrozenTextEncoder
-from model.encoders.text import TextEncoder, TextEncoderConfig
-from model.synthesis.film_unet import FilmUNet, FilmUNetConfig
-from warehouse.home import Home
+from model.networks.checkpoint import save_model
+from model.networks.film_unet import FilmUNet, FilmUNetConfig
+from model.networks.frozen import PREFIX, FrozenTextEncoder
+from model.networks.text_encoder import TextEncoder, TextEncoderConfig
+from warehouse.lake.home import Home
 
 TEXT = TextEncoderConfig(width=16, n_layers=1, n_heads=2, n_frequencies=4)
 UNET = FilmUNetConfig(embedding_width=16, widths=(4, 6), blocks=(1, 1), condition_width=8, n_hats=4)

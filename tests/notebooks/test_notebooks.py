@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.warehouse.conftest import Lab, fill
 from warehouse.errors import CatalogueError
-from warehouse.home import Home
+from warehouse.lake.home import Home
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.py"))
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -13,8 +13,8 @@ from sqlalchemy.engine import Engine
 from typer.testing import CliRunner, Result
 
 from pipelines.cli import app
-from warehouse.home import Home
-from warehouse.registry import Center, Layout, Registration, register
+from warehouse.centers.registry import Center, Layout, RegisteredCenter, register
+from warehouse.lake.home import Home
 
 Command = Callable[..., Result]
 
@@ -50,7 +50,7 @@ def tumsyn(home: Home) -> Command:
 
 
 @pytest.fixture
-def tiny(home: Home, bids: Path) -> Registration:
+def tiny(home: Home, bids: Path) -> RegisteredCenter:
     """The tiny BIDS dataset, registered and not yet ingested."""
     center = Center(center_id="tiny", title="Tiny", layout=Layout(kind="bids"))
     return register(home, center, bids)

@@ -20,12 +20,12 @@ import yaml
 
 from tests.conftest import ROOT, write_bids
 from tests.model.tiny_home import make_tiny_home
-from tests.pipelines.test_training_process import ENCODER, NETWORK, PROTOCOL
-from warehouse import models
-from warehouse.atomic import sha256
-from warehouse.catalog import Catalogue
-from warehouse.home import Home
-from warehouse.registry import Center, Layout, register
+from tests.pipelines.runtime.test_training_process import ENCODER, NETWORK, PROTOCOL
+from warehouse.catalog import model_registry as models
+from warehouse.catalog.query import Catalogue
+from warehouse.centers.registry import Center, Layout, register
+from warehouse.lake.atomic import sha256
+from warehouse.lake.home import Home
 
 END_S = 5.0  # within which a command must end that is told to
 PERSON = (signal.SIGINT, signal.SIGTERM)
@@ -35,8 +35,9 @@ DEMO = """
 import sys
 from pathlib import Path
 from model.evaluation import retrieval
-from pipelines import launch, stopping
-from warehouse.home import Home
+from pipelines.runtime import launch
+from pipelines.runtime import stopping
+from warehouse.lake.home import Home
 encoder, network, protocol = sys.argv[2:]
 retrieval.verdict = lambda *_, **__: {held}
 ops = {{"text_encoder": {{"config": encoder}}, "synthesis_model": {{"config": network}}}}

@@ -16,7 +16,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.pipelines.stages import END_S, PERSON, Ended, Stage, kill, prepared, run
-from warehouse.home import Home
+from warehouse.lake.home import Home
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 N_KILLS = int(os.environ.get("TUMSYN_KILLS", "18"))

@@ -12,19 +12,20 @@ import dagster as dg
 import duckdb
 import pytest
 
-from pipelines import judging
 from pipelines.assets.describe import asset_key
+from pipelines.assets.model_checks import fallen
 from pipelines.assets.models import AGAIN, EVALUATION, REPORT, RETRIEVAL, SYNTHESIS, TEXT_ENCODER
 from pipelines.definitions import build_defs, defs
-from pipelines.judging import Judged
-from pipelines.model_checks import fallen
-from pipelines.resources import HomeResource
+from pipelines.runtime import evaluation as judging
+from pipelines.runtime.evaluation import Evaluated
+from pipelines.runtime.resources import HomeResource
 from pipelines.schedules import retrain_weekly
-from warehouse import models, snapshots
-from warehouse.home import Home
-from warehouse.publish import publish
-from warehouse.tables import TABLES
-from warehouse.tables.models import MODELS
+from warehouse.catalog import model_registry as models
+from warehouse.catalog import snapshots
+from warehouse.catalog.publish import publish
+from warehouse.catalog.tables import TABLES
+from warehouse.catalog.tables.models import MODELS
+from warehouse.lake.home import Home
 
 CHAIN = [TEXT_ENCODER, RETRIEVAL, SYNTHESIS, EVALUATION, REPORT]
 FALLS, RISES = (1.0, 0.8, 0.5), (0.5, 0.8, 1.0)
@@ -59,18 +60,18 @@ class FakeJudging:
         self.passed, self.verdict = passed, verdict
         self.n_published = 0
 
-    def judged(self, home: Home, model_id: str, kind: str) -> Judged:
+    def judged(self, home: Home, model_id: str, kind: str) -> Evaluated:
         place = {"model_id": model_id, "data_id": DATA, "protocol_hash": "p" * 16}
         gate = {"gate": "it_works", "passed": self.passed[kind], "value": 1.0, "threshold": 0.5, "detail": "so it is"}
         models.record(home, "core.gate_verdict", [place | gate | {"verdict": self.verdict}])
         verdicts = models.statements(home, "core.gate_verdict", model_id=model_id)
         is_champion = models.offer(home, model_id, kind, passed=self.passed[kind], reason="so it is")
-        return Judged(model_id, kind, f"evaluation of {kind}", verdicts, [], is_champion)
+        return Evaluated(model_id, kind, f"evaluation of {kind}", verdicts, [], is_champion)
 
-    def text_encoder(self, home: Home, model: str, show: object, *, device: str | None = None) -> Judged:
+    def text_encoder(self, home: Home, model: str, show: object, *, device: str | None = None) -> Evaluated:
         return self.judged(home, model, "text_encoder")
 
-    def synthesis(self, home: Home, model: str, protocol: str, show: object, *, device: str | None = None) -> Judged:
+    def synthesis(self, home: Home, model: str, protocol: str, show: object, *, device: str | None = None) -> Evaluated:
         return self.judged(home, model, "synthesis")
 
     def publish(self, home: Home, run_id: str | None = None) -> object:
@@ -110,7 +111,7 @@ def run(
     patch.setattr(judging, "evaluate_model", judge.synthesis)
     patch.setattr(judging, "publish_once", judge.publish)
     patch.setattr(judging, "write_report", judge.report)
-    patch.setattr("pipelines.model_checks.report_faults", lambda *_: list(faults))
+    patch.setattr("pipelines.assets.model_checks.report_faults", lambda *_: list(faults))
     training = training or FakeTraining({"text_encoder": FALLS, "synthesis": FALLS})
     resources = {"home": HomeResource(root=str(home.root)), "training": training}
     job = build_defs(resources=resources).resolve_job_def("train_and_report")

@@ -12,10 +12,10 @@ import pytest
 from tests.conftest import write_bids
 from tests.pipelines.conftest import Command, command_in
 from tests.warehouse.harmonize import works
+from warehouse.centers.registry import Center, Layout, register
 from warehouse.errors import TumsynError
 from warehouse.harmonize import center
-from warehouse.home import Home
-from warehouse.registry import Center, Layout, register
+from warehouse.lake.home import Home
 from warehouse.volumes import Payload, open_store, write
 
 NAMES = {

@@ -9,10 +9,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from warehouse import lake
-from warehouse.home import Home
-from warehouse.publish import Published, publish
-from warehouse.tables import PARTITIONED, TABLES
+from warehouse.catalog.publish import Published, publish
+from warehouse.catalog.tables import PARTITIONED, TABLES
+from warehouse.lake import parts as lake
+from warehouse.lake.home import Home
 
 Row = dict[str, object]
 SOURCED = [
@@ -140,7 +140,7 @@ class Lab:
                 "stage": "read",
                 "reason": reason,
                 "detail": f"{path} ends early",
-                "mend": "copy the file again",
+                "remedy": "copy the file again",
             }
         )
 

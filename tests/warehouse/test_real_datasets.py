@@ -11,11 +11,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from warehouse.catalog import Catalogue
-from warehouse.home import Home
+from warehouse.catalog.publish import publish
+from warehouse.catalog.query import Catalogue
+from warehouse.centers.registry import Center, register, shipped
 from warehouse.ingest import ingest_center
-from warehouse.publish import publish
-from warehouse.registry import Center, register, shipped
+from warehouse.lake.home import Home
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 

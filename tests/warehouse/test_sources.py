@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from model.phantom.cohort import DECIDES_COHORT
+from model.simulation.cohort import DECIDES_COHORT
 from model.training.trained import DECIDES_TRAINING
 from warehouse.harmonize.recipe import DECIDES_VOLUMES
 from warehouse.sources import ROOT, _closure, source_hash
@@ -115,7 +115,7 @@ def test_a_volume_depends_on_the_steps_of_harmonisation_but_on_no_ingest() -> No
 
 
 def test_a_simulated_cohort_depends_on_anatomy_physics_and_layouts() -> None:
-    names = names_of("model.phantom.cohort", DECIDES_COHORT)
-    assert {"model/phantom/head.py", "model/physics/mprage.py", "warehouse/miniature/write.py"} <= names
+    names = names_of("model.simulation.cohort", DECIDES_COHORT)
+    assert {"model/simulation/head.py", "model/physics/mprage.py", "warehouse/miniature/write.py"} <= names
     assert "warehouse/imaging/geometry.py" in names
     assert not any("training" in name or "ingest" in name for name in names)

@@ -9,47 +9,47 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from warehouse.centers.registry import RegisteredCenter
 from warehouse.errors import TumsynError
-from warehouse.harmonize.center import Progress, Task, each_done, gathered, tasks_of, work_tasks
+from warehouse.harmonize.center import Progress, SessionTask, each_done, gathered, tasks_of, work_tasks
 from warehouse.harmonize.plan import sessions
 from warehouse.harmonize.recipe import Recipe
-from warehouse.harmonize.rows import Made
-from warehouse.home import Home
-from warehouse.registry import Registration
+from warehouse.harmonize.rows import HarmonizedRows
+from warehouse.lake.home import Home
 
 SPARE = 2  # sessions a process can go on with while a centre is committed
 
 
-class Ahead:
+class SessionQueue:
     """Who does the sessions of all centres: the `work` of `harmonize_center`, centre after centre.
 
     Parameters
     ----------
-    tasks : list of Task
+    tasks : list of SessionTask
         Of all centres, in the order in which the centres will be asked for.
-    results : iterator of (Task, Made)
+    results : iterator of (SessionTask, HarmonizedRows)
         What becomes of them, in any order.
     """
 
-    def __init__(self, tasks: list[Task], results: Iterator[tuple[Task, Made]]) -> None:
+    def __init__(self, tasks: list[SessionTask], results: Iterator[tuple[SessionTask, HarmonizedRows]]) -> None:
         self.known = {_key(task): task for task in tasks}
         self.results = results
-        self.finished: dict[tuple[str, str], Made] = {}
+        self.finished: dict[tuple[str, str], HarmonizedRows] = {}
 
     def __call__(
         self,
-        tasks: list[Task],
+        tasks: list[SessionTask],
         *,
         workers: int | None = None,
         memory_gb: float | None = None,
         progress: Progress | None = None,
-    ) -> Made:
+    ) -> HarmonizedRows:
         """Return the rows of one centre's tasks; those that were not foreseen are done now."""
         if any(self.known.get(_key(task)) != task for task in tasks):
             return work_tasks(tasks, workers=workers, memory_gb=memory_gb, progress=progress)
         return gathered(((task, self._wait(task)) for task in tasks), tasks, progress)
 
-    def _wait(self, task: Task) -> Made:
+    def _wait(self, task: SessionTask) -> HarmonizedRows:
         while _key(task) not in self.finished:
             done, made = next(self.results)
             self.finished[_key(done)] = made
@@ -59,13 +59,13 @@ class Ahead:
 @contextmanager
 def ahead(
     home: Home,
-    registrations: Iterable[Registration],
+    registrations: Iterable[RegisteredCenter],
     recipe: Recipe,
     *,
     workers: int | None = None,
     memory_gb: float | None = None,
     force: bool = False,
-) -> Iterator[Ahead]:
+) -> Iterator[SessionQueue]:
     """Open the processes for several centres; they end with the context, however it ends.
 
     A centre that was not ingested is left out: who asks for it is told.
@@ -74,10 +74,10 @@ def ahead(
     ----------
     home, recipe, workers, memory_gb, force
         As `harmonize_center` takes them.
-    registrations : iterable of Registration
+    registrations : iterable of RegisteredCenter
         In the order in which they will be asked for.
     """
-    tasks: list[Task] = []
+    tasks: list[SessionTask] = []
     for registration in registrations:
         try:
             found = sessions(home, registration)
@@ -86,7 +86,7 @@ def ahead(
         tasks += tasks_of(home, registration.center.center_id, found, recipe, force)
     results = each_done(tasks, workers=workers, memory_gb=memory_gb, spare=SPARE)
     try:
-        work = Ahead(tasks, results)
+        work = SessionQueue(tasks, results)
         yield work
         if len(work.finished) == len(work.known):
             next(results, None)  # all is done: the processes are let go, not ended
@@ -94,5 +94,5 @@ def ahead(
         results.close()
 
 
-def _key(task: Task) -> tuple[str, str]:
+def _key(task: SessionTask) -> tuple[str, str]:
     return task.center_id, task.session_id

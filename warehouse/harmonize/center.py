@@ -1,8 +1,4 @@
-"""All sessions of a centre: spread over processes, found again where they were finished, committed together.
-
-Belongs here: who does which session, and what becomes of one that kills its process. What is finished is kept by the
-stores, so a run that was interrupted is simply started again.
-"""
+"""All sessions of a centre: spread over processes, found again where they were finished, committed together."""
 
 from __future__ import annotations
 
@@ -15,23 +11,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from warehouse.catalog.tables import HARMONIZED
+from warehouse.centers.registry import RegisteredCenter
 from warehouse.errors import TumsynError
-from warehouse.harmonize import pictures
 from warehouse.harmonize.pace import Pace
 from warehouse.harmonize.plan import fingerprint, is_current, sessions
 from warehouse.harmonize.pool import Lost, alone, spread
 from warehouse.harmonize.recipe import Recipe
-from warehouse.harmonize.rows import Made, commit, rejection
-from warehouse.harmonize.scan import Scan
+from warehouse.harmonize.rows import HarmonizedRows, commit, rejection
+from warehouse.harmonize.scan import EligibleScan
 from warehouse.harmonize.session import harmonize_session
-from warehouse.home import Home
-from warehouse.lake import Manifest, read_manifest, read_table
-from warehouse.registry import Registration
-from warehouse.tables import HARMONIZED
+from warehouse.lake.home import Home
+from warehouse.lake.parts import Manifest, read_manifest, read_table
+from warehouse.quality import pictures
 
 __all__ = [
-    "Harmonized", "Task", "Work", "each_done", "finish", "gathered", "harmonize_center", "is_current", "tasks_of",
-    "work_tasks",
+    "Harmonized", "SessionTask", "Work", "each_done", "finish", "gathered", "harmonize_center", "is_current",
+    "tasks_of", "work_tasks",
 ]  # fmt: skip
 
 Progress = Callable[[int, int, str], None]  # scans done, scans in all, rate and remaining time
@@ -42,13 +38,13 @@ SHARE = 0.8  # of the memory that is free, where nobody says how much may be tak
 
 
 @dataclass(frozen=True)
-class Task:
+class SessionTask:
     """One session to harmonise, as a process is handed it."""
 
     home: Home
     center_id: str
     session_id: str
-    scans: tuple[Scan, ...]
+    scans: tuple[EligibleScan, ...]
     recipe: Recipe
     force: bool = False
 
@@ -58,12 +54,12 @@ class Work(Protocol):
 
     def __call__(
         self,
-        tasks: list[Task],
+        tasks: list[SessionTask],
         *,
         workers: int | None = None,
         memory_gb: float | None = None,
         progress: Progress | None = None,
-    ) -> Made:
+    ) -> HarmonizedRows:
         """Do tasks and return their rows; nothing is committed."""
         ...
 
@@ -104,7 +100,7 @@ class Harmonized:
 
 def harmonize_center(
     home: Home,
-    registration: Registration,
+    registration: RegisteredCenter,
     recipe: Recipe,
     *,
     workers: int | None = None,
@@ -118,7 +114,7 @@ def harmonize_center(
     Parameters
     ----------
     home : Home
-    registration : Registration
+    registration : RegisteredCenter
         The centre and its folder; it must have been ingested.
     recipe : Recipe
     workers : int, optional
@@ -149,26 +145,26 @@ def harmonize_center(
 
 
 def tasks_of(
-    home: Home, center_id: str, found: dict[str, tuple[Scan, ...]], recipe: Recipe, force: bool = False
-) -> list[Task]:
+    home: Home, center_id: str, found: dict[str, tuple[EligibleScan, ...]], recipe: Recipe, force: bool = False
+) -> list[SessionTask]:
     """Return the work to do, one task per session."""
-    return [Task(home, center_id, session_id, scans, recipe, force) for session_id, scans in found.items()]
+    return [SessionTask(home, center_id, session_id, scans, recipe, force) for session_id, scans in found.items()]
 
 
 def work_tasks(
-    tasks: list[Task],
+    tasks: list[SessionTask],
     *,
     workers: int | None = None,
     memory_gb: float | None = None,
     progress: Progress | None = None,
-) -> Made:
+) -> HarmonizedRows:
     """Do tasks in processes of their own and return their rows; nothing is committed."""
     return gathered(each_done(tasks, workers=workers, memory_gb=memory_gb), tasks, progress)
 
 
 def each_done(
-    tasks: list[Task], *, workers: int | None = None, memory_gb: float | None = None, spare: int = 0
-) -> Generator[tuple[Task, Made], None, None]:
+    tasks: list[SessionTask], *, workers: int | None = None, memory_gb: float | None = None, spare: int = 0
+) -> Generator[tuple[SessionTask, HarmonizedRows], None, None]:
     """Do tasks in processes of their own and yield the rows of each as it is finished.
 
     Parameters
@@ -185,9 +181,11 @@ def each_done(
             yield task, _isolated(task, result, threads) if isinstance(result, Lost) else result
 
 
-def gathered(results: Iterable[tuple[Task, Made]], tasks: list[Task], progress: Progress | None = None) -> Made:
+def gathered(
+    results: Iterable[tuple[SessionTask, HarmonizedRows]], tasks: list[SessionTask], progress: Progress | None = None
+) -> HarmonizedRows:
     """Return the rows of all tasks together, and say how far they are."""
-    made, total, done = Made(), sum(len(task.scans) for task in tasks), 0
+    made, total, done = HarmonizedRows(), sum(len(task.scans) for task in tasks), 0
     pace = Pace(total)
     for task, result in results:
         made.add(result)
@@ -201,7 +199,7 @@ def finish(
     home: Home,
     center_id: str,
     recipe: Recipe,
-    made: Made,
+    made: HarmonizedRows,
     wanted: str,
     n_scans: int,
     seconds: float,
@@ -233,12 +231,12 @@ def finish(
     )
 
 
-def work_session(task: Task) -> Made:
+def work_session(task: SessionTask) -> HarmonizedRows:
     """Harmonise one session and draw it: what a process does."""
     if task.force:
         forget(task)
     result = harmonize_session(task.home.volumes, task.session_id, task.scans, task.recipe)
-    made = Made(result.volumes, result.transforms, result.quality, _first_of_each(result.rejections))
+    made = HarmonizedRows(result.volumes, result.transforms, result.quality, _first_of_each(result.rejections))
     made.n_done = result.n_done
     try:
         picture = pictures.draw_session(task.home, task.session_id, task.recipe, made.volumes)
@@ -249,7 +247,7 @@ def work_session(task: Task) -> Made:
     return made
 
 
-def forget(task: Task) -> None:
+def forget(task: SessionTask) -> None:
     """Remove a session's stores, so that its scans are done again."""
     for scan in task.scans:
         for folder in (task.home.volumes / task.recipe.recipe_id).glob(f"{scan.image_id}-*"):
@@ -263,10 +261,10 @@ def workers_for(recipe: Recipe, workers: int | None = None, memory_gb: float | N
     return max(1, min(workers or _cpus(), int(budget / each)))
 
 
-def _isolated(task: Task, lost: Lost, threads: int) -> Made:
+def _isolated(task: SessionTask, lost: Lost, threads: int) -> HarmonizedRows:
     """Find out which scan a session fails on, by adding one scan at a time; the others are kept."""
-    kept = Made()
-    good: list[Scan] = []
+    kept = HarmonizedRows()
+    good: list[EligibleScan] = []
     bad: dict[str, str] = {}
     for scan in task.scans:
         only = len(task.scans) == 1
@@ -278,9 +276,9 @@ def _isolated(task: Task, lost: Lost, threads: int) -> Made:
             result.n_done += kept.n_done
             kept = result
     kept.is_whole = False
-    mend = "give it more memory or fewer workers, and run again; `tumsyn --debug harmonize` if it stays"
+    remedy = "give it more memory or fewer workers, and run again; `tumsyn --debug harmonize` if it stays"
     kept.rejections += [
-        rejection(image_id, task.center_id, task.recipe, "failed", why, mend) for image_id, why in bad.items()
+        rejection(image_id, task.center_id, task.recipe, "failed", why, remedy) for image_id, why in bad.items()
     ]
     return kept
 

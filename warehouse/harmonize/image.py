@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from warehouse.atomic import sha256
 from warehouse.errors import HarmonizeError
 from warehouse.imaging.files import NotFetchedError, RefusedError
 from warehouse.imaging.geometry import turn, turn_back
 from warehouse.imaging.image import Image
 from warehouse.imaging.scan import read_scan
+from warehouse.lake.atomic import sha256
 
 
 @dataclass(frozen=True)

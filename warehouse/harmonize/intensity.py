@@ -14,7 +14,7 @@ from warehouse.imaging.itk import to_itk, voxels_of
 
 
 @dataclass(frozen=True)
-class Scale:
+class IntensityScale:
     """Which intensity became 0, and which 1."""
 
     low: float
@@ -29,7 +29,7 @@ class Scale:
         return (np.asarray(values, np.float32) * (self.high - self.low) + self.low).astype(np.float32)
 
 
-def find_scale(image: Image, percentiles: tuple[float, float]) -> Scale:
+def find_scale(image: Image, percentiles: tuple[float, float]) -> IntensityScale:
     """Return the intensities at two percentiles of the head.
 
     Air and the zeros around a stripped brain are left out, so that the share of air in the field of view does not
@@ -46,7 +46,7 @@ def find_scale(image: Image, percentiles: tuple[float, float]) -> Scale:
     low = max(low, 0.0)
     if not high > low:
         raise HarmonizeError("load", "constant", f"the head has one intensity, {low}", "look at the scan")
-    return Scale(low, high)
+    return IntensityScale(low, high)
 
 
 def find_head(image: Image) -> NDArray[np.bool_]:

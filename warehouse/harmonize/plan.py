@@ -1,7 +1,4 @@
-"""What there is to harmonise in a centre, by what its ingest committed.
-
-Belongs here: from the lake's rows to scans of sessions, and the fingerprint that tells whether there is anything to do.
-"""
+"""What there is to harmonise in a centre, by what its ingest committed."""
 
 from __future__ import annotations
 
@@ -11,13 +8,13 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from warehouse.catalog.tables import HARMONIZED
+from warehouse.centers.registry import RegisteredCenter
 from warehouse.errors import TumsynError
 from warehouse.harmonize.recipe import Recipe, steps_hash
-from warehouse.harmonize.scan import Scan
-from warehouse.home import Home
-from warehouse.lake import read_manifest, read_table
-from warehouse.registry import Registration
-from warehouse.tables import HARMONIZED
+from warehouse.harmonize.scan import EligibleScan
+from warehouse.lake.home import Home
+from warehouse.lake.parts import read_manifest, read_table
 
 Row = dict[str, Any]
 COLUMNS = [
@@ -26,7 +23,7 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def sessions(home: Home, registration: Registration) -> dict[str, tuple[Scan, ...]]:
+def sessions(home: Home, registration: RegisteredCenter) -> dict[str, tuple[EligibleScan, ...]]:
     """Return the eligible scans of a centre whose content is there, by session.
 
     Raises
@@ -38,7 +35,7 @@ def sessions(home: Home, registration: Registration) -> dict[str, tuple[Scan, ..
     center = _rows(home, center_id, "core.center", ["is_simulated"])
     files = _rows(home, center_id, "raw.file", ["path", "size_bytes", "mtime_ns"])
     signatures = {file["path"]: f"{file['size_bytes']}-{file['mtime_ns']}" for file in files}
-    found: dict[str, list[Scan]] = {}
+    found: dict[str, list[EligibleScan]] = {}
     for image in sorted(
         _rows(home, center_id, "core.image", COLUMNS), key=lambda row: (row["session_id"], row["path"])
     ):
@@ -54,7 +51,7 @@ def contrast_label(contrast: str | None, is_post_contrast: bool) -> str | None:
     return f"ce{contrast}" if contrast and is_post_contrast else contrast
 
 
-def fingerprint(found: dict[str, tuple[Scan, ...]]) -> str:
+def fingerprint(found: dict[str, tuple[EligibleScan, ...]]) -> str:
     """Return the identity of what would be harmonised, and of the tables that would tell of it."""
     content = [
         [session_id, scan.image_id, str(scan.path), scan.contrast, scan.signature]
@@ -67,7 +64,7 @@ def fingerprint(found: dict[str, tuple[Scan, ...]]) -> str:
     return digest.hexdigest()
 
 
-def is_current(home: Home, registration: Registration, recipe: Recipe) -> bool:
+def is_current(home: Home, registration: RegisteredCenter, recipe: Recipe) -> bool:
     """Return whether harmonising would find nothing to do; no image is opened, and no store."""
     manifest = read_manifest(home, registration.center.center_id, "harmonize")
     if manifest is None or recipe.recipe_id not in manifest.fingerprint:
@@ -92,13 +89,13 @@ def _rows(home: Home, center_id: str, table: str, columns: list[str]) -> list[Ro
     return list(rows.to_pylist())
 
 
-def _scan(image: Row, said: Row, registration: Registration, signature: str) -> Scan:
+def _scan(image: Row, said: Row, registration: RegisteredCenter, signature: str) -> EligibleScan:
     attributes = said | {
         "participant_id": image["participant_id"],
         "path": image["path"],
         "entities": {"suffix": image["suffix"]} | json.loads(image["entities"] or "{}"),
     }
-    return Scan(
+    return EligibleScan(
         image_id=image["image_id"],
         path=registration.root / image["path"],
         contrast=contrast_label(image["contrast"], image["is_post_contrast"]) or "",

@@ -1,8 +1,4 @@
-"""Work spread over processes, of which any may die without taking the others along.
-
-Belongs here: processes, their threads, their end. Does not belong here: what they work on; and no import beyond the
-standard library, since a process must be told its number of threads before anything that counts them is imported.
-"""
+"""Work spread over processes, of which any may die without taking the others along."""
 
 from __future__ import annotations
 

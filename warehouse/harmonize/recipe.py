@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from warehouse.errors import TumsynError
 from warehouse.sources import source_hash
 
-SHIPPED = Path(__file__).parent.parent / "recipes"
+SHIPPED = Path(__file__).parent / "recipes"
 STEPS_VERSION = 1  # part of every recipe_id since the first one; what the steps do is in `steps_hash`
 DECIDES_VOLUMES = ("warehouse.harmonize", "warehouse.imaging", "warehouse.volumes.store")
 # Parameters that came later, at the values that do what was done before them: there they change no identity.
@@ -65,7 +65,7 @@ def load_recipe(name_or_path: str) -> Recipe:
     Raises
     ------
     TumsynError
-        Naming file, key and mend.
+        Naming file, key and remedy.
     """
     path = SHIPPED / f"{name_or_path}.yaml"
     if not path.exists():
@@ -76,10 +76,10 @@ def load_recipe(name_or_path: str) -> Recipe:
     try:
         return Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise TumsynError(f"{path}: cannot be read: {error}", "mend the file; it must be UTF-8 YAML") from error
+        raise TumsynError(f"{path}: cannot be read: {error}", "correct the file; it must be UTF-8 YAML") from error
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "(whole file)"
         raise TumsynError(
-            f"{path}: key '{key}': {first['msg']}", "mend that key; standard.yaml shows the form"
+            f"{path}: key '{key}': {first['msg']}", "correct that key; standard.yaml shows the form"
         ) from error

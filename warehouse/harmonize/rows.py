@@ -1,7 +1,4 @@
-"""Rows of harmonised sessions, on their way into the lake.
-
-Belongs here: adding them up, refusing those that break a rule, committing them beside the rows of other recipes.
-"""
+"""Rows of harmonised sessions, on their way into the lake."""
 
 from __future__ import annotations
 
@@ -11,17 +8,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from warehouse import atomic
+from warehouse.catalog.tables import HARMONIZED, TABLES, Table
 from warehouse.harmonize.recipe import Recipe
-from warehouse.home import Home
-from warehouse.lake import Manifest, commit_center, read_manifest, read_table
-from warehouse.tables import HARMONIZED, TABLES, Table
+from warehouse.lake import atomic
+from warehouse.lake.home import Home
+from warehouse.lake.parts import Manifest, commit_center, read_manifest, read_table
 
 Row = dict[str, Any]
 
 
 @dataclass
-class Made:
+class HarmonizedRows:
     """What sessions gave.
 
     Parameters
@@ -44,7 +41,7 @@ class Made:
     n_done: int = 0
     is_whole: bool = True
 
-    def add(self, other: Made) -> None:
+    def add(self, other: HarmonizedRows) -> None:
         """Take in what other sessions gave."""
         for mine, theirs in zip(self.lists(), other.lists(), strict=True):
             mine.extend(theirs)
@@ -61,7 +58,7 @@ class Made:
         return self.volumes, self.transforms, self.quality, self.rejections
 
 
-def commit(home: Home, center_id: str, recipe: Recipe, made: Made, fingerprint: str) -> Manifest:
+def commit(home: Home, center_id: str, recipe: Recipe, made: HarmonizedRows, fingerprint: str) -> Manifest:
     """Put the rows of one recipe in force beside those of others.
 
     Rows of images that the centre no longer has go. An image of which a row breaks a rule is rejected instead: one
@@ -82,7 +79,7 @@ def commit(home: Home, center_id: str, recipe: Recipe, made: Made, fingerprint: 
         return commit_center(home, center_id, tables, prints, "harmonize")
 
 
-def refuse_broken(made: Made, center_id: str, recipe: Recipe) -> None:
+def refuse_broken(made: HarmonizedRows, center_id: str, recipe: Recipe) -> None:
     """Turn images of which a row breaks a rule of its table into rejections."""
     import duckdb
 
@@ -101,11 +98,11 @@ def refuse_broken(made: Made, center_id: str, recipe: Recipe) -> None:
     ]
 
 
-def rejection(image_id: str, center_id: str, recipe: Recipe, reason: str, detail: str, mend: str) -> Row:
+def rejection(image_id: str, center_id: str, recipe: Recipe, reason: str, detail: str, remedy: str) -> Row:
     """Return a row of `core.volume_rejection` for what no step of its own refused."""
     stage = "worker" if reason != "broken_rule" else "write"
     keys = {"image_id": image_id, "recipe_id": recipe.recipe_id, "center_id": center_id}
-    return keys | {"stage": stage, "reason": reason, "detail": detail, "mend": mend}
+    return keys | {"stage": stage, "reason": reason, "detail": detail, "remedy": remedy}
 
 
 def _merged(

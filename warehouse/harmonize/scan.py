@@ -10,7 +10,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Scan:
+class EligibleScan:
     """A catalogued image, as harmonisation needs it.
 
     Parameters

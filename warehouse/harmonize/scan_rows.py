@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from warehouse.errors import HarmonizeError
+from warehouse.harmonize.alignment import MEASURE, Alignment, movement
 from warehouse.harmonize.image import Source
-from warehouse.harmonize.intensity import Scale
+from warehouse.harmonize.intensity import IntensityScale
 from warehouse.harmonize.recipe import Recipe, steps_hash
-from warehouse.harmonize.register import MEASURE, Registration, movement
-from warehouse.harmonize.scan import Row, Scan, SessionResult
+from warehouse.harmonize.scan import EligibleScan, Row, SessionResult
 from warehouse.imaging.geometry import turn
 from warehouse.imaging.image import Image
 from warehouse.volumes.store import size_bytes
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from warehouse.volumes.volume import Volume
 
 
-def attributes(scan: Scan, source: Source, recipe: Recipe, scale: Scale, session_id: str, reference_sha256: str) -> Row:
+def attributes(
+    scan: EligibleScan, source: Source, recipe: Recipe, scale: IntensityScale, session_id: str, reference_sha256: str
+) -> Row:
     """Return what both forms of a scan say of it."""
     return scan.attributes | {
         "schema_version": 1,
@@ -54,7 +56,7 @@ def attributes(scan: Scan, source: Source, recipe: Recipe, scale: Scale, session
     }
 
 
-def move(kind: str, found: Registration) -> Row:
+def move(kind: str, found: Alignment) -> Row:
     """Return one transform as the store keeps it."""
     return {
         "kind": kind,
@@ -135,7 +137,7 @@ def add(result: SessionResult, folder: Path, home: Path) -> None:
     ]
 
 
-def rejection(scan: Scan, recipe: Recipe, error: HarmonizeError) -> Row:
+def rejection(scan: EligibleScan, recipe: Recipe, error: HarmonizeError) -> Row:
     """Return the row of `core.volume_rejection`."""
     return {
         "image_id": scan.image_id,
@@ -144,5 +146,5 @@ def rejection(scan: Scan, recipe: Recipe, error: HarmonizeError) -> Row:
         "stage": error.stage,
         "reason": error.reason,
         "detail": error.what,
-        "mend": error.mend,
+        "remedy": error.remedy,
     }

@@ -1,8 +1,4 @@
-"""All scans of one visit: the reference first, then the others aligned with it, each written as soon as it is done.
-
-Belongs here: the order of the steps. A scan whose stores are there, of the same file and recipe, is not done again, so
-that an interrupted run loses at most the scan in hand.
-"""
+"""All scans of one visit: the reference first, then the others aligned with it, each written as soon as it is done."""
 
 from __future__ import annotations
 
@@ -16,21 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from warehouse.errors import HarmonizeError
-from warehouse.harmonize import brain, scan_rows
+from warehouse.harmonize import mask as brain
+from warehouse.harmonize import scan_rows
+from warehouse.harmonize.alignment import Alignment, movement, register, register_to_mni, stretched, suspicious
 from warehouse.harmonize.bias import correct_bias
 from warehouse.harmonize.grid import choose_reference, session_grid
 from warehouse.harmonize.image import Source, load, refused
-from warehouse.harmonize.intensity import Scale, find_scale
-from warehouse.harmonize.quality import measure
+from warehouse.harmonize.intensity import IntensityScale, find_scale
 from warehouse.harmonize.recipe import Recipe, steps_hash
-from warehouse.harmonize.register import Registration, movement, register, register_to_mni, stretched, suspicious
-from warehouse.harmonize.scan import Row, Scan, SessionResult
-from warehouse.harmonize.tissues import has_background, segment
+from warehouse.harmonize.scan import EligibleScan, Row, SessionResult
 from warehouse.imaging.files import NotFetchedError, RefusedError
 from warehouse.imaging.image import Image
 from warehouse.imaging.itk import inverse
 from warehouse.imaging.nifti import read_header
 from warehouse.imaging.resampling import resample, resample_mask
+from warehouse.quality.measures import measure
+from warehouse.quality.tissues import has_background, segment
 from warehouse.volumes.store import Payload, write
 from warehouse.volumes.volume import Volume, open_store
 
@@ -42,21 +39,21 @@ Matrix = NDArray[np.float64]
 class Prepared:
     """A scan with its brain, corrected and scaled, before it is moved."""
 
-    scan: Scan
+    scan: EligibleScan
     image: Image
     source: Source
     mask: Mask | None
     doubt: str | None
     began: float
     corrected: Image | None = None
-    scale: Scale | None = None
+    scale: IntensityScale | None = None
 
 
 @dataclass(frozen=True)
 class Reference:
     """What the other scans need of the session's reference."""
 
-    scan: Scan
+    scan: EligibleScan
     sha256: str
     image: Image
     mask: Mask
@@ -65,7 +62,11 @@ class Reference:
 
 
 def harmonize_session(
-    volumes: Path, session_id: str, scans: Sequence[Scan], recipe: Recipe, progress: Callable[[str], None] | None = None
+    volumes: Path,
+    session_id: str,
+    scans: Sequence[EligibleScan],
+    recipe: Recipe,
+    progress: Callable[[str], None] | None = None,
 ) -> SessionResult:
     """Harmonise one visit.
 
@@ -74,7 +75,7 @@ def harmonize_session(
     volumes : Path
         Folder of the stores of a home.
     session_id : str
-    scans : sequence of Scan
+    scans : sequence of EligibleScan
         Eligible scans whose content is there.
     recipe : Recipe
     progress : callable, optional
@@ -98,7 +99,7 @@ class _Session:
         self.result = SessionResult()
         self.rejected: set[str] = set()
 
-    def readable(self, scans: Sequence[Scan]) -> list[Scan]:
+    def readable(self, scans: Sequence[EligibleScan]) -> list[EligibleScan]:
         """Order scans by how well they can serve as reference; those without a header are rejected."""
         kept, facts = [], []
         for scan in scans:
@@ -111,9 +112,9 @@ class _Session:
             facts.append((scan.image_id, scan.contrast, size_mm))
         return [kept[index] for index in choose_reference(facts)]
 
-    def find_reference(self, scans: Sequence[Scan]) -> Reference | None:
+    def find_reference(self, scans: Sequence[EligibleScan]) -> Reference | None:
         """Finish the first scan that has a believable brain and finds its place; the others wait for it."""
-        doubtful: list[tuple[Scan, HarmonizeError]] = []
+        doubtful: list[tuple[EligibleScan, HarmonizeError]] = []
         for scan in scans:
             try:
                 reference = self.reopen(scan) or self.place(scan)
@@ -128,7 +129,7 @@ class _Session:
             self.reject(waiting, why)
         return None
 
-    def place(self, scan: Scan) -> Reference:
+    def place(self, scan: EligibleScan) -> Reference:
         """Prepare a scan as reference, place it in MNI space and write it."""
         prepared = self.prepare(scan)
         if prepared.doubt:
@@ -145,7 +146,7 @@ class _Session:
         self.finish(prepared, reference, np.eye(4), moves, stretched(affine.matrix))
         return reference
 
-    def align(self, scan: Scan, reference: Reference) -> None:
+    def align(self, scan: EligibleScan, reference: Reference) -> None:
         """Align a scan with the reference and write it, unless that was done before."""
         if self.reuse(scan, reference.sha256):
             return
@@ -158,12 +159,12 @@ class _Session:
         registered = registered or self.register(_as_stored(corrected, scale), reference)
         centre = _centre_mm(reference)
         if _was_aligned_before(prepared, reference, registered.matrix, centre):
-            registered = Registration(np.eye(4), registered.similarity_before, registered.similarity_before)
+            registered = Alignment(np.eye(4), registered.similarity_before, registered.similarity_before)
         doubts = [doubt for doubt in (prepared.doubt, suspicious(registered.matrix, centre)) if doubt]
         doubts += _disagreement(prepared, reference, registered.matrix)
         self.finish(prepared, reference, registered.matrix, [scan_rows.move("to_reference", registered)], doubts)
 
-    def register(self, image: Image, reference: Reference) -> Registration:
+    def register(self, image: Image, reference: Reference) -> Alignment:
         self.progress("registration")
         return register(
             reference.image,
@@ -173,7 +174,7 @@ class _Session:
             converged_mm=self.recipe.converged_mm,
         )
 
-    def prepare(self, scan: Scan, reference: Reference | None = None) -> Prepared:
+    def prepare(self, scan: EligibleScan, reference: Reference | None = None) -> Prepared:
         """Load a scan and find its brain; without one that can be true, the mask stays open."""
         began = time.process_time()
         self.progress(f"{scan.path.name}: loading")
@@ -188,7 +189,7 @@ class _Session:
             return Prepared(scan, image, source, None, error.what, began)
         return Prepared(scan, image, source, None if doubt else mask, doubt, began)
 
-    def corrected(self, prepared: Prepared) -> tuple[Image, Scale]:
+    def corrected(self, prepared: Prepared) -> tuple[Image, IntensityScale]:
         """Correct the bias and find the scale."""
         assert prepared.mask is not None
         self.progress(f"{prepared.scan.path.name}: bias and intensities")
@@ -264,12 +265,12 @@ class _Session:
             "quality_reasons": {name: reason for name, (_, reason) in measures.items() if reason},
         }
 
-    def place_of(self, scan: Scan, sha256: str, reference_sha256: str) -> Path:
+    def place_of(self, scan: EligibleScan, sha256: str, reference_sha256: str) -> Path:
         """Return the folder of a scan's stores: another file, reference, recipe or code is another place."""
         made_of = f"{sha256}{reference_sha256}{self.recipe.recipe_id}{steps_hash()}"
         return self.folder / f"{scan.image_id}-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}"
 
-    def finished(self, scan: Scan) -> Iterator[tuple[Path, Volume]]:
+    def finished(self, scan: EligibleScan) -> Iterator[tuple[Path, Volume]]:
         """Yield the folders in which both forms of a scan lie, made of the file as it is, with the native form."""
         for folder in sorted(self.folder.glob(f"{scan.image_id}-*")):
             if (folder / "session.zarr").is_dir() and (folder / "native.zarr").is_dir():
@@ -278,7 +279,7 @@ class _Session:
                 if said["source"]["signature"] == scan.signature and said.get("steps_hash") == steps_hash():
                     yield folder, native
 
-    def reuse(self, scan: Scan, reference_sha256: str) -> bool:
+    def reuse(self, scan: EligibleScan, reference_sha256: str) -> bool:
         """Take the rows of a scan that was finished before with the same reference; return whether it was."""
         for folder, native in self.finished(scan):
             if native.attributes["reference_sha256"] == reference_sha256:
@@ -286,7 +287,7 @@ class _Session:
                 return True
         return False
 
-    def reopen(self, scan: Scan) -> Reference | None:
+    def reopen(self, scan: EligibleScan) -> Reference | None:
         """Return a reference that was finished before."""
         for folder, native in self.finished(scan):
             attributes = native.attributes
@@ -299,19 +300,19 @@ class _Session:
             return Reference(scan, attributes["source"]["sha256"], image, mask, rigid, affine)
         return None
 
-    def attempt(self, scan: Scan, work: Callable[[], object]) -> None:
+    def attempt(self, scan: EligibleScan, work: Callable[[], object]) -> None:
         """Do a scan; what fails is rejected and the next one begins."""
         try:
             work()
         except HarmonizeError as error:
             self.reject(scan, error)
 
-    def reject(self, scan: Scan, error: HarmonizeError) -> None:
+    def reject(self, scan: EligibleScan, error: HarmonizeError) -> None:
         self.rejected.add(scan.image_id)
         self.result.rejections.append(scan_rows.rejection(scan, self.recipe, error))
 
 
-def _as_stored(image: Image, scale: Scale) -> Image:
+def _as_stored(image: Image, scale: IntensityScale) -> Image:
     """Return the image as its store gives it back, so that an interrupted run goes on with the same numbers."""
     return image.like(scale.normalise(image.voxels).astype(np.float16))
 

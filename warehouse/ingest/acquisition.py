@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from warehouse.centers.registry import PublishedProtocol
 from warehouse.ingest.findings import Finding, is_replaced
 from warehouse.ingest.privacy import clean_text
-from warehouse.registry import Protocol
-from warehouse.vocabulary import manufacturer, scanner_model
+from warehouse.prompts.vocabulary import manufacturer, scanner_model
 
 MISSING = frozenset({"", "n/a", "na", "nan", "none", "null", "unknown", "unk", "unspecified", "not available", "-"})
 NUMBER = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\W\d_]*|°)")
@@ -177,7 +177,7 @@ KEYS = {field.column: field.keys[0] for field in FIELDS}
 
 
 def read_acquisition(
-    sidecar: Mapping[str, object], contrast: str | None, facts: Mapping[str, str], protocols: list[Protocol]
+    sidecar: Mapping[str, object], contrast: str | None, facts: Mapping[str, str], protocols: list[PublishedProtocol]
 ) -> tuple[dict[str, object], list[Finding]]:
     """Return the columns of `core.acquisition` with their provenance, and what could not be read.
 
@@ -189,7 +189,7 @@ def read_acquisition(
         Label of the contrast; post-contrast T1w is ceT1w.
     facts : mapping
         Entities and the layout's own facts, which protocols may ask for.
-    protocols : list of Protocol
+    protocols : list of PublishedProtocol
 
     Returns
     -------
@@ -255,7 +255,7 @@ def _part_echo_and_repetition(values: dict[str, object], findings: list[Finding]
         values[column] = values[f"{column}_provenance"] = None
 
 
-def _protocol(contrast: str | None, facts: Mapping[str, str], protocols: list[Protocol]) -> dict[str, object]:
+def _protocol(contrast: str | None, facts: Mapping[str, str], protocols: list[PublishedProtocol]) -> dict[str, object]:
     """Merge the protocols that fit; one with more conditions wins."""
     fitting = [
         p for p in protocols if p.contrast == contrast and all(facts.get(key) == value for key, value in p.when.items())

@@ -1,7 +1,4 @@
-"""Holding tables, images, sidecars and headers against each other: what has no partner, and what contradicts.
-
-Belongs here: findings that need several of them. Does not belong here: what one file says by itself.
-"""
+"""Holding tables, images, sidecars and headers against each other: what has no partner, and what contradicts."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from warehouse.ingest.demographics import Age
 from warehouse.ingest.discover import Discovery
 from warehouse.ingest.findings import Finding
 from warehouse.ingest.participants import People
-from warehouse.ingest.rows import Images
+from warehouse.ingest.rows import ImageRows
 from warehouse.ingest.sidecars import Sidecar, stem
 from warehouse.ingest.visits import Visits
 
@@ -67,7 +64,7 @@ def rows_and_images(people: People, visits: Visits) -> list[Finding]:
     ]
 
 
-def sidecars_without_image(found: Discovery, images: Images, sidecars: Iterable[str]) -> list[Finding]:
+def sidecars_without_image(found: Discovery, images: ImageRows, sidecars: Iterable[str]) -> list[Finding]:
     """Return sidecars that apply to no image, whether accepted or refused."""
     used = {path for image in images.images for path in image["sidecar_paths"]}
     refused = {stem(path) for path in found.refusals if path.endswith((".nii", ".nii.gz"))}
@@ -91,7 +88,7 @@ def _is_of_images(path: str) -> bool:
 
 
 def sidecars_and_headers(
-    images: Images, headers: Mapping[str, Header], sidecars: Mapping[str, Sidecar]
+    images: ImageRows, headers: Mapping[str, Header], sidecars: Mapping[str, Sidecar]
 ) -> list[Finding]:
     """Return images whose sidecar contradicts their header on the slices' distance or on the repetition time."""
     findings = []
@@ -132,7 +129,7 @@ def _step_of_time(header: Header) -> float | None:
     return step if math.isfinite(step) and step > 0 else None
 
 
-def sidecars_and_people(images: Images, people: People, ages: Mapping[tuple[str, str | None], Age]) -> list[Finding]:
+def sidecars_and_people(images: ImageRows, people: People, ages: Mapping[tuple[str, str | None], Age]) -> list[Finding]:
     """Return participants and visits whose sidecars contradict the tables on sex or age."""
     findings = []
     for participant, sex in images.sex.items():

@@ -1,7 +1,4 @@
-"""One centre from its folder to the lake, and only what changed.
-
-Belongs here: the order of the steps, and the fingerprint that tells whether there is anything to do.
-"""
+"""One centre from its folder to the lake, and only what changed."""
 
 from __future__ import annotations
 
@@ -16,19 +13,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from warehouse.catalog.tables import PARTITIONED
+from warehouse.centers.registry import RegisteredCenter
 from warehouse.errors import LayoutError, ParticipantsError
-from warehouse.home import Home
 from warehouse.ingest import agreement, rows
 from warehouse.ingest.checks import refused_images
 from warehouse.ingest.discover import Discovery, discover
 from warehouse.ingest.findings import finding_rows
 from warehouse.ingest.participants import People, read_people
-from warehouse.ingest.reading import Before, Progress, read_headers, read_sidecars
+from warehouse.ingest.reading import PreviousIngest, Progress, read_headers, read_sidecars
 from warehouse.ingest.tree import Entry, Refusal, fingerprint, walk
 from warehouse.ingest.visits import ages_of_visits
-from warehouse.lake import Manifest, commit_center, read_manifest
-from warehouse.registry import Registration
-from warehouse.tables import PARTITIONED
+from warehouse.lake.home import Home
+from warehouse.lake.parts import Manifest, commit_center, read_manifest
 
 
 @dataclass(frozen=True)
@@ -72,14 +69,14 @@ class Examined:
 
 
 def ingest_center(
-    home: Home, registration: Registration, *, progress: Progress | None = None, force: bool = False
+    home: Home, registration: RegisteredCenter, *, progress: Progress | None = None, force: bool = False
 ) -> Ingested:
     """Read a centre's folder into the lake.
 
     Parameters
     ----------
     home : Home
-    registration : Registration
+    registration : RegisteredCenter
         The centre and its folder.
     progress : callable, optional
         Called with files done, files in all, and what is being read.
@@ -99,7 +96,7 @@ def ingest_center(
     manifest = read_manifest(home, registration.center.center_id)
     changed = force or manifest is None or manifest.fingerprint != prints
     if changed:
-        before = Before() if force else _before(home, registration, manifest, prints)
+        before = PreviousIngest() if force else _before(home, registration, manifest, prints)
         with _collector_paused():
             examined = examine(registration, entries, before, home.salt(), _persons(home), progress or _silent)
         if not examined.n_candidates:
@@ -111,7 +108,7 @@ def ingest_center(
     return Ingested(registration.center.center_id, changed, manifest, counts, time.perf_counter() - start)
 
 
-def check_center(home: Home, registration: Registration, *, progress: Progress | None = None) -> Examined:
+def check_center(home: Home, registration: RegisteredCenter, *, progress: Progress | None = None) -> Examined:
     """Return what an ingest would find; files are read as it would read them, and nothing is written.
 
     Raises
@@ -126,7 +123,7 @@ def check_center(home: Home, registration: Registration, *, progress: Progress |
         return examine(registration, entries, before, b"not kept", _persons(home), progress or _silent)
 
 
-def is_current(home: Home, registration: Registration) -> bool:
+def is_current(home: Home, registration: RegisteredCenter) -> bool:
     """Return whether an ingest would find nothing to do; no file of the centre is opened."""
     manifest = read_manifest(home, registration.center.center_id)
     if manifest is None:
@@ -134,18 +131,20 @@ def is_current(home: Home, registration: Registration) -> bool:
     return manifest.fingerprint == _fingerprints(home, registration, walk(registration.root, registration.follow_links))
 
 
-def _before(home: Home, registration: Registration, manifest: Manifest | None, prints: Mapping[str, str]) -> Before:
+def _before(
+    home: Home, registration: RegisteredCenter, manifest: Manifest | None, prints: Mapping[str, str]
+) -> PreviousIngest:
     """Return what the last ingest found, where the same code and definition made it."""
     keys = ("code", "definition")
     if manifest is None or any(manifest.fingerprint.get(key) != prints[key] for key in keys):
-        return Before()
-    return Before.load(home, registration.center.center_id)
+        return PreviousIngest()
+    return PreviousIngest.load(home, registration.center.center_id)
 
 
 def examine(
-    registration: Registration,
+    registration: RegisteredCenter,
     entries: list[Entry],
-    before: Before,
+    before: PreviousIngest,
     salt: bytes,
     persons: Mapping[tuple[str, str], str],
     progress: Progress,
@@ -154,10 +153,10 @@ def examine(
 
     Parameters
     ----------
-    registration : Registration
+    registration : RegisteredCenter
     entries : list of Entry
         Its files.
-    before : Before
+    before : PreviousIngest
         What need not be read again.
     salt : bytes
         The home's secret, for hashes of serial numbers.
@@ -225,7 +224,7 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _refuse_nothing(registration: Registration, entries: list[Entry], found: Discovery) -> None:
+def _refuse_nothing(registration: RegisteredCenter, entries: list[Entry], found: Discovery) -> None:
     center = registration.center
     example = next((entry.path for entry in entries if entry.path.endswith((".nii", ".nii.gz"))), None)
     seen = f"{len(entries)} files, e.g. {example or (entries[0].path if entries else 'none')}"
@@ -242,7 +241,7 @@ def _refuse_nothing(registration: Registration, entries: list[Entry], found: Dis
     )
 
 
-def _refuse_broken(found: Discovery, images: rows.Images) -> None:
+def _refuse_broken(found: Discovery, images: rows.ImageRows) -> None:
     """Move images that break a rule from the accepted to the refused."""
     refused = refused_images(images)
     if not refused:
@@ -270,7 +269,7 @@ def _refusals(found: Discovery, people: People) -> list[tuple[str, int | None, R
     return whole + [refused for refused in people.refused if refused[1] is not None]
 
 
-def _fingerprints(home: Home, registration: Registration, entries: list[Entry]) -> dict[str, str]:
+def _fingerprints(home: Home, registration: RegisteredCenter, entries: list[Entry]) -> dict[str, str]:
     definition = registration.center.model_dump_json() + str(registration.root) + str(registration.follow_links)
     persons = home.persons.read_bytes() if home.persons.exists() else b""
     return {

@@ -1,7 +1,4 @@
-"""Holding rows against the rules of their tables before they are written.
-
-Belongs here: which images a rule refuses, and what their maker is told.
-"""
+"""Holding rows against the rules of their tables before they are written."""
 
 from __future__ import annotations
 
@@ -9,14 +6,14 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from warehouse.ingest.rows import Images, Row
+from warehouse.catalog.tables import TABLES, Table
+from warehouse.ingest.rows import ImageRows, Row
 from warehouse.ingest.tree import Refusal
-from warehouse.tables import TABLES, Table
 
 MILLISECONDS = 1000.0
 
 
-def refused_images(images: Images) -> dict[str, Refusal]:
+def refused_images(images: ImageRows) -> dict[str, Refusal]:
     """Return the images that break a rule of `core.image` or `core.acquisition`, by path."""
     paths = {image["image_id"]: image for image in images.images}
     refused: dict[str, Refusal] = {}
@@ -30,7 +27,7 @@ def refused_images(images: Images) -> dict[str, Refusal]:
 
 
 def _joined(one: Refusal, other: Refusal) -> Refusal:
-    return replace(one, detail=f"{one.detail}; {other.detail}", mend=f"{one.mend}; {other.mend}")
+    return replace(one, detail=f"{one.detail}; {other.detail}", remedy=f"{one.remedy}; {other.remedy}")
 
 
 def _offenders(table: Table, rows: pa.Table) -> list[tuple[str, Row]]:
@@ -54,7 +51,7 @@ def _refusal(table: Table, rule: str, row: Row, image: Row) -> Refusal:
         values = ", ".join(
             f"{name} = {row[name]}" for name in ("echo_time_s", "repetition_time_s") if row.get(name) is not None
         )
-        return Refusal("check", "broken_rule", f"{rule}: {values or 'broken'}", f"mend {place}")
+        return Refusal("check", "broken_rule", f"{rule}: {values or 'broken'}", f"correct {place}")
     value = row[rule]
     detail = f"{rule} = {value} breaks the rule {column.rule}"
     if rule.endswith("_s") and isinstance(value, float) and value >= 1:
@@ -62,6 +59,6 @@ def _refusal(table: Table, rule: str, row: Row, image: Row) -> Refusal:
             "check",
             "out_of_range",
             detail,
-            f"BIDS wants seconds: {value:g} ms would be {value / MILLISECONDS:g} s; mend {place}",
+            f"BIDS wants seconds: {value:g} ms would be {value / MILLISECONDS:g} s; correct {place}",
         )
-    return Refusal("check", "out_of_range", detail, f"mend {place}")
+    return Refusal("check", "out_of_range", detail, f"correct {place}")

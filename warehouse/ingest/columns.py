@@ -1,8 +1,4 @@
-"""Which columns of a table hold labels, ages and sexes, in which units and codes.
-
-Belongs here: the names that BIDS datasets use, what a column's name says of its unit, and columns that look as if they
-should be read and are not.
-"""
+"""Which columns of a table hold labels, ages and sexes, in which units and codes."""
 
 from __future__ import annotations
 
@@ -10,10 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from warehouse.centers.registry import AgeColumn, CodedColumn, IdColumn, ParticipantsTable
 from warehouse.ingest.demographics import MISSING, UNITS, Age, age_of_level, parse_age, parse_sex
 from warehouse.ingest.dictionaries import Described, Dictionaries
 from warehouse.ingest.findings import Finding
-from warehouse.registry import AgeColumn, CodedColumn, IdColumn, ParticipantsTable
 
 AGES = [
     "age",

@@ -1,7 +1,4 @@
-"""Text tables and spreadsheets as rows of cells.
-
-Belongs here: encodings, separators, quotes, line ends. Does not belong here: what a column means (`participants`).
-"""
+"""Text tables and spreadsheets as rows of cells."""
 
 from __future__ import annotations
 

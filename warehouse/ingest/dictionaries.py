@@ -1,8 +1,4 @@
-"""What the JSON beside a table says of its columns: the unit of ages, and the codes of ages and sexes.
-
-Belongs here: finding that JSON (BIDS: same name, or inherited from above), and reading `Units`, `Levels` and what
-`Description` says plainly, such as "age in months" or "1 = male, 2 = female".
-"""
+"""What the JSON beside a table says of its columns: the unit of ages, and the codes of ages and sexes."""
 
 from __future__ import annotations
 

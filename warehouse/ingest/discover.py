@@ -1,7 +1,4 @@
-"""What each file of a centre is: an image, a known companion, or a refusal.
-
-Belongs here: the order in which a layout's patterns, BIDS and general rules are asked.
-"""
+"""What each file of a centre is: an image, a known companion, or a refusal."""
 
 from __future__ import annotations
 
@@ -9,12 +6,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from warehouse.centers.registry import Center, ImagePattern
 from warehouse.ingest.bids import BidsPlaces
 from warehouse.ingest.companions import companion_kind, is_housekeeping, refusal_of_format
 from warehouse.ingest.findings import Finding
 from warehouse.ingest.sidecars import name_entities
 from warehouse.ingest.tree import Entry, Refusal
-from warehouse.registry import Center, ImagePattern
 
 NIFTI = (".nii", ".nii.gz")  # in any case
 LABEL = re.compile(r"[^A-Za-z0-9]")

@@ -1,7 +1,4 @@
-"""Findings: what an ingest saw in a centre's files that costs no image, for `core.finding`.
-
-Belongs here: the record of one finding, and its row. Does not belong here: what is refused (`tree.Refusal`).
-"""
+"""Findings: what an ingest saw in a centre's files that costs no image, for `core.finding`."""
 
 from __future__ import annotations
 
@@ -33,7 +30,7 @@ class Finding:
     Parameters
     ----------
     kind : str
-        One of `warehouse.tables.core.FINDING_KINDS`.
+        One of `warehouse.catalog.tables.core.FINDING_KINDS`.
     path : str or None
         File that it concerns, relative to the centre's root.
     row : int or None

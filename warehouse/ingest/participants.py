@@ -1,9 +1,4 @@
-"""Tables of participants and visits: who they are, how old, of which sex, and whose rows cannot be used.
-
-Belongs here: which tables a layout or BIDS names, and reading their rows, one cell at a time, with a refusal for each
-that fails. Does not belong here: cells (`delimited`), the JSON beside a table (`dictionaries`), labels (`labels`), and
-which visit an age belongs to (`visits`).
-"""
+"""Tables of participants and visits: who they are, how old, of which sex, and whose rows cannot be used."""
 
 from __future__ import annotations
 
@@ -14,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from warehouse.centers.registry import Center, IdColumn, ParticipantsTable
 from warehouse.errors import ParticipantsError
 from warehouse.ingest.columns import BIDS_TABLES, PHENOTYPE, SCANS, SESSIONS, Columns, find_columns
 from warehouse.ingest.delimited import SURPLUS, read_table
@@ -25,7 +21,6 @@ from warehouse.ingest.labels import Matched, match
 from warehouse.ingest.privacy import clean_row
 from warehouse.ingest.sidecars import name_entities
 from warehouse.ingest.tree import Entry, Refusal
-from warehouse.registry import Center, IdColumn, ParticipantsTable
 
 TELLING = frozenset(
     {"participant", "participants", "subject", "sub", "patient", "id", "age", "sex", "gender", "session"}
@@ -159,7 +154,7 @@ class _Reader:
                     "name the column of identifiers in the layout",
                 )
         except ParticipantsError as error:
-            self._refuse_table(entry.path, error.what, error.mend)
+            self._refuse_table(entry.path, error.what, error.remedy)
             return
         except Exception as error:  # noqa: BLE001 - whatever a damaged table does to a reader, it costs the table only
             self._refuse_table(entry.path, f"{entry.path}: {type(error).__name__}", "check the file, and save it again")
@@ -169,8 +164,8 @@ class _Reader:
             self.people.offsets.append(re.compile(spec.age.offset_days))
         self._rows(_Table(spec, entry.path, columns, participant, is_secondary), rows)
 
-    def _refuse_table(self, path: str, what: str, mend: str) -> None:
-        self.people.refused.append((path, None, Refusal("participants", "unreadable_table", what, mend)))
+    def _refuse_table(self, path: str, what: str, remedy: str) -> None:
+        self.people.refused.append((path, None, Refusal("participants", "unreadable_table", what, remedy)))
 
     def _rows(self, table: _Table, rows: list[dict[str, str]]) -> None:
         spec = table.spec
@@ -253,8 +248,8 @@ def _read_row(
         clean_row(row, columns.declared, columns.named, spec.private, columns.read),
     )
 
-    def refuse(reason: str, detail: str, mend: str) -> None:
-        people.refused.append((table.path, number, Refusal("participants", reason, detail, mend)))
+    def refuse(reason: str, detail: str, remedy: str) -> None:
+        people.refused.append((table.path, number, Refusal("participants", reason, detail, remedy)))
 
     if SURPLUS in row:
         refuse("too_many_cells", f"{shown(row[SURPLUS])} stands beyond the header", "write one cell for each column")

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from warehouse.catalog.tables import TABLES
 from warehouse.errors import SidecarError
-from warehouse.home import Home
 from warehouse.imaging.files import NotFetchedError, RefusedError, checksum
 from warehouse.imaging.nifti import NOT_KEPT, Header, read_header
 from warehouse.ingest.discover import Candidate, Discovery
@@ -20,8 +20,8 @@ from warehouse.ingest.privacy import clean_text
 from warehouse.ingest.rows import header_row
 from warehouse.ingest.sidecars import Sidecar, read_sidecar
 from warehouse.ingest.tree import ANNEX_KEY, Entry, Refusal
-from warehouse.lake import read_table
-from warehouse.tables import TABLES
+from warehouse.lake.home import Home
+from warehouse.lake.parts import read_table
 
 Progress = Callable[[int, int, str], None]
 MEND_HEADER = {
@@ -32,7 +32,7 @@ Item = TypeVar("Item")
 
 
 @dataclass
-class Before:
+class PreviousIngest:
     """What the last ingest found, of files that have not changed since."""
 
     signatures: dict[str, tuple[object, ...]] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Before:
     content_hashes: dict[str, str | None] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, home: Home, center_id: str) -> Before:
+    def load(cls, home: Home, center_id: str) -> PreviousIngest:
         """Read it from the parts in force."""
         files, sidecars, headers, rejections = (
             _rows(home, center_id, name) for name in ("raw.file", "raw.sidecar", "raw.header", "core.rejection")
@@ -57,7 +57,7 @@ class Before:
             },
             {row["path"]: _header(row) for row in headers},
             {
-                row["path"]: Refusal(row["stage"], row["reason"], row["detail"], row["mend"])
+                row["path"]: Refusal(row["stage"], row["reason"], row["detail"], row["remedy"])
                 for row in rejections
                 if row["row"] is None and row["stage"] in {"read", "parse"}
             },
@@ -70,7 +70,7 @@ class Before:
         return self.signatures.get(entry.path) == entry.signature
 
 
-def read_sidecars(found: Discovery, before: Before, salt: bytes, progress: Progress) -> dict[str, Sidecar]:
+def read_sidecars(found: Discovery, before: PreviousIngest, salt: bytes, progress: Progress) -> dict[str, Sidecar]:
     """Read every JSON companion; one that does not parse moves to the refusals."""
     sidecars = {}
     entries = [entry for entry, kind in found.companions.values() if kind == "sidecar" and entry.content == "present"]
@@ -87,7 +87,7 @@ def read_sidecars(found: Discovery, before: Before, salt: bytes, progress: Progr
                 found.findings += sidecars[entry.path].findings
                 continue
             except SidecarError as error:
-                refusal = Refusal("parse", "bad_sidecar", error.what, error.mend)
+                refusal = Refusal("parse", "bad_sidecar", error.what, error.remedy)
             except Exception as error:  # noqa: BLE001 - as above: one file's fault is never the centre's
                 refusal = _unforeseen(error, "bad_sidecar")
         del found.companions[entry.path]
@@ -95,7 +95,7 @@ def read_sidecars(found: Discovery, before: Before, salt: bytes, progress: Progr
     return sidecars
 
 
-def read_headers(found: Discovery, before: Before, progress: Progress) -> dict[str, Header]:
+def read_headers(found: Discovery, before: PreviousIngest, progress: Progress) -> dict[str, Header]:
     """Read the header of every image that is there; one that cannot be used moves to the refusals."""
     headers: dict[str, Header] = {}
     kept: list[Candidate] = []

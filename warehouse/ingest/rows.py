@@ -1,7 +1,4 @@
-"""From what was found and read to the rows of `raw` and `core`.
-
-Belongs here: one function per table. Rows only: nothing is opened or written.
-"""
+"""From what was found and read to the rows of `raw` and `core`."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from warehouse.centers.registry import Center, RegisteredCenter
 from warehouse.imaging.nifti import NOT_KEPT, Header
 from warehouse.ingest.acquisition import read_acquisition
 from warehouse.ingest.demographics import Age, parse_age, parse_sex
@@ -21,13 +19,12 @@ from warehouse.ingest.participants import People
 from warehouse.ingest.privacy import AGENT_KEYS, NO_AGENT
 from warehouse.ingest.sidecars import Inheritance, Sidecar
 from warehouse.ingest.tree import Refusal
-from warehouse.registry import Center, Registration
 
 Row = dict[str, Any]
 
 
 @dataclass
-class Images:
+class ImageRows:
     """Rows of `core.image` and `core.acquisition`, and what sidecars say of people."""
 
     images: list[Row] = field(default_factory=list)
@@ -52,12 +49,12 @@ def session_id(center_id: str, participant: str, session: str | None) -> str:
 
 
 def image_rows(
-    registration: Registration, found: Discovery, headers: Mapping[str, Header], sidecars: Mapping[str, Sidecar]
-) -> Images:
+    registration: RegisteredCenter, found: Discovery, headers: Mapping[str, Header], sidecars: Mapping[str, Sidecar]
+) -> ImageRows:
     """Join names, headers, sidecars and protocols to one row per image."""
     center = registration.center
     inheritance = Inheritance.of(sidecars)
-    result = Images()
+    result = ImageRows()
     findings: dict[Finding, None] = {}  # an inherited value is found once, not once per image
     for candidate in found.images:
         path = candidate.entry.path
@@ -85,7 +82,7 @@ def image_rows(
     return result
 
 
-def _mark_copies(result: Images) -> None:
+def _mark_copies(result: ImageRows) -> None:
     """Keep the first of several images of one content eligible: no scan may be paired with, or counted as, a copy."""
     first: dict[str, Row] = {}
     for image in result.images:
@@ -176,7 +173,7 @@ def _geometry(header: Header) -> Row:
     }
 
 
-def _note_patient(result: Images, image: Row, merged: Mapping[str, object]) -> None:
+def _note_patient(result: ImageRows, image: Row, merged: Mapping[str, object]) -> None:
     """Keep sex and age that converters copied from DICOM, for where no table has them."""
     try:
         if sex := parse_sex(str(merged.get("PatientSex", "")), {}):
@@ -188,7 +185,7 @@ def _note_patient(result: Images, image: Row, merged: Mapping[str, object]) -> N
         result.age.setdefault((str(image["participant_id"]), image["session_label"]), age)
 
 
-def session_rows(center_id: str, images: Images, ages: Mapping[tuple[str, str | None], Age]) -> list[Row]:
+def session_rows(center_id: str, images: ImageRows, ages: Mapping[tuple[str, str | None], Age]) -> list[Row]:
     """One row per visit that has an image; `ages` are those that tables give, by participant and visit."""
     rows: dict[str, Row] = {}
     for image in images.images:
@@ -208,7 +205,7 @@ def session_rows(center_id: str, images: Images, ages: Mapping[tuple[str, str | 
 
 
 def participant_rows(
-    center: Center, images: Images, people: People, persons: Mapping[tuple[str, str], str]
+    center: Center, images: ImageRows, people: People, persons: Mapping[tuple[str, str], str]
 ) -> list[Row]:
     """One row per participant that a table lists or an image shows."""
     center_id = center.center_id
@@ -291,7 +288,7 @@ def rejection_rows(center_id: str, refused: Iterable[tuple[str, int | None, Refu
         if known := rows.get((path, number)):
             known["reason"] = f"{known['reason']}, {refusal.reason}"
             known["detail"] = f"{known['detail']}; {refusal.detail}"
-            known["mend"] = f"{known['mend']}; {refusal.mend}"
+            known["remedy"] = f"{known['remedy']}; {refusal.remedy}"
             continue
         identity = hashlib.sha256(f"{center_id}\0{path}\0{number}".encode()).hexdigest()[:16]
         rows[path, number] = {"rejection_id": identity, "center_id": center_id, "path": path, "row": number} | asdict(
@@ -300,7 +297,7 @@ def rejection_rows(center_id: str, refused: Iterable[tuple[str, int | None, Refu
     return list(rows.values())
 
 
-def center_row(registration: Registration) -> Row:
+def center_row(registration: RegisteredCenter) -> Row:
     """Return the row of `core.center`."""
     center = registration.center
     row = {

@@ -85,7 +85,7 @@ def read_object(location: str, path: str) -> tuple[dict[str, object], list[Findi
         ) from error
     except (ValueError, RecursionError) as error:  # ValueError: not JSON, or an integer of thousands of digits
         raise SidecarError(
-            f"{path}: not JSON: {error}", "mend the file; until then its image has no TR, TE, TI or FA"
+            f"{path}: not JSON: {error}", "correct the file; until then its image has no TR, TE, TI or FA"
         ) from error
     if not isinstance(fields, dict):
         raise SidecarError(f"{path}: holds a {type(fields).__name__}, not an object", "a sidecar is one JSON object")

@@ -1,7 +1,4 @@
-"""Every file under a centre's root, by its record alone: nothing is opened.
-
-Belongs here: walking, symbolic links, git-annex keys, signatures that tell a changed file.
-"""
+"""Every file under a centre's root, by its record alone: nothing is opened."""
 
 from __future__ import annotations
 
@@ -28,7 +25,7 @@ class Refusal:
     stage: str
     reason: str
     detail: str
-    mend: str
+    remedy: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +165,8 @@ def _link(location: str, path: str, top: str, follow: bool, seen: set[tuple[int,
         return
     inside = _inside(os.path.realpath(location), top)
     if not inside and not follow:
-        mend = "copy the file in, register the folder it lies in, or register with --follow-links"
-        yield _refused(entry, "leaves_root", f"link to {target} leaves the root", mend)
+        remedy = "copy the file in, register the folder it lies in, or register with --follow-links"
+        yield _refused(entry, "leaves_root", f"link to {target} leaves the root", remedy)
     elif stat.S_ISDIR(record.st_mode):
         yield from _linked_folder(entry, record, top, inside, follow, seen)
     else:
@@ -198,8 +195,8 @@ def _linked_folder(
         yield from _enter(real, entry.path, top, follow, seen)
 
 
-def _refused(entry: Entry, reason: str, detail: str, mend: str) -> Entry:
-    return replace(entry, content="unreadable", refusal=Refusal("discover", reason, detail, mend))
+def _refused(entry: Entry, reason: str, detail: str, remedy: str) -> Entry:
+    return replace(entry, content="unreadable", refusal=Refusal("discover", reason, detail, remedy))
 
 
 def _hash(key: re.Match[str]) -> str:

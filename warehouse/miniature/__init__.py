@@ -1,8 +1,4 @@
-"""A miniature of every shipped layout: tiny images under the right names, with the right tables.
-
-Belongs here: `build`. The descriptions are in `bids`, `biobank`, `cohorts`, `hcp`, `loni` and `patients`, one function
-per centre; `write` turns any description into files.
-"""
+"""A miniature of every shipped layout: tiny images under the right names, with the right tables."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The description of a miniature: who, which scans, which tables, which other files.
-
-Belongs here: typed descriptions without any file access. The centres' own descriptions are in the modules beside it.
-"""
+"""The description of a miniature: who, which scans, which tables, which other files."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Writing a miniature: the same description gives the same bytes, every time.
-
-Belongs here: the bytes of NIfTI, JSON, tables and texts.
-"""
+"""Writing a miniature: the same description gives the same bytes, every time."""
 
 from __future__ import annotations
 

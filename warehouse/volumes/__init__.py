@@ -1,8 +1,4 @@
-"""Harmonised volumes on disk: written once, verified, opened lazily, exported to BIDS derivatives.
-
-Belongs here: stores, readers, their metadata, export, garbage. Does not belong here: what is done to the voxels before
-(`warehouse.harmonize`).
-"""
+"""Harmonised volumes on disk: written once, verified, opened lazily, exported to BIDS derivatives."""
 
 from warehouse.volumes.export import Exported, export
 from warehouse.volumes.find import (

@@ -1,7 +1,4 @@
-"""Volumes as NIfTI in a BIDS derivative data set, for every other program.
-
-Belongs here: files for others, with what they must know. Does not belong here: our own store.
-"""
+"""Volumes as NIfTI in a BIDS derivative data set, for every other program."""
 
 from __future__ import annotations
 
@@ -18,8 +15,8 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from warehouse import atomic
 from warehouse.errors import VolumeError
+from warehouse.lake import atomic
 from warehouse.version import PACKAGE, code_version
 from warehouse.volumes import naming
 from warehouse.volumes.volume import Volume, nifti_of
@@ -193,7 +190,7 @@ def _read_description(out_dir: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
     except ValueError as error:
-        raise VolumeError(f"{path} cannot be read: {error}", "mend it, or export into another folder") from error
+        raise VolumeError(f"{path} cannot be read: {error}", "correct it, or export into another folder") from error
 
 
 def _describe_dataset(out_dir: Path, volume: Volume) -> None:

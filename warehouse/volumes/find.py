@@ -1,7 +1,4 @@
-"""Finding a volume by its image in the published catalogue.
-
-Belongs here: from an image to a store. Does not belong here: reading the store.
-"""
+"""Finding a volume by its image in the published catalogue."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from warehouse.errors import VolumeError
-from warehouse.home import Home
+from warehouse.lake.home import Home
 from warehouse.volumes.readers import Reader
 from warehouse.volumes.volume import Volume, open_store
 
@@ -58,15 +55,15 @@ def open_volume(
     listed = "; ".join(f"{name} ({recipe_id}) {its_form}" for name, recipe_id, its_form, _ in found)
     if fit:
         raise VolumeError(f"there are {len(fit)} volumes of {wanted}", f"name the recipe by its identity: {listed}")
-    mend = f"there are: {listed}" if found else "run `tumsyn harmonize`; core.volume_rejection says if it was refused"
-    raise VolumeError(f"there is no volume of {wanted}", mend)
+    remedy = f"there are: {listed}" if found else "run `tumsyn harmonize`; core.volume_rejection says if it was refused"
+    raise VolumeError(f"there is no volume of {wanted}", remedy)
 
 
 def _volumes(home: Home, image_id: str, snapshot: str | None) -> list[tuple[str, str, str, str]]:
     import duckdb  # here, with what needs it: a worker that reads patches does without
 
-    from warehouse import queryfiles
-    from warehouse.catalog import Catalogue
+    from warehouse.catalog import sqlfiles as queryfiles
+    from warehouse.catalog.query import Catalogue
 
     catalogue = Catalogue(home, snapshot)
     try:

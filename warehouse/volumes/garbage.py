@@ -1,8 +1,4 @@
-"""Stores that nothing refers to any more.
-
-Belongs here: listing and removing them. Does not belong here: deciding what refers to a store, which the catalogue's
-snapshots and the lake's manifests say.
-"""
+"""Stores that nothing refers to any more."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from warehouse.errors import VolumeError
-from warehouse.home import Home
+from warehouse.lake.home import Home
 
 FOLDER = "volumes"
 STORE = ".zarr"

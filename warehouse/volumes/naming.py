@@ -1,7 +1,4 @@
-"""Names of exported files, as BIDS derivatives have them.
-
-Belongs here: entities of a volume and the order they are written in. Does not belong here: what is in the files.
-"""
+"""Names of exported files, as BIDS derivatives have them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What a store says of itself to other programs: OME-Zarr 0.5, and our own attribute beside it.
-
-Belongs here: metadata of a store as JSON. Does not belong here: arrays.
-"""
+"""What a store says of itself to other programs: OME-Zarr 0.5, and our own attribute beside it."""
 
 from __future__ import annotations
 

@@ -1,8 +1,5 @@
 """Pieces of a stored array by tensorstore or by zarr-python: the same voxels, at another speed.
 
-Belongs here: opening an array for reading and cutting pieces out of it. Does not belong here: what a store means
-(`warehouse.volumes.store`).
-
 tensorstore answers with threads that do not survive a fork: a child would wait for ever. So arrays are opened where
 they are first read, only paths travel between processes, and a child forked too late is told so. Start workers by
 spawn or forkserver.

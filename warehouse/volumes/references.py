@@ -1,12 +1,11 @@
-"""Which stores are named by anything: snapshots that are kept, and rows that were committed.
-
-Belongs here: asking all of them. Does not belong here: removing what none names (`garbage`).
-"""
+"""Which stores are named by anything: snapshots that are kept, and rows that were committed."""
 
 from __future__ import annotations
 
-from warehouse import lake, queryfiles, snapshots
-from warehouse.home import Home
+from warehouse.catalog import snapshots
+from warehouse.catalog import sqlfiles as queryfiles
+from warehouse.lake import parts as lake
+from warehouse.lake.home import Home
 
 
 def referenced(home: Home) -> set[str]:

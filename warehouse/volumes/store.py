@@ -1,8 +1,5 @@
 """Writing a volume: one Zarr v3 group, whole and verified, or nothing.
 
-Belongs here: what goes into a store and how it gets to the disk. Does not belong here: reading pieces
-(`warehouse.volumes.readers`).
-
 A store holds ``0`` (voxels), ``mask`` (uint8) and ``nifti`` (the source's raw header). Arrays lie as z, y, x: the
 transpose of i, j, k, so the bytes run in the order of a NIfTI file. It is written under a hidden temporary name, read
 back, compared by hash, synced and renamed: a killed writer leaves only a temporary, which `warehouse.volumes.garbage`
@@ -23,8 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from warehouse import atomic
 from warehouse.errors import VolumeError
+from warehouse.lake import atomic
 from warehouse.volumes.ome import OURS, ome_attribute, our_attribute
 from warehouse.volumes.readers import read_json
 from warehouse.volumes.volume import Volume, open_store

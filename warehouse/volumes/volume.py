@@ -1,8 +1,4 @@
-"""A store opened for reading: voxels and mask lazily, affine and attributes at once.
-
-Belongs here: reading one store. Does not belong here: writing it (`warehouse.volumes.store`), finding it by its image
-(`warehouse.volumes.find`).
-"""
+"""A store opened for reading: voxels and mask lazily, affine and attributes at once."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from model.data.boxes import Box, BoxedImages, to_box
 from model.data.catalogue import CatalogueImages, Sample
-from warehouse.home import Home
+from warehouse.lake.home import Home
 
 BOX = Box((12, 14, 12), 4.0)
 

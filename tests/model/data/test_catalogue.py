@@ -12,9 +12,10 @@ import pytest
 
 from model.data import catalogue
 from model.data.catalogue import CatalogueImages
-from warehouse import queryfiles, volumes
+from warehouse import volumes
+from warehouse.catalog import sqlfiles as queryfiles
 from warehouse.errors import CatalogueError, ModelError, VolumeError
-from warehouse.home import Home
+from warehouse.lake.home import Home
 
 INTERNAL = ("train", "val", "test_internal")
 N_INTERNAL = 11 * 3 + 1 - 1  # twelve people; 00 has a T1w alone, and the T2w of 01 was never harmonised

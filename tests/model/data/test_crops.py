@@ -24,7 +24,7 @@ from model.data.crops import (
     random_corner,
 )
 from warehouse.errors import ModelError
-from warehouse.prompt import PromptRecord
+from warehouse.prompts.record import PromptRecord
 
 FULL = PromptRecord(
     contrast="T1w",
@@ -186,4 +186,4 @@ def test_the_span_of_a_brain_ignores_outliers_and_is_never_nothing() -> None:
 def test_without_pairs_there_is_nothing_to_train_on() -> None:
     with pytest.raises(ModelError, match="no pair") as refusal:
         Crops(Few([], []), seed=0, batch_size=1, side=4)
-    assert refusal.value.mend
+    assert refusal.value.remedy

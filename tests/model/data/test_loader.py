@@ -16,7 +16,7 @@ import torch
 from model.data.catalogue import CatalogueImages
 from model.data.crops import Batch, Crops
 from model.data.loader import BatchLoader, n_workers
-from warehouse.home import Home
+from warehouse.lake.home import Home
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_workers_end_when_the_training_process_is_killed(tmp_path: Path, tiny_ho
         "from model.data.catalogue import CatalogueImages\n"
         "from model.data.crops import Crops\n"
         "from model.data.loader import BatchLoader\n"
-        "from warehouse.home import Home\n"
+        "from warehouse.lake.home import Home\n"
         "if __name__ == '__main__':\n"
         "    images = CatalogueImages.open(Home(Path(sys.argv[1])), 'draft', ['train'], cache_bytes=1)\n"
         "    loader = BatchLoader(Crops(images, seed=3, batch_size=2, side=8), 8, 1)\n"

@@ -9,10 +9,10 @@ import torch
 from torch.utils.data import DataLoader
 
 from model.data import random_pairs
-from model.data.random_pairs import Pair, RandomPairs, Ranges, make_pair, random_subject
-from model.phantom.head import Head, make_head
+from model.data.random_pairs import RandomPair, RandomPairs, Ranges, make_pair, random_subject
+from model.simulation.head import Head, make_head
 from warehouse.errors import PhantomError
-from warehouse.prompt import render
+from warehouse.prompts.record import render
 
 COARSE_MM = 6.0
 
@@ -29,11 +29,11 @@ def one_anatomy(head: Head, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def pairs(head: Head) -> list[Pair]:
+def pairs(head: Head) -> list[RandomPair]:
     return [make_pair(head, Ranges(), (5, 0, number)) for number in range(12)]
 
 
-def test_both_images_of_a_pair_lie_on_the_grid_of_the_head_between_0_and_1(head: Head, pairs: list[Pair]) -> None:
+def test_both_images_of_a_pair_lie_on_the_grid_of_the_head_between_0_and_1(head: Head, pairs: list[RandomPair]) -> None:
     for pair in pairs:
         for name in ("source", "target"):
             image = pair[name]  # type: ignore[literal-required]
@@ -56,7 +56,7 @@ def test_thick_slices_are_put_back_where_the_head_is(head: Head) -> None:
     assert (found - truth).abs().max() < 0.6  # voxels
 
 
-def test_a_record_says_what_the_scanner_was_told(pairs: list[Pair]) -> None:
+def test_a_record_says_what_the_scanner_was_told(pairs: list[RandomPair]) -> None:
     for pair in pairs:
         for record in (pair["source_record"], pair["target_record"]):
             assert record.echo_time_s is not None
@@ -66,7 +66,7 @@ def test_a_record_says_what_the_scanner_was_told(pairs: list[Pair]) -> None:
         assert pair["source_record"].age_years == pair["target_record"].age_years
 
 
-def test_contrasts_and_parameters_differ_from_pair_to_pair(pairs: list[Pair]) -> None:
+def test_contrasts_and_parameters_differ_from_pair_to_pair(pairs: list[RandomPair]) -> None:
     assert len({pair["source_record"].contrast for pair in pairs}) >= 4
     assert len({pair["target_record"].echo_time_s for pair in pairs}) == len(pairs)
 

@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.data.catalogue import CatalogueImages
-from model.evaluation.protocol import Protocol
-from warehouse.home import Home
-from warehouse.prompt import PromptRecord
+from model.evaluation.protocol import EvaluationProtocol
+from warehouse.lake.home import Home
+from warehouse.prompts.record import PromptRecord
 
 Volume = NDArray[np.float32]
 SPLITS = ("train", "val", "test_internal", "test_external")
 TASKS = ("T1w_to_T2w", "T2w_to_T1w", "T1w_to_FLAIR", "T1w_to_angio")
 
 
-def protocol(**more: Any) -> Protocol:
+def protocol(**more: Any) -> EvaluationProtocol:
     """The tiny home's protocol: three tasks that it has, and one that it lacks."""
-    return Protocol(**{"name": "tiny", "recipe": "draft", "tasks": TASKS, "n_resamples": 200} | more)
+    return EvaluationProtocol(**{"name": "tiny", "recipe": "draft", "tasks": TASKS, "n_resamples": 200} | more)
 
 
 class Perfect:

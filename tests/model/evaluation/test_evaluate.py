@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from model.data.catalogue import CatalogueImages
+from model.evaluation.baselines import FLOORS, IDENTITY, MAP_ORACLE, MAP_TRAIN
 from model.evaluation.evaluate import Evaluation, evaluate, identify
-from model.evaluation.floors import FLOORS, IDENTITY, MAP_ORACLE, MAP_TRAIN
 from model.evaluation.metrics import MAX_PSNR_DB
 from model.evaluation.pairs import draw_pairs, other_target
 from tests.model.evaluation.fakes import Broken, Constant, Identity, Perfect, protocol
-from warehouse import lake
-from warehouse.catalog import Catalogue
+from warehouse.catalog.publish import publish
+from warehouse.catalog.query import Catalogue
 from warehouse.errors import ModelError
-from warehouse.home import Home
-from warehouse.publish import publish
+from warehouse.lake import parts as lake
+from warehouse.lake.home import Home
 
 MODEL = "0123456789abcdef"
 

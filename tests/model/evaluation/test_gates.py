@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.evaluation.floors import IDENTITY
+from model.evaluation.baselines import IDENTITY
 from model.evaluation.gates import gated_split, judge
 from tests.model.evaluation.fakes import protocol
 

@@ -9,7 +9,7 @@ import pytest
 from model.data.catalogue import Item, training_hashes, united
 from model.evaluation.leakage import refuse_leakage
 from warehouse.errors import ModelError
-from warehouse.prompt import PromptRecord
+from warehouse.prompts.record import PromptRecord
 
 
 def item(person: str, scan: str) -> Item:
@@ -35,7 +35,7 @@ def test_a_person_or_scan_that_was_trained_on_is_refused(tested: Item, said: str
     with pytest.raises(ModelError, match=said) as refusal:
         refuse_leakage([item("clara", "scan-3"), tested], TRAINED_ON, "m")
     assert "model m" in refusal.value.what
-    assert refusal.value.mend
+    assert refusal.value.remedy
 
 
 def test_a_checkpoint_of_an_older_version_names_nobody_and_is_tested() -> None:

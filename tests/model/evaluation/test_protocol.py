@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.evaluation.protocol import SHIPPED, Protocol, Scale, load_protocol
+from model.evaluation.protocol import SHIPPED, DisplayRange, EvaluationProtocol, load_protocol
+from warehouse.catalog.tables.core import CONTRASTS
 from warehouse.errors import ModelError
-from warehouse.tables.core import CONTRASTS
 
 
 @pytest.mark.parametrize("name", ["demo", "standard"])
@@ -62,7 +62,7 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 def test_the_scale_is_of_the_brain_and_clips_what_lies_beyond() -> None:
     voxels = np.linspace(0, 1, 1001).reshape(7, 11, 13)
     mask = (voxels >= 0.2) & (voxels <= 0.6)
-    scale = Scale.of(voxels, mask, (0.5, 99.5))
+    scale = DisplayRange.of(voxels, mask, (0.5, 99.5))
     assert (scale.low, scale.high) == pytest.approx((0.202, 0.598))
     scaled = scale.apply(voxels)
     assert (scaled.min(), scaled.max()) == (0.0, 1.0)
@@ -81,10 +81,10 @@ def test_the_scale_is_of_the_brain_and_clips_what_lies_beyond() -> None:
 )
 def test_a_volume_without_a_scale_is_refused(voxels: np.ndarray, mask: np.ndarray) -> None:
     with pytest.raises(ModelError):
-        Scale.of(voxels, mask, (0.5, 99.5))
+        DisplayRange.of(voxels, mask, (0.5, 99.5))
 
 
 def test_a_protocol_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_protocol("demo").seed = 3  # type: ignore[misc]
-    assert isinstance(load_protocol("demo"), Protocol)
+    assert isinstance(load_protocol("demo"), EvaluationProtocol)

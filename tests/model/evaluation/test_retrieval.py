@@ -11,20 +11,20 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from model.checkpoint import save_model
 from model.data.catalogue import Item
-from model.encoders.contrastive import Contrastive
-from model.encoders.matching import Matcher
+from model.data.prompt_fields import encode_records
 from model.evaluation import retrieval
 from model.evaluation.retrieval import Embedded, measure, retrieval_scores, share_found, verdict
-from model.prompt.fields import encode_records
+from model.networks.checkpoint import save_model
+from model.networks.contrastive import Contrastive
+from model.networks.matching import Matcher
 from model.training.text_encoder import architecture_of
 from tests.model.tiny_home import RECIPE
 from tests.model.training.test_text_encoder import TINY
-from warehouse import lake
 from warehouse.errors import ModelError
-from warehouse.home import Home
-from warehouse.prompt import PromptRecord
+from warehouse.lake import parts as lake
+from warehouse.lake.home import Home
+from warehouse.prompts.record import PromptRecord
 
 T2W = PromptRecord("T2w", repetition_time_s=3.0, echo_time_s=0.09, flip_angle_deg=120.0)
 T1W = PromptRecord("T1w", repetition_time_s=2.0, echo_time_s=0.003, inversion_time_s=0.9, flip_angle_deg=8.0)

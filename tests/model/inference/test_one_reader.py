@@ -132,4 +132,4 @@ def test_what_ingest_does_not_take_synthesis_refuses(tmp_path: Path, what: str) 
     assert not is_used_by_ingest(path)
     with pytest.raises(ModelError) as refusal:
         read(path)
-    assert refusal.value.mend
+    assert refusal.value.remedy

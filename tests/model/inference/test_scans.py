@@ -70,7 +70,7 @@ def unplaced() -> nib.Nifti1Image:
 def test_what_cannot_be_right_is_refused(given: nib.Nifti1Image, said: str) -> None:
     with pytest.raises(ModelError, match=said) as refusal:
         read(given)
-    assert refusal.value.mend
+    assert refusal.value.remedy
 
 
 def test_files_that_are_no_images_are_refused(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_files_that_are_no_images_are_refused(tmp_path: Path) -> None:
     for name in ("absent.nii", "text.nii.gz", "cut.nii"):
         with pytest.raises(ModelError, match=name) as refusal:
             read(tmp_path / name)
-        assert refusal.value.mend
+        assert refusal.value.remedy
 
 
 def test_intensities_are_scaled_as_the_recipe_scales_them() -> None:
@@ -107,7 +107,7 @@ def test_a_recipe_that_strips_leaves_nothing_around_the_brain(monkeypatch: pytes
     scan = read(image(head(30, 30, 30)))
     voxels, grid = scan.voxels, scan.grid
     mask = voxels > 500
-    monkeypatch.setattr("warehouse.harmonize.brain.find_brain", lambda _: mask)
+    monkeypatch.setattr("warehouse.harmonize.mask.find_brain", lambda _: mask)
     made = prepare(voxels, grid, grid.turned(), PREPARATION | {"whole_head": False})
     assert not made[~mask].any()
     assert made[mask].any()
@@ -119,7 +119,7 @@ def test_a_recipe_that_corrects_bias_needs_a_brain(monkeypatch: pytest.MonkeyPat
 
     scan = read(image(head(12, 12, 12)))
     voxels, grid = scan.voxels, scan.grid
-    monkeypatch.setattr("warehouse.harmonize.brain.find_brain", find)
+    monkeypatch.setattr("warehouse.harmonize.mask.find_brain", find)
     with pytest.raises(ModelError, match="no brain was found") as refusal:
         prepare(voxels, grid, grid.turned(), PREPARATION | {"n4": True})
-    assert refusal.value.mend == "look at the scan"
+    assert refusal.value.remedy == "look at the scan"

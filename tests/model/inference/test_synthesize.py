@@ -17,8 +17,8 @@ from model.inference.synthesize import Synthesizer, load_synthesizer, synthesize
 from tests.model.inference.test_grid import AFFINES, OBLIQUE, TILT
 from tests.model.tiny_models import save_synthesis
 from warehouse.errors import ModelError, PromptError
-from warehouse.home import Home
-from warehouse.prompt import PromptRecord
+from warehouse.lake.home import Home
+from warehouse.prompts.record import PromptRecord
 
 T1W, T2W = PromptRecord(contrast="T1w"), PromptRecord(contrast="T2w", echo_time_s=0.09)
 
@@ -224,7 +224,7 @@ def test_a_prompt_that_cannot_be_understood_is_refused(synthesizer: Synthesizer)
 def test_without_a_model_it_is_said_how_to_get_one(home: Home) -> None:
     with pytest.raises(ModelError, match="no champion") as refusal:
         synthesize(one_sided(OBLIQUE), T2W, home=home)
-    assert "tumsyn train" in refusal.value.mend
+    assert "tumsyn train" in refusal.value.remedy
 
 
 def test_weights_that_do_not_fit_their_configuration_are_refused(home: Home) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from model.inference.tiles import in_tiles, tiles
-from tests.model.synthesis.test_film_unet import SMALL, network, prompts, volume
+from tests.model.networks.test_film_unet import SMALL, network, prompts, volume
 
 
 @pytest.mark.parametrize("shape", [(16, 8, 4), (4, 4, 4), (20, 12, 28)])

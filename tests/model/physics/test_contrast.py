@@ -8,25 +8,25 @@ import pytest
 import torch
 
 from model.physics.contrast import EQUATIONS, inflow_signals, signals_of, tissue_signals
-from model.physics.protocol import SEQUENCES, Protocol
-from model.physics.settings import Settings
+from model.physics.protocol import SEQUENCES, SequenceProtocol
+from model.physics.settings import SequenceSettings
 from model.physics.tissue import TISSUES, properties
 from warehouse.errors import PhysicsError
 
 PROTOCOLS = {
-    "T1w spin echo": Protocol("T1w", "spin_echo", 1.5, 0.5, 0.012, None, 90.0),
-    "T2w": Protocol("T2w", "fast_spin_echo", 3.0, 5.0, 0.1, None, 150.0),
-    "PDw": Protocol("PDw", "fast_spin_echo", 3.0, 3.0, 0.012, None, 150.0),
-    "FLAIR": Protocol("FLAIR", "inversion_recovery", 3.0, 9.0, 0.12, 2.5, 150.0),
-    "T1w": Protocol("T1w", "spoiled_gradient_echo", 1.5, 0.02, 0.004, None, 25.0),
-    "MPRAGE": Protocol("T1w", "mprage", 3.0, 2.3, 0.003, 0.9, 9.0),
-    "T2*w": Protocol("T2starw", "t2star", 3.0, 0.65, 0.02, None, 20.0),
-    "SWI": Protocol("SWI", "swi", 3.0, 0.028, 0.02, None, 15.0),
-    "angio": Protocol("angio", "time_of_flight", 3.0, 0.022, 0.0037, None, 18.0),
+    "T1w spin echo": SequenceProtocol("T1w", "spin_echo", 1.5, 0.5, 0.012, None, 90.0),
+    "T2w": SequenceProtocol("T2w", "fast_spin_echo", 3.0, 5.0, 0.1, None, 150.0),
+    "PDw": SequenceProtocol("PDw", "fast_spin_echo", 3.0, 3.0, 0.012, None, 150.0),
+    "FLAIR": SequenceProtocol("FLAIR", "inversion_recovery", 3.0, 9.0, 0.12, 2.5, 150.0),
+    "T1w": SequenceProtocol("T1w", "spoiled_gradient_echo", 1.5, 0.02, 0.004, None, 25.0),
+    "MPRAGE": SequenceProtocol("T1w", "mprage", 3.0, 2.3, 0.003, 0.9, 9.0),
+    "T2*w": SequenceProtocol("T2starw", "t2star", 3.0, 0.65, 0.02, None, 20.0),
+    "SWI": SequenceProtocol("SWI", "swi", 3.0, 0.028, 0.02, None, 15.0),
+    "angio": SequenceProtocol("angio", "time_of_flight", 3.0, 0.022, 0.0037, None, 18.0),
 }
 
 
-def by_tissue(protocol: Protocol) -> dict[str, float]:
+def by_tissue(protocol: SequenceProtocol) -> dict[str, float]:
     return dict(zip(TISSUES, signals_of([protocol])[0].tolist(), strict=True))
 
 
@@ -122,7 +122,7 @@ def test_gradients_agree_with_finite_differences(sequence: str) -> None:
     }.get(sequence, (0.03, 0.005, 0.0, 15.0))
 
     def signal(tr_s: torch.Tensor, te_s: torch.Tensor, ti_s: torch.Tensor, fa_deg: torch.Tensor) -> torch.Tensor:
-        return tissue_signals(sequence, tissue, Settings.of(tr_s, te_s, fa_deg, ti_s), signed=True)
+        return tissue_signals(sequence, tissue, SequenceSettings.of(tr_s, te_s, fa_deg, ti_s), signed=True)
 
     given = tuple(torch.tensor([value], dtype=torch.float64, requires_grad=True) for value in base)
     assert torch.autograd.gradcheck(signal, given, eps=1e-7, atol=1e-5)
@@ -131,7 +131,7 @@ def test_gradients_agree_with_finite_differences(sequence: str) -> None:
 def test_gradients_reach_the_tissue_as_well() -> None:
     tissue = properties(3.0)
     t1_s = tissue.t1_s.clone().requires_grad_()
-    settings = Settings.of(tr_s=2.3, te_s=0.003, fa_deg=9.0, ti_s=0.9)
+    settings = SequenceSettings.of(tr_s=2.3, te_s=0.003, fa_deg=9.0, ti_s=0.9)
     tissue_signals("mprage", dataclasses.replace(tissue, t1_s=t1_s), settings, signed=True).sum().backward()
     assert t1_s.grad is not None
     assert bool((t1_s.grad.abs() > 0).all())
@@ -139,10 +139,10 @@ def test_gradients_reach_the_tissue_as_well() -> None:
 
 def test_thousands_of_settings_are_one_call() -> None:
     n = 5000
-    settings = Settings.of(torch.linspace(1, 9, n), torch.linspace(0.01, 0.2, n), 160.0)
+    settings = SequenceSettings.of(torch.linspace(1, 9, n), torch.linspace(0.01, 0.2, n), 160.0)
     assert tissue_signals("fast_spin_echo", properties(3.0), settings).shape == (n, len(TISSUES))
 
 
 def test_an_unknown_sequence_is_refused_by_name() -> None:
     with pytest.raises(PhysicsError, match="no such sequence: 'epi'"):
-        tissue_signals("epi", properties(3.0), Settings.of(1.0, 0.1, 90.0))
+        tissue_signals("epi", properties(3.0), SequenceSettings.of(1.0, 0.1, 90.0))

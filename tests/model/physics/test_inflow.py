@@ -6,12 +6,12 @@ import torch
 
 from model.physics.gradient_echo import spoiled_gradient_echo
 from model.physics.inflow import fresh_blood, inflow_gain, staying_share
-from model.physics.settings import Settings
+from model.physics.settings import SequenceSettings
 from model.physics.tissue import TISSUES, properties
 from tests.model.physics.bloch import gradient_echo
 from tests.model.physics.conftest import one_tissue
 
-TOF = Settings.of(tr_s=0.022, te_s=0.0037, fa_deg=18.0).columns()
+TOF = SequenceSettings.of(tr_s=0.022, te_s=0.0037, fa_deg=18.0).columns()
 
 
 def test_blood_that_has_felt_no_pulse_gives_all_it_has() -> None:

@@ -6,7 +6,7 @@ import torch
 
 from model.physics.gradient_echo import spoiled_gradient_echo
 from model.physics.mprage import mprage
-from model.physics.settings import Settings
+from model.physics.settings import SequenceSettings
 from tests.model.physics import bloch
 from tests.model.physics.conftest import BRAIN_AND_FLUID, one_tissue
 from tests.model.physics.epg import Graph, spoiled_pulses
@@ -25,7 +25,7 @@ PLAYED = {
 def test_the_closed_form_is_where_thousands_of_bloch_steps_end(
     t1_s: float, t2_s: float, tr_s: float, ti_s: float, angle_deg: float, spacing_s: float, n: int
 ) -> None:
-    settings = Settings.of(tr_s, 0.003, angle_deg, ti_s, readout_spacing_s=spacing_s, n_readouts=n).columns()
+    settings = SequenceSettings.of(tr_s, 0.003, angle_deg, ti_s, readout_spacing_s=spacing_s, n_readouts=n).columns()
     slow = bloch.mprage(
         t1_s, t2_s, tr_s, 0.003, ti_s, np.deg2rad(angle_deg), spacing_s, n, n_cycles=int(6 + 14 * t1_s / tr_s)
     )
@@ -43,30 +43,32 @@ def test_rf_spoiling_in_the_phase_graph_comes_near_the_closed_form(name: str, wi
         graph.wait(0.9 - 88 * 0.0075)
         center = spoiled_pulses(graph, 176, 0.0075, np.deg2rad(9.0), start=176 * cycle)[88]
         graph.wait(2.3 - 0.9 - 88 * 0.0075)
-    closed = mprage(Settings.of(2.3, 1e-9, 9.0, 0.9).columns(), one_tissue(t1_s, t2_s)).item()
+    closed = mprage(SequenceSettings.of(2.3, 1e-9, 9.0, 0.9).columns(), one_tissue(t1_s, t2_s)).item()
     assert abs(closed) == pytest.approx(center, rel=within)
 
 
 def test_without_flip_it_is_inversion_recovery() -> None:
     t1_s, tr_s, ti_s = 1.2, 2.3, 0.9
-    signal = mprage(Settings.of(tr_s, 1e-9, 1e-4, ti_s).columns(), one_tissue(t1_s, 0.1)).item()
+    signal = mprage(SequenceSettings.of(tr_s, 1e-9, 1e-4, ti_s).columns(), one_tissue(t1_s, 0.1)).item()
     recovered = 1 - 2 * np.exp(-ti_s / t1_s) / (1 + np.exp(-tr_s / t1_s))
     assert signal / np.deg2rad(1e-4) == pytest.approx(recovered, rel=1e-6)
 
 
 def test_an_endless_train_forgets_the_inversion() -> None:
-    train = Settings.of(40.0, 0.003, 9.0, 20.0, readout_spacing_s=0.008, n_readouts=4900).columns()
-    plain = Settings.of(0.008, 0.003, 9.0).columns()
+    train = SequenceSettings.of(40.0, 0.003, 9.0, 20.0, readout_spacing_s=0.008, n_readouts=4900).columns()
+    plain = SequenceSettings.of(0.008, 0.003, 9.0).columns()
     tissue = one_tissue(0.9, 0.06)
     assert mprage(train, tissue).item() == pytest.approx(spoiled_gradient_echo(plain, tissue).item(), rel=1e-9)
 
 
 def test_white_matter_is_brighter_than_cortex_and_fluid_is_dark() -> None:
     tissue = [one_tissue(*BRAIN_AND_FLUID[name]) for name in ("white matter", "cortex", "fluid")]
-    white, grey, fluid = (abs(mprage(Settings.of(2.3, 0.003, 9.0, 0.9).columns(), one).item()) for one in tissue)
+    white, grey, fluid = (
+        abs(mprage(SequenceSettings.of(2.3, 0.003, 9.0, 0.9).columns(), one).item()) for one in tissue
+    )
     assert white > grey > fluid
 
 
 def test_a_transmit_field_above_one_leaves_a_number() -> None:
-    settings = Settings.of(2.0, 0.003, 90.0, 0.8, b1=torch.tensor([1.0, 1.3]), n_readouts=100).columns()
+    settings = SequenceSettings.of(2.0, 0.003, 90.0, 0.8, b1=torch.tensor([1.0, 1.3]), n_readouts=100).columns()
     assert bool(torch.isfinite(mprage(settings, one_tissue(0.9, 0.06))).all())

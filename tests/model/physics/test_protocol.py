@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from model.physics.protocol import Protocol
+from model.physics.protocol import SequenceProtocol
 from warehouse.errors import PhysicsError
 
-T2W = Protocol("T2w", "fast_spin_echo", 3.0, 4.0, 0.1, None, 150.0)
-FLAIR = Protocol("FLAIR", "inversion_recovery", 3.0, 9.0, 0.12, 2.5, 150.0)
-MPRAGE = Protocol("T1w", "mprage", 3.0, 2.3, 0.003, 0.9, 9.0)
-TOF = Protocol("angio", "time_of_flight", 3.0, 0.022, 0.0037, None, 18.0)
+T2W = SequenceProtocol("T2w", "fast_spin_echo", 3.0, 4.0, 0.1, None, 150.0)
+FLAIR = SequenceProtocol("FLAIR", "inversion_recovery", 3.0, 9.0, 0.12, 2.5, 150.0)
+MPRAGE = SequenceProtocol("T1w", "mprage", 3.0, 2.3, 0.003, 0.9, 9.0)
+TOF = SequenceProtocol("angio", "time_of_flight", 3.0, 0.022, 0.0037, None, 18.0)
 
 
 @pytest.mark.parametrize(
@@ -46,11 +46,11 @@ TOF = Protocol("angio", "time_of_flight", 3.0, 0.022, 0.0037, None, 18.0)
     ],
 )
 def test_what_no_scanner_can_play_is_refused_with_a_way_out(
-    protocol: Protocol, changes: dict[str, Any], what: str
+    protocol: SequenceProtocol, changes: dict[str, Any], what: str
 ) -> None:
     with pytest.raises(PhysicsError, match=what) as caught:
         dataclasses.replace(protocol, **changes)
-    assert caught.value.mend
+    assert caught.value.remedy
 
 
 def test_a_repetition_time_of_the_readout_is_told_from_that_of_the_cycle() -> None:

@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from model.physics.protocol import Protocol
-from model.physics.settings import Settings, check_settings
+from model.physics.protocol import SequenceProtocol
+from model.physics.settings import SequenceSettings, check_settings
 from warehouse.errors import PhysicsError
 
 
 def test_numbers_spread_over_the_batch() -> None:
-    settings = Settings.of(tr_s=2.0, te_s=torch.linspace(0.01, 0.1, 5), fa_deg=90.0)
+    settings = SequenceSettings.of(tr_s=2.0, te_s=torch.linspace(0.01, 0.1, 5), fa_deg=90.0)
     assert len(settings) == 5
     assert settings.tr_s.tolist() == [2.0] * 5
     assert settings.columns().te_s.shape == (5, 1)
@@ -17,20 +17,20 @@ def test_numbers_spread_over_the_batch() -> None:
 
 def test_batches_of_unlike_length_are_refused() -> None:
     with pytest.raises(PhysicsError, match="unlike length"):
-        Settings.of(tr_s=torch.ones(3), te_s=torch.ones(4), fa_deg=90.0)
+        SequenceSettings.of(tr_s=torch.ones(3), te_s=torch.ones(4), fa_deg=90.0)
 
 
 def test_protocols_keep_their_numbers_and_their_order() -> None:
-    flair = Protocol("FLAIR", "inversion_recovery", 3.0, 9.0, 0.12, 2.5, 150.0)
-    t2w = Protocol("T2w", "fast_spin_echo", 1.5, 4.0, 0.1, None, 180.0)
-    settings = Settings.from_protocols([flair, t2w], b1=0.9)
+    flair = SequenceProtocol("FLAIR", "inversion_recovery", 3.0, 9.0, 0.12, 2.5, 150.0)
+    t2w = SequenceProtocol("T2w", "fast_spin_echo", 1.5, 4.0, 0.1, None, 180.0)
+    settings = SequenceSettings.from_protocols([flair, t2w], b1=0.9)
     assert settings.tr_s.tolist() == [9.0, 4.0]
     assert settings.te_s.tolist() == [0.12, 0.1]
     assert settings.ti_s.tolist() == [2.5, 0.0]
     assert settings.fa_deg.tolist() == [150.0, 180.0]
     assert settings.b1.tolist() == [0.9, 0.9]
     assert settings.n_readouts.tolist() == [176.0, 176.0]
-    assert len(Settings.from_protocols([])) == 0
+    assert len(SequenceSettings.from_protocols([])) == 0
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,6 @@ def test_protocols_keep_their_numbers_and_their_order() -> None:
 )
 def test_the_first_setting_that_breaks_a_rule_is_named(sequence: str, bad: dict[str, object], rule: str) -> None:
     numbers = {"tr_s": 2.0, "te_s": 0.1, "ti_s": 0.9, "fa_deg": 90.0} | bad
-    settings = Settings.of(**{name: torch.as_tensor(value) for name, value in numbers.items()})
+    settings = SequenceSettings.of(**{name: torch.as_tensor(value) for name, value in numbers.items()})
     with pytest.raises(PhysicsError, match=f"settings 1 of {sequence} break .*{rule}"):
         check_settings(sequence, settings)

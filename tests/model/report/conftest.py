@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from model.evaluation.evaluate import Evaluation, evaluate
-from model.evaluation.protocol import Protocol
+from model.evaluation.protocol import EvaluationProtocol
 from model.report.page import write_report
 from tests.model.evaluation.fakes import Perfect, protocol
-from warehouse import lake
-from warehouse.catalog import Catalogue
-from warehouse.home import Home
-from warehouse.publish import publish
+from warehouse.catalog.publish import publish
+from warehouse.catalog.query import Catalogue
+from warehouse.lake import parts as lake
+from warehouse.lake.home import Home
 
 MODEL, ENCODER, RUN = "1111222233334444", "fedcba9876543210", "aaaabbbbccccdddd"
 WHEN = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
@@ -29,7 +29,7 @@ class Reported:
 
     home: Home
     evaluation: Evaluation
-    protocol: Protocol
+    protocol: EvaluationProtocol
     model: Perfect
     page: Path
 

@@ -25,7 +25,7 @@ from model.report.gallery import (
 )
 from warehouse.errors import ModelError
 from warehouse.imaging.geometry import turn
-from warehouse.slices import LEFT, RIGHT
+from warehouse.quality.slices import LEFT, RIGHT
 
 SHAPE = (40, 48, 36)
 COLUMN_PX = (PAGE_WIDTH_PX - 5 * GAP_PX) / 4

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from model.evaluation.floors import IDENTITY
+from model.evaluation.baselines import IDENTITY
 from model.report.data import Figures, read_figures
 from model.report.headline import lines
 from tests.model.report.conftest import Reported

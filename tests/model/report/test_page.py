@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.evaluation.floors import IDENTITY, MAP_TRAIN
+from model.evaluation.baselines import IDENTITY, MAP_TRAIN
 from model.evaluation.statistics import Estimate, by_person
 from model.report.data import SQL, read_figures
 from model.report.page import beyond_gates, write_report

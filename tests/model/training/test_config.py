@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from model.training.config import CONFIGS, SHIPPED, SynthesisTraining, load_config, run_id
+from warehouse.catalog.tables.models import KINDS
 from warehouse.errors import ModelError
-from warehouse.tables.models import KINDS
 
 FACTS = {"data_id": "d", "recipe_id": "r", "code_version": "0.1.0", "text_encoder": "t"}
 
@@ -57,13 +57,13 @@ def test_what_is_wrong_is_named(tmp_path: Path, line: str, said: str) -> None:
     file.write_text(f"name: mine\nbatch_size: 1\nlearning_rate: 0.1\n{line}\n")
     with pytest.raises(ModelError, match=said) as refusal:
         load_config("synthesis", str(file))
-    assert refusal.value.mend
+    assert refusal.value.remedy
 
 
 def test_an_unknown_configuration_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ModelError, match="no configuration 'huge'") as refusal:
         load_config("synthesis", "huge")
-    assert "demo, quick, standard" in refusal.value.mend
+    assert "demo, quick, standard" in refusal.value.remedy
 
 
 def test_an_unknown_kind_is_refused() -> None:

@@ -16,8 +16,8 @@ from model.training.loop import learning_rate
 from model.training.state import FILE
 from tests.conftest import ROOT
 from tests.model.training.toy import SETTINGS, Toy, train
-from warehouse import atomic
 from warehouse.errors import ModelError
+from warehouse.lake import atomic
 
 
 def ignore(*_: object) -> None:
@@ -105,7 +105,7 @@ def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path, monkeypatc
     monkeypatch.setattr(Toy, "loss", lambda self, step: (self.network(torch.full((1, 4), torch.inf)).sum(), {}))
     with pytest.raises(ModelError, match="stopped at step 0: the loss is") as stopped:
         train(tmp_path, ignore)
-    assert "learning rate" in stopped.value.mend
+    assert "learning rate" in stopped.value.remedy
     assert not (tmp_path / FILE).exists()
 
 
@@ -120,7 +120,7 @@ def test_a_damaged_state_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE).write_bytes(content)
     with pytest.raises(ModelError, match="damaged") as refusal:
         train(tmp_path, ignore)
-    assert str(tmp_path) in refusal.value.mend
+    assert str(tmp_path) in refusal.value.remedy
 
 
 def test_two_processes_do_not_train_the_same(tmp_path: Path) -> None:

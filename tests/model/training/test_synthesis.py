@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from model.checkpoint import CARD, read_model
 from model.data.catalogue import CatalogueImages
 from model.inference.synthesize import load_synthesizer
+from model.networks.checkpoint import CARD, read_model
 from model.training.config import SynthesisTraining
 from model.training.synthesis import SynthesisTask, choose_pairs, train_synthesis
 from model.training.trained import Run, Trained
@@ -17,8 +17,8 @@ from tests.model.data.test_crops import Few, few
 from tests.model.tiny_home import make_tiny_home
 from tests.model.tiny_models import save_text_encoder
 from warehouse.errors import ModelError
-from warehouse.home import Home
-from warehouse.prompt import PromptRecord
+from warehouse.lake.home import Home
+from warehouse.prompts.record import PromptRecord
 
 TINY = SynthesisTraining(
     name="tiny",
@@ -159,4 +159,4 @@ def test_what_is_measured_before_and_after_is_told(home_with_people: Home) -> No
 def test_without_a_text_encoder_it_is_said_how_to_train_one(tiny_home: Home) -> None:
     with pytest.raises(ModelError, match="no champion of kind text_encoder") as refusal:
         train_synthesis(tiny_home, TINY, ignore, device="cpu")
-    assert "tumsyn train text-encoder" in refusal.value.mend
+    assert "tumsyn train text-encoder" in refusal.value.remedy

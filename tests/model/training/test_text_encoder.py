@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from model.checkpoint import CARD, read_model
 from model.data.boxes import Box, BoxedImages
 from model.data.catalogue import CatalogueImages
-from model.encoders.frozen import FrozenTextEncoder
-from model.prompt.fields import FIELDS, NUMBERS, encode_records
+from model.data.prompt_fields import FIELDS, NUMBERS, encode_records
+from model.networks.checkpoint import CARD, read_model
+from model.networks.frozen import FrozenTextEncoder
 from model.training.config import TextEncoderTraining
 from model.training.text_encoder import TextEncoderTask, change_one, train_text_encoder, vary
 from model.training.trained import Run, Trained
 from tests.model.tiny_home import make_tiny_home
 from warehouse.errors import ModelError
-from warehouse.home import Home
-from warehouse.prompt import PromptRecord
+from warehouse.lake.home import Home
+from warehouse.prompts.record import PromptRecord
 
 TINY = TextEncoderTraining(
     name="tiny",

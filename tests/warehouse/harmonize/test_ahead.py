@@ -9,15 +9,16 @@ import pytest
 
 from tests.conftest import write_bids
 from tests.warehouse.harmonize import works
+from warehouse.centers.registry import Center, Layout, RegisteredCenter, register
 from warehouse.harmonize import ahead as subject
-from warehouse.harmonize import center, pictures
-from warehouse.harmonize.ahead import Ahead, ahead
-from warehouse.harmonize.center import Task, harmonize_center
+from warehouse.harmonize import center
+from warehouse.harmonize.ahead import SessionQueue, ahead
+from warehouse.harmonize.center import SessionTask, harmonize_center
 from warehouse.harmonize.recipe import Recipe
-from warehouse.harmonize.rows import Made
-from warehouse.home import Home
+from warehouse.harmonize.rows import HarmonizedRows
 from warehouse.ingest import ingest_center
-from warehouse.registry import Center, Layout, Registration, register
+from warehouse.lake.home import Home
+from warehouse.quality import pictures
 
 DRAFT = Recipe(name="draft", is_draft=True, grid_mm=3)
 
@@ -28,7 +29,7 @@ def home(tmp_path: Path) -> Home:
 
 
 @pytest.fixture
-def two(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Registration]:
+def two(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[RegisteredCenter]:
     """Two centres of two sessions each, ingested; scans are done by `works`."""
     found = []
     for name in ("one", "two"):
@@ -40,12 +41,12 @@ def two(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Reg
     return found
 
 
-def task(home: Home, center_id: str, session_id: str) -> Task:
-    return Task(home, center_id, session_id, (), DRAFT)
+def task(home: Home, center_id: str, session_id: str) -> SessionTask:
+    return SessionTask(home, center_id, session_id, (), DRAFT)
 
 
 def test_each_centre_gets_its_own_rows_and_processes_are_opened_once(
-    home: Home, two: list[Registration], monkeypatch: pytest.MonkeyPatch
+    home: Home, two: list[RegisteredCenter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[int] = []
     each_done = subject.each_done
@@ -61,19 +62,19 @@ def test_each_centre_gets_its_own_rows_and_processes_are_opened_once(
 
 def test_sessions_that_end_out_of_turn_wait_for_their_centre(home: Home) -> None:
     tasks = [task(home, "one", "a"), task(home, "one", "b"), task(home, "two", "a")]
-    ends = {"one a": Made(n_done=1), "one b": Made(n_done=2), "two a": Made(n_done=4)}
+    ends = {"one a": HarmonizedRows(n_done=1), "one b": HarmonizedRows(n_done=2), "two a": HarmonizedRows(n_done=4)}
 
-    def results() -> Iterator[tuple[Task, Made]]:
+    def results() -> Iterator[tuple[SessionTask, HarmonizedRows]]:
         for index in (2, 1, 0):
             yield tasks[index], ends[f"{tasks[index].center_id} {tasks[index].session_id}"]
 
-    work = Ahead(tasks, results())
+    work = SessionQueue(tasks, results())
     assert work(tasks[:2]).n_done == 3
     assert work(tasks[2:]).n_done == 4
     assert work(tasks[:2]).n_done == 3  # a step that is tried again finds them
 
 
-def test_what_was_not_foreseen_is_done_all_the_same(home: Home, two: list[Registration]) -> None:
+def test_what_was_not_foreseen_is_done_all_the_same(home: Home, two: list[RegisteredCenter]) -> None:
     with ahead(home, two[:1], DRAFT, workers=1) as work:
         assert harmonize_center(home, two[1], DRAFT, workers=1, work=work).n_done == 4
 

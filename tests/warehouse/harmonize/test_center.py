@@ -8,17 +8,17 @@ import pytest
 
 from tests.conftest import write_bids, write_image
 from tests.warehouse.harmonize import works
-from warehouse import lake
+from warehouse.catalog.publish import publish
+from warehouse.centers.registry import Center, Layout, RegisteredCenter, register
 from warehouse.errors import TumsynError
 from warehouse.harmonize import center as subject
-from warehouse.harmonize import pictures
 from warehouse.harmonize.center import harmonize_center, is_current, workers_for
 from warehouse.harmonize.plan import sessions
 from warehouse.harmonize.recipe import Recipe
-from warehouse.home import Home
 from warehouse.ingest import ingest_center
-from warehouse.publish import publish
-from warehouse.registry import Center, Layout, Registration, register
+from warehouse.lake import parts as lake
+from warehouse.lake.home import Home
+from warehouse.quality import pictures
 
 STANDARD, DRAFT = Recipe(name="standard"), Recipe(name="draft", is_draft=True, grid_mm=3)
 
@@ -29,7 +29,7 @@ def home(tmp_path: Path) -> Home:
 
 
 @pytest.fixture
-def tiny(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registration:
+def tiny(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RegisteredCenter:
     """Four eligible scans in two sessions, ingested; scans are done by `works`, and nothing is drawn."""
     center = Center(center_id="tiny", title="Tiny", layout=Layout(kind="bids"))
     registration = register(home, center, write_bids(tmp_path / "bids"))
@@ -44,7 +44,7 @@ def volumes(home: Home, table: str = "core.volume") -> list[dict[str, object]]:
     return [] if rows is None else list(rows.to_pylist())
 
 
-def test_scans_are_the_eligible_images_whose_content_is_there(home: Home, tiny: Registration) -> None:
+def test_scans_are_the_eligible_images_whose_content_is_there(home: Home, tiny: RegisteredCenter) -> None:
     found = sessions(home, tiny)
     assert list(found) == ["tiny/sub-01", "tiny/sub-02"]
     assert [scan.contrast for scan in found["tiny/sub-02"]] == ["FLAIR", "T1w"]  # the empty T2w was refused
@@ -64,7 +64,7 @@ def test_a_centre_that_was_not_ingested_is_refused_with_what_to_do(home: Home, t
 
 
 def test_every_scan_is_done_once_and_an_unchanged_centre_is_left_alone(
-    home: Home, tiny: Registration, monkeypatch: pytest.MonkeyPatch
+    home: Home, tiny: RegisteredCenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[tuple[int, int, str]] = []
     first = harmonize_center(home, tiny, STANDARD, workers=2, progress=lambda *step: said.append(step))
@@ -77,7 +77,7 @@ def test_every_scan_is_done_once_and_an_unchanged_centre_is_left_alone(
     assert second.manifest == first.manifest
 
 
-def test_another_parameter_is_done_beside_the_first(home: Home, tiny: Registration) -> None:
+def test_another_parameter_is_done_beside_the_first(home: Home, tiny: RegisteredCenter) -> None:
     harmonize_center(home, tiny, STANDARD, workers=1)
     assert not is_current(home, tiny, DRAFT)
     done = harmonize_center(home, tiny, DRAFT, workers=1)
@@ -88,14 +88,14 @@ def test_another_parameter_is_done_beside_the_first(home: Home, tiny: Registrati
     assert is_current(home, tiny, DRAFT)
 
 
-def test_what_an_interrupted_run_finished_is_found_again(home: Home, tiny: Registration) -> None:
+def test_what_an_interrupted_run_finished_is_found_again(home: Home, tiny: RegisteredCenter) -> None:
     found = sessions(home, tiny)
     works.made_of(subject.tasks_of(home, "tiny", found, STANDARD)[0])  # then it was killed: nothing was committed
     done = harmonize_center(home, tiny, STANDARD, workers=1)
     assert (done.n_done, done.n_reused) == (2, 2)
 
 
-def test_a_new_scan_is_done_and_a_removed_store_is_noticed(home: Home, tiny: Registration) -> None:
+def test_a_new_scan_is_done_and_a_removed_store_is_noticed(home: Home, tiny: RegisteredCenter) -> None:
     harmonize_center(home, tiny, STANDARD, workers=1)
     write_image(tiny.root / "sub-03" / "anat" / "sub-03_T1w.nii.gz")
     ingest_center(home, tiny)
@@ -105,13 +105,13 @@ def test_a_new_scan_is_done_and_a_removed_store_is_noticed(home: Home, tiny: Reg
     assert harmonize_center(home, tiny, STANDARD, workers=1).n_done == 1
 
 
-def test_force_does_everything_again(home: Home, tiny: Registration) -> None:
+def test_force_does_everything_again(home: Home, tiny: RegisteredCenter) -> None:
     harmonize_center(home, tiny, STANDARD, workers=1)
     done = harmonize_center(home, tiny, STANDARD, workers=1, force=True)
     assert (done.changed, done.n_done) == (True, 4)
 
 
-def test_forgetting_a_session_removes_its_stores_by_this_recipe_alone(home: Home, tiny: Registration) -> None:
+def test_forgetting_a_session_removes_its_stores_by_this_recipe_alone(home: Home, tiny: RegisteredCenter) -> None:
     found = sessions(home, tiny)
     for recipe in (STANDARD, DRAFT):
         for task in subject.tasks_of(home, "tiny", found, recipe):
@@ -121,7 +121,7 @@ def test_forgetting_a_session_removes_its_stores_by_this_recipe_alone(home: Home
 
 
 def test_a_scan_that_kills_its_process_is_rejected_alone_and_tried_again_next_time(
-    home: Home, tiny: Registration, monkeypatch: pytest.MonkeyPatch
+    home: Home, tiny: RegisteredCenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subject, "work_session", works.killed_by_one)
     done = harmonize_center(home, tiny, STANDARD, workers=2)
@@ -136,7 +136,7 @@ def test_a_scan_that_kills_its_process_is_rejected_alone_and_tried_again_next_ti
 
 
 def test_a_row_that_breaks_a_rule_is_rejected_and_the_others_are_published(
-    home: Home, tiny: Registration, monkeypatch: pytest.MonkeyPatch
+    home: Home, tiny: RegisteredCenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subject, "work_session", works.broken_rows)
     assert harmonize_center(home, tiny, STANDARD, workers=1).n_rejected == 2
@@ -147,14 +147,14 @@ def test_a_row_that_breaks_a_rule_is_rejected_and_the_others_are_published(
 
 
 def test_what_a_step_refused_is_not_tried_again_until_something_changes(
-    home: Home, tiny: Registration, monkeypatch: pytest.MonkeyPatch
+    home: Home, tiny: RegisteredCenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subject, "work_session", works.refused)
     assert harmonize_center(home, tiny, STANDARD, workers=1).n_rejected == 4
     assert not harmonize_center(home, tiny, STANDARD, workers=1).changed
 
 
-def test_volumes_of_an_image_that_is_gone_are_not_published(home: Home, tiny: Registration) -> None:
+def test_volumes_of_an_image_that_is_gone_are_not_published(home: Home, tiny: RegisteredCenter) -> None:
     harmonize_center(home, tiny, STANDARD, workers=1)
     first = publish(home)
     (tiny.root / "sub-01" / "anat" / "sub-01_T1w.nii.gz").unlink()
@@ -164,7 +164,7 @@ def test_volumes_of_an_image_that_is_gone_are_not_published(home: Home, tiny: Re
     assert first.data_id != second.data_id
 
 
-def test_volumes_are_part_of_what_a_training_depends_on(home: Home, tiny: Registration) -> None:
+def test_volumes_are_part_of_what_a_training_depends_on(home: Home, tiny: RegisteredCenter) -> None:
     before = publish(home)
     harmonize_center(home, tiny, STANDARD, workers=1)
     after = publish(home)

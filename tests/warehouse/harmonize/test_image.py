@@ -55,7 +55,7 @@ def refusal(path: Path) -> str:
     with pytest.raises(HarmonizeError) as caught:
         load(path)
     assert caught.value.stage == "load"
-    assert caught.value.mend
+    assert caught.value.remedy
     return caught.value.reason
 
 

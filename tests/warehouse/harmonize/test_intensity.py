@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from warehouse.errors import HarmonizeError
-from warehouse.harmonize.intensity import Scale, find_head, find_scale
+from warehouse.harmonize.intensity import IntensityScale, find_head, find_scale
 from warehouse.imaging.image import Image
 
 
@@ -18,13 +18,13 @@ def head(air: float = 3.0) -> Image:
 
 
 def test_what_was_scaled_can_be_mapped_back_to_its_own_units() -> None:
-    scale = Scale(12.0, 812.0)
+    scale = IntensityScale(12.0, 812.0)
     values = np.linspace(12, 812, 50, dtype=np.float32)
     np.testing.assert_allclose(scale.restore(scale.normalise(values)), values, rtol=1e-5)
 
 
 def test_what_lies_outside_is_clipped_to_zero_and_one() -> None:
-    np.testing.assert_array_equal(Scale(10, 20).normalise(np.array([-5.0, 10, 15, 20, 99])), [0, 0, 0.5, 1, 1])
+    np.testing.assert_array_equal(IntensityScale(10, 20).normalise(np.array([-5.0, 10, 15, 20, 99])), [0, 0, 0.5, 1, 1])
 
 
 def test_the_percentiles_are_those_of_the_head_and_not_of_the_air() -> None:

@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.warehouse.harmonize.conftest import rotation, scanned
-from warehouse.harmonize import brain
+from warehouse.harmonize import mask as brain
 from warehouse.harmonize.recipe import Recipe
-from warehouse.harmonize.scan import Scan
+from warehouse.harmonize.scan import EligibleScan
 from warehouse.harmonize.session import harmonize_session
 from warehouse.imaging.image import Image
 from warehouse.volumes import export, open_store
@@ -51,7 +51,7 @@ def marker_mm(voxels: NDArray[Any], affine: NDArray[np.float64]) -> NDArray[np.f
 
 
 @pytest.fixture
-def scans(tmp_path: Path, template: Image, monkeypatch: pytest.MonkeyPatch) -> list[Scan]:
+def scans(tmp_path: Path, template: Image, monkeypatch: pytest.MonkeyPatch) -> list[EligibleScan]:
     """One head with a marker on its left, as four files of different orientation and forms."""
     seen = SimpleNamespace(
         run_model=lambda voxels: (voxels > 0.02 * voxels.max()).astype(float), postprocess=lambda mask: mask
@@ -69,12 +69,12 @@ def scans(tmp_path: Path, template: Image, monkeypatch: pytest.MonkeyPatch) -> l
         path = tmp_path / f"{contrast}.nii.gz"
         nib.save(file, path)
         place = {"center_id": "lab", "participant_id": "01", "entities": {"sub": "01", "suffix": contrast}}
-        made.append(Scan(contrast.ljust(16, "0"), path, contrast, place | {"is_simulated": True}, "signature"))
+        made.append(EligibleScan(contrast.ljust(16, "0"), path, contrast, place | {"is_simulated": True}, "signature"))
     return made
 
 
 def test_a_marker_on_the_left_stays_there_through_stores_patches_and_exported_files(
-    tmp_path: Path, scans: list[Scan]
+    tmp_path: Path, scans: list[EligibleScan]
 ) -> None:
     for scan in scans:
         loaded: Any = nib.load(scan.path)

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from warehouse.harmonize import brain
+from warehouse.harmonize import mask as brain
 from warehouse.harmonize.recipe import Recipe
-from warehouse.harmonize.scan import Scan
+from warehouse.harmonize.scan import EligibleScan
 from warehouse.harmonize.session import harmonize_session
 from warehouse.imaging.image import Image
 from warehouse.volumes import export, open_store
@@ -44,7 +44,7 @@ def test_a_stripped_brain_keeps_every_voxel_whatever_was_subtracted(tmp_path: Pa
         path = tmp_path / f"{contrast}.nii.gz"
         nib.save(nib.Nifti1Image(voxels.astype(np.float32), template.affine), path)
         place = {"center_id": "lab", "participant_id": "01", "entities": {"sub": "01", "suffix": contrast}}
-        scans.append(Scan(contrast.ljust(16, "0"), path, contrast, place | {"is_simulated": True}, "signature"))
+        scans.append(EligibleScan(contrast.ljust(16, "0"), path, contrast, place | {"is_simulated": True}, "signature"))
     result = harmonize_session(tmp_path / "home" / "volumes", "lab/sub-01", scans, QUICK)
     assert result.rejections == []
     rows = {row["image_id"].rstrip("0"): row for row in result.volumes if row["form"] == "native"}

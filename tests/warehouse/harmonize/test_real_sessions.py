@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from warehouse.harmonize.recipe import load_recipe
-from warehouse.harmonize.scan import Scan, SessionResult
+from warehouse.harmonize.scan import EligibleScan, SessionResult
 from warehouse.harmonize.scan_rows import turned
 from warehouse.harmonize.session import harmonize_session
 from warehouse.imaging.itk import LPS, to_itk
@@ -23,7 +23,9 @@ STANDARD = load_recipe("standard")
 def harmonised(folder: Path, scans: dict[str, tuple[Path, str]]) -> SessionResult:
     """Harmonise scans given by an identifier, as path and contrast."""
     known = {"center_id": "lab", "participant_id": "01", "entities": {"sub": "01"}, "is_simulated": False}
-    made = [Scan(key, path, contrast, known, str(path.stat().st_size)) for key, (path, contrast) in scans.items()]
+    made = [
+        EligibleScan(key, path, contrast, known, str(path.stat().st_size)) for key, (path, contrast) in scans.items()
+    ]
     return harmonize_session(folder / "home" / "volumes", "lab/sub-01", made, STANDARD)
 
 

@@ -57,10 +57,10 @@ def test_a_wrong_recipe_is_an_error_that_names_file_and_key(tmp_path: Path, text
     with pytest.raises(TumsynError, match=key) as caught:
         load_recipe(str(tmp_path / "r.yaml"))
     assert "r.yaml" in caught.value.what
-    assert caught.value.mend
+    assert caught.value.remedy
 
 
 def test_an_unknown_recipe_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(TumsynError, match="nowhere") as caught:
         load_recipe("nowhere")
-    assert "draft, standard" in caught.value.mend
+    assert "draft, standard" in caught.value.remedy

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from tests.warehouse.harmonize.conftest import displaced, scanned, t2_like
-from warehouse.harmonize import brain
+from warehouse.catalog.tables.volumes import VOLUMES
+from warehouse.harmonize import mask as brain
 from warehouse.harmonize.recipe import Recipe
-from warehouse.harmonize.scan import Scan, SessionResult
+from warehouse.harmonize.scan import EligibleScan, SessionResult
 from warehouse.harmonize.session import harmonize_session
 from warehouse.imaging.image import Image
-from warehouse.tables.volumes import VOLUMES
 from warehouse.volumes import open_store
 
 MOVED = displaced((3, -2, 4), (4, -3, 2))
@@ -35,7 +35,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def scans(saved: Save, fine_template: Image) -> list[Scan]:
+def scans(saved: Save, fine_template: Image) -> list[EligibleScan]:
     """A T1w at 2 mm, lying flipped (LAS) on disk, and a thick-slice T2w of the same head, which moved."""
     flip = np.diag([-1.0, 1, 1, 1])
     flip[0, 3] = fine_template.voxels.shape[0] - 1
@@ -45,12 +45,12 @@ def scans(saved: Save, fine_template: Image) -> list[Scan]:
     return [scan("b", saved("t2w.nii.gz", t2w), "T2w"), scan("a", saved("t1w.nii.gz", t1w), "T1w")]
 
 
-def scan(letter: str, path: Path, contrast: str) -> Scan:
+def scan(letter: str, path: Path, contrast: str) -> EligibleScan:
     attributes = {"center_id": "lab", "participant_id": "01", "entities": {"sub": "01"}, "is_simulated": True}
-    return Scan(letter * 16, path, contrast, attributes, f"{path.stat().st_size}")
+    return EligibleScan(letter * 16, path, contrast, attributes, f"{path.stat().st_size}")
 
 
-def work(folder: Path, scans: list[Scan], recipe: Recipe = QUICK) -> SessionResult:
+def work(folder: Path, scans: list[EligibleScan], recipe: Recipe = QUICK) -> SessionResult:
     return harmonize_session(folder / "home" / "volumes", "lab/sub-01", scans, recipe)
 
 
@@ -59,7 +59,7 @@ def rows(result: SessionResult) -> list[list[dict[str, object]]]:
 
 
 def test_a_session_becomes_volumes_in_both_forms_with_rows_that_fit_their_tables(
-    tmp_path: Path, scans: list[Scan]
+    tmp_path: Path, scans: list[EligibleScan]
 ) -> None:
     result = work(tmp_path, scans)
     assert result.rejections == []
@@ -74,7 +74,7 @@ def test_a_session_becomes_volumes_in_both_forms_with_rows_that_fit_their_tables
     assert {row["image_id"][0]: row["is_reference"] for row in result.volumes} == {"a": True, "b": False}
 
 
-def test_the_movement_between_scans_is_undone(tmp_path: Path, scans: list[Scan]) -> None:
+def test_the_movement_between_scans_is_undone(tmp_path: Path, scans: list[EligibleScan]) -> None:
     result = work(tmp_path, scans)
     found = next(row for row in result.transforms if row["kind"] == "to_reference")
     points = np.array([[0.0, 0, 0], [40, 0, 20], [-40, 30, -10], [0, -60, 30]])
@@ -99,7 +99,7 @@ def test_left_stays_left_from_the_file_to_the_session_grid(tmp_path: Path, saved
         assert world[0] == pytest.approx(-45, abs=6), row["form"]
 
 
-def test_the_native_form_keeps_the_files_own_grid(tmp_path: Path, scans: list[Scan]) -> None:
+def test_the_native_form_keeps_the_files_own_grid(tmp_path: Path, scans: list[EligibleScan]) -> None:
     result = work(tmp_path, scans)
     for item in scans:
         row = next(r for r in result.volumes if r["image_id"] == item.image_id and r["form"] == "native")
@@ -114,13 +114,13 @@ def test_the_native_form_keeps_the_files_own_grid(tmp_path: Path, scans: list[Sc
         np.testing.assert_allclose(restored[inside], values[inside], atol=1e-3 * float(values.max()))
 
 
-def test_work_that_is_done_is_not_done_again(tmp_path: Path, scans: list[Scan]) -> None:
+def test_work_that_is_done_is_not_done_again(tmp_path: Path, scans: list[EligibleScan]) -> None:
     first, again = work(tmp_path, scans), work(tmp_path, scans)
     assert (first.n_done, again.n_done) == (2, 0)
     assert rows(first) == rows(again)
 
 
-def test_an_interrupted_session_goes_on_with_the_scan_it_was_at(tmp_path: Path, scans: list[Scan]) -> None:
+def test_an_interrupted_session_goes_on_with_the_scan_it_was_at(tmp_path: Path, scans: list[EligibleScan]) -> None:
     whole = work(tmp_path, scans)
     lost = next(row for row in whole.volumes if row["image_id"][0] == "b" and row["form"] == "session")
     shutil.rmtree(tmp_path / "home" / lost["path"])
@@ -134,7 +134,9 @@ def test_an_interrupted_session_goes_on_with_the_scan_it_was_at(tmp_path: Path, 
         np.testing.assert_allclose(one["matrix"], other["matrix"], atol=1e-3)  # sums over threads end differently
 
 
-def test_another_recipe_works_again_and_leaves_the_first_ones_volumes(tmp_path: Path, scans: list[Scan]) -> None:
+def test_another_recipe_works_again_and_leaves_the_first_ones_volumes(
+    tmp_path: Path, scans: list[EligibleScan]
+) -> None:
     first = work(tmp_path, scans)
     other = work(tmp_path, scans, QUICK.model_copy(update={"percentiles": (1.0, 99.0)}))
     assert other.n_done == 2
@@ -155,7 +157,7 @@ def test_scans_that_their_publishers_stripped_and_aligned_stay_as_they_are(
     np.testing.assert_array_equal(np.reshape(found["matrix"], (4, 4)), np.eye(4))
 
 
-def test_one_bad_scan_does_not_stop_the_others(tmp_path: Path, scans: list[Scan]) -> None:
+def test_one_bad_scan_does_not_stop_the_others(tmp_path: Path, scans: list[EligibleScan]) -> None:
     bad = tmp_path / "bad.nii.gz"
     bad.write_bytes(scans[0].path.read_bytes()[:3000])
     result = work(tmp_path, [scan("c", bad, "FLAIR"), *scans])
@@ -166,7 +168,7 @@ def test_one_bad_scan_does_not_stop_the_others(tmp_path: Path, scans: list[Scan]
 
 
 def test_a_scan_that_cannot_be_the_reference_because_it_does_not_load_is_rejected_once(
-    tmp_path: Path, saved: Save, scans: list[Scan], template: Image
+    tmp_path: Path, saved: Save, scans: list[EligibleScan], template: Image
 ) -> None:
     path = saved("broken.nii", Image(np.full_like(template.voxels, 7), template.affine))
     result = work(tmp_path, [scan("0", path, "T1w"), *scans])
@@ -174,7 +176,7 @@ def test_a_scan_that_cannot_be_the_reference_because_it_does_not_load_is_rejecte
 
 
 def test_a_scan_without_a_believable_brain_takes_the_sessions_mask(
-    tmp_path: Path, scans: list[Scan], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, scans: list[EligibleScan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def sees_nothing_in_thick_slices(voxels: np.ndarray) -> np.ndarray:
         return np.zeros(voxels.shape) if voxels.shape[2] == 50 else (voxels > 0.02 * voxels.max()).astype(float)
@@ -190,7 +192,7 @@ def test_a_scan_without_a_believable_brain_takes_the_sessions_mask(
 
 
 def test_where_no_scan_has_a_brain_all_are_rejected_with_a_reason(
-    tmp_path: Path, scans: list[Scan], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, scans: list[EligibleScan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blind = SimpleNamespace(run_model=lambda voxels: np.zeros(voxels.shape), postprocess=lambda mask: mask)
     monkeypatch.setattr(brain, "_network", lambda _: blind)
@@ -200,7 +202,7 @@ def test_where_no_scan_has_a_brain_all_are_rejected_with_a_reason(
 
 
 def test_a_registration_that_got_worse_is_rejected(
-    tmp_path: Path, scans: list[Scan], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, scans: list[EligibleScan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from warehouse.errors import HarmonizeError
     from warehouse.harmonize import session
@@ -214,7 +216,7 @@ def test_a_registration_that_got_worse_is_rejected(
     assert {row["image_id"][0] for row in result.volumes} == {"a"}
 
 
-def test_a_stripped_recipe_leaves_nothing_outside_the_brain(tmp_path: Path, scans: list[Scan]) -> None:
+def test_a_stripped_recipe_leaves_nothing_outside_the_brain(tmp_path: Path, scans: list[EligibleScan]) -> None:
     result = work(tmp_path, scans, QUICK.model_copy(update={"whole_head": False}))
     for row in result.volumes:
         volume = open_store(tmp_path / "home" / row["path"])
@@ -222,5 +224,5 @@ def test_a_stripped_recipe_leaves_nothing_outside_the_brain(tmp_path: Path, scan
         assert volume[:, :, :][volume.mask[:, :, :] == 0].max() == 0
 
 
-def test_a_draft_says_so_in_every_row(tmp_path: Path, scans: list[Scan]) -> None:
+def test_a_draft_says_so_in_every_row(tmp_path: Path, scans: list[EligibleScan]) -> None:
     assert all(row["is_draft"] for row in work(tmp_path, scans).volumes)

@@ -6,8 +6,8 @@ import os
 import time
 from pathlib import Path
 
-from warehouse.harmonize.center import Task
-from warehouse.harmonize.rows import Made, rejection
+from warehouse.harmonize.center import SessionTask
+from warehouse.harmonize.rows import HarmonizedRows, rejection
 
 BAD = "02_FLAIR"
 
@@ -30,9 +30,9 @@ def touch_and_sleep(path: str) -> None:
     time.sleep(60)
 
 
-def made_of(task: Task) -> Made:
+def made_of(task: SessionTask) -> HarmonizedRows:
     """Make plausible rows of every scan; what was done is remembered in the home, as stores are."""
-    made = Made()
+    made = HarmonizedRows()
     for scan in task.scans:
         store = task.home.volumes / task.recipe.recipe_id / f"{scan.image_id}-{'0' * 16}" / "session.zarr"
         if task.force or not store.exists():
@@ -44,7 +44,7 @@ def made_of(task: Task) -> Made:
     return made
 
 
-def volume(task: Task, path: str) -> dict[str, object]:
+def volume(task: SessionTask, path: str) -> dict[str, object]:
     return {
         "form": "session",
         "session_id": task.session_id,
@@ -68,21 +68,21 @@ def volume(task: Task, path: str) -> dict[str, object]:
     }
 
 
-def killed_by_one(task: Task) -> Made:
+def killed_by_one(task: SessionTask) -> HarmonizedRows:
     if any(BAD in scan.path.name for scan in task.scans):
         os._exit(9)
     return made_of(task)
 
 
-def broken_rows(task: Task) -> Made:
+def broken_rows(task: SessionTask) -> HarmonizedRows:
     made = made_of(task)
     for row in made.volumes[:1]:
         row["mask_volume_ml"] = -1.0
     return made
 
 
-def refused(task: Task) -> Made:
-    made = Made()
+def refused(task: SessionTask) -> HarmonizedRows:
+    made = HarmonizedRows()
     for scan in task.scans:
         made.rejections.append(
             rejection(scan.image_id, task.center_id, task.recipe, "no_brain", "none was found", "look at it")

@@ -13,10 +13,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from warehouse.home import Home
+from warehouse.centers.registry import Center, RegisteredCenter
 from warehouse.ingest import Ingested, ingest_center
-from warehouse.lake import read_table
-from warehouse.registry import Center, Registration
+from warehouse.lake.home import Home
+from warehouse.lake.parts import read_table
 
 OBLIQUE_LEFT_HANDED = np.array([[-0.9, 0.1, 0.0, 80.0], [0.1, 0.9, 0.3, -100.0], [0.0, -0.2, 3.0, -60.0], [0, 0, 0, 1]])
 
@@ -62,7 +62,7 @@ class Dataset:
 
     def ingest(self, **options: object) -> Ingested:
         """Ingest the folder."""
-        return ingest_center(self.home, Registration(self.center, self.root), **options)
+        return ingest_center(self.home, RegisteredCenter(self.center, self.root), **options)
 
     def rows(self, table: str) -> list[dict[str, object]]:
         """Return a table's rows in force."""

@@ -3,14 +3,16 @@ from __future__ import annotations
 import duckdb
 import pytest
 
+from warehouse.catalog.tables.core import ACQUISITION
+from warehouse.centers.registry import PublishedProtocol
 from warehouse.ingest.acquisition import FIELDS, Measure, read_acquisition
 from warehouse.ingest.findings import Finding
 from warehouse.ingest.privacy import clean_sidecar
-from warehouse.registry import Protocol
-from warehouse.tables.core import ACQUISITION
 
-PUBLISHED = Protocol(contrast="T2w", values={"echo_time_s": 0.1, "is_flip_angle_variable": True}, source="a paper")
-AT_GUYS = Protocol(contrast="T2w", when={"site": "Guys"}, values={"echo_time_s": 0.2}, source="a web page")
+PUBLISHED = PublishedProtocol(
+    contrast="T2w", values={"echo_time_s": 0.1, "is_flip_angle_variable": True}, source="a paper"
+)
+AT_GUYS = PublishedProtocol(contrast="T2w", when={"site": "Guys"}, values={"echo_time_s": 0.2}, source="a web page")
 
 
 def read(sidecar: dict[str, object], contrast: str = "T1w", **more: object) -> dict[str, object]:

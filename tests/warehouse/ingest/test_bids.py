@@ -56,7 +56,7 @@ def test_two_datasets_under_one_root_are_refused_with_how_to_register_them(datas
         dataset.image(f"{study}/sub-01/anat/sub-01_T1w.nii.gz")
     with pytest.raises(LayoutError, match="several datasets") as refusal:
         dataset.ingest()
-    assert "centre of its own" in refusal.value.mend
+    assert "centre of its own" in refusal.value.remedy
 
 
 def test_a_dataset_within_the_dataset_is_refused_and_the_outer_one_is_read(dataset: Dataset) -> None:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from tests.warehouse.ingest.conftest import Dataset, gz, nifti_bytes
+from warehouse.centers.registry import Center, RegisteredCenter
 from warehouse.errors import CenterError, LayoutError
-from warehouse.home import Home
 from warehouse.ingest import ingest_center, is_current
-from warehouse.registry import Center, Registration
+from warehouse.lake.home import Home
 
 MPRAGE = {"RepetitionTime": 2.3, "EchoTime": 0.00298, "InversionTime": 0.9, "FlipAngle": 9, "Manufacturer": "SIEMENS"}
 T1W = "sub-01/anat/sub-01_T1w.nii.gz"
@@ -83,7 +83,7 @@ def test_every_file_ends_in_exactly_one_place(dataset: Dataset) -> None:
 def test_every_refusal_says_where_why_and_what_to_do(dataset: Dataset) -> None:
     messy(dataset).ingest()
     refusals = dataset.rows("core.rejection")
-    assert all(row["stage"] and row["reason"] and row["detail"] and row["mend"] for row in refusals)
+    assert all(row["stage"] and row["reason"] and row["detail"] and row["remedy"] for row in refusals)
     assert Counter(str(row["reason"]) for row in refusals) == {
         "bad_sidecar": 1,
         "empty_file": 1,
@@ -101,7 +101,7 @@ def test_every_refusal_says_where_why_and_what_to_do(dataset: Dataset) -> None:
 
 def test_dicom_is_refused_with_the_name_of_its_converter(dataset: Dataset) -> None:
     messy(dataset).ingest()
-    assert "dcm2niix" in str(dataset.row("core.rejection", path="sub-02/anat/IM0001")["mend"])
+    assert "dcm2niix" in str(dataset.row("core.rejection", path="sub-02/anat/IM0001")["remedy"])
 
 
 def test_an_echo_time_left_in_milliseconds_costs_the_value_and_not_the_image(dataset: Dataset) -> None:
@@ -258,7 +258,7 @@ def test_an_unchanged_tree_is_ingested_again_without_opening_a_file(
     assert opened(dataset.root) == []
     assert (first.changed, again.changed) == (True, False)
     assert again.manifest == first.manifest
-    assert is_current(dataset.home, Registration(dataset.center, dataset.root))
+    assert is_current(dataset.home, RegisteredCenter(dataset.center, dataset.root))
 
 
 def test_only_what_changed_is_opened_and_only_its_rows_change(
@@ -307,13 +307,13 @@ def test_an_empty_or_foreign_folder_is_an_error_and_the_last_state_stands(datase
     image.unlink()
     with pytest.raises(LayoutError, match="no image") as caught:
         dataset.ingest()
-    assert "tumsyn centers check lab" in caught.value.mend
+    assert "tumsyn centers check lab" in caught.value.remedy
     assert len(dataset.rows("core.image")) == 1
 
 
 def test_a_root_that_went_away_is_an_error(dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(CenterError, match="not a folder"):
-        ingest_center(dataset.home, Registration(dataset.center, tmp_path / "gone"))
+        ingest_center(dataset.home, RegisteredCenter(dataset.center, tmp_path / "gone"))
 
 
 def test_people_of_several_centres_are_joined_by_the_homes_table(dataset: Dataset) -> None:

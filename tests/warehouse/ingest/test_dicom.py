@@ -112,7 +112,7 @@ def test_without_the_extra_it_is_said_how_to_install_it(
     monkeypatch.setattr(dicom, "find_spec", lambda _: None)
     with pytest.raises(LayoutError, match="not installed") as refusal:
         convert(source, tmp_path / "bids", "a lab", SALT)
-    assert "tumsyn[dicom]" in refusal.value.mend
+    assert "tumsyn[dicom]" in refusal.value.remedy
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.warehouse.ingest.conftest import Dataset, nifti_bytes
-from warehouse.home import Home
+from warehouse.catalog.tables import PARTITIONED, TABLES
+from warehouse.centers.registry import Center, RegisteredCenter
 from warehouse.ingest import check_center
-from warehouse.registry import Center, Registration
-from warehouse.tables import PARTITIONED, TABLES
+from warehouse.lake.home import Home
 
 SIDE = {"RepetitionTime": 2.0, "EchoTime": 0.003, "Manufacturer": "Siemens"}
 FILES = {
@@ -87,7 +87,7 @@ CONTENTS = st.one_of(
 
 def rows_of(dataset: Dataset) -> dict[str, list[dict[str, object]]]:
     """Return the rows that an ingest writes, as Arrow holds them."""
-    made = check_center(dataset.home, Registration(dataset.center, dataset.root)).rows
+    made = check_center(dataset.home, RegisteredCenter(dataset.center, dataset.root)).rows
     return {table.name: table.rows(made[table.name]).to_pylist() for table in PARTITIONED}
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.warehouse.ingest.conftest import Dataset
+from warehouse.centers.registry import Center
 from warehouse.errors import ParticipantsError
 from warehouse.ingest.delimited import read_table
 from warehouse.ingest.demographics import Age
 from warehouse.ingest.participants import People, read_people
 from warehouse.ingest.tree import walk
-from warehouse.registry import Center
 
 
 def people(dataset: Dataset, **layout: object) -> People:
@@ -167,7 +167,7 @@ def test_a_table_that_cannot_be_read_is_refused_whole(dataset: Dataset, text: st
     assert [(path, row, refusal.reason) for path, row, refusal in refused] == [
         ("participants.tsv", None, "unreadable_table")
     ]
-    assert refused[0][2].mend
+    assert refused[0][2].remedy
 
 
 def test_a_table_in_another_encoding_is_an_error_that_says_so(dataset: Dataset) -> None:
@@ -331,7 +331,7 @@ def test_a_code_that_levels_do_not_explain_is_refused(dataset: Dataset) -> None:
     dataset.write("participants.json", {"sex": {"Levels": {"1": "male", "2": "see protocol"}}})
     found = with_table(dataset, "participant_id\tsex\nsub-1\t1\nsub-2\t2\n")
     assert [(row, refusal.reason) for _, row, refusal in found.refused] == [(2, "sex")]
-    assert "Levels" in found.refused[0][2].mend
+    assert "Levels" in found.refused[0][2].remedy
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ import bids2table
 import pytest
 
 from tests.warehouse.ingest.conftest import Dataset
+from warehouse.catalog.tables import TABLES
 from warehouse.errors import SidecarError
 from warehouse.ingest.sidecars import Inheritance, Sidecar, read_sidecar, stem
 from warehouse.ingest.tree import walk
-from warehouse.tables import TABLES
 
 SALT = b"salt"
 
@@ -56,7 +56,7 @@ def test_nan_counts_as_missing(tmp_path: Path) -> None:
 def test_what_is_no_json_object_is_an_error_that_names_the_file_and_a_mend(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(SidecarError, match=r"a\.json") as caught:
         read(tmp_path, content)
-    assert caught.value.mend
+    assert caught.value.remedy
 
 
 @pytest.mark.parametrize(

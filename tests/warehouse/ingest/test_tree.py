@@ -71,7 +71,7 @@ def test_a_link_that_cannot_be_used_is_refused_with_a_mend(tmp_path: Path, targe
     refusal = by_path(tmp_path)["loop.nii.gz"].refusal
     assert refusal is not None
     assert refusal.reason == reason
-    assert refusal.mend
+    assert refusal.remedy
 
 
 def test_a_folder_that_links_to_one_above_it_is_refused_and_not_walked(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_folder_that_cannot_be_listed_is_refused_and_the_others_are_read(
 def test_a_root_that_is_not_there_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(CenterError, match="not a folder") as caught:
         walk(tmp_path / "unmounted")
-    assert "mount" in caught.value.mend
+    assert "mount" in caught.value.remedy
 
 
 @pytest.mark.parametrize("change", ["add", "delete", "grow", "touch"])

@@ -10,11 +10,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from warehouse.centers.registry import shipped
 from warehouse.errors import CenterError
 from warehouse.ingest.discover import discover
 from warehouse.ingest.tree import walk
 from warehouse.miniature import RECIPES, build
-from warehouse.registry import shipped
 
 CENTERS = sorted(RECIPES)
 
@@ -30,7 +30,7 @@ def test_every_shipped_centre_has_a_miniature() -> None:
 def test_a_centre_without_miniature_is_refused_with_the_ones_that_have_one(tmp_path: Path) -> None:
     with pytest.raises(CenterError, match="no miniature of centre 'nowhere'") as caught:
         build("nowhere", tmp_path)
-    assert "ixi" in caught.value.mend
+    assert "ixi" in caught.value.remedy
 
 
 @pytest.mark.parametrize("name", CENTERS)

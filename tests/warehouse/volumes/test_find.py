@@ -11,7 +11,7 @@ import pytest
 from tests.warehouse.volumes.conftest import make_payload
 from warehouse import volumes
 from warehouse.errors import CatalogueError, VolumeError
-from warehouse.home import Home
+from warehouse.lake.home import Home
 
 IMAGE = "0123456789abcdef"
 ROWS = [

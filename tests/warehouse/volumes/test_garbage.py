@@ -10,7 +10,7 @@ import pytest
 
 from tests.warehouse.volumes.conftest import make_payload
 from warehouse.errors import VolumeError
-from warehouse.home import Home
+from warehouse.lake.home import Home
 from warehouse.volumes import garbage, open_store, write
 
 

@@ -1,1 +1,0 @@
-"""Networks that put prompts and images into one space, and the loss that brings them together."""

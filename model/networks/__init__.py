@@ -1,0 +1,1 @@
+"""Networks, their checkpoints, and the device that they compute on."""

@@ -1,0 +1,112 @@
+"""Which checkpoint is used: the one that is named, else the home's champion, else the one that ships."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from model.networks.checkpoint import CONFIG, read_config
+from warehouse.catalog import model_registry as models
+from warehouse.errors import ModelError
+from warehouse.lake.home import Home
+
+SHIPPED = Path(__file__).parents[1] / "weights"  # one folder a kind, where a version of this project ships weights
+SHORTEST = 4  # digits of an identity
+
+
+COARSEST = 1.5  # times a scan's smallest voxel side, or times 1 mm where that is smaller: the coarsest grid to serve it
+
+
+def resolve(
+    home: Home,
+    model: str | Path | None,
+    kind: str,
+    *,
+    voxel_mm: float | None = None,
+    recipe: str | None = None,
+) -> Path:
+    """Return the folder of the checkpoint to use.
+
+    Parameters
+    ----------
+    home : Home
+    model : str or Path, optional
+        Identity of a model of this home or the beginning of one, ``champion``, or the path of a folder.
+        Default: the home's champion, else the weights that ship.
+    kind : {"text_encoder", "synthesis"}
+    voxel_mm : float, optional
+        Smallest voxel side of the scan to be served, mm: a default model must work on a grid that is fine enough.
+    recipe : str, optional
+        Identity of the recipe whose volumes are to be served by a default model.
+
+    Raises
+    ------
+    ModelError
+        When there is none, or it is of another kind.
+    """
+    path = _named(home, str(model), kind) if model is not None else _default(home, kind, voxel_mm, recipe)
+    found = read_config(path)["kind"]
+    if found != kind:
+        raise ModelError(f"{path} is a model of kind {found}, not {kind}", f"name one of: {_known(home, kind)}")
+    return path
+
+
+def _named(home: Home, name: str, kind: str) -> Path:
+    if name == "champion":
+        return _champion(home, kind) or _refuse(home, f"this home has no champion of kind {kind}", kind)
+    if (Path(name) / CONFIG).is_file():
+        return Path(name)
+    fit = [
+        path for path in _folders(home) if path.name == name or (len(name) >= SHORTEST and path.name.startswith(name))
+    ]
+    if len(fit) == 1:
+        return fit[0]
+    what = f"{name!r} fits {len(fit)} models" if fit else f"there is no model {name!r} in {home.models}"
+    return _refuse(home, what, kind)
+
+
+def _default(home: Home, kind: str, voxel_mm: float | None, recipe: str | None) -> Path:
+    """Return the champion that suits best: of those fine enough, the one of the coarsest grid; else what ships."""
+    champions = [one for one in models.champions(home, kind) if recipe in (None, one.recipe_id)]
+    fit = [one for one in champions if _is_fine_enough(one.grid_mm, voxel_mm)]
+    if fit and voxel_mm is not None:
+        fit.sort(key=lambda one: -(one.grid_mm or 0.0))
+    if fit:
+        return home.models / fit[0].model_id
+    if (SHIPPED / kind / CONFIG).is_file():
+        return SHIPPED / kind
+    if champions and voxel_mm is not None:
+        grids = ", ".join(f"{one.model_id} on {one.grid_mm:g} mm" for one in champions if one.grid_mm)
+        raise ModelError(
+            f"no champion of kind {kind} serves a scan with voxels of {voxel_mm:g} mm; this home has {grids}",
+            "train a model on a finer grid, or name one all the same with --model",
+        )
+    return _refuse(home, f"this home has no champion of kind {kind} for this, and none ships with this version", kind)
+
+
+def _is_fine_enough(grid_mm: float | None, voxel_mm: float | None) -> bool:
+    return grid_mm is None or voxel_mm is None or grid_mm <= COARSEST * max(1.0, voxel_mm)
+
+
+def _champion(home: Home, kind: str) -> Path | None:
+    model_id = models.champion(home, kind)
+    return None if model_id is None else home.models / model_id
+
+
+def _refuse(home: Home, what: str, kind: str) -> Path:
+    known = _known(home, kind)
+    train = f"train one: `tumsyn train {kind.replace('_', '-')} --config demo`"
+    raise ModelError(what, f"name one of: {known}; or {train}" if known else train)
+
+
+def _known(home: Home, kind: str) -> str:
+    names = []
+    for path in _folders(home):
+        try:
+            names += [path.name] if read_config(path)["kind"] == kind else []
+        except ModelError:
+            continue  # a damaged one is no proposal
+    return ", ".join(names)
+
+
+def _folders(home: Home) -> list[Path]:
+    return sorted(path.parent for path in home.models.glob(f"[!.]*/{CONFIG}"))

@@ -1,0 +1,101 @@
+"""The template head as one table: a row per voxel of the head, a column per map; subjects are interpolated from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from model.simulation.nuclei import NUCLEI, nuclei
+from model.simulation.shells import OUTER, skin_level, surroundings
+from model.simulation.template import Floats, HeadGrid, brain_maps, template_grid
+from model.simulation.tissue_maps import brain_levels
+from model.simulation.vessels import vessels
+
+LEVELS = ("inner", "skin", "pial", "white", "ventricle")
+MARGIN_MM = 6.0  # of air that is kept around the head
+COLUMNS = (*LEVELS, *(f"nucleus_{name}" for name in NUCLEI), "artery", "vein", *(f"outer_{name}" for name in OUTER))
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """The template on a grid in MNI space.
+
+    Parameters
+    ----------
+    grid : HeadGrid
+    rows : (voxels of the grid,) int64 tensor
+        Row of `table` for each voxel; 0 for air far from the head.
+    near : (voxels of the grid,) boolean tensor
+        Where a head can be drawn: not so near the end of the margin that a neighbour has no row.
+    table : (rows, len(COLUMNS)) float16 tensor
+        Half precision: levels end at 90 mm, so they are right to 0.03 mm where it matters.
+    """
+
+    grid: HeadGrid
+    rows: Tensor
+    near: Tensor
+    table: Tensor
+
+    def sample(self, points_mm: Tensor) -> dict[str, Tensor]:
+        """Return all maps at points by trilinear interpolation.
+
+        Parameters
+        ----------
+        points_mm : (n, 3) tensor
+            In MNI space, RAS+, mm.
+        """
+        size = torch.tensor(self.grid.shape)
+        at = (points_mm - torch.from_numpy(self.grid.affine[:3, 3]).float()) / self.grid.step_mm
+        at = torch.minimum(at.clamp_(min=0.0), size - 1.001)
+        low = at.long()
+        high = at.sub_(low)
+        parts = torch.stack([1 - high, high])  # (2, n, 3)
+        plane = (parts[:, None, :, 0] * parts[None, :, :, 1]).reshape(4, -1)
+        weights = (plane[:, None] * parts[None, :, :, 2]).reshape(8, -1).T.contiguous()
+        base = (low[:, 0] * size[1] + low[:, 1]) * size[2] + low[:, 2]
+        ahead = torch.tensor([0, 1, int(size[1]), int(size[1]) + 1]) * size[2]
+        # The row of the voxel above follows, since rows are counted along k and the head has a margin of air.
+        corners = self.rows[base[:, None] + ahead][:, :, None] + torch.arange(2)
+        corners = corners.flatten(1).clamp_(max=len(self.table) - 1)
+        mixed = functional.embedding_bag(corners, self.table, per_sample_weights=weights.half(), mode="sum")
+        return dict(zip(COLUMNS, mixed.T.contiguous().float(), strict=True))
+
+    def is_head(self, points_mm: Tensor) -> Tensor:
+        """Return which points lie in the head or in the air next to it: (n,) booleans."""
+        size = torch.tensor(self.grid.shape)
+        origin = torch.from_numpy(self.grid.affine[:3, 3]).float()
+        at = ((points_mm - origin) / self.grid.step_mm).round_().long()
+        at = torch.minimum(at.clamp_(min=0), size - 1)
+        return self.near[(at[:, 0] * size[1] + at[:, 1]) * size[2] + at[:, 2]]
+
+
+@lru_cache(maxsize=2)
+def atlas(step_mm: float) -> Atlas:
+    """Return the template head with voxels of a size; made once."""
+    grid = template_grid(step_mm)
+    skin = skin_level(step_mm)
+    near = skin > -MARGIN_MM
+    rows = np.zeros(grid.shape, np.int64)
+    rows[near] = np.arange(1, int(near.sum()) + 1)
+    table = np.zeros((int(near.sum()) + 1, len(COLUMNS)), np.float16)
+    table[0, :5] = (-60.0, -60.0, -6.0, -6.0, -18.0)
+    for column, values in enumerate(_maps(step_mm)):
+        table[1:, column] = values[near]
+    inside = torch.from_numpy((skin > 2.0 * step_mm - MARGIN_MM).ravel())
+    return Atlas(grid, torch.from_numpy(rows.ravel()), inside, torch.from_numpy(table))
+
+
+def _maps(step_mm: float) -> Iterator[Floats]:
+    levels = brain_levels(step_mm)
+    yield from (levels.inner, skin_level(step_mm), levels.pial, levels.white, levels.ventricle)
+    del levels
+    brain_maps.cache_clear()  # the table holds them now, and what follows is large
+    brain_levels.cache_clear()
+    for bodies in (nuclei, vessels, surroundings):
+        yield from bodies(step_mm)

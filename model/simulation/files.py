@@ -1,0 +1,109 @@
+"""The files of one simulated scan: NIfTI and sidecar, as converters write them; the same scan, the same bytes."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from model.simulation.defects import spoil_file, spoil_header
+from model.simulation.layouts.plan import SIMULATED
+from model.simulation.seeds import stream
+from warehouse.miniature.write import SIDECAR_KEYS, SPELLINGS
+
+if TYPE_CHECKING:
+    from model.physics.protocol import SequenceProtocol
+    from model.simulation.scanner import Acquired, Scanner
+
+COMPRESSION = 4  # of gzip: noise does not become smaller by trying harder
+SCANNING_SEQUENCES = {
+    "spin_echo": "SE",
+    "fast_spin_echo": "SE",
+    "inversion_recovery": "SE_IR",
+    "mprage": "GR_IR",
+}
+THICK = 1.8  # times the in-plane voxel, from which an acquisition counts as one of slices
+# How often a converter or an anonymiser lost a field, by sidecar key.
+LOST = {"InversionTime": 0.15, "FlipAngle": 0.06, "ManufacturersModelName": 0.06, "MagneticFieldStrength": 0.05}
+
+
+def nifti_bytes(acquired: Acquired, path: str, defect: str | None = None) -> bytes:
+    """Return an image as a file, compressed where its name ends in .gz, spoilt where a defect says so."""
+    image = nib.Nifti1Image(acquired.voxels, acquired.affine)
+    label(image)
+    image.set_sform(acquired.affine, code=1)
+    image.set_qform(acquired.affine, code=1)
+    image.header.set_slope_inter(1.0, 0.0)
+    content = bytearray(image.to_bytes())
+    if acquired.slope != 1.0:
+        content[112:116] = np.float32(acquired.slope).tobytes()  # scl_slope, which nibabel resets as it writes
+    spoil_header(content, defect)
+    packed = gzip.compress(bytes(content), COMPRESSION, mtime=0) if path.endswith(".gz") else bytes(content)
+    return spoil_file(packed, defect)
+
+
+def label(image: nib.Nifti1Image) -> None:
+    """Write into a header that the image is simulated, and its units."""
+    image.header.set_xyzt_units("mm", "sec")
+    image.header["descrip"] = SIMULATED.encode()
+
+
+def compressed(
+    voxels: NDArray[np.generic], affine: NDArray[np.float64], slope: float = 1.0, inter: float = 0.0
+) -> bytes:
+    """Return an array as a compressed NIfTI whose header scales it; units are those of the scaled values."""
+    image = nib.Nifti1Image(voxels, affine)
+    label(image)
+    content = bytearray(image.to_bytes())
+    content[112:120] = np.array([slope, inter], "<f4").tobytes()
+    return gzip.compress(bytes(content), COMPRESSION, mtime=0)
+
+
+def sidecar_fields(
+    protocol: SequenceProtocol, scanner: Scanner, voxel_size_mm: Sequence[float], seed: int
+) -> dict[str, object]:
+    """Return what a converter writes beside an image, less what is lost on the way.
+
+    Parameters
+    ----------
+    seed : object
+        Decides what is lost.
+    """
+    facts: dict[str, object] = {
+        "manufacturer": scanner.manufacturer,
+        "manufacturers_model_name": scanner.model,
+        "magnetic_field_strength_t": scanner.field_strength_t,
+        "mr_acquisition_type": acquisition_type(voxel_size_mm),
+        "slice_thickness_mm": slice_thickness_mm(voxel_size_mm),
+        "repetition_time_s": protocol.repetition_time_s,
+        "echo_time_s": protocol.echo_time_s,
+        "inversion_time_s": protocol.inversion_time_s,
+        "flip_angle_deg": protocol.flip_angle_deg,
+    }
+    random = stream(seed, "lost")
+    lost = {key for key, chance in LOST.items() if random.random() < chance}
+    fields = {
+        SIDECAR_KEYS[name]: SPELLINGS.get(str(value), value) for name, value in facts.items() if value is not None
+    }
+    told = {key: value for key, value in fields.items() if key not in lost}
+    return {
+        "Modality": "MR",
+        "ImageType": ["DERIVED", "PRIMARY", "SIMULATED"],
+        "ScanningSequence": SCANNING_SEQUENCES.get(protocol.sequence, "GR"),
+        **told,
+        "ConversionSoftware": f"tumsyn, {SIMULATED}",
+    }
+
+
+def slice_thickness_mm(voxel_size_mm: Sequence[float]) -> float:
+    """Return the largest edge of a voxel: the slice's, where there are slices."""
+    return round(float(max(voxel_size_mm)), 4)
+
+
+def acquisition_type(voxel_size_mm: Sequence[float]) -> str:
+    """Return 2D for voxels of slices, 3D for others."""
+    return "2D" if max(voxel_size_mm) >= THICK * min(voxel_size_mm) else "3D"

@@ -1,0 +1,160 @@
+"""Protocols as they are really seen, drawn within a contrast and nothing else.
+
+The ranges are those of the sidecars of eight public datasets of OpenNeuro (ds000030, ds000117, ds000221, ds003592,
+ds003949, ds004199, ds004712, ds004889: 24,677 sidecars, counted by contrast) and of the protocols that the shipped
+centres' definitions cite; each variant says which. They are the same for every centre, anatomy and age: within a
+contrast a parameter can only be read from what it does to the image.
+
+Left out on purpose: 3-D echo trains with variable flip angles (SPACE, CUBE, VISTA; TE of 285 to 565 ms), whose stated
+echo time is not the one that makes their contrast; and partial k-space, parallel imaging and preparation pulses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.physics.protocol import SequenceProtocol
+from warehouse.errors import PhantomError
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to acquire a contrast.
+
+    Parameters
+    ----------
+    sequence : str
+        As `model.physics.protocol` names it.
+    share : float
+        How often it is drawn, among the variants of its contrast.
+    repetition_time_s, echo_time_s : tuple of 2 float
+    flip_angle_deg : tuple of 2 float
+        Of the refocusing pulses for echo trains.
+    inversion_time_s : tuple of 2 float, optional
+    inversion_share : tuple of 2 float, optional
+        Inversion time as a share of the one seen together with the repetition time (`NULLING`).
+    source : str
+        Where the range was seen.
+    """
+
+    sequence: str
+    share: float
+    repetition_time_s: Range
+    echo_time_s: Range
+    flip_angle_deg: Range
+    source: str
+    inversion_time_s: Range | None = None
+    inversion_share: Range | None = None
+
+
+VARIANTS: dict[str, tuple[Variant, ...]] = {
+    "T1w": (
+        Variant("mprage", 0.6, (1.57, 2.53), (0.0020, 0.0035), (7.0, 15.0), inversion_time_s=(0.8, 1.1),
+                source="ds000030, ds000117, ds003592, ds004199, ds004712 (565 with TI); HCP, OASIS-3, UK Biobank"),
+        Variant("spoiled_gradient_echo", 0.25, (0.0066, 0.0100), (0.0029, 0.0046), (8.0, 25.0),
+                source="ds004889, ds004712, ds003949 (1,434: GE SPGR, Philips T1-TFE); IXI"),
+        Variant("spin_echo", 0.15, (0.375, 0.705), (0.0075, 0.015), (69.0, 90.0),
+                source="ds004889, ds003949 (240)"),
+    ),
+    "T2w": (
+        Variant("fast_spin_echo", 1.0, (3.2, 12.0), (0.083, 0.110), (120.0, 180.0),
+                source="TE, TR: ds004712 (50), ds000221, IXI, NKI; refocusing angle: ds000221, ds003592"),
+    ),
+    "PDw": (
+        Variant("fast_spin_echo", 1.0, (2.7, 8.2), (0.008, 0.020), (120.0, 180.0),
+                source="IXI: TR 5.73 and 8.18 s, TE 8 ms; widened by us to shorter TR and longer TE, since no sidecar "
+                "of the contrast is public here"),
+    ),
+    "FLAIR": (
+        Variant("inversion_recovery", 1.0, (4.8, 12.0), (0.085, 0.140), (120.0, 180.0), inversion_share=(0.95, 1.05),
+                source="TE: ds000221, ds003592, ds004199, ds004712, ds004889 (974); TR and TI: 534 that state both"),
+    ),
+    "T2starw": (
+        Variant("t2star", 0.6, (0.5, 0.8), (0.015, 0.030), (15.0, 30.0),
+                source="OASIS-3 and ADNI: TR 650 ms, TE 20 ms, 20°; widened by us around it"),
+        Variant("t2star", 0.4, (0.030, 0.0426), (0.0167, 0.025), (12.0, 15.0),
+                source="ds000221, ds004712 (13,663 gradient echoes)"),
+    ),
+    "SWI": (
+        Variant("swi", 1.0, (0.027, 0.0426), (0.0167, 0.0230), (12.0, 20.0),
+                source="ds000221, ds004712 (second echo); UK Biobank: TR 27 ms, TE 20 ms"),
+    ),
+    "angio": (
+        Variant("time_of_flight", 1.0, (0.0175, 0.039), (0.0033, 0.0070), (18.0, 25.0),
+                source="ds003949 (296); IXI: TR 20 ms, TE 6.9 ms, 25°"),
+    ),
+}  # fmt: skip
+
+# TR and TI that FLAIR states together, seconds (ds004889, ds004199, ds004712): TI nulls cerebrospinal fluid at its TR.
+NULLING = ((4.8, 1.65), (5.0, 1.8), (6.0, 2.05), (7.0, 2.22), (9.5, 2.53), (10.0, 2.58), (11.0, 2.8), (12.0, 2.85))
+GAP_S = 0.001  # between the echo and the next excitation, at least: readout and spoiler
+TRAIN_SPACING_S = 0.0075
+LONGEST_TRAIN = 176
+
+
+def draw(
+    contrast: str, random: np.random.Generator, field_strength_t: float = 3.0, is_post_contrast: bool = False
+) -> SequenceProtocol:
+    """Draw a protocol of a contrast: a variant by its share, then each parameter uniformly, whatever the field.
+
+    Parameters
+    ----------
+    contrast : str
+        A key of `VARIANTS`.
+    random : numpy.random.Generator
+        Seeded by what the image is, not by whose or where.
+    field_strength_t : float
+        Written into the protocol; no parameter depends on it.
+    is_post_contrast : bool
+        Gadolinium, for T1w.
+
+    Raises
+    ------
+    PhantomError
+        For a contrast that no range is known of.
+    """
+    if contrast not in VARIANTS:
+        raise PhantomError(f"no protocols of {contrast!r} are known", f"choose from {', '.join(VARIANTS)}")
+    if is_post_contrast and contrast != "T1w":
+        raise PhantomError(f"post-contrast {contrast} is none of the contrasts", "draw T1w")
+    variants = VARIANTS[contrast]
+    shares = np.array([variant.share for variant in variants])
+    variant = variants[int(random.choice(len(variants), p=shares / shares.sum()))]
+    tr_s = _within(random, variant.repetition_time_s, 6)
+    te_s = _within(random, (variant.echo_time_s[0], min(variant.echo_time_s[1], tr_s - GAP_S)), 6)
+    ti_s = _inversion_time(random, variant, tr_s)
+    return SequenceProtocol(
+        contrast=contrast,
+        sequence=variant.sequence,
+        field_strength_t=field_strength_t,
+        repetition_time_s=tr_s,
+        echo_time_s=te_s,
+        inversion_time_s=ti_s,
+        flip_angle_deg=_within(random, variant.flip_angle_deg, 1),
+        is_post_contrast=is_post_contrast,
+        readout_spacing_s=TRAIN_SPACING_S,
+        n_readouts=_train(tr_s, ti_s) if variant.sequence == "mprage" and ti_s else LONGEST_TRAIN,
+    )
+
+
+def _inversion_time(random: np.random.Generator, variant: Variant, tr_s: float) -> float | None:
+    if variant.inversion_time_s:
+        return _within(random, variant.inversion_time_s, 4)
+    if variant.inversion_share:
+        usual = float(np.interp(tr_s, *np.array(NULLING).T))
+        return round(usual * _within(random, variant.inversion_share, 6), 4)
+    return None
+
+
+def _train(tr_s: float, ti_s: float) -> int:
+    """Return how many readouts fit around the inversion time, of `LONGEST_TRAIN` at most."""
+    room_s = 2 * min(ti_s, tr_s - ti_s)
+    return min(LONGEST_TRAIN, 2 * int(0.95 * room_s / TRAIN_SPACING_S / 2))
+
+
+def _within(random: np.random.Generator, bounds: Range, decimals: int) -> float:
+    return round(float(random.uniform(*bounds)), decimals)

@@ -1,0 +1,238 @@
+"""From a head and a protocol to the file that a scanner would have written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.simulation.field import smooth_field
+from model.simulation.rendering import render
+from model.simulation.sampling import average_over_voxels, grid_over, rotation
+from model.simulation.seeds import stream
+from warehouse.errors import PhantomError
+
+if TYPE_CHECKING:
+    from model.physics.protocol import SequenceProtocol
+    from model.simulation.head import Head
+
+Manufacturer = Literal["Siemens", "GE", "Philips"]
+NECK_MM = 40.0  # more than any pose and tilt show below a head's grid
+AFTER_BRIGHTEST = 99.9  # percentile of the image that the vendor's peak stands for
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How a vendor turns magnitudes into int16.
+
+    Parameters
+    ----------
+    peak : tuple of 2 float
+        Range of the stored number of the brightest voxels, from scan to scan.
+    largest : int
+        What is brighter is clipped: 12 bits, or 15.
+    has_slope : bool
+        Whether the header scales the stored numbers, as converters of Philips files write it.
+    """
+
+    peak: tuple[float, float]
+    largest: int
+    has_slope: bool = False
+
+
+STORAGE: dict[str, Storage] = {
+    "Siemens": Storage((500.0, 2000.0), 4095),
+    "GE": Storage((3000.0, 15000.0), 32767),
+    "Philips": Storage((1500.0, 3500.0), 4095, has_slope=True),
+}
+
+
+@dataclass(frozen=True)
+class Scanner:
+    """One scanner.
+
+    Parameters
+    ----------
+    manufacturer, model : str
+        Canonical spelling.
+    field_strength_t : float
+        Tesla.
+    snr : float
+        Signal over the standard deviation of the noise in one channel, signal being the mean of cortex and white
+        matter without receive bias.
+    receive_bias, transmit_bias : float
+        Peak to peak, as a share of the mean, over the field of view and over the head's grid.
+    """
+
+    manufacturer: Manufacturer
+    model: str
+    field_strength_t: float
+    snr: float = 30.0
+    receive_bias: float = 0.4
+    transmit_bias: float = 0.15
+
+    def __post_init__(self) -> None:
+        if self.manufacturer not in STORAGE:
+            raise PhantomError(f"no vendor {self.manufacturer!r} can be simulated", f"choose from {sorted(STORAGE)}")
+        if not self.snr > 0:
+            raise PhantomError(f"a signal-to-noise ratio of {self.snr} is no ratio", "give one above 0, e.g. 30")
+        for name, share in (("receive_bias", self.receive_bias), ("transmit_bias", self.transmit_bias)):
+            if not 0 <= share < 2:
+                raise PhantomError(f"{name} of {share} would make signal negative", "give a share from 0 to below 2")
+
+
+@dataclass(frozen=True)
+class Acquired:
+    """One image as stored.
+
+    Parameters
+    ----------
+    voxels : (i, j, k) array of int16
+        Stored numbers; `slope` times these are what the header says.
+    affine : (4, 4) array
+        Voxel to scanner, RAS+, mm.
+    noise_sd : float
+        Standard deviation of the noise in one channel, in stored numbers.
+    """
+
+    voxels: NDArray[np.int16]
+    affine: NDArray[np.float64]
+    slope: float = 1.0
+    noise_sd: float = 0.0
+
+
+def acquire(
+    head: Head,
+    protocol: SequenceProtocol,
+    scanner: Scanner,
+    *,
+    voxel_size_mm: tuple[float, float, float],
+    axcodes: str,
+    pose: NDArray[np.float64] | None = None,
+    tilt_deg: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    seed: int,
+) -> Acquired:
+    """Scan a head.
+
+    Signals are mixed on the head's grid under the transmit field, averaged over each voxel of the acquisition,
+    weighted by the receive field, given complex noise, and stored as the magnitude in integers.
+
+    Parameters
+    ----------
+    voxel_size_mm : tuple of 3 float
+        Along the first, second and third voxel axis.
+    axcodes : str
+        Direction of the voxel axes, e.g. LPS.
+    pose : (4, 4) array, optional
+        Head to scanner, RAS+, mm, rigid; as the head lies where none is given.
+    tilt_deg : tuple of 3 float
+        Rotation of the acquisition's axes about x, y and z of the scanner: an oblique acquisition.
+    seed : int
+        Of fields, noise and stored peak.
+
+    Raises
+    ------
+    PhantomError
+        For an impossible voxel size, orientation or pose.
+    """
+    placed = np.eye(4) if pose is None else _rigid(pose)
+    transmit = smooth_field(head.fractions.shape[1:], stream(seed, "transmit"), scanner.transmit_bias)
+    rendered = render(head, protocol, transmit)
+    grid = grid_over(rendered.image.shape, head.affine, placed, voxel_size_mm, axcodes, tilt_deg)
+    image = average_over_voxels(*with_neck(rendered.image, head.affine), placed, grid)
+    image = image * smooth_field(image.shape, stream(seed, "receive"), scanner.receive_bias)
+    sigma = rendered.brain_signal / scanner.snr
+    noisy = add_noise(image.numpy(), sigma, stream(seed, "noise"))
+    voxels, scale, slope = store(noisy, scanner.manufacturer, stream(seed, "peak"))
+    return Acquired(voxels, grid.affine, slope, sigma * scale)
+
+
+def with_neck(image: Tensor, affine: NDArray[np.float64]) -> tuple[Tensor, NDArray[np.float64]]:
+    """Return an image whose lowest layer goes on downwards, and its affine: a head does not end where its grid does.
+
+    Parameters
+    ----------
+    image : (i, j, k) tensor
+        Its third axis runs upwards, as a head's does.
+    """
+    n_layers = int(np.ceil(NECK_MM / np.linalg.norm(affine[:3, 2])))
+    lowest = image[:, :, :1].expand(-1, -1, n_layers)
+    lowered = affine.copy()
+    lowered[:3, 3] -= n_layers * affine[:3, 2]
+    return torch.cat([lowest, image], dim=2), lowered
+
+
+def add_noise(image: NDArray[np.float32], sigma: float, random: np.random.Generator) -> NDArray[np.float32]:
+    """Return the magnitude of an image with complex Gaussian noise: Rician, and Rayleigh in air.
+
+    Parameters
+    ----------
+    sigma : float
+        Standard deviation in each of the two channels.
+    """
+    real = image + np.float32(sigma) * random.standard_normal(image.shape, np.float32)
+    imaginary = np.float32(sigma) * random.standard_normal(image.shape, np.float32)
+    magnitude: NDArray[np.float32] = np.hypot(real, imaginary)
+    return magnitude
+
+
+def store(
+    image: NDArray[np.float32], manufacturer: str, random: np.random.Generator
+) -> tuple[NDArray[np.int16], float, float]:
+    """Return magnitudes as a vendor stores them.
+
+    Returns
+    -------
+    voxels : (i, j, k) array of int16
+    scale : float
+        Stored number per unit of the image.
+    slope : float
+        What the header multiplies stored numbers by; 1 where the vendor does not scale.
+    """
+    storage = STORAGE[manufacturer]
+    brightest = float(np.percentile(image[::2, ::2, ::2], AFTER_BRIGHTEST))
+    if brightest <= 0:
+        raise PhantomError("there is no signal in the image", "give a protocol in which some tissue has signal")
+    scale = random.uniform(*storage.peak) / brightest
+    voxels = np.clip(np.rint(image * np.float32(scale)), 0, storage.largest).astype(np.int16)
+    slope = round(random.uniform(0.2, 3.0), 4) if storage.has_slope else 1.0
+    return voxels, scale, slope
+
+
+def random_pose(
+    random: np.random.Generator, center_mm: NDArray[np.float64], rotation_deg: float = 5.0, shift_mm: float = 4.0
+) -> NDArray[np.float64]:
+    """Return how a head lies in a scanner: normal rotations about its centre, and shifts, by their standard deviations.
+
+    Parameters
+    ----------
+    center_mm : (3,) array
+        Centre of the head, head frame, RAS+, mm.
+
+    Returns
+    -------
+    (4, 4) array
+        Head to scanner, RAS+, mm.
+    """
+    pose = np.eye(4)
+    pose[:3, :3] = rotation(np.clip(random.normal(0, rotation_deg, 3), -3 * rotation_deg, 3 * rotation_deg))
+    pose[:3, 3] = center_mm - pose[:3, :3] @ center_mm + random.normal(0, shift_mm, 3)
+    return pose
+
+
+def center_of(shape: tuple[int, ...] | torch.Size, affine: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the centre of a grid in world coordinates, mm."""
+    middle: NDArray[np.float64] = (affine @ [*((np.array(shape[-3:]) - 1) / 2), 1.0])[:3]
+    return middle
+
+
+def _rigid(pose: NDArray[np.float64]) -> NDArray[np.float64]:
+    if pose.shape != (4, 4) or not np.allclose(pose[:3, :3] @ pose[:3, :3].T, np.eye(3), atol=1e-6):
+        raise PhantomError("the pose is not rigid", "give a rotation and a shift as a 4 × 4 matrix")
+    if np.linalg.det(pose[:3, :3]) < 0:
+        raise PhantomError("the pose mirrors the head", "give a rotation; left must stay left")
+    return pose

@@ -1,0 +1,189 @@
+"""Everything around the brain: skull, scalp, face, neck, air; built, since the template ends at the brain.
+
+The skull and scalp follow the dura at thicknesses that are usual in adults (skull 6–7 mm, scalp 5–7 mm). Face and
+neck are bodies placed about the landmarks of a head in MNI space: nasion (0, 86, -40), ears (±86, -20, -48), inion
+(0, -118, -23), eyes at (±33, 60, -40). Thicknesses, landmarks and outlines are construction, set by hand and judged
+by eye.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from scipy import ndimage
+
+from model.simulation.shapes import Canvas, ellipsoid_level, smooth_noise, tube_level, union
+from model.simulation.template import Floats, resampled, template_grid
+from model.simulation.tissue_maps import COARSE_MM, intracranial_level, signed_distance_mm
+
+OUTER = ("fat", "muscle", "skin", "bone", "marrow", "vitreous", "dura", "csf", "white_matter", "air")
+EYE_Y_MM = 60.0
+SKULL_MM, SCALP_MM = 7.0, 6.0
+# Muscles of the neck, right side: points along each (RAS+, mm) and its radius.
+MUSCLES: tuple[tuple[tuple[tuple[float, float, float], ...], float], ...] = (
+    (((10, -64, -62), (11, -66, -90), (11, -66, -140)), 9.0),  # semispinalis
+    (((26, -66, -58), (22, -70, -90), (14, -74, -140)), 8.0),  # splenius
+    (((46, -50, -60), (38, -48, -90), (36, -50, -140)), 8.0),  # levator of the scapula
+    (((24, -30, -84), (28, -28, -110), (34, -28, -140)), 8.5),  # scalenes
+    (((7, -14, -72), (8, -13, -100), (9, -12, -140)), 5.0),  # long muscles before the spine
+    (((56, -36, -62), (46, -14, -98), (30, 6, -140)), 8.5),  # sternocleidomastoid
+    (((15, -50, -66), (13, -46, -84)), 7.0),  # below the occiput
+    (((6, -84, -60), (14, -86, -100), (30, -80, -140)), 5.0),  # trapezius
+    (((26, 20, -100), (18, 30, -116), (12, 26, -140)), 7.0),  # before the larynx
+)
+
+
+def surroundings(step_mm: float) -> Floats:
+    """Return the structures of face, base and neck in MNI space: the share of each of `OUTER`, (10, i, j, k).
+
+    Where their sum is below 1, skull or soft tissue by depth fills the rest.
+    """
+    canvas = Canvas(template_grid(step_mm), OUTER)
+    _soft_tissue(canvas, skin_level(step_mm))
+    _bones(canvas)
+    _sinuses(canvas)
+    _airway(canvas)
+    for side in (-1.0, 1.0):
+        _orbit(canvas, side)
+    _neck(canvas)
+    return canvas.fractions
+
+
+@lru_cache(maxsize=4)
+def skin_level(step_mm: float) -> Floats:
+    """Return the depth below the skin, mm: cranium, face, jaw, neck, nose and ears grown together."""
+    coarse = template_grid(COARSE_MM)
+    x, y, z = coarse.axes_mm()
+    cranium = intracranial_level(COARSE_MM) + np.float32(SKULL_MM + SCALP_MM)
+    bodies = [cranium]
+    bodies.append(ellipsoid_level(x, y, z, (0, 34, -52), (67, 50, 44)))  # upper face, base
+    bodies.append(ellipsoid_level(x, y, z, (0, 50, -88), (46, 37, 46)))  # jaws
+    bodies.append(ellipsoid_level(x, y, z, (0, 68, -112), (22, 18, 16)))  # chin
+    for side in (-1.0, 1.0):
+        bodies.append(ellipsoid_level(x, y, z, (side * 40, 52, -70), (25, 30, 26)))  # cheeks
+        bodies.append(ellipsoid_level(x, y, z, (side * 48, 12, -85), (19, 32, 34)))  # angle of the jaw
+        bodies.append(ellipsoid_level(x, y, z, (side * 56, 22, -8), (24, 32, 34)))  # temple
+        bodies.append(ellipsoid_level(x, y, z, (side * 33, 68, -26), (19, 14, 8)))  # brow
+    neck_at = -34 + 0.12 * (z + 60)
+    neck = 1.0 - np.hypot(x / 57, (y - neck_at) / 62)
+    bodies.append(np.where(z < -38, neck * 57, -60.0 + 0 * neck).astype(np.float32))
+    head = union(bodies, 14.0)
+    nose = [
+        tube_level(x, y, z, (0, 82, -42), (0, 100, -74), (6, 11)),
+        ellipsoid_level(x, y, z, (0, 90, -78), (15, 13, 9)),
+    ]
+    ears = [ellipsoid_level(x, y, z, (side * 84, -28, -42), (9, 14, 27), -15) for side in (-1.0, 1.0)]
+    head = union([head, union(nose, 8.0), *ears], 5.0)
+    level = signed_distance_mm(ndimage.gaussian_filter(head, 1.5) > 0, COARSE_MM, 90.0)
+    smooth = np.asarray(ndimage.gaussian_filter(level, 0.7), np.float32)
+    return resampled(smooth, coarse.affine, template_grid(step_mm))
+
+
+def _soft_tissue(canvas: Canvas, skin: Floats) -> None:
+    """Muscles in loose fat, below the base of the skull and in the temples."""
+    grid = canvas.grid
+    _, y, z = grid.axes_mm()
+    rng = np.random.Generator(np.random.PCG64(20090104))
+    streaks = smooth_noise(grid.shape, rng, max(2, round(5 / grid.step_mm)))
+    inner = intracranial_level(grid.step_mm)
+    below = np.clip((-inner - 8.0) / 4.0, 0, 1) * np.clip((-34.0 - z + 0.10 * (y + 30)) / 8.0, 0, 1)
+    deep = np.clip((skin - 7.0) / 3.0, 0, 1) * below
+    everywhere = np.full(grid.shape, 9.0, np.float32)
+    canvas.level("muscle", everywhere, deep)
+    canvas.level("fat", everywhere, deep * np.clip(0.13 + 0.07 * streaks, 0, 0.6))
+    for points, radius in MUSCLES:
+        canvas.tube("muscle", points, radius, share=0.93, both=True)
+    for side in (-1.0, 1.0):
+        box, axes = canvas.box((side * 71, 16, -14), (11, 30, 36))
+        temple = ellipsoid_level(*axes, (side * 71, 16, -14), (11, 30, 36))
+        canvas.level("muscle", np.minimum(temple, skin[box] - 6.5), 0.95, box)
+    canvas.ellipsoid("muscle", (57, 18, -82), (8, 16, 26), share=0.95, both=True)  # masseter
+    canvas.ellipsoid("fat", (58, -8, -78), (9, 13, 20), share=0.5, both=True)  # parotid
+    canvas.ellipsoid("muscle", (38, 14, -68), (13, 16, 18), share=0.95, both=True)  # pterygoids
+    canvas.ellipsoid("fat", (44, 36, -72), (10, 14, 16), share=0.85, both=True)  # cheek
+
+
+def _bones(canvas: Canvas) -> None:
+    """Facial skeleton, base and jaw: dark cortex around marrow."""
+    for share_mm, tissue in ((0.0, "bone"), (-2.0, "marrow")):
+        grow = share_mm
+        canvas.tube(
+            tissue, [(31, 22, -86), (46, 14, -98), (44, 36, -112), (24, 62, -118), (0, 70, -119)], 7.0 + grow, both=True
+        )
+        canvas.tube(tissue, [(48, 10, -58), (48, 12, -80), (46, 14, -98)], 6.0 + grow, both=True)  # ramus
+        canvas.tube(tissue, [(66, -6, -52), (66, 20, -54), (52, 50, -54)], 4.2 + grow, both=True)  # zygomatic arch
+        canvas.ellipsoid(tissue, (47, 54, -56), (9 + grow, 9 + grow, 11 + grow), both=True)  # zygoma
+        canvas.ellipsoid(tissue, (0, -12, -47), (12 + grow, 6 + grow, 17 + grow), tilt_deg=-25.0)  # clivus
+        canvas.ellipsoid(tissue, (0, 58, -86), (27 + grow, 20 + grow, 10 + grow))  # upper jaw
+        canvas.ellipsoid(tissue, (36, -24, -46), (24 + grow, 9 + grow, 9 + grow), both=True)  # petrous pyramids
+        canvas.ellipsoid(tissue, (26, 22, -38), (24 + grow, 9 + grow, 6 + grow), both=True)  # greater wings
+    canvas.ellipsoid("bone", (0, 62, -97), (24, 14, 7))  # teeth
+    canvas.ellipsoid("bone", (0, 62, -108), (21, 12, 6))
+    canvas.ellipsoid("marrow", (0, 3, -32), (5, 5, 4))  # hypophysis: its lobes shine like marrow
+
+
+def _sinuses(canvas: Canvas) -> None:
+    """Air in bone, each chamber with its mucosa."""
+    chambers = (
+        ((32, 48, -68), (13, 16, 17)),  # maxillary
+        ((8, 20, -42), (7.5, 13, 9)),  # sphenoid
+        ((9, 78, -24), (8, 4.5, 10)),  # frontal
+        ((7, 52, -42), (5, 19, 10)),  # ethmoid
+    )
+    for center, radii in chambers:
+        canvas.ellipsoid("bone", center, [radius + 2.2 for radius in radii], both=True)
+        canvas.ellipsoid("muscle", center, [radius + 1.0 for radius in radii], both=True)
+        canvas.ellipsoid("air", center, radii, both=True)
+    for step in range(4):  # walls of the ethmoid cells
+        canvas.ellipsoid("muscle", (7, 40 + 8 * step, -42), (5.5, 0.9, 10), both=True)
+    canvas.ellipsoid("bone", (56, -36, -52), (11, 15, 17), both=True)  # mastoid cells
+    canvas.ellipsoid("air", (56, -36, -52), (9.5, 13, 15), share=0.55, both=True)
+    canvas.tube("air", [(92, -22, -45), (62, -22, -44)], 2.8, both=True)  # ear canal
+
+
+def _airway(canvas: Canvas) -> None:
+    """Nose, throat and mouth."""
+    canvas.tube("skin", [(0, 84, -50), (0, 97, -74)], (3.5, 7.0))  # cartilage of the nose
+    canvas.ellipsoid("muscle", (0, 83, -97), (24, 6, 11), share=0.8)  # lips
+    canvas.ellipsoid("muscle", (0, 46, -102), (21, 32, 20), tilt_deg=-8.0)  # tongue
+    canvas.ellipsoid("fat", (0, 44, -104), (14, 22, 12), share=0.25)
+    canvas.ellipsoid("bone", (0, 52, -80), (20, 28, 2.2))  # hard palate
+    canvas.ellipsoid("muscle", (0, 50, -62), (16, 36, 17))  # mucosa
+    canvas.ellipsoid("air", (6, 50, -62), (4.5, 33, 15), both=True)
+    canvas.ellipsoid("muscle", (7.5, 48, -70), (3.4, 24, 4.6), both=True)  # conchae
+    canvas.ellipsoid("muscle", (7, 46, -58), (2.8, 20, 4.2), both=True)
+    canvas.tube("air", [(6, 93, -84), (6, 76, -74)], 3.5, both=True)  # nostrils
+    canvas.tube("air", [(0, 16, -64), (0, 10, -82), (0, 8, -104), (0, 14, -126)], (7.5, 7.0, 6.0, 7.0))
+
+
+def _orbit(canvas: Canvas, side: float) -> None:
+    """Fat, globe with lens, muscles and nerve."""
+    y = EYE_Y_MM
+    apex = (side * 15, y - 41, -34)
+    canvas.tube("bone", [(side * 33, y + 4, -40), (side * 31, y - 13, -39), apex], (18.5, 18.0, 6.0))
+    canvas.tube("fat", [(side * 33, y + 9, -40), (side * 31, y - 12, -39), apex], (16.5, 16.0, 4.5))
+    for across, above in ((0, 10), (0, -10), (10, 0), (-10, 0)):  # the straight muscles
+        middle = (side * 27 + 0.8 * across, y - 21, -38 + 0.8 * above)
+        canvas.tube("muscle", [(side * 33 + across, y - 5, -40 + above), middle, apex], (1.6, 2.4, 1.6))
+    canvas.tube("csf", [(side * 32, y - 11, -40), apex, (side * 8, 12, -27)], 2.9)
+    canvas.tube("white_matter", [(side * 32, y - 11, -40), apex, (side * 8, 12, -27), (0, 5, -22)], 1.8)
+    canvas.ellipsoid("dura", (side * 33, y, -40), (12.8, 12.8, 12.8))
+    canvas.ellipsoid("vitreous", (side * 33, y, -40), (11.8, 11.8, 11.8))
+    canvas.ellipsoid("muscle", (side * 33, y + 8, -40), (4.6, 2.2, 4.6))  # lens
+    canvas.ellipsoid("skin", (side * 33, y + 15.5, -40), (16, 3.0, 13))  # lids
+
+
+def _neck(canvas: Canvas) -> None:
+    """Vertebrae around the cord in its fluid; the great foramen opens the skull."""
+    canal = [(0, -40, -60), (0, -42, -84), (0, -44, -126)]
+    canvas.tube("bone", [(0, -36, -74), (0, -38, -84)], (17.0, 17.0))  # atlas, axis
+    for height in (-86.0, -104.0, -122.0):
+        canvas.ellipsoid("bone", (0, -25, height), (13.5, 9.5, 7.6))
+        canvas.ellipsoid("marrow", (0, -25, height), (12.0, 8.0, 6.4))
+        canvas.tube("bone", [(0, -52, height - 3), (0, -74, height - 9)], (4.5, 4.0))
+        canvas.tube("marrow", [(0, -54, height - 3), (0, -72, height - 9)], (2.6, 2.4))
+    canvas.ellipsoid("marrow", (0, -24, -72), (5, 5, 9))  # dens
+    canvas.tube("fat", canal, 11.8)
+    canvas.tube("csf", canal, 11.0)
+    canvas.tube("white_matter", canal, (7.5, 6.0, 5.8))

@@ -1,0 +1,161 @@
+"""What the simulator knows: one row per scan, and maps of every head."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model.physics.tissue import TISSUES, Properties
+from model.simulation.files import acquisition_type, compressed, slice_thickness_mm
+
+if TYPE_CHECKING:
+    from model.physics.protocol import SequenceProtocol
+    from model.simulation.head import Head
+    from model.simulation.layouts.plan import Place
+    from model.simulation.scanner import Acquired, Scanner
+    from warehouse.centers.registry import Center
+
+Row = dict[str, object]
+COLUMNS = (
+    *("center_id", "path", "role", "is_simulated", "participant_id", "session_label", "person_id"),
+    *("subject_seed", "sex", "age_years", "deformation_mm", "lesions"),
+    *("told_sex", "told_age_years", "told_age_low_years", "told_age_high_years"),
+    *("contrast", "is_post_contrast", "sequence", "manufacturer", "manufacturers_model_name"),
+    *("magnetic_field_strength_t", "repetition_time_s", "echo_time_s", "inversion_time_s", "flip_angle_deg"),
+    *("n_readouts", "readout_spacing_s", "slice_thickness_mm", "mr_acquisition_type", "told_fields"),
+    *("voxel_size_i_mm", "voxel_size_j_mm", "voxel_size_k_mm", "axcodes", "affine", "pose"),
+    *("snr", "receive_bias", "transmit_bias", "noise_sd", "slope", "scan_seed", "truth", "defect"),
+)
+DEFECT_COLUMNS = ("center_id", "path", "kind", "what", "disposition", "stage", "reason", "refused_path")
+MM_PER_STEP = 0.1  # of stored displacements
+STEPS_OF_SHARE = 255  # of stored fractions
+STEP_OF = {"t1_s": 1e-3, "t2_s": 1e-3, "t2star_s": 1e-3, "pd": 1e-3, "chi_ppm": 1e-3}
+
+
+def scan_row(
+    center: Center,
+    place: Place,
+    protocol: SequenceProtocol,
+    scanner: Scanner,
+    acquired: Acquired,
+    voxel_size_mm: Sequence[float],
+    axcodes: str,
+    pose: NDArray[np.float64],
+    scan_seed: int,
+    told_fields: Iterable[str],
+) -> Row:
+    """Return everything that is known of a scan."""
+    subject = place.person.at(place.visit)
+    person = center.layout.persons.get(place.participant_id, f"{center.center_id}/{place.participant_id}")
+    return {
+        "center_id": center.center_id,
+        "path": place.path,
+        "role": center.role,
+        "is_simulated": True,
+        "participant_id": place.participant_id,
+        "session_label": place.session_label,
+        "person_id": person,
+        "subject_seed": subject.seed,
+        "sex": subject.sex,
+        "age_years": subject.age_years,
+        "deformation_mm": subject.deformation_mm,
+        "lesions": " ".join(subject.lesions),
+        "contrast": place.contrast,
+        "is_post_contrast": place.is_post_contrast,
+        "sequence": protocol.sequence,
+        "manufacturer": scanner.manufacturer,
+        "manufacturers_model_name": scanner.model,
+        "magnetic_field_strength_t": scanner.field_strength_t,
+        "repetition_time_s": protocol.repetition_time_s,
+        "echo_time_s": protocol.echo_time_s,
+        "inversion_time_s": protocol.inversion_time_s,
+        "flip_angle_deg": protocol.flip_angle_deg,
+        "n_readouts": protocol.n_readouts if protocol.sequence == "mprage" else None,
+        "readout_spacing_s": protocol.readout_spacing_s if protocol.sequence == "mprage" else None,
+        "slice_thickness_mm": slice_thickness_mm(voxel_size_mm),
+        "mr_acquisition_type": acquisition_type(voxel_size_mm),
+        "told_fields": " ".join(told_fields),
+        **{f"voxel_size_{axis}_mm": size for axis, size in zip("ijk", voxel_size_mm, strict=True)},
+        "axcodes": axcodes,
+        "affine": _numbers(acquired.affine),
+        "pose": _numbers(pose),
+        "snr": scanner.snr,
+        "receive_bias": scanner.receive_bias,
+        "transmit_bias": scanner.transmit_bias,
+        "noise_sd": round(acquired.noise_sd, 4),
+        "slope": acquired.slope,
+        "scan_seed": scan_seed,
+        "truth": f"truth/{center.center_id}/{folder_of(place)}",
+        "defect": place.defect,
+    }
+
+
+def folder_of(place: Place) -> str:
+    """Return the folder of a head's maps, below the centre's: one per person and visit."""
+    return f"{place.person.number:02}/{place.visit + 1}"
+
+
+def head_files(head: Head, field_strength_t: float) -> dict[str, bytes]:
+    """Return the maps of a head, by name, all on its own grid (head frame, RAS+, mm).
+
+    Fractions are stored to 1/255, times to 1 ms, proton density and susceptibility to 0.001. Displacements lead from a
+    point of the subject to the point of the template that came there, along R, A and S, to 0.1 mm; 0 in air.
+    """
+    affine, labels = np.asarray(head.affine, float), np.asarray(head.labels(), np.uint8)
+    shares = np.stack([np.rint(share * STEPS_OF_SHARE).astype(np.uint8) for share in head.fractions.numpy()], axis=-1)
+    files = {
+        "fractions.nii.gz": compressed(shares, affine, 1 / STEPS_OF_SHARE),
+        "labels.nii.gz": compressed(labels, affine),
+        "subject.json": _subject(head, field_strength_t),
+    }
+    for name, values in head.maps(field_strength_t).items():
+        steps = np.rint(torch.as_tensor(values).numpy() / STEP_OF[name])
+        files[f"{name}.nii.gz"] = compressed(steps.astype(np.int16), affine, STEP_OF[name])
+    for name, mask in sorted(head.lesion_masks.items()):
+        files[f"lesions_{name}.nii.gz"] = compressed(np.asarray(mask, np.uint8), affine)
+    steps = np.rint(np.where(labels > 0, np.asarray(head.displacement_mm), 0) / MM_PER_STEP)
+    moved = np.moveaxis(steps.astype(np.int16), 0, -1)
+    files["displacement_mm.nii.gz"] = compressed(moved, affine, MM_PER_STEP)
+    return files
+
+
+def table_text(rows: Iterable[Mapping[str, object]], columns: Sequence[str]) -> str:
+    """Return rows as CSV; what is unknown or does not apply is empty."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, lineterminator="\n", restval="")
+    writer.writeheader()
+    writer.writerows({name: "" if row.get(name) is None else row[name] for name in columns} for row in rows)
+    return text.getvalue()
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a table of truth or defects, as text."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _subject(head: Head, field_strength_t: float) -> bytes:
+    tissue = head.tissue(field_strength_t)
+    document = asdict(head.subject) | {
+        "field_strength_t": field_strength_t,
+        "tissues": list(TISSUES),
+        "tissue": {field.name: _rounded(getattr(tissue, field.name)) for field in fields(Properties)},
+    }
+    return (json.dumps(document, indent=2) + "\n").encode()
+
+
+def _rounded(values: torch.Tensor) -> list[float]:
+    return [round(float(value), 6) for value in values]
+
+
+def _numbers(matrix: NDArray[np.float64]) -> str:
+    return " ".join(f"{value:.6g}" for value in matrix.ravel())

@@ -1,0 +1,1 @@
+"""Running jobs: launching, stopping, waiting, progress, and the processes that train."""

@@ -1,0 +1,138 @@
+"""What Dagster loads: assets named as their tables, lineage that follows the SQL, partitions that follow the home."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+
+from pipelines.assets.catalogue import DERIVED, reads
+from pipelines.assets.describe import asset_key, column_schema, preview
+from pipelines.assets.models import EVALUATION, REPORT, RETRIEVAL, SYNTHESIS, TEXT_ENCODER
+from pipelines.assets.partitions import sync_centers
+from pipelines.definitions import ASSETS, build_defs, defs
+from tests.conftest import write_bids
+from warehouse.catalog.tables import HARMONIZED, PARTITIONED, TABLES, Table
+from warehouse.catalog.tables.models import MODELS
+from warehouse.centers.registry import Center, Layout, RegisteredCenter, register
+from warehouse.lake.home import Home
+
+SHOWN = [*PARTITIONED, *HARMONIZED, *MODELS, *DERIVED, TABLES["meta.snapshot"]]
+NO_TABLES = {TEXT_ENCODER, RETRIEVAL, SYNTHESIS, EVALUATION, REPORT}
+SPECS = {spec.key: spec for assets in ASSETS for spec in assets.specs}
+
+
+def test_definitions_load_and_every_job_resolves() -> None:
+    repository = defs.get_repository_def()
+    jobs = {job.name for job in repository.get_all_jobs()}
+    assert {"ingest", "harmonize", "harmonize_batches", "publish", "train_and_report"} <= jobs
+
+
+def test_every_table_that_is_made_is_an_asset_and_so_are_models_and_what_is_found_of_them() -> None:
+    assert SPECS.keys() == {asset_key(table) for table in SHOWN} | NO_TABLES
+
+
+def test_every_asset_has_a_description_an_owner_a_kind_and_a_version() -> None:
+    for spec in SPECS.values():
+        assert spec.description
+        assert spec.owners
+        assert spec.kinds
+        assert spec.code_version
+
+
+@pytest.mark.parametrize("table", SHOWN, ids=lambda table: table.name)
+def test_an_asset_says_what_its_table_specification_says(table: Table) -> None:
+    spec = SPECS[asset_key(table)]
+    assert spec.group_name == ("model" if table in MODELS else table.layer)
+    assert spec.description == table.grain
+    assert spec.owners
+    assert spec.kinds
+    assert spec.code_version
+    columns = spec.metadata["dagster/column_schema"].columns
+    assert [(column.name, column.type) for column in columns] == [(c.name, c.kind.sql) for c in table.columns]
+    assert all(column.description for column in columns)
+
+
+def test_lineage_is_what_the_sql_reads() -> None:
+    assert asset_key(TABLES["core.image"]) in reads(TABLES["out.image_catalog"])
+    assert asset_key(TABLES["out.split"]) in reads(TABLES["out.image_catalog"])
+    assert asset_key(TABLES["out.image_catalog"]) not in reads(TABLES["out.image_catalog"])
+    assert all(reads(table) for table in DERIVED)
+
+
+def test_all_but_what_is_checked_as_it_is_appended_has_a_blocking_check() -> None:
+    graph = defs.resolve_asset_graph()
+    checked = {key.asset_key for key in graph.asset_check_keys if graph.get_check_spec(key).blocking}
+    assert checked == {asset_key(table) for table in (*PARTITIONED, *HARMONIZED, *DERIVED)} | NO_TABLES
+
+
+def test_rules_are_shown_with_their_columns() -> None:
+    columns = {column.name: column for column in column_schema(TABLES["core.acquisition"]).columns}
+    assert columns["echo_time_s"].constraints.other == ["echo_time_s > 0 AND echo_time_s < 1"]
+    assert columns["image_id"].constraints.nullable is False
+
+
+def test_a_preview_is_markdown_of_a_few_short_cells() -> None:
+    rows = TABLES["raw.participant_row"].rows(
+        [{"center_id": "a|b", "path": "x" * 99, "row": 1, "fields": '{"secret": 1}'} for _ in range(9)]
+    )
+    lines = preview(rows).splitlines()
+    assert lines[0] == "| center_id | path | row | participant_id | session_label |"
+    assert len(lines) == 2 + 5
+    assert lines[2].startswith("| a\\|b | " + "x" * 47 + "… | 1 |")
+
+
+def test_partitions_are_the_registered_centres(home: Home, tiny: RegisteredCenter) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("center", ["gone"])
+        sync_centers(instance, home)
+        assert instance.get_dynamic_partitions("center") == ["tiny"]
+
+
+def test_a_part_of_the_definitions_can_be_replaced() -> None:
+    other = build_defs(resources={"home": "elsewhere"})
+    assert other.resources is not None
+    assert other.resources["home"] == "elsewhere"
+    assert "progress" in other.resources
+
+
+def test_a_new_centre_becomes_a_partition_while_dagster_runs(
+    home: Home, tiny: RegisteredCenter, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    from pipelines.runtime.resources import HomeResource
+    from pipelines.sensors import registered_centers
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        sync_centers(instance, home)
+        resource = HomeResource(root=str(home.root))
+
+        def tick() -> dg.SensorResult | dg.SkipReason:
+            with dg.build_sensor_context(instance=instance, resources={"home": resource}) as context:
+                return registered_centers(context)  # type: ignore[return-value]
+
+        assert isinstance(tick(), dg.SkipReason)
+        root = write_bids(tmp_path_factory.mktemp("other") / "bids")
+        register(home, Center(center_id="other", title="Other", layout=Layout(kind="bids")), root)
+        result = tick()
+        assert isinstance(result, dg.SensorResult)
+        assert [request.partition_keys for request in result.dynamic_partitions_requests or []] == [["other"]]
+
+
+def test_changed_centres_are_ingested_and_published_once_switched_on(home: Home, tiny: RegisteredCenter) -> None:
+    from pipelines import sensors
+    from pipelines.runtime.resources import HomeResource
+    from warehouse.ingest import ingest_center
+
+    resource = HomeResource(root=str(home.root))
+    with dg.DagsterInstance.ephemeral() as instance:
+        sync_centers(instance, home)
+        with dg.build_sensor_context(instance=instance, resources={"home": resource}) as context:
+            asked = sensors.changed_centers(context)
+        assert isinstance(asked, dg.SensorResult)
+        assert [request.partition_key for request in asked.run_requests or []] == ["tiny"]
+        assert isinstance(sensors.committed_centers(home=resource), dg.SkipReason)
+        ingest_center(home, tiny)
+        with dg.build_sensor_context(instance=instance, resources={"home": resource}) as context:
+            assert isinstance(sensors.changed_centers(context), dg.SkipReason)
+        assert isinstance(sensors.committed_centers(home=resource), dg.RunRequest)
+    assert sensors.changed_centers.default_status is dg.DefaultSensorStatus.STOPPED
+    assert sensors.committed_centers.default_status is dg.DefaultSensorStatus.STOPPED

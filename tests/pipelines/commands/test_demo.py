@@ -1,0 +1,67 @@
+"""The demonstration: simulated centres that say so, made once, and commands that work."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from pipelines.commands import demo
+from tests.pipelines.conftest import Command, command_in
+from warehouse.centers.registry import registered
+from warehouse.lake.home import Home
+
+
+@pytest.mark.slow
+def test_the_demo_ends_with_commands_that_work(home: Home, tumsyn: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What is trained and reported has tests of its own, with smaller networks.
+    monkeypatch.setattr(demo, "EXTENTS", {demo.Profile.QUICK: demo.Extent(("lemon", "oasis3"), 1, "demo")})
+    monkeypatch.setattr("model.simulation.acceptance.N_PEOPLE", 2)
+    monkeypatch.setattr(demo, "train_and_report", lambda home, training: home.root / "report.html")
+    monkeypatch.setattr("pipelines.runtime.evaluation.headline", lambda home, page, learning: "all is well")
+    result = tumsyn("demo", "--profile", "quick")
+    assert result.exit_code == 0, result.output
+    queries = re.findall(r"--home (\S+) (sql .*?\")$", result.stdout.replace("\\\n", ""), re.MULTILINE)
+    assert len(queries) == 2
+    for place, words in queries:
+        assert Path(place) == home.root
+        assert command_in(home)(*shlex.split(words)).exit_code == 0
+    centers = demo.EXTENTS[demo.Profile.QUICK].centers or ()
+    names = ["phantom_acceptance", *sorted(f"phantom_{name}" for name in centers)]
+    rows = json.loads(tumsyn("sql", "SELECT center_id, is_simulated FROM core.center ORDER BY 1", "-f", "json").stdout)
+    assert rows == [{"center_id": name, "is_simulated": True} for name in names]
+    volumes = json.loads(tumsyn("sql", "SELECT count(DISTINCT image_id) AS n FROM core.volume", "-f", "json").stdout)
+    assert volumes[0]["n"] > 0
+    assert "all is well\nreport: " in result.stdout
+    again = tumsyn("demo", "--profile", "quick")
+    assert again.exit_code == 0
+    assert "up to date" in again.stderr
+
+
+def test_centres_of_the_demo_are_simulated_registered_as_such_and_made_once(
+    home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.simulation.acceptance.N_PEOPLE", 2)
+    extent = demo.Extent(("aibl",), 1, "demo")
+    assert demo.make_centers(home, extent) == ["phantom_aibl", "phantom_acceptance"]
+    acceptance = registered(home)["phantom_acceptance"].center
+    assert (acceptance.split, acceptance.layout.persons) == ("acceptance", {})
+    center = registered(home)["phantom_aibl"].center
+    assert center.is_simulated
+    assert "simulated" in center.title
+    before = (registered(home)["phantom_aibl"].root).stat().st_ino
+    capsys.readouterr()
+    assert demo.make_centers(home, extent) == ["phantom_aibl", "phantom_acceptance"]
+    assert "0 centres simulated, 1 found" in capsys.readouterr().err
+    assert (registered(home)["phantom_aibl"].root).stat().st_ino == before
+
+
+def test_both_profiles_have_a_centre_that_trains_and_one_that_only_tests() -> None:
+    from model.simulation.layouts import LAYOUTS
+    from warehouse.centers.registry import shipped
+
+    for extent in demo.EXTENTS.values():
+        assert {shipped()[name].role for name in extent.centers or LAYOUTS} == {"internal", "external"}

@@ -1,0 +1,79 @@
+"""Runs inside this process: their state lies in the home, and a killed one blocks nobody."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from pipelines.runtime import launch, pools
+from tests.conftest import ROOT
+from warehouse.centers.registry import RegisteredCenter
+from warehouse.errors import TumsynError
+from warehouse.lake.home import Home
+
+DEAD = 2**22 + 1  # no process has this number: Linux ends at 2**22
+
+
+def test_all_state_lies_in_the_home(home: Home, tiny: RegisteredCenter) -> None:
+    with launch.opened(home) as instance:
+        assert launch.run(instance, home, "ingest", partition="tiny").error is None
+        assert Path(instance.storage_directory()).is_relative_to(home.dagster)
+    assert list(home.dagster.glob("history/runs/*.db"))
+    assert not [name for name in ("storage", "history", "schedules", "logs") if (ROOT / name).exists()]
+
+
+def test_a_run_whose_process_was_killed_is_buried_and_frees_its_pool(home: Home, tiny: RegisteredCenter) -> None:
+    with launch.opened(home) as instance:
+        tags = {pools.PROCESS: pools.process_name(os.getpid()).replace(str(os.getpid()), str(DEAD), 1)}
+        run = instance.create_run_for_job(
+            launch.build_defs().resolve_job_def("publish"), status=dg.DagsterRunStatus.STARTED, tags=tags
+        )
+        instance.event_log_storage.initialize_concurrency_limit_to_default("publish")
+        claimed = instance.event_log_storage.claim_concurrency_slot("publish", run.run_id, "catalogue")
+        assert claimed.is_claimed
+        assert pools.bury_dead_runs(instance) == [run.run_id]
+        assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE  # type: ignore[union-attr]
+        assert instance.event_log_storage.get_concurrency_info("publish").claimed_slots == []
+
+
+def test_a_run_of_a_living_process_or_of_somebody_else_is_left_alone(home: Home, tiny: RegisteredCenter) -> None:
+    with launch.opened(home) as instance:
+        for tags in ({pools.PROCESS: pools.process_name(os.getpid())}, {pools.PROCESS: "elsewhere:1:1"}, {}):
+            job = launch.build_defs().resolve_job_def("publish")
+            instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags)
+        assert pools.bury_dead_runs(instance) == []
+
+
+def test_a_later_process_with_the_same_number_has_another_name() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        alive = pools.process_name(child.pid)
+        assert alive.split(":")[1] == str(child.pid)
+        assert alive != pools.process_name(os.getpid())
+        child.communicate(b"\n")
+    assert pools.process_name(child.pid) == ""
+
+
+def test_a_pool_admits_one_unless_it_is_given_more(home: Home, tiny: RegisteredCenter) -> None:
+    with launch.opened(home) as instance:
+        instance.event_log_storage.initialize_concurrency_limit_to_default("publish")
+        first, second = (instance.event_log_storage.claim_concurrency_slot("publish", name, "s") for name in "ab")
+        assert first.is_claimed
+        assert not second.is_claimed
+
+
+def test_a_missing_dagster_yaml_is_told(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with pytest.raises(TumsynError, match=r"no dagster\.yaml"):
+        launch.environment(home)
+
+
+def test_the_instance_sends_nothing_and_greets_nobody() -> None:
+    settings = yaml.safe_load((ROOT / "dagster.yaml").read_text())
+    assert settings["telemetry"] == {"enabled": False}
+    assert settings["nux"] == {"enabled": False}

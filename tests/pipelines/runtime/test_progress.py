@@ -1,0 +1,83 @@
+"""Progress of long work, with and without a terminal."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.runtime.progress import TERMINAL, Lines, shown_progress
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_a_line_has_name_done_total_rate_and_remaining_time(clock: Clock) -> None:
+    stream = io.StringIO()
+    report = Lines("synthesis", stream, seconds=5, clock=clock)
+    report(1, 100, "loss 0.9")
+    clock.now += 10
+    report(21, 100, "loss 0.5")
+    assert stream.getvalue() == "synthesis: 21 of 100, loss 0.5, 2/s, 40 s left\n"
+
+
+def test_lines_are_at_least_some_seconds_apart(clock: Clock) -> None:
+    stream = io.StringIO()
+    report = Lines("synthesis", stream, seconds=5, clock=clock)
+    for step in range(20):
+        report(step, 20, "loss 1")
+        clock.now += 1
+    assert 3 <= len(stream.getvalue().splitlines()) <= 4
+
+
+def test_the_rate_of_a_resumed_training_counts_its_own_steps_only(clock: Clock) -> None:
+    stream = io.StringIO()
+    report = Lines("synthesis", stream, seconds=5, clock=clock)
+    report(900, 1000, "")
+    clock.now += 10
+    report(910, 1000, "")
+    assert stream.getvalue() == "synthesis: 910 of 1000, 1/s, 90 s left\n"
+
+
+def test_names_from_a_dataset_cannot_steer_the_terminal(clock: Clock) -> None:
+    stream = io.StringIO()
+    report = Lines("ixi", stream, seconds=0, clock=clock)
+    report(1, 2, "sub-\x1b[2J")
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_a_process_that_is_started_shows_lines_where_its_parent_said(tmp_path: Path) -> None:
+    target = tmp_path / "shown"
+    target.write_text("")
+    code = (
+        "import pipelines.runtime.progress as p\n"
+        "from functools import partial\np.Lines = partial(p.Lines, seconds=0.0)\n"
+        "with p.shown_progress() as shown:\n    shown('training')(1, 2, 'loss 1')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {TERMINAL: str(target)}, capture_output=True, check=True
+    )
+    assert target.read_text().startswith("training: 1 of 2")
+    assert done.stderr == b""
+
+
+def test_without_a_terminal_the_display_writes_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(TERMINAL, raising=False)
+    with shown_progress() as shown:
+        assert isinstance(shown("work"), Lines)

@@ -1,0 +1,174 @@
+"""What a training leaves behind: that it started, went on, finished or failed; its curve once; its model and data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from model.networks.checkpoint import save_model
+from model.training.trained import Run, Trained
+from pipelines.runtime.telemetry import METRIC, RUN, AlreadyTrainedError, Telemetry
+from warehouse.catalog import model_registry as models
+from warehouse.catalog import snapshots
+from warehouse.catalog.publish import publish
+from warehouse.errors import ModelError
+from warehouse.lake.home import Home
+
+
+class FakePipes:
+    """What Dagster would be told."""
+
+    run_id = "a-dagster-run"
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.told: list[dict[str, str]] = []
+
+    @property
+    def log(self) -> FakePipes:
+        return self
+
+    def info(self, text: str) -> None:
+        self.lines.append(text)
+
+    def report_custom_message(self, payload: dict[str, str]) -> None:
+        self.told.append(payload)
+
+
+def run_of(home: Home) -> Run:
+    return Run(
+        run_id="r" * 16,
+        kind="synthesis",
+        data_id="d" * 16,
+        snapshot_id=snapshots.in_force(home) or "s" * 16,
+        code_version="0.1.0",
+        seed=3,
+        device="cpu",
+        n_parameters=4,
+        is_resumed=False,
+        is_simulated=True,
+        precision="fp32",
+    )
+
+
+def reporter_of(home: Home, pipes: Any = None) -> Telemetry:
+    return Telemetry(home, {"name": "tiny"}, lambda *_: None, pipes)
+
+
+def trained(home: Home) -> Trained:
+    facts = {"text_encoder": {"model_id": "e" * 16}}
+    model_id, path = save_model(home, "synthesis", {"w": torch.zeros(4)}, facts, {})
+    counts = {"n_parameters": 4, "n_steps": 2}
+    return Trained(model_id, path, "r" * 16, "synthesis", "d" * 16, **counts, seconds=1.5, metrics={})
+
+
+def learn(reporter: Telemetry) -> None:
+    reporter(0, 2, "val", {"l1": 0.5})
+    reporter(0, 2, "train", {"loss": 1.0})
+    reporter(1, 2, "train", {"loss": 0.5})
+    reporter(2, 2, "val", {"l1": 0.2})
+
+
+def statuses(home: Home) -> list[str]:
+    return [row["status"] for row in models.statements(home, RUN)]
+
+
+def test_a_training_leaves_its_start_its_curve_its_model_and_its_end(home: Home) -> None:
+    reporter = reporter_of(home)
+    reporter.started(run_of(home))
+    learn(reporter)
+    version = reporter.finished(trained(home))
+    assert statuses(home) == ["started", "finished"]
+    end = models.statements(home, RUN, status="finished")[0]
+    assert (end["n_steps"], end["seconds"], end["dagster_run_id"]) == (2, 1.5, None)
+    curve = {(row["step"], row["split"], row["metric"]): row["value"] for row in models.statements(home, METRIC)}
+    assert curve == {(0, "val", "l1"): 0.5, (0, "train", "loss"): 1.0, (1, "train", "loss"): 0.5, (2, "val", "l1"): 0.2}
+    assert version["text_encoder_id"] == "e" * 16
+    assert (home.root / version["path"]).is_dir()
+    assert models.statements(home, models.VERSION)[0]["model_id"] == version["model_id"]
+
+
+def test_a_training_that_was_killed_says_started_and_the_next_one_resumed(home: Home) -> None:
+    first = reporter_of(home)
+    first.started(run_of(home))
+    first(0, 2, "train", {"loss": 1.0})
+    assert statuses(home) == ["started"]
+    second = reporter_of(home)
+    second.started(run_of(home))
+    learn(second)
+    second.finished(trained(home))
+    assert statuses(home) == ["started", "resumed", "finished"]
+
+
+def test_a_failure_is_recorded_with_its_reason_and_its_curve(home: Home) -> None:
+    reporter = reporter_of(home, pipes := FakePipes())
+    reporter.started(run_of(home))
+    reporter(0, 2, "train", {"loss": 1.0})
+    reporter.failed(ModelError("the loss is nan", "lower the learning rate"))
+    [row] = models.statements(home, RUN, status="failed")
+    assert "lower the learning rate" in row["detail"]
+    assert len(models.statements(home, METRIC)) == 1
+    assert pipes.told == [{"what": "the loss is nan", "remedy": "lower the learning rate"}]
+
+
+def test_a_failure_before_anything_starts_is_told_and_not_recorded(home: Home) -> None:
+    reporter = reporter_of(home, pipes := FakePipes())
+    reporter.failed(ModelError("there is no text encoder", "train one"))
+    assert statuses(home) == []
+    assert pipes.told
+
+
+def test_a_curve_that_is_told_again_is_recorded_once(home: Home) -> None:
+    for error in (ModelError("once"), None):
+        reporter = reporter_of(home)
+        reporter.started(run_of(home))
+        learn(reporter)
+        if error:
+            reporter.failed(error)
+        else:
+            reporter.finished(trained(home))
+    assert len(models.statements(home, METRIC)) == 4
+    assert statuses(home) == ["started", "failed", "resumed", "finished"]
+
+
+def test_what_was_trained_before_is_not_trained_again_unless_its_model_is_gone(home: Home) -> None:
+    reporter = reporter_of(home)
+    reporter.started(run_of(home))
+    learn(reporter)
+    version = reporter.finished(trained(home))
+    with pytest.raises(AlreadyTrainedError) as before:
+        reporter_of(home).started(run_of(home))
+    assert before.value.version["model_id"] == version["model_id"]
+    assert statuses(home) == ["started", "finished"]
+    (home.root / version["path"]).rename(home.root / "elsewhere")
+    reporter_of(home).started(run_of(home))
+
+
+def test_the_catalogue_that_a_model_was_trained_on_is_kept_for_it(home: Home) -> None:
+    publish(home)
+    trained_on = snapshots.in_force(home)
+    reporter = reporter_of(home)
+    reporter.started(run_of(home))
+    version = reporter.finished(trained(home))
+    assert snapshots.pinned(home) == {trained_on: [f"model:{version['model_id']}"]}
+
+
+def test_dagster_is_told_at_every_tenth_and_every_validation(home: Home) -> None:
+    reporter = reporter_of(home, pipes := FakePipes())
+    reporter.started(run_of(home))
+    for step in range(100):
+        reporter(step, 100, "train", {"loss": 1.0 - step / 200})
+    reporter(100, 100, "val", {"l1": 0.1})
+    assert len(pipes.lines) == 1 + 10 + 1
+    assert pipes.lines[-1] == "step 100 of 100, val: l1 0.1"
+    assert models.statements(home, RUN)[0]["dagster_run_id"] == "a-dagster-run"
+
+
+def test_a_training_whose_run_is_gone_ends(home: Home) -> None:
+    reporter = reporter_of(home, FakePipes())
+    reporter.started(run_of(home))
+    reporter.parent = -1
+    with pytest.raises(SystemExit, match="is gone"):
+        reporter.progress(1, 10, 0.5)

@@ -1,0 +1,1 @@
+"""The published catalogue: table specification, SQL, publication, snapshots and queries."""

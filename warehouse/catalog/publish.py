@@ -1,0 +1,159 @@
+"""Publishing: the lake becomes an immutable, checked snapshot, and the pointer moves to it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from warehouse.catalog import snapshots
+from warehouse.catalog import sqlfiles as queryfiles
+from warehouse.catalog.build import build
+from warehouse.lake import atomic
+from warehouse.lake import parts as lake
+from warehouse.lake.home import Home
+from warehouse.version import code_version
+
+MEMORY_LIMIT = "2GB"  # beyond it DuckDB spills into the snapshots' own disk
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a publication left in force: its identities, where it lies, and the rows of each table."""
+
+    snapshot_id: str
+    data_id: str
+    changed: bool
+    path: Path
+    n_rows: dict[str, int]
+
+
+def publish(home: Home, *, run_id: str | None = None, keep: int = 10) -> Published:
+    """Put a snapshot of the whole lake in force.
+
+    One publisher works at a time; others wait. Readers are never blocked: they hold the snapshot that they opened.
+    A publisher that dies leaves the previous snapshot in force, and the next one removes what it left.
+
+    Parameters
+    ----------
+    run_id : str, optional
+        Dagster run that asks for it.
+    keep : int
+        How many of the newest snapshots to keep; pinned ones and the one in force stay anyway.
+
+    Raises
+    ------
+    PublishError
+        When a row breaks a rule; it names table, rule and rows, and nothing is published.
+    """
+    with atomic.lock(home.warehouse / "publish.lock", exclusive=True):
+        _sweep(home)
+        with lake.reading(home):
+            manifests, events = lake.in_force(home), lake.event_files(home)
+            snapshot_id = identify(manifests, events)
+            target = snapshots.path(home, snapshot_id)
+            parent = snapshots.in_force(home)
+            if not target.exists():
+                _build_beside(home, target, manifests, events, _facts(snapshot_id, parent, run_id))
+        changed = parent != snapshot_id
+        if changed:
+            _point_at(home, target)
+            snapshots.retire(home, keep)
+    return _published(target, changed)
+
+
+def identify(manifests: list[lake.Manifest], events: dict[str, list[Path]]) -> str:
+    """Return the identity of everything that enters a snapshot, as 16 hexadecimal digits."""
+    content = {
+        "manifests": {f"{manifest.stage}/{manifest.center_id}": manifest.sha256 for manifest in manifests},
+        "events": {table: [path.name for path in files] for table, files in events.items()},
+        "spec_version": queryfiles.spec_version(),
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _facts(snapshot_id: str, parent: str | None, run_id: str | None) -> dict[str, object]:
+    return {
+        "snapshot_id": snapshot_id,
+        "parent_id": parent,
+        "created_at": datetime.now(UTC),
+        "code_version": code_version(),
+        "spec_version": queryfiles.spec_version(),
+        "run_id": run_id,
+    }
+
+
+def _sweep(home: Home) -> None:
+    """Remove what killed publishers and writers left; only the holder of the publisher's lock may."""
+    for path in [*atomic.stale_temporaries(home.warehouse), *home.warehouse.glob("spill-*")]:
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+    lake.sweep(home)
+
+
+def _build_beside(
+    home: Home,
+    target: Path,
+    manifests: list[lake.Manifest],
+    events: dict[str, list[Path]],
+    facts: dict[str, object],
+) -> None:
+    import duckdb
+
+    temporary = atomic.temporary_beside(target)
+    spill = home.warehouse / f"spill-{os.getpid()}"
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": MEMORY_LIMIT,
+        "temp_directory": str(spill),
+        "autoload_known_extensions": False,
+        "autoinstall_known_extensions": False,
+        "python_enable_replacements": False,
+    }
+    try:
+        with _writable(temporary) as file, duckdb.connect(str(file), config=config) as connection:
+            build(connection, home.lake, manifests, events, facts)
+            connection.execute("CHECKPOINT")
+        temporary.chmod(0o444)
+        atomic.move(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+        temporary.with_name(f"{temporary.name}.wal").unlink(missing_ok=True)
+        shutil.rmtree(spill, ignore_errors=True)
+
+
+@contextmanager
+def _writable(target: Path) -> Iterator[Path]:
+    """Yield a file that DuckDB can write, and see that it becomes the target.
+
+    DuckDB puts the name of its log before the first ``?`` of a path, links resolved: below such a folder it reads but
+    cannot write.
+    """
+    if "?" not in str(target):
+        yield target
+        return
+    with tempfile.TemporaryDirectory(prefix="tumsyn-publish-") as folder:
+        elsewhere = Path(folder) / target.name
+        yield elsewhere
+        shutil.copyfile(elsewhere, target)
+
+
+def _point_at(home: Home, target: Path) -> None:
+    link = atomic.temporary_beside(home.pointer)
+    link.symlink_to(target.relative_to(home.warehouse))
+    os.replace(link, home.pointer)
+    atomic.fsync(home.warehouse)
+
+
+def _published(path: Path, changed: bool) -> Published:
+    import duckdb
+
+    with duckdb.connect(str(path), read_only=True) as connection:
+        [(snapshot_id, data_id)] = connection.execute("SELECT snapshot_id, data_id FROM meta.snapshot").fetchall()
+        rows = connection.execute(queryfiles.read("catalog/tables")).fetchall()
+    return Published(snapshot_id, data_id, changed, path, {row[0]: row[1] for row in rows})

@@ -1,0 +1,170 @@
+"""Asking the published catalogue: opening a snapshot, and the sandbox in which strangers' SQL runs."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from warehouse.catalog import snapshots as kept
+from warehouse.catalog import sqlfiles as queryfiles
+from warehouse.errors import CatalogueError
+from warehouse.lake.home import Home
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+SANDBOX = Path(__file__).with_name("sandbox.py")
+REFUSED = 3
+GRACE_S = 2.0  # an interrupt that the database does not heed within this is followed by the end of the process
+UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+
+
+class Catalogue:
+    """One snapshot, opened read-only: the one in force at this moment, or any that is kept.
+
+    The snapshot is resolved once: a publication meanwhile changes nothing for this object.
+
+    Parameters
+    ----------
+    home : Home
+    snapshot : str, optional
+        Identity of a past snapshot; the beginning of it is enough where it is unique.
+
+    Raises
+    ------
+    CatalogueError
+        When nothing is published, or there is no such snapshot.
+    """
+
+    def __init__(self, home: Home, snapshot: str | None = None) -> None:
+        self.snapshot_id = _resolve(home, snapshot)
+        self.path = kept.path(home, self.snapshot_id)
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """Return a read-only connection for the project's own code; it neither blocks nor is blocked."""
+        import duckdb
+
+        return duckdb.connect(str(self.path), read_only=True)
+
+    def query(self, sql: str, *, timeout_s: float = 30, memory_limit: str = "1GB") -> pa.Table:
+        """Answer one statement that reads, in a process that can reach nothing but this snapshot.
+
+        Parameters
+        ----------
+        sql : str
+            One SELECT (or DESCRIBE, SUMMARIZE, SHOW, EXPLAIN).
+        timeout_s : float
+            Seconds after which it is ended.
+        memory_limit : str
+            Of the query, and of its answer, e.g. ``500MB``.
+
+        Raises
+        ------
+        CatalogueError
+            When the statement is refused, wrong, too slow or too large.
+        """
+        request = {
+            "path": str(self.path),
+            "sql": sql,
+            "memory_limit_bytes": _bytes(memory_limit),
+            "timeout_s": timeout_s,
+        }
+        return _ask(request, timeout_s)
+
+
+def snapshots(home: Home) -> pa.Table:
+    """Return the snapshots that are kept, the newest first: what each says of itself, and why it is kept."""
+    import pyarrow as pa
+
+    current, pins = kept.in_force(home), kept.pinned(home)
+    found = []
+    for snapshot_id in kept.existing(home):
+        catalogue = Catalogue(home, snapshot_id)
+        with catalogue.connect() as connection:
+            table = connection.sql(queryfiles.read("catalog/snapshot")).to_arrow_table()
+        table = table.append_column("is_in_force", pa.array([snapshot_id == current]))
+        table = table.append_column("pinned_by", pa.array([pins.get(snapshot_id, [])], pa.list_(pa.string())))
+        found.append(table.append_column("size_bytes", pa.array([catalogue.path.stat().st_size])))
+    if not found:
+        raise _nothing_published(home)
+    return pa.concat_tables(found)
+
+
+def tables(catalogue: Catalogue) -> pa.Table:
+    """Return name, rows, columns and grain of every table."""
+    with catalogue.connect() as connection:
+        return connection.sql(queryfiles.read("catalog/tables")).to_arrow_table()
+
+
+def describe(catalogue: Catalogue, table: str) -> pa.Table:
+    """Return name, type, whether it may be missing, and meaning of every column of a table.
+
+    Raises
+    ------
+    CatalogueError
+        When there is no such table.
+    """
+    with catalogue.connect() as connection:
+        columns = connection.sql(queryfiles.read("catalog/describe"), params={"table": table}).to_arrow_table()
+    if columns.num_rows == 0:
+        known = ", ".join(tables(catalogue)["table_name"].to_pylist())
+        raise CatalogueError(f"there is no table {table!r}", f"tables are {known}")
+    return columns
+
+
+def _resolve(home: Home, snapshot: str | None) -> str:
+    if snapshot is None:
+        current = kept.in_force(home)
+        if current is None:
+            raise _nothing_published(home)
+        return current
+    found = [known for known in kept.existing(home) if known == snapshot or (snapshot and known.startswith(snapshot))]
+    if len(found) == 1:
+        return found[0]
+    what = f"there is no snapshot {snapshot!r}" if not found else f"{snapshot!r} fits {len(found)} snapshots"
+    known = ", ".join(found or kept.existing(home)) or "none"
+    raise CatalogueError(f"{what} in {home.snapshots}", f"kept are: {known}")
+
+
+def _nothing_published(home: Home) -> CatalogueError:
+    return CatalogueError(
+        f"nothing is published in {home.root}", "run `tumsyn ingest`, or name the home in TUMSYN_HOME"
+    )
+
+
+def _bytes(size: str) -> int:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B)\s*", size, re.IGNORECASE)
+    if match is None:
+        raise CatalogueError(f"memory limit {size!r} is no size", "write it as 500MB or 2GB")
+    return int(float(match[1]) * UNITS[match[2].upper()])
+
+
+def _ask(request: dict[str, object], timeout_s: float) -> pa.Table:
+    import pyarrow as pa
+
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", str(SANDBOX)],
+            input=json.dumps(request).encode(),
+            capture_output=True,
+            timeout=timeout_s + GRACE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise CatalogueError(
+            f"the query ran longer than {timeout_s:g} s and was ended", "narrow it, or raise the time limit"
+        ) from error
+    if done.returncode == 0:
+        return pa.ipc.open_stream(done.stdout).read_all()
+    if done.returncode == REFUSED:
+        raise CatalogueError(**json.loads(done.stderr.splitlines()[-1]))
+    raise CatalogueError(
+        "the query broke its limits and was ended: it needs more memory, or the database failed"
+        f" (exit status {done.returncode}: {done.stderr.decode(errors='replace')[-300:]})",
+        "narrow it, or raise the memory limit",
+    )

@@ -1,0 +1,111 @@
+"""Published snapshots: which exist, which is in force, which are needed, which may go."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from warehouse.catalog import sqlfiles as queryfiles
+from warehouse.errors import CatalogueError
+from warehouse.lake import atomic
+from warehouse.lake import parts as lake
+from warehouse.lake.home import Home
+
+PINS = "meta.snapshot_pin"
+
+
+def path(home: Home, snapshot_id: str) -> Path:
+    """Return where a snapshot lies, or would lie."""
+    return home.snapshots / f"{snapshot_id}.duckdb"
+
+
+def existing(home: Home) -> list[str]:
+    """Return the snapshots that exist, the newest first."""
+    files = sorted(home.snapshots.glob("[!.]*.duckdb"), key=lambda file: file.stat().st_mtime_ns, reverse=True)
+    return [file.stem for file in files]
+
+
+def in_force(home: Home) -> str | None:
+    """Return the snapshot that the pointer names; None where nothing is published."""
+    try:
+        named = home.pointer.readlink().stem
+    except FileNotFoundError:
+        return None
+    return named if path(home, named).exists() else None
+
+
+def pin(home: Home, snapshot_id: str, referrer: str) -> None:
+    """State that something needs a snapshot: it is kept until the same referrer unpins it.
+
+    Parameters
+    ----------
+    referrer : str
+        Who needs it, e.g. ``model:3f2a`` or a person's note.
+
+    Raises
+    ------
+    CatalogueError
+        When there is no such snapshot.
+    """
+    with _retention(home):
+        if not path(home, snapshot_id).exists():
+            raise CatalogueError(f"there is no snapshot {snapshot_id}", _known(home))
+        lake.append_events(home, PINS, [{"snapshot_id": snapshot_id, "referrer": referrer, "action": "pin"}])
+
+
+def unpin(home: Home, snapshot_id: str, referrer: str) -> None:
+    """State that a referrer no longer needs a snapshot.
+
+    Raises
+    ------
+    CatalogueError
+        When it did not pin it.
+    """
+    with _retention(home):
+        if referrer not in pinned(home).get(snapshot_id, []):
+            raise CatalogueError(f"snapshot {snapshot_id} is not pinned by {referrer!r}", f"pins are {pinned(home)}")
+        lake.append_events(home, PINS, [{"snapshot_id": snapshot_id, "referrer": referrer, "action": "unpin"}])
+
+
+def pinned(home: Home) -> dict[str, list[str]]:
+    """Return who needs which snapshot, by all that was ever stated, published or not."""
+    import duckdb
+
+    files = [str(file) for file in lake.event_files(home)[PINS]]
+    if not files:
+        return {}
+    with duckdb.connect() as connection:
+        rows = connection.execute(queryfiles.read("catalog/pinned"), {"files": files}).fetchall()
+    found: dict[str, list[str]] = {}
+    for snapshot_id, referrer in rows:
+        found.setdefault(snapshot_id, []).append(referrer)
+    return found
+
+
+def retire(home: Home, keep: int) -> list[str]:
+    """Remove snapshots that are neither among the newest, nor in force, nor pinned.
+
+    A reader that holds one keeps its view: the file's content goes when the last reader closes it.
+
+    Returns
+    -------
+    list of str
+        What was removed.
+    """
+    with _retention(home):
+        everything = existing(home)
+        wanted = {*everything[:keep], in_force(home), *pinned(home)}
+        retired = [snapshot_id for snapshot_id in everything if snapshot_id not in wanted]
+        for snapshot_id in retired:
+            path(home, snapshot_id).unlink(missing_ok=True)
+    return retired
+
+
+def _retention(home: Home) -> AbstractContextManager[bool]:
+    """Hold the lock under which a snapshot is either pinned or removed, never both at once."""
+    return atomic.lock(home.warehouse / "retention.lock", exclusive=True)
+
+
+def _known(home: Home) -> str:
+    known = existing(home)
+    return f"there are {', '.join(known)}" if known else "publish one first"

@@ -1,0 +1,39 @@
+"""The SQL of the warehouse, which lives in files."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+from warehouse.catalog.tables import TABLES
+
+SQL = Path(__file__).parent / "sql"
+QUERIES = Path(__file__).parent / "queries"
+
+
+@lru_cache
+def read(name: str) -> str:
+    """Return the text of ``warehouse/catalog/sql/<name>.sql``."""
+    return (SQL / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def checks() -> dict[str, str]:
+    """Return the checks over several tables by name; the rows of each are offenders."""
+    return {path.stem: path.read_text(encoding="utf-8") for path in sorted((SQL / "checks").glob("*.sql"))}
+
+
+def useful_queries() -> dict[str, str]:
+    """Return the queries that a lab asks most, by name; each begins with its question."""
+    return {path.stem: path.read_text(encoding="utf-8") for path in sorted(QUERIES.glob("*.sql"))}
+
+
+@lru_cache
+def spec_version() -> str:
+    """Return the identity of the table specification and of the SQL that derives from it."""
+    digest = hashlib.sha256()
+    for table in TABLES.values():
+        digest.update(f"{table.ddl()}\n{table.key}\n".encode())
+    for path in sorted(SQL.rglob("*.sql")):
+        digest.update(f"{path.relative_to(SQL).as_posix()}\n{path.read_text(encoding='utf-8')}\n".encode())
+    return digest.hexdigest()[:16]

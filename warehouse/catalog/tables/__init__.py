@@ -1,0 +1,19 @@
+"""The table specification: every table of the catalogue, described once."""
+
+from warehouse.catalog.tables.core import CORE
+from warehouse.catalog.tables.meta import META
+from warehouse.catalog.tables.models import MODELS
+from warehouse.catalog.tables.out import OUT
+from warehouse.catalog.tables.raw import RAW
+from warehouse.catalog.tables.spec import Column, Kind, Stage, Table
+from warehouse.catalog.tables.volumes import VOLUMES
+
+TABLES: dict[str, Table] = {table.name: table for table in (*RAW, *CORE, *VOLUMES, *MODELS, *OUT, *META)}
+STAGES: dict[Stage, list[Table]] = {
+    stage: [table for table in TABLES.values() if table.origin == "partition" and table.stage == stage]
+    for stage in ("ingest", "harmonize")
+}
+PARTITIONED = STAGES["ingest"]
+HARMONIZED = STAGES["harmonize"]
+
+__all__ = ["HARMONIZED", "PARTITIONED", "STAGES", "TABLES", "Column", "Kind", "Stage", "Table"]

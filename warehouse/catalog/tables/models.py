@@ -1,0 +1,167 @@
+"""What was trained, on what, how good it was, and what was decided: events, appended and never changed."""
+
+from warehouse.catalog.tables.core import IMAGE_ID
+from warehouse.catalog.tables.spec import BIGINT, BOOLEAN, DOUBLE, INTEGER, JSON, TEXT, TEXTS, TIMESTAMP, Column, Table
+
+KINDS = ("text_encoder", "synthesis")
+ALIASES = ("candidate", "champion")
+VERDICTS = ("passed", "failed", "not_enough_data")
+
+EVENT = (
+    Column("event_id", TEXT, "Identity of the record; a repeat of the same one is ignored."),
+    Column("occurred_at", TIMESTAMP, "When it was recorded."),
+)
+MODEL_ID = Column("model_id", TEXT, "First 16 hexadecimal digits of the hash of the weights and their configuration.")
+KIND = Column("kind", TEXT, "text_encoder or synthesis.", False, f"kind IN {KINDS}")
+RUN_ID = Column("run_id", TEXT, "Training run: hash of its kind, configuration, data and code.")
+DATA_ID = Column("data_id", TEXT, "meta.snapshot.data_id of the data that it saw.")
+PROTOCOL = Column("protocol_hash", TEXT, "Hash of the evaluation's protocol.")
+
+TRAINING_RUN = Table(
+    "core.training_run",
+    "One row per statement about a training run: that it started, finished or failed.",
+    (
+        *EVENT,
+        RUN_ID,
+        KIND,
+        Column("status", TEXT, "started, resumed, finished or failed.", False, "status IN ('started', 'resumed', 'finished', 'failed')"),
+        Column("config", JSON, "Configuration of the run."),
+        DATA_ID,
+        Column("snapshot_id", TEXT, "Catalogue that it read."),
+        Column("code_version", TEXT, "Hash of the source code that decides the weights; of older runs the version and the git commit."),
+        Column("seed", BIGINT, "Seed of every random draw."),
+        Column("device", TEXT, "cpu or cuda."),
+        Column("n_parameters", BIGINT, "Trainable numbers.", True, "n_parameters > 0"),
+        Column("n_steps", INTEGER, "Steps made so far.", True, "n_steps >= 0"),
+        Column("seconds", DOUBLE, "Wall time of this part of the run, seconds.", True, "seconds >= 0"),
+        Column("dagster_run_id", TEXT, "Dagster run that asked for it; null by hand.", True),
+        Column("detail", TEXT, "Why it failed; null otherwise.", True),
+    ),
+    ("event_id",),
+    origin="event",
+)
+
+TRAINING_METRIC = Table(
+    "core.training_metric",
+    "One row per run, step, split and measure.",
+    (
+        *EVENT,
+        RUN_ID,
+        KIND,
+        Column("step", INTEGER, "Step of the run, from 0.", False, "step >= 0"),
+        Column("split", TEXT, "train or val.", False, "split IN ('train', 'val')"),
+        Column("metric", TEXT, "What was measured, e.g. loss."),
+        Column("value", DOUBLE, "Its value."),
+    ),
+    ("event_id",),
+    origin="event",
+)
+
+MODEL_VERSION = Table(
+    "core.model_version",
+    "One row per checkpoint that was kept.",
+    (
+        *EVENT,
+        MODEL_ID,
+        KIND,
+        RUN_ID,
+        DATA_ID,
+        Column("text_encoder_id", TEXT, "Text encoder that a synthesis model holds; null for a text encoder.", True),
+        Column("path", TEXT, "Folder of the checkpoint, relative to the home."),
+        Column("n_parameters", BIGINT, "Numbers in it.", False, "n_parameters > 0"),
+        Column("size_bytes", BIGINT, "Size of the weights.", False, "size_bytes > 0"),
+        Column("is_simulated", BOOLEAN, "True where every image that it was trained on is simulated."),
+        Column("grid_mm", DOUBLE, "Voxel size of the volumes that it was trained on, mm; null in older rows.", True, "grid_mm > 0"),
+        Column("recipe_id", TEXT, "Recipe that harmonised them; null in older rows.", True),
+    ),
+    ("event_id",),
+    origin="event",
+)
+
+MODEL_EVENT = Table(
+    "core.model_event",
+    "One row per statement that a model has, or no longer has, an alias; of champions the last one counts.",
+    (
+        *EVENT,
+        MODEL_ID,
+        KIND,
+        Column("alias", TEXT, "candidate or champion.", False, f"alias IN {ALIASES}"),
+        Column("action", TEXT, "assign or remove.", False, "action IN ('assign', 'remove')"),
+        Column("reason", TEXT, "Why, in words."),
+    ),
+    ("event_id",),
+    origin="event",
+)
+
+EVALUATION_SCORE = Table(
+    "core.evaluation_score",
+    "One row per evaluation, model or floor, task, target image, measure and mask.",
+    (
+        *EVENT,
+        Column("evaluation_id", TEXT, "Hash of model, data and protocol."),
+        Column("model_id", TEXT, "Model, or a floor: floor:identity, floor:intensity_map_train, floor:intensity_map_oracle."),
+        DATA_ID,
+        PROTOCOL,
+        Column("task", TEXT, "Source and target contrast, e.g. T1w_to_T2w."),
+        Column("split", TEXT, "val, test_internal, test_external or acceptance.", False, "split IN ('val', 'test_internal', 'test_external', 'acceptance')"),
+        Column("source_image_ids", TEXTS, "Images that the model saw."),
+        Column("target_image_id", TEXT, "Image that it was to make.", False, IMAGE_ID.rule.replace("image_id", "target_image_id")),
+        Column("metric", TEXT, "psnr_db, ssim or mae; of the model with another contrast in the prompt, steering_mae and steering_gain_db."),
+        Column("mask", TEXT, "brain or volume.", False, "mask IN ('brain', 'volume')"),
+        Column("value", DOUBLE, "Its value; lower is better for mae, higher for the others."),
+    ),
+    ("event_id",),
+    origin="event",
+)
+
+RETRIEVAL_SCORE = Table(
+    "core.retrieval_score",
+    "One row per text encoder, task, number of candidates and measure.",
+    (
+        *EVENT,
+        MODEL_ID,
+        DATA_ID,
+        PROTOCOL,
+        Column("task", TEXT, "image_to_prompt or image_to_contrast."),
+        Column("split", TEXT, "Split that the images are from."),
+        Column("n_candidates", INTEGER, "Candidates that one is chosen from.", False, "n_candidates >= 2"),
+        Column("n_queries", INTEGER, "Images that were asked for.", False, "n_queries >= 1"),
+        Column("n_people", INTEGER, "People whose images they are; null in older rows.", True, "n_people >= 1"),
+        Column("metric", TEXT, "recall_at_1, recall_at_5 …"),
+        Column("value", DOUBLE, "Its value, from 0 to 1.", False, "value BETWEEN 0 AND 1"),
+        Column("low", DOUBLE, "Lower bound of its exact 95 % interval over people; null for fewer than ten people.", True, "low BETWEEN 0 AND 1"),
+        Column("high", DOUBLE, "Upper bound of it.", True, "high BETWEEN 0 AND 1"),
+        Column("chance", DOUBLE, "What guessing gives.", False, "chance BETWEEN 0 AND 1"),
+    ),
+    ("event_id",),
+    origin="event",
+)
+
+GATE_VERDICT = Table(
+    "core.gate_verdict",
+    "One row per model and gate: the verdict, and by how much.",
+    (
+        *EVENT,
+        MODEL_ID,
+        DATA_ID,
+        PROTOCOL,
+        Column("gate", TEXT, "What was asked, e.g. better_than_identity."),
+        Column("verdict", TEXT, "passed, failed, or not_enough_data: fewer than ten people. Null in older rows.", True, f"verdict IN {VERDICTS}"),
+        Column("passed", BOOLEAN, "Whether it holds."),
+        Column("value", DOUBLE, "Lower bound of the interval that was measured; the mean where people are too few for one.", True),
+        Column("threshold", DOUBLE, "What it was held against.", True),
+        Column("detail", TEXT, "The verdict in words."),
+    ),
+    ("event_id",),
+    origin="event",
+)
+
+MODELS = (
+    TRAINING_RUN,
+    TRAINING_METRIC,
+    MODEL_VERSION,
+    MODEL_EVENT,
+    EVALUATION_SCORE,
+    RETRIEVAL_SCORE,
+    GATE_VERDICT,
+)

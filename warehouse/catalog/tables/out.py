@@ -1,0 +1,163 @@
+"""Ready to use: wide, derived in SQL from core (one file each in `warehouse/catalog/sql/out/`)."""
+
+from warehouse.catalog.tables.core import AGE, CONTRASTS, IMAGE_ID, PARTICIPANT_ID, SESSION_ID
+from warehouse.catalog.tables.raw import CENTER, PATH
+from warehouse.catalog.tables.record import RECORD
+from warehouse.catalog.tables.spec import BIGINT, BOOLEAN, DOUBLE, DOUBLES, INTEGERS, TEXT, Column, Table
+from warehouse.catalog.tables.volumes import RECIPE_ID
+
+SPLITS = ("train", "val", "test_internal", "test_external", "acceptance", "excluded")
+
+SPLIT_COLUMN = Column(
+    "split",
+    TEXT,
+    "train, val, test_internal, test_external, acceptance (simulated people by whom a demonstration is judged), or "
+    "excluded (seen in an external centre).",
+    False,
+    f"split IN {SPLITS}",
+)
+PERSON_ID = Column("person_id", TEXT, "The human being; never in two of train, val and test.")
+
+SPLIT = Table(
+    "out.split",
+    "One row per participant: which split all of its images belong to.",
+    (CENTER, PARTICIPANT_ID, PERSON_ID, SPLIT_COLUMN),
+    ("center_id", "participant_id"),
+    origin="derived",
+)
+
+IMAGE_CATALOG = Table(
+    "out.image_catalog",
+    "One row per image, with all that is known of it.",
+    (
+        IMAGE_ID,
+        CENTER,
+        Column("center_title", TEXT, "Name of the dataset."),
+        Column("role", TEXT, "internal or external."),
+        Column("is_simulated", BOOLEAN, "True for simulated data."),
+        PARTICIPANT_ID,
+        PERSON_ID,
+        SESSION_ID,
+        PATH,
+        Column(
+            "contrast", TEXT, "One of the seven contrasts; null for any other image.", True, f"contrast IN {CONTRASTS}"
+        ),
+        Column("is_post_contrast", BOOLEAN, "True after a contrast agent."),
+        Column(
+            "contrast_label",
+            TEXT,
+            "Contrast as prompts write it: ceT1w for post-contrast T1w; null for any other image.",
+            True,
+        ),
+        Column("suffix", TEXT, "BIDS suffix.", True),
+        Column("eligibility", TEXT, "eligible for synthesis, or ineligible."),
+        Column("eligibility_reason", TEXT, "Why, in words."),
+        SPLIT_COLUMN,
+        Column("sex", TEXT, "M, F or O (other).", True),
+        *(column for column in AGE),
+        Column("manufacturer", TEXT, "Vendor, canonical spelling.", True),
+        Column("manufacturers_model_name", TEXT, "Model of the scanner, canonical spelling.", True),
+        Column("magnetic_field_strength_t", DOUBLE, "Field strength as published, tesla.", True),
+        Column(
+            "nominal_field_strength_t",
+            DOUBLE,
+            "Field strength as a scanner is named by, tesla: 2.89 becomes 3.0.",
+            True,
+        ),
+        Column("repetition_time_s", DOUBLE, "RepetitionTime (TR), seconds.", True),
+        Column("echo_time_s", DOUBLE, "EchoTime (TE), seconds.", True),
+        Column("inversion_time_s", DOUBLE, "InversionTime (TI), seconds.", True),
+        Column("flip_angle_deg", DOUBLE, "FlipAngle (FA), degrees.", True),
+        Column("is_flip_angle_variable", BOOLEAN, "True where the flip angle is declared to vary.", True),
+        Column("shape", INTEGERS, "Voxels along each axis.", True),
+        Column("voxel_size_mm", DOUBLES, "Voxel size along i, j, k, mm.", True),
+        Column("axcodes", TEXT, "Direction of the voxel axes, e.g. RAS.", True),
+        Column("content", TEXT, "present, absent or unreadable."),
+        Column("size_bytes", BIGINT, "Size of the file's content in bytes.", True),
+    ),
+    ("image_id",),
+    origin="derived",
+)
+
+PROMPT = Table(
+    "out.prompt",
+    "One row per eligible image: its prompt as the paper writes it, and as a record.",
+    (
+        IMAGE_ID,
+        CENTER,
+        Column("prompt", TEXT, "The paper's sentence; None for what is missing."),
+        Column("record", RECORD, "The same content, typed (warehouse.prompts.record.PromptRecord)."),
+    ),
+    ("image_id",),
+    origin="derived",
+)
+
+TRAINING_PAIR = Table(
+    "out.training_pair",
+    "One row per ordered pair of eligible images of one visit.",
+    (
+        Column("source_image_id", TEXT, "Image that the model sees."),
+        Column("target_image_id", TEXT, "Image that it learns to make."),
+        CENTER,
+        SESSION_ID,
+        PERSON_ID,
+        SPLIT_COLUMN,
+        Column("source_contrast", TEXT, "Contrast label of the source, e.g. T1w or ceT1w."),
+        Column("target_contrast", TEXT, "Contrast label of the target."),
+        Column("is_available", BOOLEAN, "True where both contents are present."),
+    ),
+    ("source_image_id", "target_image_id"),
+    origin="derived",
+    rules={"no image is its own target": "source_image_id <> target_image_id"},
+)
+
+METADATA_DISTRIBUTION = Table(
+    "out.metadata_distribution",
+    "One row per facet and value: how many eligible images and people have it (the paper's Figure 1a).",
+    (
+        Column("facet", TEXT, "center, contrast, age, sex, country, vendor, field_strength or split."),
+        Column("value", TEXT, "Value, or decade of age as [20, 30); unknown where it is missing."),
+        Column("n_images", BIGINT, "Eligible images."),
+        Column("n_persons", BIGINT, "People among them."),
+    ),
+    ("facet", "value"),
+    origin="derived",
+)
+
+MISSING_METADATA = Table(
+    "out.missing_metadata",
+    "One row per centre, contrast and field of the prompt: how often it is missing.",
+    (
+        CENTER,
+        Column("contrast_label", TEXT, "Contrast, e.g. T1w or ceT1w."),
+        Column("field", TEXT, "Column of out.image_catalog that is missing."),
+        Column("n_images", BIGINT, "Eligible images of this centre and contrast."),
+        Column(
+            "n_missing", BIGINT, "Of these, how many lack the field.", False, "n_missing >= 0 AND n_missing <= n_images"
+        ),
+        Column("example_path", TEXT, "One image that lacks it; null where none does.", True),
+    ),
+    ("center_id", "contrast_label", "field"),
+    origin="derived",
+)
+
+QUALITY_OUTLIERS = Table(
+    "out.quality_outliers",
+    "One row per image, recipe and measure that lies far from the other images of its centre and contrast.",
+    (
+        IMAGE_ID,
+        RECIPE_ID,
+        CENTER,
+        Column("contrast_label", TEXT, "Contrast, e.g. T1w or ceT1w."),
+        Column("measure", TEXT, "Measure of core.quality, mask_volume_ml, or similarity_ and the kind of a transform."),
+        Column("value", DOUBLE, "Value of this image."),
+        Column("median_value", DOUBLE, "Median over the images of this centre and contrast by this recipe."),
+        Column("spread", DOUBLE, "Their median absolute deviation × 1.4826.", False, "spread > 0"),
+        Column("robust_z", DOUBLE, "(value − median) / spread.", False, "abs(robust_z) > 3.5"),
+        Column("n_images", BIGINT, "Images compared.", False, "n_images >= 5"),
+    ),
+    ("image_id", "recipe_id", "measure"),
+    origin="derived",
+)
+
+OUT = (SPLIT, IMAGE_CATALOG, PROMPT, TRAINING_PAIR, METADATA_DISTRIBUTION, MISSING_METADATA, QUALITY_OUTLIERS)

@@ -1,0 +1,1 @@
+"""Centres: one YAML definition each, and the registry of those that a home has."""

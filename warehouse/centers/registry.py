@@ -1,0 +1,381 @@
+"""Centres as data: their definitions (one YAML each) and the ones that a home has registered."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from warehouse.catalog.tables.core import CONTRASTS, FIXED_SPLITS
+from warehouse.errors import CenterError
+from warehouse.lake.home import Home
+
+SHIPPED = Path(__file__).parent
+CENTER_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+OFFERED = (*CONTRASTS, "ceT1w")
+
+CompanionKind = Literal[
+    "sidecar", "table", "mask", "transform", "derivative", "gradient", "documentation", "surface", "physiology", "other"
+]
+
+
+class DefinitionPart(BaseModel):
+    """Base of every part of a definition: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _compiled(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from error
+    return pattern
+
+
+Pattern = Annotated[str, Field(min_length=1)]
+
+
+class ImagePattern(DefinitionPart):
+    """Which files are images, and what their names say.
+
+    `pattern` is a regular expression, matched against the whole path relative to the root. Named groups fill the
+    templates in `entities` (``{group}``); a template whose groups did not take part in the match is left out.
+    Entities `sub` and `suffix` are required; `ses`, `acq`, `ce`, `rec`, `run`, `echo`, `part`, `inv`, `datatype`,
+    `desc`, `space` … as BIDS has them. Groups that no template uses are kept as the layout's own facts.
+    `ineligible` is the reason why such images are catalogued but never used for synthesis, e.g. coregistered copies.
+    """
+
+    pattern: Pattern
+    entities: dict[str, str]
+    ineligible: str | None = None
+
+    _check = field_validator("pattern")(_compiled)
+
+    @model_validator(mode="after")
+    def _known(self) -> ImagePattern:
+        missing = {"sub", "suffix"} - self.entities.keys()
+        if missing:
+            raise ValueError(f"entities lack {sorted(missing)}")
+        groups = set(re.compile(self.pattern).groupindex)
+        for template in self.entities.values():
+            unknown = set(re.findall(r"{(\w+)}", template)) - groups
+            if unknown:
+                raise ValueError(f"template {template!r} uses {sorted(unknown)}, which the pattern does not name")
+        return self
+
+
+class CompanionPattern(DefinitionPart):
+    """Files that belong to the dataset and are no images."""
+
+    pattern: Pattern
+    kind: CompanionKind
+
+    _check = field_validator("pattern")(_compiled)
+
+
+class AgeColumn(DefinitionPart):
+    r"""Where the age stands. `bins` are ranges such as 55-60: both bounds are kept.
+
+    `offset_days`: a regular expression with one group, matched against the session label, that gives the days since
+    the age was taken (OASIS-3: ``^d(\d+)$``). `at_baseline`: the age is that of enrolment, which the visits' labels do
+    not tell (ADNI: dates), so that no visit is given it.
+    """
+
+    names: list[str]
+    unit: Literal["years", "months", "weeks", "days", "bins"] = "years"
+    offset_days: str | None = None
+    at_baseline: bool = False
+
+
+class CodedColumn(DefinitionPart):
+    """A column by any of its names, and what its codes mean."""
+
+    names: list[str]
+    values: dict[str, str] = {}
+
+
+class PersonColumn(CodedColumn):
+    """A column that says which person of another dataset a participant is.
+
+    `values` translates a cell to a person_id. Where `center` is given, the cell is an identifier of that centre: the
+    person_id is ``center/label`` with the group `label` of `pattern`, filled with leading zeros to `pad` characters, as
+    participants of that centre have it. A cell that does not match links nobody.
+    """
+
+    center: str | None = None
+    pattern: str = r"^(?P<label>.+)$"
+    pad: int = 0
+
+    _check = field_validator("pattern")(_compiled)
+
+    def person_id(self, cell: str) -> str | None:
+        """Return the person that a cell names; None where it names nobody."""
+        if cell in self.values or self.center is None:
+            return self.values.get(cell, cell) or None
+        match = re.fullmatch(self.pattern, cell)
+        return f"{self.center}/{match['label'].zfill(self.pad)}" if match else None
+
+
+class IdColumn(DefinitionPart):
+    """A column by any of its names, and the pattern that takes the label out of its value.
+
+    `pattern` has the one group `label`; a value that does not match is a rejected row. `values` translates the label,
+    `pad` fills it with leading zeros to that many characters, `prefix` goes before it. Characters that BIDS does not
+    allow in a label are dropped, as they are from the names of files. With `date` (a strptime format) the value is a
+    date, and its label YYYYMMDD.
+    """
+
+    names: list[str]
+    pattern: str = r"^(?:(?:sub|ses)-)?(?P<label>[\w.-]+)$"
+    values: dict[str, str] = {}
+    pad: int = 0
+    prefix: str = ""
+    date: str | None = None
+
+    _check = field_validator("pattern")(_compiled)
+
+
+class ParticipantsTable(DefinitionPart):
+    """A table of participants, or of visits where `session` is given.
+
+    `file` is a glob relative to the root; the first of a list that exists is read, and none is no error. CSV, TSV, XLS
+    and XLSX by extension. `session` is the column of visits; `for_session` says that every row speaks of that visit.
+    `has_columns` limits it to files that have all of these columns. `private` names columns that identify by codes no
+    list can know (UK Biobank's 34-0.0 is the year of birth): they never enter the lake.
+    """
+
+    file: str | list[str]
+    id: IdColumn
+    session: IdColumn | None = None
+    age: AgeColumn | None = None
+    sex: CodedColumn | None = None
+    person: PersonColumn | None = None
+    for_session: str | None = None
+    has_columns: list[str] = []
+    private: list[str] = []
+    where: dict[str, list[str]] = {}  # only rows whose column holds one of these; others speak of something else
+    skip_rows: int = 0  # lines between the header and the first row, such as NDA's line of descriptions
+
+    @property
+    def files(self) -> list[str]:
+        """Return the alternatives in order."""
+        return [self.file] if isinstance(self.file, str) else self.file
+
+
+class PublishedProtocol(DefinitionPart):
+    """What a published protocol says of a contrast, for what no header carries.
+
+    `when` limits it to images whose entities or layout facts have these values. `values` are columns of
+    `core.acquisition`. `source` is where it was published.
+    """
+
+    contrast: str
+    when: dict[str, str] = {}
+    values: dict[str, float | bool | str]
+    source: str
+
+    @field_validator("values")
+    @classmethod
+    def _columns(cls, values: dict[str, float | bool | str]) -> dict[str, float | bool | str]:
+        from warehouse.catalog.tables.core import ACQUISITION
+
+        allowed = {c.name.removesuffix("_provenance") for c in ACQUISITION.columns if c.name.endswith("_provenance")}
+        if unknown := values.keys() - allowed:
+            raise ValueError(f"{sorted(unknown)} are not columns of core.acquisition; it has {sorted(allowed)}")
+        return values
+
+
+class Verbatim(DefinitionPart):
+    """A path or a column name exactly as a public source prints it: what the layout is tested against.
+
+    A `path` may carry what it must be read as: `expect` maps entities to values; `is_image` false says that it must be
+    a companion. A `column` must be one that the layout's tables read.
+    """
+
+    source: str
+    path: str | None = None
+    column: str | None = None
+    is_image: bool = True
+    expect: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _one(self) -> Verbatim:
+        if (self.path is None) == (self.column is None):
+            raise ValueError("give either path or column")
+        return self
+
+
+class Layout(DefinitionPart):
+    """How the folder is laid out."""
+
+    kind: Literal["bids", "files"]
+    images: list[ImagePattern] = []
+    companions: list[CompanionPattern] = []
+    participants: list[ParticipantsTable] = []
+    protocols: list[PublishedProtocol] = []
+    persons: dict[str, str] = {}  # participant_id -> person_id of a travelling subject
+
+    @model_validator(mode="after")
+    def _files_need_patterns(self) -> Layout:
+        if self.kind == "files" and not self.images:
+            raise ValueError("a layout of kind files needs at least one pattern under images")
+        return self
+
+
+class Center(DefinitionPart):
+    """A dataset's definition.
+
+    `splits` fixes the split of participants, by their labels; `split` that of all others. Whoever is in neither is
+    drawn by the hash of the person.
+    """
+
+    center_id: str
+    title: str
+    city: str | None = None
+    country: str | None = Field(default=None, min_length=2, max_length=2)
+    latitude_deg: float | None = Field(default=None, ge=-90, le=90)
+    longitude_deg: float | None = Field(default=None, ge=-180, le=180)
+    role: Literal["internal", "external"] = "internal"
+    is_simulated: bool = False
+    license: str | None = None
+    access: str | None = None
+    citation: str | None = None
+    contrasts: list[str] = []
+    split: str | None = None
+    splits: dict[str, list[str]] = {}
+    layout: Layout
+    layout_unverified: str | None = None
+    sources: dict[str, str] = {}  # name -> address and what was read there
+    verbatim: list[Verbatim] = []
+
+    @field_validator("center_id")
+    @classmethod
+    def _identifier(cls, value: str) -> str:
+        if not CENTER_ID.fullmatch(value):
+            raise ValueError("use lower-case letters, digits, _ and -, beginning with a letter or digit")
+        return value
+
+    @field_validator("contrasts")
+    @classmethod
+    def _offered(cls, values: list[str]) -> list[str]:
+        if unknown := set(values) - set(OFFERED):
+            raise ValueError(f"{sorted(unknown)} are not contrasts; known are {list(OFFERED)}")
+        return values
+
+    @model_validator(mode="after")
+    def _one_split_each(self) -> Center:
+        if unknown := sorted({*self.splits, *([self.split] if self.split else [])} - set(FIXED_SPLITS)):
+            raise ValueError(f"{unknown} are no splits that can be fixed; these are {list(FIXED_SPLITS)}")
+        if self.role == "external" and (self.split or self.splits):
+            raise ValueError("an external centre is wholly test_external; leave out split and splits")
+        named = [label for labels in self.splits.values() for label in labels]
+        if twice := sorted({label for label in named if named.count(label) > 1}):
+            raise ValueError(f"participants {twice} are in two splits")
+        return self
+
+    def fixed_split(self, participant: str) -> str | None:
+        """Return the split that this definition fixes for a participant; None where the draw decides."""
+        return next((split for split, labels in self.splits.items() if participant in labels), self.split)
+
+    @model_validator(mode="after")
+    def _sources_named(self) -> Center:
+        if unknown := {v.source for v in self.verbatim} - self.sources.keys():
+            raise ValueError(f"verbatim names sources {sorted(unknown)} that `sources` does not list")
+        return self
+
+
+@dataclass(frozen=True)
+class RegisteredCenter:
+    """A centre that a home has, and where its folder is.
+
+    `follow_links` says whether symbolic links that leave the root are followed; otherwise they are rejected.
+    """
+
+    center: Center
+    root: Path
+    follow_links: bool = False
+
+
+def load_center(path: Path) -> Center:
+    """Read one definition.
+
+    Raises
+    ------
+    CenterError
+        Naming file, key and remedy, when it does not validate.
+    """
+    return _validated(_read_yaml(path), path)
+
+
+@lru_cache
+def shipped() -> dict[str, Center]:
+    """Return the definitions that the package ships, by identifier."""
+    centers = [load_center(path) for path in sorted(SHIPPED.glob("*.yaml"))]
+    return {center.center_id: center for center in centers}
+
+
+def registered(home: Home) -> dict[str, RegisteredCenter]:
+    """Return the centres that a home has, by identifier."""
+    found = {}
+    for path in sorted(home.centers.glob("*.yaml")):
+        document = _read_yaml(path)
+        if not isinstance(document, dict) or "root" not in document:
+            raise CenterError(f"{path}: key 'root' is missing", "write `root: /path/to/the/dataset`")
+        definition = document.get("definition", "shipped")
+        center = shipped().get(path.stem) if definition == "shipped" else _validated(definition, path)
+        if center is None:
+            raise CenterError(f"{path}: no shipped definition {path.stem!r}", "write the definition into the file")
+        found[center.center_id] = RegisteredCenter(
+            center, Path(document["root"]), bool(document.get("follow_links", False))
+        )
+    return found
+
+
+def register(home: Home, center: Center, root: Path, follow_links: bool = False) -> RegisteredCenter:
+    """Write a centre into a home, in place of one with the same identifier.
+
+    Raises
+    ------
+    CenterError
+        When the root is not a folder.
+    """
+    root = root.expanduser().resolve()
+    if not root.is_dir():
+        raise CenterError(
+            f"centre {center.center_id}: root {root} is not a folder", "give an existing folder with --root"
+        )
+    same = shipped().get(center.center_id) == center
+    definition: object = "shipped" if same else center.model_dump(mode="json", exclude_defaults=True)
+    document = {"root": str(root), "follow_links": follow_links, "definition": definition}
+    home.centers.mkdir(parents=True, exist_ok=True)
+    path = home.centers / f"{center.center_id}.yaml"
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+    os.replace(temporary, path)
+    return RegisteredCenter(center, root, follow_links)
+
+
+def _read_yaml(path: Path) -> object:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise CenterError(f"{path}: cannot be read: {error}", "correct the file; it must be UTF-8 YAML") from error
+
+
+def _validated(document: object, path: Path) -> Center:
+    try:
+        return Center.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "(whole file)"
+        raise CenterError(
+            f"{path}: key '{key}': {first['msg']} (found {first['input']!r:.80})",
+            "correct that key; warehouse/centers/README.md describes each one",
+        ) from error

@@ -1,0 +1,143 @@
+"""What a prompt has said so far, and whether it can be true."""
+
+from __future__ import annotations
+
+from decimal import Decimal, DecimalException
+from typing import Any
+
+from warehouse.errors import PromptError
+from warehouse.prompts import words
+from warehouse.prompts.record import PromptRecord
+
+# Above the first, below the second; the third says whether the second is allowed.
+LIMITS = {
+    "age_years": (0.0, 120.0, True, "years"),
+    "field_strength_t": (0.0, 25.0, True, "T"),
+    "voxel_size_mm": (0.0, 50.0, False, "mm"),
+    "repetition_time_s": (0.0, 60.0, False, "s"),
+    "echo_time_s": (0.0, 1.0, False, "s"),
+    "inversion_time_s": (0.0, 10.0, False, "s"),
+    "flip_angle_deg": (0.0, 360.0, True, "degrees"),
+}
+NAMES = {
+    "age_years": "the age",
+    "field_strength_t": "the field strength",
+    "voxel_size_mm": "the voxel size",
+    "repetition_time_s": "TR",
+    "echo_time_s": "TE",
+    "inversion_time_s": "TI",
+    "flip_angle_deg": "FA",
+    "flip_angle_variable": "a variable flip angle",
+    "contrast": "the contrast",
+    "post_contrast": "a contrast agent",
+    "vendor": "the vendor",
+    "model": "the scanner's model",
+    "sex": "the sex",
+}
+
+
+AGENT = {True: "given", False: "not given"}
+
+
+class Statements:
+    """Fields of a record as they are found, one by one; what was said of them before must agree."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, Any] = {}
+        self._is_isotropic = False
+
+    def say(self, field: str, value: Any) -> None:
+        """Take down what a field is; None is no statement.
+
+        Raises
+        ------
+        PromptError
+            When it is impossible, or another value was said before.
+        """
+        if value is None:
+            return
+        for number in value if field == "voxel_size_mm" else (value,):
+            _check_limits(field, number)
+        if field in self.said and self.said[field] != value:
+            before, now = (
+                AGENT.get(one, one) if field == "post_contrast" else one for one in (self.said[field], value)
+            )
+            what = f"the prompt contradicts itself: {NAMES[field]} is {before} and {now}"
+            raise PromptError(what, "say it once")
+        self.said[field] = value
+
+    def say_contrast(self, word: str) -> None:
+        """Take down a contrast by any of its names.
+
+        Raises
+        ------
+        PromptError
+            When no contrast is called so.
+        """
+        found = words.contrast(word)
+        if found is None:
+            remedy = f"contrasts are {', '.join(words.CONTRAST_LABELS)}; after a contrast agent write ce before it"
+            raise PromptError(f"there is no contrast {word.strip()!r}", remedy)
+        self.say("contrast", found[0])
+        if found[1]:
+            self.say("post_contrast", True)
+
+    def note_isotropic(self) -> None:
+        """Take down that voxels have equal sides."""
+        self._is_isotropic = True
+
+    def record(self) -> PromptRecord:
+        """Return all of it.
+
+        Raises
+        ------
+        PromptError
+            When what was said cannot be true together.
+        """
+        record = PromptRecord(**self.said)
+        echo, repetition = record.echo_time_s, record.repetition_time_s
+        if echo is not None and repetition is not None and echo >= repetition:
+            what = (
+                f"the prompt contradicts physics: TE {1000 * echo:g} ms is not shorter than TR {1000 * repetition:g} ms"
+            )
+            raise PromptError(what, "times without a unit are milliseconds; write s after seconds, as in TR 2.5 s")
+        if record.flip_angle_variable and record.flip_angle_deg is not None:
+            what = f"the prompt contradicts itself: FA is {record.flip_angle_deg:g} and variable"
+            raise PromptError(what, "say one of them")
+        if self._is_isotropic and record.voxel_size_mm is None:
+            raise PromptError("the prompt says isotropic without a size", "write for example: 1 mm isotropic")
+        if self._is_isotropic and len(set(record.voxel_size_mm or ())) > 1:
+            size = " × ".join(f"{length:g}" for length in record.voxel_size_mm or ())
+            raise PromptError(f"the prompt contradicts itself: {size} mm and isotropic", "say one of them")
+        return record
+
+
+def number(text: str, factor: str = "1") -> float:
+    """Return the decimal number times a factor, exactly rounded: 2.2 ms are 0.0022 s.
+
+    Raises
+    ------
+    PromptError
+        When the text is no number.
+    """
+    try:
+        return float(Decimal(text) * Decimal(factor))
+    except DecimalException as error:
+        raise PromptError(
+            f"{text!r} is no number", "write numbers as 2500 or 0.8, and None for what is missing"
+        ) from error
+
+
+def _check_limits(field: str, value: Any) -> None:
+    if field not in LIMITS:
+        return
+    low, high, is_high_allowed, unit = LIMITS[field]
+    is_low_allowed = field == "age_years"
+    above = value >= low if is_low_allowed else value > low
+    below = value <= high if is_high_allowed else value < high
+    if not (above and below):
+        what = f"{NAMES[field]} cannot be {value:g} {unit}"
+        remedy = f"it lies between {low:g} and {high:g} {unit}; write None where it is not known"
+        if unit == "s":
+            remedy += "; times without a unit are milliseconds"
+        raise PromptError(what, remedy)
