@@ -56,7 +56,7 @@ class Draft:
 
 
 def draft_of(out: Path, name: str, settings: CohortSettings) -> Draft:
-    """CenterPlan a centre; nothing is written yet.
+    """Plan a centre; nothing is written yet.
 
     Parameters
     ----------
