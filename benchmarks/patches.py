@@ -31,7 +31,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from warehouse.version import code_version
+from warehouse.provenance import release
 from warehouse.volumes import Payload, open_store, store, write
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -345,7 +345,7 @@ def main() -> None:
         if not (folder / KINDS[1] / f"i2-{len(SCANS) - 1}.nii.gz").exists():
             prepare(arguments.samples, folder)
         packages = ", ".join(f"{name} {version(name)}" for name in ("zarr", "tensorstore", "nibabel", "numpy"))
-        print(f"{code_version()}; Python {platform.python_version()}, {packages}; {os.cpu_count()} cores; "
+        print(f"{release()}; Python {platform.python_version()}, {packages}; {os.cpu_count()} cores; "
               f"{len(SCANS)} volumes, 64³ patches, median of {arguments.rounds} rounds")  # fmt: skip
         if arguments.chunks:
             report_chunks(folder, arguments.chunks, arguments.seconds, arguments.rounds)

@@ -101,7 +101,7 @@ def step_cost(n_steps: int, precision: str) -> dict[str, Any]:
 
     config = load_config("synthesis", "demo")
     chosen = choose_precision(precision, "cpu")  # type: ignore[arg-type]
-    shape = FilmUNetConfig(128, config.widths, config.blocks, config.condition_width, config.n_hats)
+    shape = FilmUNetConfig(128, config.widths, config.blocks, config.condition_width, config.n_intensity_bins)
     network = in_fast_layout(FilmUNet(shape))
     crops = torch.rand(config.batch_size, 1, *[config.crop_voxels] * 3)
     prompts = torch.rand(config.batch_size, 128)

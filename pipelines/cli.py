@@ -26,6 +26,7 @@ from pipelines.commands import (
 from pipelines.runtime import stopping
 from warehouse.errors import TumsynError
 from warehouse.lake.home import Home
+from warehouse.lake.migration import migrate
 
 
 class Tumsyn(typer.core.TyperGroup):
@@ -84,6 +85,7 @@ def top(
 ) -> None:
     """Brain MRI of many centres in one catalogue that answers SQL questions."""
     ctx.obj = Home(home.resolve()) if home else Home.default()
+    migrate(ctx.obj)
 
 
 app.add_typer(centers.app, name="centers")

@@ -1,1 +1,1 @@
-"""How good a model is: measures, the protocol that fixes them, the floors, and the gates."""
+"""How good a model is: measures, the protocol that fixes them, the baselines, and the gates."""

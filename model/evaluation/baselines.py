@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from model.evaluation.protocol import DisplayRange
 from warehouse.errors import ModelError
 
-IDENTITY, MAP_TRAIN, MAP_ORACLE = "floor:identity", "floor:intensity_map_train", "floor:intensity_map_oracle"
-FLOORS = (IDENTITY, MAP_TRAIN, MAP_ORACLE)
+IDENTITY, MAP_TRAIN, MAP_ORACLE = "baseline:identity", "baseline:intensity_map_train", "baseline:intensity_map_oracle"
+BASELINES = (IDENTITY, MAP_TRAIN, MAP_ORACLE)
 SOURCE_PERCENTILES = (0.5, 99.5)  # the steps of the map span the source's brain: scanners differ in scale
 
 Volume = NDArray[Any]

@@ -1,4 +1,4 @@
-"""A model against the floors, on test pairs that a protocol fixes: rows for the catalogue, the same ones every time."""
+"""Scores of a model and of the baselines on the test pairs that a protocol fixes, as rows for the catalogue."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Evaluation:
         Hash of model, data and protocol.
     model_id, data_id, protocol_hash : str
     scores : list of dict
-        Rows of `core.evaluation_score`, floors included.
+        Rows of `core.evaluation_score`, baselines included.
     gates : list of dict
         Rows of `core.gate_verdict`.
     n_pairs : dict of (str, str) to int
@@ -85,7 +85,7 @@ def evaluate(
     *,
     trained_on: TrainedOn | None = None,
 ) -> Evaluation:
-    """Measure a model and the floors on the test pairs of the catalogue in force. Nothing is written.
+    """Measure a model and the baselines on the test pairs of the catalogue in force. Nothing is written.
 
     Parameters
     ----------
@@ -167,8 +167,8 @@ class _Test:
         truth = scale.apply(target.voxels)
         made = scale.apply(predict(self.synthesizer, source, self._item(pair.source), self._item(pair.target)))
         found = {(self.model_id, *key): value for key, value in measure(made, truth, target.mask).items()}
-        for name, floor in self._floors(pair, source, target, scale, truth):
-            found |= {(name, *key): value for key, value in measure(floor, truth, target.mask).items()}
+        for name, baseline in self._baselines(pair, source, target, scale, truth):
+            found |= {(name, *key): value for key, value in measure(baseline, truth, target.mask).items()}
         steered = self._steering(pair, source, target, scale, made)
         found |= {(self.model_id, *key): value for key, value in steered.items()}
         return [self._row(pair, *key, value) for key, value in found.items()]
@@ -182,7 +182,7 @@ class _Test:
     def _item(self, index: int) -> Item:
         return self.images.items[index]
 
-    def _floors(
+    def _baselines(
         self, pair: TestPair, source: Sample, target: Sample, scale: DisplayRange, truth: NDArray[np.float64]
     ) -> Iterator[tuple[str, NDArray[np.float64]]]:
         yield IDENTITY, scale.apply(source.voxels)

@@ -108,18 +108,18 @@ def verdict_on(
 
 
 def _differences(
-    rows: Sequence[Row], person_of: Mapping[str, str], model_id: str, floor: str
+    rows: Sequence[Row], person_of: Mapping[str, str], model_id: str, baseline: str
 ) -> list[tuple[str, float]]:
-    """Return person and brain PSNR above a floor, of each pair."""
+    """Return person and brain PSNR above a baseline, of each pair."""
     values = {
         (row["task"], *row["source_image_ids"], row["target_image_id"], row["model_id"]): float(row["value"])
         for row in rows
         if row["metric"] == "psnr_db"
     }
     return [
-        (person_of[key[-2]], value - values[*key[:-1], floor])
+        (person_of[key[-2]], value - values[*key[:-1], baseline])
         for key, value in values.items()
-        if key[-1] == model_id and (*key[:-1], floor) in values
+        if key[-1] == model_id and (*key[:-1], baseline) in values
     ]
 
 

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from warehouse.errors import ModelError
 
 SHIPPED = Path(__file__).parent / "protocols"
-MEASURES_VERSION = 2  # raised when a measure or a floor gives another figure for the same volumes
+MEASURES_VERSION = 2  # raised when a measure or a baseline gives another figure for the same volumes
 TASK = r"^[A-Za-z0-9]+_to_[A-Za-z0-9]+$"
 
 TaskName = Annotated[str, StringConstraints(pattern=TASK)]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from warehouse.errors import ModelError
 from warehouse.lake import atomic
 from warehouse.lake.home import Home
+from warehouse.lake.migration import keys_now
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +34,7 @@ def save_model(
     tensors : mapping of str to Tensor
         Weights by name, of any device.
     config : mapping
-        What JSON can hold: architecture, data_id, snapshot_id, recipe_id, grid_mm, code_version, seed, run_id …
+        What JSON can hold: architecture, data_id, snapshot_id, recipe_id, grid_mm, training_code, seed, run_id …
     card : mapping
         Headings to text, to lists, or to mappings of figures; written as Markdown and no part of the identity.
 
@@ -104,7 +105,7 @@ def read_config(path: Path) -> dict[str, Any]:
         raise ModelError(what, "use the version of this project that wrote it, or train the model again")
     if config.get("model_id") != _identity(config):
         raise _damaged(file, "its hash differs from its model_id")
-    return config
+    return dict(keys_now(config))
 
 
 def render_card(model_id: str, kind: str, card: Mapping[str, Any]) -> str:

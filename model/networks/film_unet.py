@@ -37,7 +37,7 @@ class FilmUNetConfig:
         Residual blocks of each level; those above the lowest are there twice, on the way down and up.
     condition_width : int
         Numbers into which both embeddings are condensed.
-    n_hats : int
+    n_intensity_bins : int
         Hat functions of the intensity.
     """
 
@@ -45,7 +45,7 @@ class FilmUNetConfig:
     widths: tuple[int, ...] = (16, 32, 64)
     blocks: tuple[int, ...] = (1, 2, 2)
     condition_width: int = 64
-    n_hats: int = 12
+    n_intensity_bins: int = 12
 
     @property
     def step(self) -> int:
@@ -75,14 +75,14 @@ class FilmUNet(nn.Module):
         self.config = config
         widths, blocks, width = config.widths, config.blocks, config.condition_width
         self.condition = Condition(config.embedding_width, width)
-        self.hats = Hats(config.n_hats)
-        self.stem = nn.Conv3d(1 + config.n_hats, widths[0], 3, padding=1)
+        self.intensity_basis = IntensityBasis(config.n_intensity_bins)
+        self.stem = nn.Conv3d(1 + config.n_intensity_bins, widths[0], 3, padding=1)
         self.down = nn.ModuleList(Level(channels, n, width) for channels, n in zip(widths, blocks, strict=True))
         self.up = nn.ModuleList(Level(channels, n, width) for channels, n in zip(widths[:-1], blocks[:-1], strict=True))
         pairs = list(pairwise(widths))
         self.coarser = nn.ModuleList(nn.Conv3d(fine, coarse, 2, stride=2) for fine, coarse in pairs)
         self.finer = nn.ModuleList(nn.Conv3d(coarse, fine, 1) for fine, coarse in pairs)
-        self.last = PromptedSum(widths[0] + 1 + config.n_hats, width, unchanged=widths[0])
+        self.last = PromptedSum(widths[0] + 1 + config.n_intensity_bins, width, unchanged=widths[0])
 
     def forward(self, source: Tensor, source_embedding: Tensor, target_embedding: Tensor) -> Tensor:
         """Synthesise on the source's own grid.
@@ -101,7 +101,7 @@ class FilmUNet(nn.Module):
         """
         condition = self.condition(source_embedding, target_embedding)
         shape = source.shape[2:]
-        lifted = self.hats(pad_to_multiple(source, self.config.step))
+        lifted = self.intensity_basis(pad_to_multiple(source, self.config.step))
         features, skips = self.stem(lifted), []
         for level, coarser in zip(self.down, self.coarser, strict=False):
             features = level(features, condition)
@@ -145,20 +145,20 @@ class Condition(nn.Module):
         return mixed
 
 
-class Hats(nn.Module):
-    """The intensity itself and hat functions of it, with peaks evenly from 0 to 1."""
+class IntensityBasis(nn.Module):
+    """The intensity itself, and triangular bins of it with peaks evenly spaced from 0 to 1."""
 
     peaks: Tensor
 
-    def __init__(self, n_hats: int) -> None:
+    def __init__(self, n_intensity_bins: int) -> None:
         super().__init__()
-        self.register_buffer("peaks", torch.linspace(0, 1, n_hats).reshape(1, -1, 1, 1, 1), persistent=False)
-        self.steepness = float(n_hats - 1)
+        self.register_buffer("peaks", torch.linspace(0, 1, n_intensity_bins).reshape(1, -1, 1, 1, 1), persistent=False)
+        self.steepness = float(n_intensity_bins - 1)
 
     def forward(self, volume: Tensor) -> Tensor:
-        """Return (batch, 1 + n_hats, i, j, k) from (batch, 1, i, j, k)."""
-        hats = (1 - (volume.clamp(0, 1) - self.peaks).abs() * self.steepness).clamp(min=0)
-        return torch.cat([volume, hats], 1)
+        """Return (batch, 1 + n_intensity_bins, i, j, k) from (batch, 1, i, j, k)."""
+        bins = (1 - (volume.clamp(0, 1) - self.peaks).abs() * self.steepness).clamp(min=0)
+        return torch.cat([volume, bins], 1)
 
 
 class Level(nn.Module):

@@ -25,7 +25,7 @@ class ImageTowerConfig:
         Numbers of the embedding.
     patch_voxels : int
         Side of the cubes that the first layer makes one position of.
-    n_hats : int
+    n_intensity_bins : int
         Bins of the histogram of each cube.
     channels : int
         Of the first level; each further level has twice as many, at half the resolution.
@@ -34,7 +34,7 @@ class ImageTowerConfig:
 
     width: int = 128
     patch_voxels: int = 4
-    n_hats: int = 12
+    n_intensity_bins: int = 12
     channels: int = 32
     n_levels: int = 3
 
@@ -52,8 +52,8 @@ class ImageTower(nn.Module):
         self.config = config
         channels = [config.channels * 2**level for level in range(config.n_levels)]
         self.voxels = nn.Conv3d(1, channels[0], config.patch_voxels, stride=config.patch_voxels)
-        self.histogram = LocalHistogram(config.n_hats, config.patch_voxels)
-        self.mix = nn.Conv3d(config.n_hats, channels[0], kernel_size=1)
+        self.histogram = LocalHistogram(config.n_intensity_bins, config.patch_voxels)
+        self.mix = nn.Conv3d(config.n_intensity_bins, channels[0], kernel_size=1)
         self.blocks = nn.ModuleList(ResidualBlock(width) for width in channels)
         pairs = pairwise(channels)
         self.down = nn.ModuleList(nn.Conv3d(above, below, kernel_size=2, stride=2) for above, below in pairs)
@@ -82,30 +82,33 @@ class ImageTower(nn.Module):
 
 
 class LocalHistogram(nn.Module):
-    """Share of each cube's voxels that have each intensity: triangular bins, which overlap and sum to n_hats.
+    """Share of each cube's voxels that have each intensity: triangular bins, which overlap and sum to n_intensity_bins.
 
     Parameters
     ----------
-    n_hats : int
-        Bins, centred at 0, 1 / (n_hats − 1) … 1.
+    n_intensity_bins : int
+        Bins, centred at 0, 1 / (n_intensity_bins − 1) … 1.
     patch_voxels : int
         Side of the cubes.
     """
 
-    def __init__(self, n_hats: int, patch_voxels: int) -> None:
+    def __init__(self, n_intensity_bins: int, patch_voxels: int) -> None:
         super().__init__()
-        self.n_hats, self.patch_voxels = n_hats, patch_voxels
+        self.n_intensity_bins, self.patch_voxels = n_intensity_bins, patch_voxels
 
     def forward(self, volume: Tensor) -> Tensor:
-        """Return (batch, n_hats, i / patch, j / patch, k / patch) of (batch, 1, i, j, k) intensities in [0, 1].
+        """Return (batch, bins, i / patch, j / patch, k / patch) of (batch, 1, i, j, k) intensities in [0, 1].
 
         A triangle is the second difference of max(v, knot) in the knot. That is linear, so it is taken after the mean
         over the cube: one pass over the voxels for each bin.
         """
-        step = 1 / (self.n_hats - 1)
-        above = [F.avg_pool3d(volume.clamp_min(step * knot), self.patch_voxels) for knot in range(-1, self.n_hats + 1)]
+        step = 1 / (self.n_intensity_bins - 1)
+        above = [
+            F.avg_pool3d(volume.clamp_min(step * knot), self.patch_voxels)
+            for knot in range(-1, self.n_intensity_bins + 1)
+        ]
         means = torch.cat(above, dim=1)
-        return (means[:, :-2] - 2 * means[:, 1:-1] + means[:, 2:]) * (self.n_hats / step)
+        return (means[:, :-2] - 2 * means[:, 1:-1] + means[:, 2:]) * (self.n_intensity_bins / step)
 
 
 class ResidualBlock(nn.Module):

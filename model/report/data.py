@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model.evaluation.baselines import FLOORS, IDENTITY, MAP_TRAIN
+from model.evaluation.baselines import BASELINES, IDENTITY, MAP_TRAIN
 from model.evaluation.protocol import SHIPPED, EvaluationProtocol, load_protocol
 from model.evaluation.statistics import Estimate, estimate
 from warehouse.errors import ModelError
@@ -20,7 +20,7 @@ ALL_TASKS = "all tasks"
 COMPARED = (IDENTITY, MAP_TRAIN)  # what nobody could fit, the map of the test volume itself, is shown but not compared
 
 Row = dict[str, Any]
-Cell = tuple[str, str, str, str, str]  # model or floor, split, task, measure, mask
+Cell = tuple[str, str, str, str, str]  # model or baseline, split, task, measure, mask
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class PairOfPerson:
 
 @dataclass(frozen=True)
 class ScoreLine:
-    """One task in one split by one measure: the model, the floors, and what the model gains on them.
+    """One task in one split by one measure: the model, the baselines, and what the model gains on them.
 
     Parameters
     ----------
@@ -41,10 +41,10 @@ class ScoreLine:
     n_pairs, n_people : int
         0 where the data have no pair of the task.
     model : Estimate or None
-    floors : dict of str to Estimate
-        By the floor's name; one that could not be fitted is absent.
+    baselines : dict of str to Estimate
+        By the baseline's name; one that could not be fitted is absent.
     gains : dict of str to Estimate
-        Model less floor, person by person.
+        Model less baseline, person by person.
     """
 
     task: str
@@ -54,7 +54,7 @@ class ScoreLine:
     n_pairs: int
     n_people: int
     model: Estimate | None
-    floors: Mapping[str, Estimate]
+    baselines: Mapping[str, Estimate]
     gains: Mapping[str, Estimate]
 
 
@@ -94,28 +94,28 @@ class Figures:
         return bool(self.about["n_simulated"])
 
     def line(self, split: str, task: str | None, metric: str, mask: str = "brain") -> ScoreLine:
-        """Return one task's figures, or those of all tasks together; without data it has neither model nor floors.
+        """Return one task's figures, or those of all tasks together; without data it has neither model nor baselines.
 
         A person's value is the mean over that person's pairs, whatever their task, and every person counts once. Of
-        all tasks together, a floor and what is gained on it are of the tasks that the floor has.
+        all tasks together, a baseline and what is gained on it are of the tasks that the baseline has.
         """
         tasks = self.protocol.tasks if task is None else (task,)
         model = self._by_person(tasks, split, metric, mask)
-        floors = {name: self._by_person(tasks, split, metric, mask, name) for name in FLOORS}
+        baselines = {name: self._by_person(tasks, split, metric, mask, name) for name in BASELINES}
         less = {name: self._by_person(tasks, split, metric, mask, less=name) for name in COMPARED}
         return ScoreLine(
             *(task or ALL_TASKS, split, metric, mask),
             n_pairs=sum(person.n_pairs for person in model.values()),
             n_people=len(model),
             model=self._estimate(model),
-            floors={name: known for name, found in floors.items() if (known := self._estimate(found))},
+            baselines={name: known for name, found in baselines.items() if (known := self._estimate(found))},
             gains={name: known for name, found in less.items() if (known := self._estimate(found))},
         )
 
     def _by_person(
         self, tasks: Sequence[str], split: str, metric: str, mask: str, name: str | None = None, less: str | None = None
     ) -> dict[str, PairOfPerson]:
-        """Return each person's mean over the pairs of some tasks: of the model or a floor, or of the model less one."""
+        """Return each person's mean over the pairs of some tasks: of a model or a baseline, or of the difference."""
         found: dict[str, list[PairOfPerson]] = {}
         for task in tasks:
             place = (split, task, metric, mask)

@@ -37,9 +37,9 @@ def _split(figures: Figures, split: str) -> str:
     if line.model is None:
         return ""
     against = [
-        f"{_signed(line.gains.get(floor))} dB against {name}"
-        for floor, name in ((IDENTITY, "the source as it is"), (MAP_TRAIN, "the best intensity map"))
-        if floor in line.gains
+        f"{_signed(line.gains.get(baseline))} dB against {name}"
+        for baseline, name in ((IDENTITY, "the source as it is"), (MAP_TRAIN, "the best intensity map"))
+        if baseline in line.gains
     ]
     people = f"{line.n_people} {WHERE.get(split, split)}"
     return f"brain PSNR {line.model.mean:.1f} dB ({', '.join(against)}), {line.n_pairs} pairs of {people}"

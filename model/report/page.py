@@ -1,4 +1,4 @@
-"""One file that says how good a model is: figures, floors, verdicts and pictures, without a network."""
+"""One file that says how good a model is: figures, baselines, verdicts and pictures, without a network."""
 
 from __future__ import annotations
 
@@ -135,12 +135,12 @@ def beyond_gates(found: Estimate) -> str:
     found : Estimate
         Gain in brain PSNR on the intensity map of training pairs, dB.
     """
-    floor = "an intensity map of training pairs, which sees neither neighbours nor prompt"
-    said = f"{floor}, is as good or better"
+    baseline = "an intensity map of training pairs, which sees neither neighbours nor prompt"
+    said = f"{baseline}, is as good or better"
     if found.low is None:
-        said = f"there are too few people to tell whether the model is better than {floor}"
+        said = f"there are too few people to tell whether the model is better than {baseline}"
     elif found.mean > 0 and found.excludes_zero:
-        said = f"the model is better than {floor}"
+        said = f"the model is better than {baseline}"
     by = f"{number(found.mean, 2, sign=True)} dB {interval(found, 2, sign=True)}".strip()
     return f"Gates are the least that is asked for. Beyond them, {said}: {by} in brain PSNR."
 
@@ -152,8 +152,8 @@ def _cards(figures: Figures) -> list[str]:
     steered = figures.line(split, None, "steering_mae").model
     cards = [_card("Brain PSNR", line.model, 2, "dB", where)]
     cards += [
-        _card(title, line.gains.get(floor), 2, "dB", where, sign=True)
-        for title, floor in (("Gain on the source as it is", IDENTITY), ("Gain on an intensity map", MAP_TRAIN))
+        _card(title, line.gains.get(baseline), 2, "dB", where, sign=True)
+        for title, baseline in (("Gain on the source as it is", IDENTITY), ("Gain on an intensity map", MAP_TRAIN))
     ]
     cards.append(_card("Brain SSIM", figures.line(split, None, "ssim").model, 3, "", where))
     said = "of the range; what the brain changes when the prompt asks for another contrast"
@@ -280,12 +280,12 @@ def _provenance(figures: Figures) -> list[str]:
         "Training run": about["run_id"],
         "Seed": about["seed"],
         "Configuration": about["config"],
-        "Code of the training": about["code_version"],
+        "Code of the training": about["training_code"],
         "Data of the training": about["training_data_id"],
         "Data of the evaluation": about["data_id"],
         "Protocol": f"{figures.protocol.name} ({about['protocol_hash']})",
         "Evaluation": figures.evaluation_id,
-        "Catalogue": f"{about['snapshot_id']}, published by {about['catalogue_code_version']}",
+        "Catalogue": f"{about['snapshot_id']}, published by {about['catalogue_release']}",
         "Centres": ", ".join(about["centers"] or []),
     }
     return [

@@ -1,4 +1,4 @@
-"""Tables of a report as HTML: every task beside its floors, with paired differences."""
+"""Tables of a report as HTML: every task beside its baselines, with paired differences."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from model.evaluation.baselines import FLOORS, MAP_ORACLE
+from model.evaluation.baselines import BASELINES, MAP_ORACLE
 from model.report.data import ALL_TASKS, COMPARED, Figures, ScoreLine
 from model.report.text import DECIMALS, FLOOR_NAMES, NAMES, SPLITS, cell, gain, interval, number, span_of, task_name
 
@@ -53,12 +53,12 @@ def _task_row(figures: Figures, line: ScoreLine, spans: dict[str, tuple[float, f
         f'<td class="n">{line.n_people} ({line.n_pairs})</td>',
         f'<td class="n"><span class="model">{model}</span> <span class="interval">{around}</span></td>',
     ]
-    for floor in FLOORS:
-        kind = "n bound" if floor == MAP_ORACLE else "n"
-        known = line.floors.get(floor)
-        shown = _figure(figures, line, floor, known.mean) if known else "–"
+    for baseline in BASELINES:
+        kind = "n bound" if baseline == MAP_ORACLE else "n"
+        known = line.baselines.get(baseline)
+        shown = _figure(figures, line, baseline, known.mean) if known else "–"
         cells.append(f'<td class="{kind}">{shown}</td>')
-    cells += [gain(line.gains.get(floor), line.metric, spans[floor]) for floor in COMPARED]
+    cells += [gain(line.gains.get(baseline), line.metric, spans[baseline]) for baseline in COMPARED]
     return f"<tr{' class=sum' if line.task == ALL_TASKS else ''}>{name}{''.join(cells)}</tr>"
 
 
@@ -69,7 +69,7 @@ def _figure(figures: Figures, line: ScoreLine, name: str, value: float) -> str:
 def everything_table(figures: Figures) -> str:
     """Return every measure in both masks, one row per split and task."""
     kinds = [(metric, mask) for mask in ("brain", "volume") for metric in NAMES]
-    names = (figures.model_id, *FLOORS)
+    names = (figures.model_id, *BASELINES)
     heads = "".join(f'<th scope="col" class="n">{NAMES[metric]}<br>{mask}</th>' for metric, mask in kinds)
     body = []
     for split in figures.protocol.splits:
@@ -87,7 +87,7 @@ def _everything_row(figures: Figures, lines: Sequence[ScoreLine], name: str) -> 
     first, is_model = lines[0], name == figures.model_id
     cells = []
     for line in lines:
-        found = line.model if is_model else line.floors.get(name)
+        found = line.model if is_model else line.baselines.get(name)
         shown = "–" if found is None else _figure(figures, line, name, found.mean)
         cells.append(f'<td class="n{" model" if is_model else ""}">{shown}</td>')
     words = "<b>model</b>" if is_model else escape(FLOOR_NAMES[name])

@@ -17,9 +17,9 @@ SPLITS = {
     "acceptance": "Acceptance set",
 }
 FLOOR_NAMES = {
-    "floor:identity": "source as it is",
-    "floor:intensity_map_train": "intensity map, fitted on training pairs",
-    "floor:intensity_map_oracle": "intensity map, fitted on the test volume itself",
+    "baseline:identity": "source as it is",
+    "baseline:intensity_map_train": "intensity map, fitted on training pairs",
+    "baseline:intensity_map_oracle": "intensity map, fitted on the test volume itself",
 }
 WHISKER_PX, WHISKER_HEIGHT_PX = 130, 16
 CURVE_PX, CURVE_HEIGHT_PX, CURVE_LEFT_PX = 420, 170, 60

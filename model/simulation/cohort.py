@@ -30,7 +30,7 @@ from warehouse.errors import PhantomError
 from warehouse.harmonize.pool import processes
 from warehouse.lake import atomic
 from warehouse.lake.home import Home
-from warehouse.sources import source_hash
+from warehouse.provenance import source_hash
 
 DECIDES_COHORT = (
     "model.simulation",

@@ -15,6 +15,7 @@ from model.training.loop import FitSettings
 from model.training.precision import Precision, PrecisionChoice
 from warehouse.catalog.tables.models import KINDS
 from warehouse.errors import ModelError
+from warehouse.lake.migration import keys_now
 
 SHIPPED = Path(__file__).parent.parent / "configs"
 
@@ -86,7 +87,7 @@ class TextEncoderTraining(TrainingConfig):
         Voxel size of that box, mm.
     patch_voxels : int
         Side of the cubes that the tower's first layer makes one position of.
-    tower_hats : int
+    tower_intensity_bins : int
         Bins of the histogram of each cube.
     tower_channels : int
         Of the first level of the image tower; each further level has twice as many, at half the resolution.
@@ -110,7 +111,7 @@ class TextEncoderTraining(TrainingConfig):
     box_voxels: tuple[int, int, int] = (48, 56, 48)
     box_mm: float = Field(default=4.0, gt=0)
     patch_voxels: int = Field(default=4, ge=1)
-    tower_hats: int = Field(default=12, ge=2)
+    tower_intensity_bins: int = Field(default=12, ge=2)
     tower_channels: int = Field(default=32, ge=4)
     tower_levels: int = Field(default=3, ge=1)
     field_dropout: float = Field(default=0.2, ge=0, lt=1)
@@ -139,7 +140,7 @@ class SynthesisTraining(TrainingConfig):
         Residual blocks of each level; those above the lowest are there twice, on the way down and up.
     condition_width : int
         Numbers into which both embeddings are condensed.
-    n_hats : int
+    n_intensity_bins : int
         Functions of the intensity that the network is given, and that the last layer weighs.
     crop_voxels : int
         Side of the cubes that it is trained on; a multiple of the lowest level's step.
@@ -160,7 +161,7 @@ class SynthesisTraining(TrainingConfig):
     widths: tuple[int, ...] = Field(default=(16, 32, 64), min_length=1)
     blocks: tuple[int, ...] = Field(default=(1, 2, 2), min_length=1)
     condition_width: int = Field(default=64, ge=8)
-    n_hats: int = Field(default=12, ge=2)
+    n_intensity_bins: int = Field(default=12, ge=2)
     crop_voxels: int = Field(default=40, ge=4)
     field_dropout: float = Field(default=0.1, ge=0, lt=1)
     source_dropout: float = Field(default=0.1, ge=0, lt=1)
@@ -208,7 +209,7 @@ def load_config(kind: str, name_or_path: str) -> TrainingConfig:
         known = ", ".join(sorted(file.stem.removeprefix(f"{kind}_") for file in SHIPPED.glob(f"{kind}_*.yaml")))
         raise ModelError(f"no configuration {name_or_path!r}", f"give one of {known}, or the path of a YAML file")
     try:
-        return CONFIGS[kind].model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return CONFIGS[kind].model_validate(keys_now(yaml.safe_load(path.read_text(encoding="utf-8"))))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ModelError(f"{path}: cannot be read: {error}", "correct the file; it must be UTF-8 YAML") from error
     except ValidationError as error:
@@ -227,7 +228,7 @@ def run_id(kind: str, config: TrainingConfig, facts: Mapping[str, Any]) -> str:
     config : TrainingConfig
         Its name, and how many processes read ahead, are no part of it.
     facts : mapping
-        What else decides what comes out: data_id, recipe_id, code_version, text_encoder.
+        What else decides what comes out: data_id, recipe_id, training_code, text_encoder.
     """
     told = {"kind": kind, "config": config.model_dump(mode="json", exclude={"name", "n_workers"}), **facts}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]

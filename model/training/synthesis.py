@@ -25,7 +25,7 @@ from model.training.precision import precision_of_training
 from model.training.trained import Run, Trained, training_code
 from warehouse.lake.home import Home
 from warehouse.prompts.record import PromptRecord
-from warehouse.version import code_version
+from warehouse.provenance import release
 from warehouse.volumes import open_store
 
 KIND = "synthesis"
@@ -59,7 +59,7 @@ class SynthesisTask:
     ) -> None:
         self.config, self.validation, self.embed, self.device = config, validation, embed, device
         self.architecture = FilmUNetConfig(
-            embedding_width, config.widths, config.blocks, config.condition_width, config.n_hats
+            embedding_width, config.widths, config.blocks, config.condition_width, config.n_intensity_bins
         )
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
@@ -182,7 +182,7 @@ def _run(
     decisive = {
         "data_id": images.data_id,
         "recipe_id": images.recipe_id,
-        "code_version": training_code(KIND),
+        "training_code": training_code(KIND),
         "text_encoder": encoder_id,
     }
     identity = run_id(KIND, config, decisive)
@@ -191,7 +191,7 @@ def _run(
         kind=KIND,
         data_id=images.data_id,
         snapshot_id=images.snapshot_id,
-        code_version=training_code(KIND),
+        training_code=training_code(KIND),
         seed=config.seed,
         device=device,
         n_parameters=sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad),
@@ -218,8 +218,8 @@ def _facts(
         "snapshot_id": images.snapshot_id,
         "recipe_id": images.recipe_id,
         "grid_mm": images.grid_mm,
-        "code_version": run.code_version,
-        "release": code_version(),
+        "training_code": run.training_code,
+        "release": release(),
         "seed": config.seed,
         "run_id": run.run_id,
         "is_simulated": run.is_simulated,

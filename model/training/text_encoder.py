@@ -25,7 +25,7 @@ from model.training.precision import precision_of_training
 from model.training.trained import Run, Trained, training_code
 from warehouse.errors import ModelError
 from warehouse.lake.home import Home
-from warehouse.version import code_version
+from warehouse.provenance import release
 
 KIND = "text_encoder"
 # One of these is made wrong in a copy of each prompt, so that a contrast alone does not tell which prompt is true.
@@ -125,7 +125,7 @@ def architecture_of(config: TextEncoderTraining) -> ContrastiveConfig:
     """Return the networks that a configuration asks for."""
     text = TextEncoderConfig(config.width, config.n_layers, config.n_heads, config.n_frequencies)
     image = ImageTowerConfig(
-        config.width, config.patch_voxels, config.tower_hats, config.tower_channels, config.tower_levels
+        config.width, config.patch_voxels, config.tower_intensity_bins, config.tower_channels, config.tower_levels
     )
     return ContrastiveConfig(text, image)
 
@@ -187,14 +187,14 @@ def _images(home: Home, config: TextEncoderTraining) -> tuple[BoxedImages, Boxed
 
 
 def _run(home: Home, config: TextEncoderTraining, images: CatalogueImages, device: str, network: nn.Module) -> Run:
-    decisive = {"data_id": images.data_id, "recipe_id": images.recipe_id, "code_version": training_code(KIND)}
+    decisive = {"data_id": images.data_id, "recipe_id": images.recipe_id, "training_code": training_code(KIND)}
     identity = run_id(KIND, config, decisive)
     return Run(
         run_id=identity,
         kind=KIND,
         data_id=images.data_id,
         snapshot_id=images.snapshot_id,
-        code_version=training_code(KIND),
+        training_code=training_code(KIND),
         seed=config.seed,
         device=device,
         n_parameters=sum(parameter.numel() for parameter in network.parameters()),
@@ -214,8 +214,8 @@ def _facts(config: TextEncoderTraining, images: CatalogueImages, run: Run) -> di
         "snapshot_id": images.snapshot_id,
         "recipe_id": images.recipe_id,
         "grid_mm": images.grid_mm,
-        "code_version": run.code_version,
-        "release": code_version(),
+        "training_code": run.training_code,
+        "release": release(),
         "seed": config.seed,
         "run_id": run.run_id,
         "is_simulated": run.is_simulated,

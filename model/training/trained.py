@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.training.precision import Precision
-from warehouse.sources import source_hash
+from warehouse.provenance import source_hash
 
 # What decides the weights besides configuration and data; an edit anywhere else makes no new training.
 DECIDES_TRAINING = (
@@ -36,7 +36,7 @@ class Run:
     kind : {"text_encoder", "synthesis"}
     data_id, snapshot_id : str
         Data that it sees, and the catalogue that they were read from.
-    code_version : str
+    training_code : str
         Hash of the source code that decides the weights.
     seed : int
     device : {"cpu", "cuda"}
@@ -54,7 +54,7 @@ class Run:
     kind: str
     data_id: str
     snapshot_id: str
-    code_version: str
+    training_code: str
     seed: int
     device: str
     n_parameters: int

@@ -85,16 +85,16 @@ def _retrieval(scores: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _tasks(judged: Evaluated) -> str:
-    """Return the mean brain PSNR of the model and of each floor, by split and task."""
+    """Return the mean brain PSNR of the model and of each baseline, by split and task."""
     values: dict[tuple[str, str], dict[str, list[float]]] = {}
     for row in judged.scores:
         if (row["metric"], row["mask"]) == ("psnr_db", "brain"):
             means = values.setdefault((row["split"], row["task"]), {})
             means.setdefault(row["model_id"], []).append(row["value"])
-    floors = sorted({name for found in values.values() for name in found} - {judged.model_id})
-    head = ("split", "task", "pairs", "PSNR in the brain, dB", *(name.removeprefix("floor:") for name in floors))
+    baselines = sorted({name for found in values.values() for name in found} - {judged.model_id})
+    head = ("split", "task", "pairs", "PSNR in the brain, dB", *(name.removeprefix("baseline:") for name in baselines))
     rows = [
-        (split, task, len(found[judged.model_id]), *(_mean(found.get(name)) for name in (judged.model_id, *floors)))
+        (split, task, len(found[judged.model_id]), *(_mean(found.get(name)) for name in (judged.model_id, *baselines)))
         for (split, task), found in sorted(values.items(), reverse=True)
     ]
     return table(head, rows)

@@ -22,7 +22,7 @@ from warehouse.catalog.tables import TABLES
 from warehouse.catalog.tables.models import MODELS
 from warehouse.errors import TumsynError
 from warehouse.lake.home import Home
-from warehouse.version import code_version
+from warehouse.provenance import release
 
 GROUP = "model"
 TEXT_ENCODER, RETRIEVAL, SYNTHESIS, EVALUATION, REPORT = (
@@ -39,7 +39,7 @@ SAID_BY = {
     "core.gate_verdict": (RETRIEVAL, EVALUATION),
 }
 OWNERS = ["team:model"]
-CODE = code_version()
+CODE = release()
 # A training whose process was killed goes on where it was.
 AGAIN = dg.RetryPolicy(max_retries=1, delay=1)
 
@@ -128,7 +128,7 @@ def synthesis_model(
         dg.AssetSpec(
             EVALUATION,
             deps=[SYNTHESIS, PAIR, VOLUME],
-            description="Likeness of what the model makes to the real images of its test pairs, beside the floors.",
+            description="Likeness of what the model makes to the real images of its test pairs, beside the baselines.",
             kinds={"pytorch"},
             group_name=GROUP,
             owners=OWNERS,
@@ -169,7 +169,7 @@ def evaluation(
     code_version=CODE,
 )
 def report(context: dg.AssetExecutionContext, config: DeviceSettings, home: HomeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Page with the tasks' figures, the floors, the gates and a gallery; it needs nothing beside it."""
+    """Page with the tasks' figures, the baselines, the gates and a gallery; it needs nothing beside it."""
     said = latest(context, EVALUATION)
     with final_failures():
         path = judging.write_report(home.open(), str(said["model_id"]), str(said["protocol"]), device=config.device)

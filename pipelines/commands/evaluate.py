@@ -29,7 +29,7 @@ ProtocolOption = Annotated[
 def evaluate(
     ctx: typer.Context, model: ModelOption = None, protocol: ProtocolOption = "standard", device: DeviceOption = None
 ) -> None:
-    """Measure a model on its test images beside the floors, judge it by its gates, and publish.
+    """Measure a model on its test images beside the baselines, judge it by its gates, and publish.
 
     A text encoder is judged by what it finds again. What is on record for the same model, data and protocol is not
     measured twice. The first model of its kind and grid whose gates hold becomes champion. Status 1 where a gate fails.

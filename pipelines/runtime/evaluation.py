@@ -184,7 +184,7 @@ def current_report(home: Home, text_encoder: str, synthesis: str, protocol_name:
     for kind, name in (("text_encoder", text_encoder), ("synthesis", synthesis)):
         config = load_config(kind, name).model_dump(mode="json")
         run = models.last_run(home, kind)
-        said = run and (run["data_id"], run["code_version"], json.loads(run["config"]))
+        said = run and (run["data_id"], run["training_code"], json.loads(run["config"]))
         if run is None or said != (data_id, training_code(kind), config):
             return None
     last = models.last_run(home, "synthesis") or {}

@@ -9,6 +9,7 @@ from typing import Protocol
 import dagster as dg
 
 from warehouse.lake.home import Home
+from warehouse.lake.migration import migrate
 
 Report = Callable[[int, int, str], None]  # done, total, what
 
@@ -26,7 +27,9 @@ class HomeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # its pa
 
     def open(self) -> Home:
         """Return the home."""
-        return Home(Path(self.root).resolve()) if self.root else Home.default()
+        home = Home(Path(self.root).resolve()) if self.root else Home.default()
+        migrate(home)
+        return home
 
 
 class Progress(Protocol):

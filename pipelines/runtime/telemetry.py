@@ -132,7 +132,7 @@ class Telemetry:
 
     def _statement(self, status: str) -> dict[str, Any]:
         assert self.run is not None
-        names = ("run_id", "kind", "data_id", "snapshot_id", "code_version", "seed", "device", "n_parameters")
+        names = ("run_id", "kind", "data_id", "snapshot_id", "training_code", "seed", "device", "n_parameters")
         said = {name: getattr(self.run, name) for name in names}
         asked_by = self.pipes.run_id if self.pipes else None
         return {**said, "status": status, "config": json.dumps(self.config), "dagster_run_id": asked_by}

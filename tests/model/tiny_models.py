@@ -14,7 +14,7 @@ from model.networks.text_encoder import TextEncoder, TextEncoderConfig
 from warehouse.lake.home import Home
 
 TEXT = TextEncoderConfig(width=16, n_layers=1, n_heads=2, n_frequencies=4)
-UNET = FilmUNetConfig(embedding_width=16, widths=(4, 6), blocks=(1, 1), condition_width=8, n_hats=4)
+UNET = FilmUNetConfig(embedding_width=16, widths=(4, 6), blocks=(1, 1), condition_width=8, n_intensity_bins=4)
 PREPARATION = {"percentiles": [0.01, 99.9], "n4": False, "whole_head": True}
 
 

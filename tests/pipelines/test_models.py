@@ -47,7 +47,7 @@ class FakeTraining:
         place = {"run_id": run_id, "kind": kind, "split": split, "metric": metric}
         models.record(home, "core.training_metric", [{**place, "step": n, "value": value}
                                                      for n, value in enumerate(self.curves[kind])])  # fmt: skip
-        facts: dict[str, Any] = {"snapshot_id": "s", "code_version": "0", "seed": 0, "device": "cpu", "config": "{}"}
+        facts: dict[str, Any] = {"snapshot_id": "s", "training_code": "0", "seed": 0, "device": "cpu", "config": "{}"}
         end = {"run_id": run_id, "kind": kind, "status": "finished", "data_id": DATA, "n_steps": 2, "seconds": 1.0}
         models.record(home, "core.training_run", [facts | end])
         return dg.MaterializeResult(metadata={"model_id": model_id, "run_id": run_id, "data_id": DATA})
@@ -281,7 +281,7 @@ def test_the_schedule_trains_where_the_data_changed_and_says_why_it_does_not(fil
     request = tick(home)
     assert isinstance(request, dg.RunRequest)
     data_id = request.tags["tumsyn/data_id"]
-    facts = {"snapshot_id": "s", "code_version": "0", "seed": 0, "device": "cpu", "config": "{}", "run_id": "r"}
+    facts = {"snapshot_id": "s", "training_code": "0", "seed": 0, "device": "cpu", "config": "{}", "run_id": "r"}
     end = {"kind": "synthesis", "status": "finished", "data_id": data_id}
     models.record(home, "core.training_run", [facts | end])
     skipped = tick(home)

@@ -19,7 +19,7 @@ from warehouse.catalog.build import build
 from warehouse.lake import atomic
 from warehouse.lake import parts as lake
 from warehouse.lake.home import Home
-from warehouse.version import code_version
+from warehouse.provenance import release
 
 MEMORY_LIMIT = "2GB"  # beyond it DuckDB spills into the snapshots' own disk
 
@@ -84,7 +84,7 @@ def _facts(snapshot_id: str, parent: str | None, run_id: str | None) -> dict[str
         "snapshot_id": snapshot_id,
         "parent_id": parent,
         "created_at": datetime.now(UTC),
-        "code_version": code_version(),
+        "release": release(),
         "spec_version": queryfiles.spec_version(),
         "run_id": run_id,
     }

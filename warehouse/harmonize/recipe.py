@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from warehouse.errors import TumsynError
-from warehouse.sources import source_hash
+from warehouse.provenance import source_hash
 
 SHIPPED = Path(__file__).parent / "recipes"
 STEPS_VERSION = 1  # part of every recipe_id since the first one; what the steps do is in `steps_hash`

@@ -27,6 +27,13 @@ from warehouse.ingest.visits import ages_of_visits
 from warehouse.lake.home import Home
 from warehouse.lake.parts import Manifest, commit_center, read_manifest
 
+# Sources whose change makes every centre be read again. Their bytes are hashed as they are, comments included: parsing
+# them, as `warehouse.provenance.source_hash` does, would take longer than an ingest that finds nothing new.
+DECIDES_ROWS = (
+    *("centers/*.py", "imaging/*.py", "ingest/*.py", "prompts/*.py"),
+    *("catalog/tables/*.py", "prompts/codes/*.csv"),
+)
+
 
 @dataclass(frozen=True)
 class Ingested:
@@ -275,26 +282,17 @@ def _fingerprints(home: Home, registration: RegisteredCenter, entries: list[Entr
     return {
         "tree": fingerprint(entries),
         "definition": hashlib.sha256(definition.encode() + persons).hexdigest(),
-        "code": code_version(),
+        "code": ingest_code(),
     }
 
 
 @lru_cache
-def code_version() -> str:
+def ingest_code() -> str:
     """Return a hash of the code that makes the rows: another version reads everything again."""
-    package = Path(__file__).parent.parent
-    sources = sorted(
-        [
-            *package.glob("*.py"),
-            *package.glob("ingest/*.py"),
-            *package.glob("imaging/*.py"),
-            *package.glob("tables/*.py"),
-            *package.glob("codes/*.csv"),
-        ]
-    )
+    package = Path(__file__).parents[1]
     digest = hashlib.sha256()
-    for source in sources:
-        digest.update(source.name.encode() + source.read_bytes())
+    for source in sorted(path for pattern in DECIDES_ROWS for path in package.glob(pattern)):
+        digest.update(source.relative_to(package).as_posix().encode() + source.read_bytes())
     return digest.hexdigest()[:16]
 
 

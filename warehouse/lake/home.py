@@ -48,6 +48,11 @@ class Home:
         return self.root / "lake"
 
     @property
+    def lake_version(self) -> Path:
+        """File that says by which version's names the lake was written; see `warehouse.lake.migration`."""
+        return self.lake / "version"
+
+    @property
     def manifests(self) -> Path:
         """One JSON per centre and stage: which parts are in force; later stages have a folder of their own."""
         return self.lake / "manifests"

@@ -19,6 +19,7 @@ from warehouse.catalog.tables import STAGES, TABLES, Stage, Table
 from warehouse.errors import PublishError
 from warehouse.lake import atomic
 from warehouse.lake.home import Home
+from warehouse.lake.migration import VERSION
 
 STALE_AFTER_S = 3600.0  # a temporary of a living writer is never this old
 
@@ -86,11 +87,18 @@ def commit_center(
         When a table is missing, unknown, of another schema, or holds rows of another centre.
     """
     _check(center_id, tables, stage)
-    with atomic.lock(_lock_path(home), exclusive=False):
+    with atomic.lock(lock_path(home), exclusive=False):
+        if not home.manifests.exists():  # a new lake
+            atomic.write_text(home.lake_version, VERSION)
         parts = [_write_part(home, center_id, table, tables[table.name]) for table in STAGES[stage]]
         manifest = Manifest(center_id, dict(fingerprint), tuple(sorted(parts, key=lambda part: part.table)), stage)
-        atomic.write_text(_manifest_path(home, center_id, stage), manifest.to_json())
+        write_manifest(home, manifest)
     return manifest
+
+
+def write_manifest(home: Home, manifest: Manifest) -> None:
+    """Put a manifest in force; only for who holds the lake's lock."""
+    atomic.write_text(_manifest_path(home, manifest.center_id, manifest.stage), manifest.to_json())
 
 
 def read_manifest(home: Home, center_id: str, stage: Stage = "ingest") -> Manifest | None:
@@ -125,7 +133,7 @@ def read_table(home: Home, center_id: str, name: str, columns: list[str] | None 
         and therefore cannot be built upon.
     """
     wanted = TABLES[name].schema()
-    with atomic.lock(_lock_path(home), exclusive=False):
+    with atomic.lock(lock_path(home), exclusive=False):
         manifest = read_manifest(home, center_id, TABLES[name].stage)
         files = [home.lake / part.path for part in manifest.parts if part.table == name] if manifest else []
         read = []
@@ -184,7 +192,7 @@ def event_files(home: Home) -> dict[str, list[Path]]:
 
 def reading(home: Home) -> AbstractContextManager[bool]:
     """Hold the lake shared: while this is open, no sweep removes a part that a manifest named, or a fresh temporary."""
-    return atomic.lock(_lock_path(home), exclusive=False)
+    return atomic.lock(lock_path(home), exclusive=False)
 
 
 def sweep(home: Home) -> list[Path]:
@@ -199,7 +207,7 @@ def sweep(home: Home) -> list[Path]:
     """
     if not home.lake.is_dir():
         return []
-    with atomic.lock(_lock_path(home), exclusive=True, wait=False) as alone:
+    with atomic.lock(lock_path(home), exclusive=True, wait=False) as alone:
         stale = atomic.stale_temporaries(home.lake)
         if alone:
             everything = (manifest for stage in STAGES for manifest in manifests(home, stage).values())
@@ -214,7 +222,8 @@ def sweep(home: Home) -> list[Path]:
     return stale
 
 
-def _lock_path(home: Home) -> Path:
+def lock_path(home: Home) -> Path:
+    """Return the file whose lock keeps sweeps and migrations away from writers and readers."""
     return home.lake / "lock"
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from warehouse.errors import VolumeError
 from warehouse.lake import atomic
-from warehouse.version import PACKAGE, code_version
+from warehouse.provenance import PACKAGE, release
 from warehouse.volumes import naming
 from warehouse.volumes.volume import Volume, nifti_of
 
@@ -204,7 +204,7 @@ def _describe_dataset(out_dir: Path, volume: Volume) -> None:
         "Name": "Harmonised brain MRI",
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
-        "GeneratedBy": [{"Name": PACKAGE, "Version": code_version()}],
+        "GeneratedBy": [{"Name": PACKAGE, "Version": release()}],
     }
     after = fresh | before | ({"DatasetLinks": links} if links else {})
     if after != before:

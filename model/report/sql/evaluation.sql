@@ -3,7 +3,7 @@
 --        would be known of it is null.
 WITH scored AS (
     SELECT
-        any_value(model_id) FILTER (WHERE NOT starts_with(model_id, 'floor:')) AS model_id,
+        any_value(model_id) FILTER (WHERE NOT starts_with(model_id, 'baseline:')) AS model_id,
         any_value(data_id) AS data_id,
         any_value(protocol_hash) AS protocol_hash,
         min(occurred_at) AS evaluated_at,
@@ -50,7 +50,7 @@ run AS (
     SELECT
         run_id,
         arg_max(config, occurred_at) AS config,
-        arg_max(code_version, occurred_at) AS code_version,
+        arg_max(training_code, occurred_at) AS training_code,
         arg_max(seed, occurred_at) AS seed,
         arg_max(device, occurred_at) AS device,
         max(n_steps) AS n_steps,
@@ -63,7 +63,7 @@ published AS (
     SELECT
         snapshot_id,
         created_at,
-        code_version AS catalogue_code_version
+        release AS catalogue_release
     FROM meta.snapshot
 )
 
@@ -83,14 +83,14 @@ SELECT
     version.n_parameters,
     version.size_bytes,
     run.config,
-    run.code_version,
+    run.training_code,
     run.seed,
     run.device,
     run.n_steps,
     run.seconds,
     published.snapshot_id,
     published.created_at,
-    published.catalogue_code_version
+    published.catalogue_release
 FROM scored
 CROSS JOIN seen
 CROSS JOIN published

@@ -1,4 +1,4 @@
--- Grain: one row per model or floor, split, task, measure and mask; "all tasks" is a task as well.
+-- Grain: one row per model or baseline, split, task, measure and mask; "all tasks" is a task as well.
 -- Why:   the figures of a report, made here alone, for a written page to be held against: a mean over people of each
 --        person's mean over pairs.
 WITH score AS (

@@ -1,4 +1,4 @@
--- Grain: one row per model or floor, split, task, measure, mask and person.
+-- Grain: one row per model or baseline, split, task, measure, mask and person.
 -- Why:   people are the units of every mean and interval: two visits of one person are not two people.
 WITH score AS (
     SELECT

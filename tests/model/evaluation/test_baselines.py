@@ -1,4 +1,4 @@
-"""Floors are what they claim: the identity, the best map of intensities, and the best that any such map could be."""
+"""Baselines are what they claim: the identity, the best map of intensities, and the best that any such map could be."""
 
 from __future__ import annotations
 

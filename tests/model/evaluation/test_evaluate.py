@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from model.data.catalogue import CatalogueImages
-from model.evaluation.baselines import FLOORS, IDENTITY, MAP_ORACLE, MAP_TRAIN
+from model.evaluation.baselines import BASELINES, IDENTITY, MAP_ORACLE, MAP_TRAIN
 from model.evaluation.evaluate import Evaluation, evaluate, identify
 from model.evaluation.metrics import MAX_PSNR_DB
 from model.evaluation.pairs import draw_pairs, other_target
@@ -78,7 +78,7 @@ def test_no_map_of_intensities_is_better_than_the_one_fitted_on_the_test_volume(
     assert np.mean([*fitted.values()]) > np.mean([*values(perfect, IDENTITY).values()]) + 3
 
 
-def test_every_pair_has_every_floor_measure_and_mask(perfect: Evaluation) -> None:
+def test_every_pair_has_every_baseline_measure_and_mask(perfect: Evaluation) -> None:
     counted: dict[tuple[str, ...], set[tuple[str, str, str]]] = defaultdict(set)
     for row in perfect.scores:
         if not row["metric"].startswith("steering"):
@@ -86,7 +86,7 @@ def test_every_pair_has_every_floor_measure_and_mask(perfect: Evaluation) -> Non
             counted[key].add((row["model_id"], row["metric"], row["mask"]))
     everything = {
         (name, metric, mask)
-        for name in (MODEL, *FLOORS)
+        for name in (MODEL, *BASELINES)
         for metric in ("psnr_db", "ssim", "mae")
         for mask in ("brain", "volume")
     }

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.networks.film_unet import Condition, FilmUNet, FilmUNetConfig, Hats, pad_to_multiple
+from model.networks.film_unet import Condition, FilmUNet, FilmUNetConfig, IntensityBasis, pad_to_multiple
 
-SMALL = FilmUNetConfig(embedding_width=6, widths=(4, 6, 8), blocks=(1, 1, 1), condition_width=8, n_hats=4)
+SMALL = FilmUNetConfig(embedding_width=6, widths=(4, 6, 8), blocks=(1, 1, 1), condition_width=8, n_intensity_bins=4)
 
 
 def network(config: FilmUNetConfig = SMALL, *, awake: bool = True) -> FilmUNet:
@@ -112,9 +112,9 @@ def test_what_all_embeddings_have_in_common_is_left_out() -> None:
     assert torch.equal(condition(unlike, unlike), condition(2 * unlike, 3 * unlike))
 
 
-def test_hats_weigh_up_to_one_and_any_intensity_is_given_too() -> None:
+def test_the_intensity_basis_weighs_up_to_one_and_any_intensity_is_given_too() -> None:
     source = torch.tensor([-0.5, 0.0, 0.1, 0.49, 1.0, 1.5]).reshape(1, 1, 6, 1, 1)
-    lifted = Hats(5)(source)
+    lifted = IntensityBasis(5)(source)
     assert lifted.shape == (1, 6, 6, 1, 1)
     assert torch.equal(lifted[:, :1], source)
     torch.testing.assert_close(lifted[:, 1:].sum(1), torch.ones(1, 6, 1, 1))

@@ -11,7 +11,7 @@ from model.networks.image_tower import ImageTower, ImageTowerConfig, LocalHistog
 @pytest.fixture(scope="module")
 def tower() -> ImageTower:
     torch.manual_seed(0)
-    return ImageTower(ImageTowerConfig(width=16, patch_voxels=2, n_hats=6, channels=8, n_levels=3))
+    return ImageTower(ImageTowerConfig(width=16, patch_voxels=2, n_intensity_bins=6, channels=8, n_levels=3))
 
 
 @pytest.mark.parametrize("shape", [(16, 16, 16), (24, 28, 20), (9, 11, 13)], ids=str)

@@ -59,7 +59,7 @@ def connection(reported: Reported) -> Iterator[Any]:
 def records(found: Evaluation) -> dict[str, list[dict[str, object]]]:
     """What else is on record of a model: how it was trained, and how its text encoder retrieves."""
     run = {"run_id": RUN, "kind": "synthesis", "data_id": found.data_id}
-    trained = {"snapshot_id": "s", "code_version": "0.1.0+abc", "seed": 7, "device": "cpu", "config": '{"width": 16}'}
+    trained = {"snapshot_id": "s", "training_code": "0.1.0+abc", "seed": 7, "device": "cpu", "config": '{"width": 16}'}
     parts = [
         run | trained | {"status": "started", "n_parameters": 1234, "n_steps": 0, "seconds": 0.0},
         run | trained | {"status": "finished", "n_parameters": 1234, "n_steps": 300, "seconds": 90.0},

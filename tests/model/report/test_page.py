@@ -42,7 +42,7 @@ def test_a_figure_is_the_mean_over_people_of_the_rows(reported: Reported, connec
     assert line.model is not None
     assert line.model.mean == pytest.approx(np.mean(by_person(wanted)))
     assert (line.n_pairs, line.n_people) == (len(wanted), len({person for person, _ in wanted}))
-    assert line.gains[IDENTITY].mean == pytest.approx(line.model.mean - line.floors[IDENTITY].mean)
+    assert line.gains[IDENTITY].mean == pytest.approx(line.model.mean - line.baselines[IDENTITY].mean)
 
 
 def test_the_headline_gain_is_the_gates_figure(reported: Reported, connection: Any) -> None:

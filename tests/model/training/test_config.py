@@ -10,7 +10,7 @@ from model.training.config import CONFIGS, SHIPPED, SynthesisTraining, load_conf
 from warehouse.catalog.tables.models import KINDS
 from warehouse.errors import ModelError
 
-FACTS = {"data_id": "d", "recipe_id": "r", "code_version": "0.1.0", "text_encoder": "t"}
+FACTS = {"data_id": "d", "recipe_id": "r", "training_code": "0.1.0", "text_encoder": "t"}
 
 
 def synthesis(**changes: object) -> SynthesisTraining:

@@ -32,7 +32,7 @@ TINY = SynthesisTraining(
     widths=(4, 6),
     blocks=(1, 1),
     condition_width=8,
-    n_hats=6,
+    n_intensity_bins=6,
     crop_voxels=12,
     n_validation=2,
 )
@@ -120,7 +120,7 @@ def test_a_checkpoint_works_alone_and_says_what_it_is(home_with_people: Home) ->
     assert {name.split(".")[0] for name in tensors} == {"network", "text_encoder"}
     assert config["text_encoder"]["model_id"] == encoder_of(home)
     assert (config["grid_mm"], config["seed"], config["run_id"]) == (3.0, 0, trained.run_id)
-    assert {"data_id", "snapshot_id", "recipe_id", "code_version"} <= config.keys()
+    assert {"data_id", "snapshot_id", "recipe_id", "training_code"} <= config.keys()
     assert "simulated" in (trained.path / CARD).read_text()
     [run] = runs
     assert (run.run_id, run.is_simulated) == (trained.run_id, True)

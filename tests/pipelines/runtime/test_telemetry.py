@@ -43,7 +43,7 @@ def run_of(home: Home) -> Run:
         kind="synthesis",
         data_id="d" * 16,
         snapshot_id=snapshots.in_force(home) or "s" * 16,
-        code_version="0.1.0",
+        training_code="0.1.0",
         seed=3,
         device="cpu",
         n_parameters=4,

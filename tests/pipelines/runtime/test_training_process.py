@@ -27,7 +27,7 @@ from pipelines.runtime.training_process import TrainingProcess, command
 from tests.model.tiny_home import make_tiny_home
 from warehouse.catalog import model_registry as models
 from warehouse.lake.home import Home
-from warehouse.version import code_version
+from warehouse.provenance import release
 
 SHORT = {"recipe": "draft", "n_steps": 40, "batch_size": 4, "learning_rate": 0.004, "warm_up": 2, "save_every": 2}
 ENCODER = SHORT | {"name": "tiny-encoder", "width": 16, "n_layers": 1, "n_heads": 2, "tower_channels": 4,
@@ -57,9 +57,9 @@ def files(tmp_path: Path) -> dict[str, str]:
 def one_version(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Code is part of a run's identity: a commit that is made meanwhile would be another."""
     monkeypatch.setenv("GIT_COMMIT", "0" * 40)
-    code_version.cache_clear()
+    release.cache_clear()
     yield
-    code_version.cache_clear()
+    release.cache_clear()
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def said(home: Home, model_id: str, day: int, action: str = "assign", alias: str
 
 def run(home: Home, status: str, day: int, data_id: str = "d" * 16, kind: str = "synthesis") -> None:
     row = {"run_id": "r" * 16, "kind": kind, "status": status, "config": "{}", "data_id": data_id, "snapshot_id": "s"}
-    row |= {"code_version": "0", "seed": 0, "device": "cpu", "occurred_at": DAY + timedelta(days=day)}  # type: ignore[dict-item]
+    row |= {"training_code": "0", "seed": 0, "device": "cpu", "occurred_at": DAY + timedelta(days=day)}  # type: ignore[dict-item]
     models.record(home, "core.training_run", [row])
 
 

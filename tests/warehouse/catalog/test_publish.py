@@ -20,7 +20,7 @@ from warehouse.catalog.tables import TABLES
 from warehouse.errors import CatalogueError, PublishError
 from warehouse.lake import parts as lake
 from warehouse.lake.home import Home
-from warehouse.version import code_version, git_commit
+from warehouse.provenance import git_commit, release
 
 ROOT = Path(__file__).parents[3]
 
@@ -59,8 +59,8 @@ def test_a_snapshot_is_read_only_and_the_pointer_is_relative(small: Any) -> None
 
 def test_a_snapshot_says_what_it_was_built_from(small: Any) -> None:
     first = small.publish()
-    query = "SELECT snapshot_id, parent_id, data_id, code_version, run_id FROM meta.snapshot"
-    assert ask(first.path, query) == [(first.snapshot_id, None, first.data_id, code_version(), None)]
+    query = "SELECT snapshot_id, parent_id, data_id, release, run_id FROM meta.snapshot"
+    assert ask(first.path, query) == [(first.snapshot_id, None, first.data_id, release(), None)]
     parts = {part.path for manifest in lake.manifests(small.home).values() for part in manifest.parts}
     assert {part for (part,) in ask(first.path, "SELECT part FROM meta.build")} == parts
     small.participant("alpha", "04", has_images=False)

@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from warehouse.catalog import snapshots, tables
+from warehouse.catalog.query import snapshots, tables
 from warehouse.catalog import snapshots as kept
 from warehouse.catalog.publish import publish
 from warehouse.catalog.query import Catalogue, describe

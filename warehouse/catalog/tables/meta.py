@@ -10,7 +10,7 @@ SNAPSHOT = Table(
         Column("parent_id", TEXT, "Snapshot that was in force before; null for the first.", True),
         Column("data_id", TEXT, "Identity of what a training depends on: eligible images, their metadata, split and recipe."),
         Column("created_at", TIMESTAMP, "When it was built."),
-        Column("code_version", TEXT, "Version of the package, and the git commit where it is known."),
+        Column("release", TEXT, "Version of the package, and the git commit where it is known."),
         Column("spec_version", TEXT, "Hash of the table specification and its SQL."),
         Column("run_id", TEXT, "Dagster run that built it; null where it was built by hand.", True),
     ),

@@ -28,7 +28,7 @@ TRAINING_RUN = Table(
         Column("config", JSON, "Configuration of the run."),
         DATA_ID,
         Column("snapshot_id", TEXT, "Catalogue that it read."),
-        Column("code_version", TEXT, "Hash of the source code that decides the weights; of older runs the version and the git commit."),
+        Column("training_code", TEXT, "Hash of the source code that decides the weights; of older runs the version and the git commit."),
         Column("seed", BIGINT, "Seed of every random draw."),
         Column("device", TEXT, "cpu or cuda."),
         Column("n_parameters", BIGINT, "Trainable numbers.", True, "n_parameters > 0"),
@@ -95,11 +95,11 @@ MODEL_EVENT = Table(
 
 EVALUATION_SCORE = Table(
     "core.evaluation_score",
-    "One row per evaluation, model or floor, task, target image, measure and mask.",
+    "One row per evaluation, model or baseline, task, target image, measure and mask.",
     (
         *EVENT,
         Column("evaluation_id", TEXT, "Hash of model, data and protocol."),
-        Column("model_id", TEXT, "Model, or a floor: floor:identity, floor:intensity_map_train, floor:intensity_map_oracle."),
+        Column("model_id", TEXT, "Model, or a baseline: baseline:identity, baseline:intensity_map_train, baseline:intensity_map_oracle."),
         DATA_ID,
         PROTOCOL,
         Column("task", TEXT, "Source and target contrast, e.g. T1w_to_T2w."),

@@ -5,6 +5,6 @@ SELECT
     parent_id,
     data_id,
     created_at,
-    code_version,
+    release,
     run_id
 FROM meta.snapshot

@@ -9,7 +9,7 @@ import pytest
 from model.simulation.cohort import DECIDES_COHORT
 from model.training.trained import DECIDES_TRAINING
 from warehouse.harmonize.recipe import DECIDES_VOLUMES
-from warehouse.sources import ROOT, _closure, source_hash
+from warehouse.provenance import ROOT, _closure, source_hash
 
 NETWORK = '''"""A network."""
 

@@ -1,7 +1,7 @@
-"""Hashes of the source code that decides a result: another network or another equation makes another result.
+"""Which code is at work: release and commit, and hashes of the sources that decide a result.
 
-The hash covers a module and all modules of this project that it imports, directly or not, so no list is kept by hand.
-Comments, docstrings and blank lines do not enter, nor does anything that the module does not import.
+A source hash covers a module and all modules of this project that it imports, directly or not, so nobody keeps a list
+by hand. Comments, docstrings and blank lines do not enter, nor does anything that the module does not import.
 """
 
 from __future__ import annotations
@@ -9,13 +9,50 @@ from __future__ import annotations
 import ast
 import hashlib
 import io
+import os
 import tokenize
 from functools import lru_cache
+from importlib import metadata
 from pathlib import Path
 
+PACKAGE = "tumsyn"
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("warehouse", "model", "pipelines")
 DATA = ("*.csv", "codes/*.csv", "sql/catalog/*.sql")  # that modules read from beside themselves
+
+
+@lru_cache
+def release() -> str:
+    """Return ``version`` or ``version+commit`` of the package; GIT_COMMIT in the environment goes before the commit."""
+    try:
+        version = metadata.version(PACKAGE)
+    except metadata.PackageNotFoundError:
+        version = "not installed"
+    commit = os.environ.get("GIT_COMMIT") or git_commit(ROOT)
+    return f"{version}+{commit[:12]}" if commit else version
+
+
+def git_commit(root: Path) -> str | None:
+    """Return the commit that a working tree is at; None where the folder is no working tree."""
+    git = root / ".git"
+    try:
+        if git.is_file():  # a linked working tree: the file names its folder
+            git = (root / git.read_text().removeprefix("gitdir:").strip()).resolve()
+        head = (git / "HEAD").read_text().strip()
+        if not head.startswith("ref: "):
+            return head
+        common = git / "commondir"
+        shared = (git / common.read_text().strip()).resolve() if common.exists() else git
+        return _resolve(shared, head.removeprefix("ref: "))
+    except OSError:
+        return None
+
+
+def _resolve(git: Path, ref: str) -> str | None:
+    if (git / ref).exists():
+        return (git / ref).read_text().strip()
+    packed = (git / "packed-refs").read_text().splitlines()
+    return next((line.split()[0] for line in packed if line.endswith(f" {ref}")), None)
 
 
 @lru_cache
