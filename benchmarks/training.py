@@ -94,10 +94,9 @@ def step_cost(n_steps: int, precision: str) -> dict[str, Any]:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from model.networks.device import in_fast_layout
+    from model.networks.device import choose_precision, in_fast_layout
     from model.networks.film_unet import FilmUNet, FilmUNetConfig
     from model.training.config import load_config
-    from model.training.precision import choose_precision
 
     config = load_config("synthesis", "demo")
     chosen = choose_precision(precision, "cpu")  # type: ignore[arg-type]

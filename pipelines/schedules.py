@@ -7,8 +7,7 @@ import dagster as dg
 from pipelines.assets.jobs import train_and_report
 from pipelines.runtime.evaluation import data_in_force
 from pipelines.runtime.resources import HomeResource
-from warehouse.catalog import model_registry as models
-from warehouse.catalog import snapshots
+from warehouse.catalog import model_registry, snapshots
 
 SUNDAY_NIGHT = "0 3 * * 0"
 
@@ -25,7 +24,7 @@ def retrain_weekly(home: HomeResource) -> dg.RunRequest | dg.SkipReason:
     if snapshots.in_force(place) is None:
         return dg.SkipReason("nothing is published")
     data_id = data_in_force(place)
-    if data_id in models.trained_on(place, "synthesis"):
+    if data_id in model_registry.trained_on(place, "synthesis"):
         return dg.SkipReason(f"the data are those that the last model was trained on: {data_id}")
     return dg.RunRequest(tags={"tumsyn/data_id": data_id})
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from warehouse.catalog import sqlfiles as queryfiles
+from warehouse.catalog import sqlfiles
 from warehouse.catalog.query import Catalogue
 from warehouse.catalog.tables.out import SPLITS
 from warehouse.errors import ModelError
@@ -267,7 +267,7 @@ def cut(volume: NDArray[Any], corner: tuple[int, int, int], side: int) -> NDArra
 
 
 def _rows(connection: Any, query: str, parameters: Mapping[str, object] | None = None) -> list[dict[str, Any]]:
-    sql = queryfiles.read(f"catalog/{query}")
+    sql = sqlfiles.read(f"catalog/{query}")
     rows: list[dict[str, Any]] = connection.sql(sql, params=dict(parameters or {})).to_arrow_table().to_pylist()
     return rows
 

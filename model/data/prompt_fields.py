@@ -10,7 +10,7 @@ from torch import Tensor
 
 from warehouse.errors import PromptError
 from warehouse.prompts.record import PromptRecord, contrast_label
-from warehouse.prompts.words import CONTRAST_LABELS, SEXES, VENDORS
+from warehouse.prompts.vocabulary import CONTRAST_LABELS, SEXES, VENDORS
 
 
 @dataclass(frozen=True)

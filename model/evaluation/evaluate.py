@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from model.data.catalogue import CatalogueImages, Item, Sample
 from model.evaluation import gates
 from model.evaluation.baselines import IDENTITY, MAP_ORACLE, MAP_TRAIN, IntensityMap
-from model.evaluation.leakage import TrainedOn, refuse_leakage
 from model.evaluation.metrics import mae, measure, psnr
-from model.evaluation.pairs import TestPair, draw_pairs, other_target
+from model.evaluation.pairs import TestPair, TrainedOn, draw_pairs, other_target, refuse_leakage
 from model.evaluation.protocol import DisplayRange, EvaluationProtocol
 from warehouse.errors import ModelError
 from warehouse.lake.home import Home

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from warehouse.documents import read_yaml, shipped_or_own, validated
 from warehouse.errors import ModelError
 
 SHIPPED = Path(__file__).parent / "protocols"
@@ -82,21 +82,8 @@ def load_protocol(name_or_path: str) -> EvaluationProtocol:
     ModelError
         Naming file, key and remedy.
     """
-    path = SHIPPED / f"{name_or_path}.yaml"
-    if not path.exists():
-        path = Path(name_or_path)
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.yaml")))
-        raise ModelError(f"no protocol {name_or_path!r}", f"give one of {known}, or the path of a YAML file")
-    try:
-        return EvaluationProtocol.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path}: cannot be read: {error}", "correct the file; it must be UTF-8 YAML") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "(whole file)"
-        what = f"{path}: key '{key}': {first['msg']}"
-        raise ModelError(what, "correct that key; protocols/standard.yaml shows the form") from error
+    path = shipped_or_own("protocol", name_or_path, SHIPPED, error=ModelError)
+    return validated(EvaluationProtocol, read_yaml(path, ModelError), path, "protocols/standard.yaml", ModelError)
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from model.data.boxes import Box, BoxedImages
 from model.data.catalogue import CatalogueImages, Item
 from model.evaluation.gates import gated_split, verdict_on
-from model.evaluation.leakage import refuse_leakage
+from model.evaluation.pairs import refuse_leakage
 from model.evaluation.statistics import Estimate, by_person, estimate_share
 from model.networks.checkpoint import read_model
 from model.networks.matching import Matcher
 from warehouse.lake.home import Home
 from warehouse.prompts.record import PromptRecord, render
-from warehouse.prompts.words import CONTRAST_LABELS
+from warehouse.prompts.vocabulary import CONTRAST_LABELS
 
 SPLITS = ("val", "test_internal", "test_external", "acceptance")
 GATE = "image_finds_its_contrast"

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.inference.grid import SAME, with_steps
-from model.inference.scans import prepare, read
+from model.inference.scans import SAME, prepare, read, with_steps
 from model.inference.tiles import in_tiles
 from model.networks.checkpoint import read_model
 from model.networks.device import choose_device, in_fast_layout

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from model.networks.checkpoint import CONFIG, read_config
-from warehouse.catalog import model_registry as models
+from warehouse.catalog import model_registry
 from warehouse.errors import ModelError
 from warehouse.lake.home import Home
 
@@ -66,7 +66,7 @@ def _named(home: Home, name: str, kind: str) -> Path:
 
 def _default(home: Home, kind: str, voxel_mm: float | None, recipe: str | None) -> Path:
     """Return the champion that suits best: of those fine enough, the one of the coarsest grid; else what ships."""
-    champions = [one for one in models.champions(home, kind) if recipe in (None, one.recipe_id)]
+    champions = [one for one in model_registry.champions(home, kind) if recipe in (None, one.recipe_id)]
     fit = [one for one in champions if _is_fine_enough(one.grid_mm, voxel_mm)]
     if fit and voxel_mm is not None:
         fit.sort(key=lambda one: -(one.grid_mm or 0.0))
@@ -88,7 +88,7 @@ def _is_fine_enough(grid_mm: float | None, voxel_mm: float | None) -> bool:
 
 
 def _champion(home: Home, kind: str) -> Path | None:
-    model_id = models.champion(home, kind)
+    model_id = model_registry.champion(home, kind)
     return None if model_id is None else home.models / model_id
 
 

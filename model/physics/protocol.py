@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from model.physics.tissue import FIELD_RANGE_T
 from warehouse.errors import PhysicsError
+from warehouse.prompts.vocabulary import CONTRASTS
 
 SEQUENCES = (
     "spin_echo",
@@ -18,7 +19,6 @@ SEQUENCES = (
     "swi",
     "time_of_flight",
 )
-CONTRASTS = ("T1w", "T2w", "PDw", "FLAIR", "T2starw", "SWI", "angio")
 INVERTED = ("inversion_recovery", "mprage")
 REFOCUSED = ("spin_echo", "fast_spin_echo", "inversion_recovery")
 

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, overload
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from model.networks.device import Precision, PrecisionChoice
 from model.training.loop import FitSettings
-from model.training.precision import Precision, PrecisionChoice
 from warehouse.catalog.tables.models import KINDS
+from warehouse.documents import read_yaml, shipped_or_own, validated
 from warehouse.errors import ModelError
 from warehouse.lake.migration import keys_now
 
@@ -202,21 +202,9 @@ def load_config(kind: str, name_or_path: str) -> TrainingConfig:
     """
     if kind not in KINDS:
         raise ModelError(f"there is no kind of model {kind!r}", f"kinds are {', '.join(KINDS)}")
-    path = SHIPPED / f"{kind}_{name_or_path}.yaml"
-    if not path.exists():
-        path = Path(name_or_path)
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem.removeprefix(f"{kind}_") for file in SHIPPED.glob(f"{kind}_*.yaml")))
-        raise ModelError(f"no configuration {name_or_path!r}", f"give one of {known}, or the path of a YAML file")
-    try:
-        return CONFIGS[kind].model_validate(keys_now(yaml.safe_load(path.read_text(encoding="utf-8"))))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path}: cannot be read: {error}", "correct the file; it must be UTF-8 YAML") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "(whole file)"
-        remedy = f"correct that key; model/configs/{kind}_standard.yaml shows the form"
-        raise ModelError(f"{path}: key '{key}': {first['msg']}", remedy) from error
+    path = shipped_or_own("configuration", name_or_path, SHIPPED, f"{kind}_", ModelError)
+    form = f"model/configs/{kind}_standard.yaml"
+    return validated(CONFIGS[kind], keys_now(read_yaml(path, ModelError)), path, form, ModelError)
 
 
 def run_id(kind: str, config: TrainingConfig, facts: Mapping[str, Any]) -> str:

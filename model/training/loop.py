@@ -67,7 +67,7 @@ class FitSettings:
     device : str
         cpu or cuda.
     precision : {"fp32", "bf16"}
-        Of convolutions and matrix products, as `model.training.precision` chose it; weights are always float32.
+        Of convolutions and matrix products, as `model.networks.device` chose it; weights are always float32.
     """
 
     n_steps: int

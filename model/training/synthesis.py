@@ -14,14 +14,13 @@ from model.data.catalogue import CatalogueImages, training_hashes, united
 from model.data.crops import Crops, ImageSource, brain_span, pairs_by_contrast
 from model.data.loader import BatchLoader, n_workers
 from model.networks.checkpoint import read_model, save_model
-from model.networks.device import choose_device
+from model.networks.device import choose_device, precision_of_training
 from model.networks.film_unet import FilmUNet, FilmUNetConfig
 from model.networks.frozen import FrozenTextEncoder
 from model.networks.weights import resolve
 from model.training.config import SynthesisTraining, run_id
 from model.training.loop import Fitted, Progress, Report, fit
 from model.training.losses import synthesis_loss
-from model.training.precision import precision_of_training
 from model.training.trained import Run, Trained, training_code
 from warehouse.lake.home import Home
 from warehouse.prompts.record import PromptRecord

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.training.precision import Precision
+from model.networks.device import Precision
 from warehouse.provenance import source_hash
 
 # What decides the weights besides configuration and data; an edit anywhere else makes no new training.

@@ -9,7 +9,7 @@ import dagster as dg
 
 from pipelines.assets.describe import PREVIEW_ROWS, asset_key, asset_spec, final_failures, preview
 from pipelines.runtime.resources import HomeResource
-from warehouse.catalog import sqlfiles as queryfiles
+from warehouse.catalog import sqlfiles
 from warehouse.catalog.publish import Published, publish
 from warehouse.catalog.query import Catalogue
 from warehouse.catalog.tables import HARMONIZED, PARTITIONED, TABLES, Table
@@ -28,7 +28,7 @@ def in_order() -> list[Table]:
 
 def reads(table: Table) -> list[dg.AssetKey]:
     """Return the assets that a derived table's SQL names: lineage cannot differ from the query."""
-    query = re.sub(r"--.*", "", queryfiles.read(f"{table.layer}/{table.short}"))
+    query = re.sub(r"--.*", "", sqlfiles.read(f"{table.layer}/{table.short}"))
     names = {f"{layer}.{short}" for layer, short in re.findall(r"\b(raw|core|out|meta)\.(\w+)", query)}
     return [asset_key(TABLES[name]) for name in sorted(names & TABLES.keys()) if name != table.name]
 
@@ -36,9 +36,9 @@ def reads(table: Table) -> list[dg.AssetKey]:
 @dg.multi_asset(
     name="catalogue",
     specs=[
-        *(asset_spec(table, reads(table), {"sql", "duckdb"}, queryfiles.spec_version()) for table in DERIVED),
+        *(asset_spec(table, reads(table), {"sql", "duckdb"}, sqlfiles.spec_version()) for table in DERIVED),
         asset_spec(
-            SNAPSHOT, map(asset_key, (*PARTITIONED, *HARMONIZED, *DERIVED)), {"duckdb"}, queryfiles.spec_version()
+            SNAPSHOT, map(asset_key, (*PARTITIONED, *HARMONIZED, *DERIVED)), {"duckdb"}, sqlfiles.spec_version()
         ),
     ],
     pool="publish",

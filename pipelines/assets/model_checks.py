@@ -13,7 +13,7 @@ from pipelines.assets.model_metadata import METRIC, by_step
 from pipelines.assets.models import EVALUATION, REPORT, RETRIEVAL, SYNTHESIS, TEXT_ENCODER, latest
 from pipelines.runtime.evaluation import VERDICT, report_faults
 from pipelines.runtime.resources import HomeResource
-from warehouse.catalog import model_registry as models
+from warehouse.catalog import model_registry
 from warehouse.lake.home import Home
 
 LAST = 0.2  # share of the steps that a loss at the end is the mean of
@@ -74,9 +74,9 @@ def fallen(curve: Sequence[float], what: str) -> dg.AssetCheckResult:
 def gates(home: Home, said: Mapping[str, Any]) -> dg.AssetCheckResult:
     """Return whether all gates of an evaluation hold; a gate without enough data is a warning."""
     names = ("model_id", "data_id", "protocol_hash")
-    verdicts = models.statements(home, VERDICT, **{name: said[name] for name in names})
-    failed = [row for row in verdicts if models.verdict_of(row) == "failed"]
-    open_ = [row for row in verdicts if models.verdict_of(row) == "not_enough_data"]
+    verdicts = model_registry.statements(home, VERDICT, **{name: said[name] for name in names})
+    failed = [row for row in verdicts if model_registry.verdict_of(row) == "failed"]
+    open_ = [row for row in verdicts if model_registry.verdict_of(row) == "not_enough_data"]
     told = "; ".join(f"{row['gate']}: {row['detail']}" for row in failed or open_ or verdicts) or "there is no verdict"
     metadata = {row["gate"]: row["value"] for row in verdicts if row["value"] is not None}
     # Too few people are a warning: they say nothing against the model, and stop nothing that is built on it.
@@ -86,7 +86,7 @@ def gates(home: Home, said: Mapping[str, Any]) -> dg.AssetCheckResult:
 
 
 def _curve(home: Home, said: Mapping[str, Any], split: str, metric: str) -> list[float]:
-    rows = models.statements(home, METRIC, run_id=said["run_id"], split=split, metric=metric)
+    rows = model_registry.statements(home, METRIC, run_id=said["run_id"], split=split, metric=metric)
     return [float(row["value"]) for row in by_step(rows)]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 
 from pipelines.runtime.evaluation import VERDICT_WORDS, Evaluated
-from warehouse.catalog import model_registry as models
+from warehouse.catalog import model_registry
 from warehouse.lake.home import Home
 
 METRIC = "core.training_metric"
@@ -25,8 +25,8 @@ Metadata = dict[str, Any]
 def of_training(home: Home, told: Mapping[str, Any]) -> Metadata:
     """Return the last of every measure of a run, its length, and its curves as a picture."""
     run_id = getattr(told["run_id"], "value", told["run_id"])
-    measured = models.statements(home, METRIC, run_id=run_id)
-    ends = models.statements(home, "core.training_run", run_id=run_id, status="finished")
+    measured = model_registry.statements(home, METRIC, run_id=run_id)
+    ends = model_registry.statements(home, "core.training_run", run_id=run_id, status="finished")
     last = {f"{row['split']}_{row['metric']}": float(row["value"]) for row in by_step(measured)}
     said: Metadata = {name: float(f"{value:.4g}") for name, value in last.items() if math.isfinite(value)}
     if ends:
@@ -76,7 +76,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def _gates(verdicts: Sequence[Mapping[str, Any]]) -> str:
     """Return a list: in a table the words would have a narrow column."""
-    return "\n".join(f"- {VERDICT_WORDS[models.verdict_of(row)]}: {row['gate']}. {row['detail']}" for row in verdicts)
+    return "\n".join(
+        f"- {VERDICT_WORDS[model_registry.verdict_of(row)]}: {row['gate']}. {row['detail']}" for row in verdicts
+    )
 
 
 def _retrieval(scores: Sequence[Mapping[str, Any]]) -> str:

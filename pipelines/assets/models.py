@@ -15,7 +15,7 @@ from pipelines.assets.describe import PREVIEW_ROWS, asset_key, asset_spec, failu
 from pipelines.runtime import evaluation as judging
 from pipelines.runtime.resources import HomeResource, Progress
 from pipelines.runtime.training_process import Training
-from warehouse.catalog import sqlfiles as queryfiles
+from warehouse.catalog import sqlfiles
 from warehouse.catalog.publish import Published
 from warehouse.catalog.query import Catalogue
 from warehouse.catalog.tables import TABLES
@@ -135,7 +135,7 @@ def synthesis_model(
             code_version=CODE,
         ),
         *(  # beside the models, so that no line of the lineage leads back
-            asset_spec(table, SAID_BY[table.name], {"parquet", "duckdb"}, queryfiles.spec_version(), GROUP)
+            asset_spec(table, SAID_BY[table.name], {"parquet", "duckdb"}, sqlfiles.spec_version(), GROUP)
             for table in MODELS
         ),
     ],

@@ -25,9 +25,9 @@ def tables(
     output: OutputOption = None,
 ) -> None:
     """List the tables with their rows and meaning."""
-    from warehouse.catalog import query as catalog
+    from warehouse.catalog import query
 
-    show(catalog.tables(catalog.Catalogue(ctx.obj, snapshot)), form, output)
+    show(query.tables(query.Catalogue(ctx.obj, snapshot)), form, output)
 
 
 @app.command()
@@ -39,17 +39,17 @@ def describe(
     output: OutputOption = None,
 ) -> None:
     """List a table's columns with types and meaning."""
-    from warehouse.catalog import query as catalog
+    from warehouse.catalog import query
 
-    show(catalog.describe(catalog.Catalogue(ctx.obj, snapshot), table), form, output)
+    show(query.describe(query.Catalogue(ctx.obj, snapshot), table), form, output)
 
 
 @app.command("snapshots")
 def list_snapshots(ctx: typer.Context, form: FormatOption = Format.TABLE, output: OutputOption = None) -> None:
     """List the snapshots that can be asked, the newest first."""
-    from warehouse.catalog import query as catalog
+    from warehouse.catalog import query
 
-    show(catalog.snapshots(ctx.obj), form, output)
+    show(query.snapshots(ctx.obj), form, output)
 
 
 @app.command()

@@ -63,9 +63,9 @@ def tell_verdicts(judged: Evaluated) -> None:
 @app.command("list")
 def list_models(ctx: typer.Context, form: FormatOption = Format.TABLE, output: OutputOption = None) -> None:
     """List the models with their gates, the newest first."""
-    from warehouse.catalog import model_registry as models
+    from warehouse.catalog import model_registry
 
-    show(models.known_models(ctx.obj), form, output)
+    show(model_registry.known_models(ctx.obj), form, output)
 
 
 @app.command()
@@ -75,7 +75,7 @@ def promote(
     reason: Annotated[str, typer.Option(help="Why; it is recorded.")] = "promoted by hand",
 ) -> None:
     """Make a model the champion of its kind: it is used wherever none is named. The one before stays recorded."""
-    from warehouse.catalog import model_registry as models
+    from warehouse.catalog import model_registry
 
-    model_id = models.promote(ctx.obj, model, reason)
+    model_id = model_registry.promote(ctx.obj, model, reason)
     note(f"{model_id} is the champion; the catalogue says so from its next publication on")

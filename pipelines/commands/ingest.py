@@ -118,9 +118,9 @@ def is_published(home: Home) -> bool:
     """Return whether the catalogue in force is made of what the centres committed last."""
     from warehouse.catalog import snapshots
     from warehouse.catalog.publish import identify
-    from warehouse.lake import parts as lake
+    from warehouse.lake import parts
 
-    return snapshots.in_force(home) == identify(lake.in_force(home), lake.event_files(home))
+    return snapshots.in_force(home) == identify(parts.in_force(home), parts.event_files(home))
 
 
 def _counts(home: Home, center_id: str) -> str:

@@ -54,10 +54,10 @@ def export(
 @app.command("list")
 def list_volumes(ctx: typer.Context, output_format: FormatOption = Format.TABLE, output: OutputOption = None) -> None:
     """List what is harmonised, by centre and recipe, with its size on disk."""
-    from warehouse.catalog import sqlfiles as queryfiles
+    from warehouse.catalog import sqlfiles
     from warehouse.catalog.query import Catalogue
 
-    show(Catalogue(ctx.obj).query(queryfiles.read("catalog/volumes")), output_format, output)
+    show(Catalogue(ctx.obj).query(sqlfiles.read("catalog/volumes")), output_format, output)
 
 
 @app.command()
@@ -97,11 +97,11 @@ def _of_images(home: Home, images: list[str], recipe: str, form: Form) -> list[V
 def _of_center(home: Home, center: str, recipe: str, form: Form) -> list[Volume]:
     import duckdb
 
-    from warehouse.catalog import sqlfiles as queryfiles
+    from warehouse.catalog import sqlfiles
     from warehouse.catalog.query import Catalogue
     from warehouse.volumes import open_store
 
-    query, values = queryfiles.read("catalog/volumes_of_center"), {"center_id": center, "form": form.value}
+    query, values = sqlfiles.read("catalog/volumes_of_center"), {"center_id": center, "form": form.value}
     with Catalogue(home).connect() as connection:
         try:
             rows = connection.execute(query, values).fetchall()

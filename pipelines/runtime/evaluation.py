@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from warehouse.catalog import model_registry as models
+from warehouse.catalog import model_registry
 from warehouse.catalog.publish import Published, publish
 from warehouse.errors import ModelError
 from warehouse.lake import atomic
@@ -53,7 +53,7 @@ class Evaluated:
     @property
     def failed(self) -> list[str]:
         """Gates that do not hold; one without enough data is none of them."""
-        return [row["gate"] for row in self.verdicts if models.verdict_of(row) == "failed"]
+        return [row["gate"] for row in self.verdicts if model_registry.verdict_of(row) == "failed"]
 
 
 def evaluate_model(
@@ -87,7 +87,7 @@ def evaluate_model(
     model_id, data_id = str(config["model_id"]), data_in_force(home)
     evaluation_id = identify(model_id, data_id, protocol.hash)
     told = {"model_id": model_id, "data_id": data_id, "protocol_hash": protocol.hash}
-    if not models.statements(home, VERDICT, **told):
+    if not model_registry.statements(home, VERDICT, **told):
         found = evaluate(
             home,
             load_synthesizer(home, str(path), device),
@@ -96,10 +96,10 @@ def evaluate_model(
             show,
             trained_on=config.get("trained_on"),
         )
-        models.record(home, SCORE, found.scores)
-        models.record(home, VERDICT, found.gates)  # last: where it is, all is
-    verdicts = models.statements(home, VERDICT, **told)
-    scores = models.statements(home, SCORE, evaluation_id=evaluation_id)
+        model_registry.record(home, SCORE, found.scores)
+        model_registry.record(home, VERDICT, found.gates)  # last: where it is, all is
+    verdicts = model_registry.statements(home, VERDICT, **told)
+    scores = model_registry.statements(home, SCORE, evaluation_id=evaluation_id)
     return _offered(home, model_id, "synthesis", evaluation_id, verdicts, scores)
 
 
@@ -126,12 +126,12 @@ def judge_text_encoder(home: Home, model: str | None, show: Show, *, device: str
     path = resolve(home, model, "text_encoder")
     model_id = str(read_config(path)["model_id"])
     told = {"model_id": model_id, "data_id": data_in_force(home), "protocol_hash": protocol_hash(SEED)}
-    if not models.statements(home, VERDICT, **told):
+    if not model_registry.statements(home, VERDICT, **told):
         found = retrieval_scores(home, path, SEED, device=choose_device(device), report=show)
-        models.record(home, RETRIEVAL, found.scores)
-        models.record(home, VERDICT, found.gates)  # last: where it is, all is
-    verdicts = models.statements(home, VERDICT, **told)
-    scores = models.statements(home, RETRIEVAL, **told)
+        model_registry.record(home, RETRIEVAL, found.scores)
+        model_registry.record(home, VERDICT, found.gates)  # last: where it is, all is
+    verdicts = model_registry.statements(home, VERDICT, **told)
+    scores = model_registry.statements(home, RETRIEVAL, **told)
     return _offered(home, model_id, "text_encoder", identity(*told.values()), verdicts, scores)
 
 
@@ -183,12 +183,12 @@ def current_report(home: Home, text_encoder: str, synthesis: str, protocol_name:
     data_id = data_in_force(home)
     for kind, name in (("text_encoder", text_encoder), ("synthesis", synthesis)):
         config = load_config(kind, name).model_dump(mode="json")
-        run = models.last_run(home, kind)
+        run = model_registry.last_run(home, kind)
         said = run and (run["data_id"], run["training_code"], json.loads(run["config"]))
         if run is None or said != (data_id, training_code(kind), config):
             return None
-    last = models.last_run(home, "synthesis") or {}
-    for version in models.statements(home, models.VERSION, run_id=last.get("run_id")):
+    last = model_registry.last_run(home, "synthesis") or {}
+    for version in model_registry.statements(home, model_registry.VERSION, run_id=last.get("run_id")):
         path = home.reports / identify(version["model_id"], data_id, load_protocol(protocol_name).hash) / "report.html"
         if path.is_file():
             return path
@@ -277,5 +277,5 @@ def _offered(
 ) -> Evaluated:
     judged = Evaluated(model_id, kind, evaluation_id, verdicts, scores, False)
     reason = "; ".join(row["detail"] for row in verdicts)
-    is_champion = models.offer(home, model_id, kind, passed=judged.passed, reason=reason)
+    is_champion = model_registry.offer(home, model_id, kind, passed=judged.passed, reason=reason)
     return Evaluated(model_id, kind, evaluation_id, verdicts, scores, is_champion)

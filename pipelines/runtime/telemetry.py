@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from warehouse.catalog import model_registry as models
-from warehouse.catalog import snapshots
+from warehouse.catalog import model_registry, snapshots
 from warehouse.errors import CatalogueError, TumsynError
 from warehouse.lake.home import Home
 
@@ -71,12 +70,12 @@ class Telemetry:
         AlreadyTrainedError
             When it was finished before and its model is there: the same run makes the same model.
         """
-        for version in models.statements(self.home, models.VERSION, run_id=run.run_id):
+        for version in model_registry.statements(self.home, model_registry.VERSION, run_id=run.run_id):
             if (self.home.root / version["path"]).is_dir():
                 raise AlreadyTrainedError(version)
         self.run = run
-        begun = bool(models.statements(self.home, RUN, run_id=run.run_id, status="started"))
-        models.record(self.home, RUN, [self._statement("resumed" if begun else "started")])
+        begun = bool(model_registry.statements(self.home, RUN, run_id=run.run_id, status="started"))
+        model_registry.record(self.home, RUN, [self._statement("resumed" if begun else "started")])
         self._log(f"training {run.run_id} {'goes on' if begun else 'starts'} on {run.device} in {run.precision}")
 
     def __call__(self, step: int, n_steps: int, split: str, measures: dict[str, float]) -> None:
@@ -113,20 +112,22 @@ class Telemetry:
             Row of `core.model_version`.
         """
         assert self.run is not None
-        models.record(self.home, METRIC, self.rows)
+        model_registry.record(self.home, METRIC, self.rows)
         version = self._version(trained)
-        models.record(self.home, models.VERSION, [version])
+        model_registry.record(self.home, model_registry.VERSION, [version])
         keep_snapshot(self.home, self.run.snapshot_id, trained.model_id)
         end = self._statement("finished") | {"n_steps": trained.n_steps, "seconds": trained.seconds}
-        models.record(self.home, RUN, [{"event_id": _identity({"run_id": trained.run_id, "is": "finished"}), **end}])
+        model_registry.record(
+            self.home, RUN, [{"event_id": _identity({"run_id": trained.run_id, "is": "finished"}), **end}]
+        )
         return version
 
     def failed(self, error: BaseException) -> None:
         """Record that it failed, and why; Dagster is told in the error's own words."""
         if self.run is not None:
-            models.record(self.home, METRIC, self.rows)
+            model_registry.record(self.home, METRIC, self.rows)
             statement = self._statement("failed") | {"n_steps": self.n_steps, "detail": str(error)}
-            models.record(self.home, RUN, [statement])
+            model_registry.record(self.home, RUN, [statement])
         if self.pipes and isinstance(error, TumsynError):
             self.pipes.report_custom_message({"what": error.what, "remedy": error.remedy})
 

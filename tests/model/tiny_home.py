@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tests.warehouse.conftest import Lab, Row
 from warehouse.catalog.tables import HARMONIZED
-from warehouse.lake import parts as lake
+from warehouse.lake import parts
 from warehouse.lake.home import Home
 from warehouse.volumes import Payload, write
 
@@ -45,7 +45,7 @@ def make_tiny_home(
     lab.commit()
     for center_id, volumes in rows.items():
         arrow = {table.name: table.rows(volumes if table.name == "core.volume" else []) for table in HARMONIZED}
-        lake.commit_center(lab.home, center_id, arrow, {"made": "by hand"}, "harmonize")
+        parts.commit_center(lab.home, center_id, arrow, {"made": "by hand"}, "harmonize")
     lab.publish()
     return lab.home
 

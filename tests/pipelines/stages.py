@@ -21,7 +21,7 @@ import yaml
 from tests.conftest import ROOT, write_bids
 from tests.model.tiny_home import make_tiny_home
 from tests.pipelines.runtime.test_training_process import ENCODER, NETWORK, PROTOCOL
-from warehouse.catalog import model_registry as models
+from warehouse.catalog import model_registry
 from warehouse.catalog.query import Catalogue
 from warehouse.centers.registry import Center, Layout, register
 from warehouse.lake.atomic import sha256
@@ -177,7 +177,7 @@ def _demo(at: Path) -> list[str]:
 
 
 def _model(home: Home, kind: str) -> str:
-    [version] = models.statements(home, models.VERSION, kind=kind)
+    [version] = model_registry.statements(home, model_registry.VERSION, kind=kind)
     return str(version["model_id"])
 
 

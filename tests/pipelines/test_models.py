@@ -20,8 +20,7 @@ from pipelines.runtime import evaluation as judging
 from pipelines.runtime.evaluation import Evaluated
 from pipelines.runtime.resources import HomeResource
 from pipelines.schedules import retrain_weekly
-from warehouse.catalog import model_registry as models
-from warehouse.catalog import snapshots
+from warehouse.catalog import model_registry, snapshots
 from warehouse.catalog.publish import publish
 from warehouse.catalog.tables import TABLES
 from warehouse.catalog.tables.models import MODELS
@@ -45,11 +44,11 @@ class FakeTraining:
         run_id, model_id = f"run of {kind}", kind[0] * 16
         split, metric = {"text_encoder": ("train", "loss"), "synthesis": ("val", "l1")}[kind]
         place = {"run_id": run_id, "kind": kind, "split": split, "metric": metric}
-        models.record(home, "core.training_metric", [{**place, "step": n, "value": value}
+        model_registry.record(home, "core.training_metric", [{**place, "step": n, "value": value}
                                                      for n, value in enumerate(self.curves[kind])])  # fmt: skip
         facts: dict[str, Any] = {"snapshot_id": "s", "training_code": "0", "seed": 0, "device": "cpu", "config": "{}"}
         end = {"run_id": run_id, "kind": kind, "status": "finished", "data_id": DATA, "n_steps": 2, "seconds": 1.0}
-        models.record(home, "core.training_run", [facts | end])
+        model_registry.record(home, "core.training_run", [facts | end])
         return dg.MaterializeResult(metadata={"model_id": model_id, "run_id": run_id, "data_id": DATA})
 
 
@@ -63,9 +62,9 @@ class FakeJudging:
     def judged(self, home: Home, model_id: str, kind: str) -> Evaluated:
         place = {"model_id": model_id, "data_id": DATA, "protocol_hash": "p" * 16}
         gate = {"gate": "it_works", "passed": self.passed[kind], "value": 1.0, "threshold": 0.5, "detail": "so it is"}
-        models.record(home, "core.gate_verdict", [place | gate | {"verdict": self.verdict}])
-        verdicts = models.statements(home, "core.gate_verdict", model_id=model_id)
-        is_champion = models.offer(home, model_id, kind, passed=self.passed[kind], reason="so it is")
+        model_registry.record(home, "core.gate_verdict", [place | gate | {"verdict": self.verdict}])
+        verdicts = model_registry.statements(home, "core.gate_verdict", model_id=model_id)
+        is_champion = model_registry.offer(home, model_id, kind, passed=self.passed[kind], reason="so it is")
         return Evaluated(model_id, kind, f"evaluation of {kind}", verdicts, [], is_champion)
 
     def text_encoder(self, home: Home, model: str, show: object, *, device: str | None = None) -> Evaluated:
@@ -176,8 +175,8 @@ def test_the_words_are_those_that_a_person_would_type(whole: Whole) -> None:
 
 
 def test_the_first_model_whose_gates_hold_is_champion(whole: Whole) -> None:
-    assert models.champion(whole.home, "text_encoder") == "t" * 16
-    assert models.champion(whole.home, "synthesis") == "s" * 16
+    assert model_registry.champion(whole.home, "text_encoder") == "t" * 16
+    assert model_registry.champion(whole.home, "synthesis") == "s" * 16
     assert whole.metadata(EVALUATION)["is_champion"] is True
 
 
@@ -229,7 +228,7 @@ def test_too_few_people_warn_and_stop_nothing_and_make_no_champion(
     assert {(check.asset_key, check.severity) for check in warned} == {
         (key, dg.AssetCheckSeverity.WARN) for key in (RETRIEVAL, EVALUATION)
     }
-    assert [models.champion(home, kind) for kind in ("text_encoder", "synthesis")] == [None, None]
+    assert [model_registry.champion(home, kind) for kind in ("text_encoder", "synthesis")] == [None, None]
     assert training.words[1][-2:] == ["--text-encoder", "t" * 16]  # the candidate itself: there is no champion
 
 
@@ -283,7 +282,7 @@ def test_the_schedule_trains_where_the_data_changed_and_says_why_it_does_not(fil
     data_id = request.tags["tumsyn/data_id"]
     facts = {"snapshot_id": "s", "training_code": "0", "seed": 0, "device": "cpu", "config": "{}", "run_id": "r"}
     end = {"kind": "synthesis", "status": "finished", "data_id": data_id}
-    models.record(home, "core.training_run", [facts | end])
+    model_registry.record(home, "core.training_run", [facts | end])
     skipped = tick(home)
     assert isinstance(skipped, dg.SkipReason)
     assert data_id in str(skipped.skip_message)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from warehouse.catalog import sqlfiles as queryfiles
+from warehouse.catalog import sqlfiles
 from warehouse.catalog.tables import TABLES, Table
 from warehouse.errors import PublishError
 from warehouse.lake.parts import Manifest
@@ -50,8 +50,8 @@ def build(
     _check_across(connection, before_derivation=True)
     for table in TABLES.values():
         if table.origin == "derived":
-            _insert(connection, table, queryfiles.read(f"out/{table.short}"), [])
-    [(data_id,)] = connection.execute(queryfiles.read("data_id")).fetchall()
+            _insert(connection, table, sqlfiles.read(f"out/{table.short}"), [])
+    [(data_id,)] = connection.execute(sqlfiles.read("data_id")).fetchall()
     _insert_rows(connection, TABLES["meta.snapshot"], [{**facts, "data_id": data_id}])
     check(connection, [table for table in TABLES.values() if table.origin in ("derived", "build")])
     _check_across(connection, before_derivation=False)
@@ -61,7 +61,7 @@ def _ddl() -> str:
     """Return all definitions as one transaction: the file is synchronised once instead of at every comment."""
     schemas = [f"CREATE SCHEMA {layer};" for layer in LAYERS]
     tables = [table.ddl() for table in TABLES.values()]
-    return "\n".join(["BEGIN;", *schemas, queryfiles.read("macros"), *tables, "COMMIT;"])
+    return "\n".join(["BEGIN;", *schemas, sqlfiles.read("macros"), *tables, "COMMIT;"])
 
 
 def check(connection: duckdb.DuckDBPyConnection, tables: list[Table]) -> None:
@@ -78,7 +78,7 @@ def check(connection: duckdb.DuckDBPyConnection, tables: list[Table]) -> None:
 
 def _check_across(connection: duckdb.DuckDBPyConnection, before_derivation: bool) -> None:
     """Run the checks over several tables: those of the loaded ones first, since the derived ones rest on them."""
-    queries = queryfiles.checks()
+    queries = sqlfiles.checks()
     chosen = {name: query for name, query in queries.items() if ("out." not in query) == before_derivation}
     _refuse(connection, "warehouse/catalog/sql/checks", chosen)
 
@@ -124,7 +124,7 @@ def _load_parts(connection: duckdb.DuckDBPyConnection, lake: Path, manifests: Se
 
 def _reading(table: Table) -> str:
     """Return the query that reads parts; of what was made from images, only that of images that are still there."""
-    return queryfiles.read("part" if table.stage == "ingest" else "part_of_images")
+    return sqlfiles.read("part" if table.stage == "ingest" else "part_of_images")
 
 
 def _load_part(connection: duckdb.DuckDBPyConnection, table: Table, path: Path, center_id: str) -> None:
@@ -160,7 +160,7 @@ def _explain(connection: duckdb.DuckDBPyConnection, table: Table, path: Path) ->
 def _load_events(connection: duckdb.DuckDBPyConnection, events: Mapping[str, list[Path]]) -> None:
     for name, files in events.items():
         if files:
-            _insert(connection, TABLES[name], queryfiles.read("first_said"), [str(path) for path in files])
+            _insert(connection, TABLES[name], sqlfiles.read("first_said"), [str(path) for path in files])
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: Table, query: str, files: list[str]) -> None:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from warehouse.catalog import sqlfiles as queryfiles
+from warehouse.catalog import sqlfiles
 from warehouse.catalog.tables import TABLES
 from warehouse.catalog.tables.models import KINDS
 from warehouse.errors import ModelError
-from warehouse.lake import parts as lake
+from warehouse.lake import parts
 from warehouse.lake.home import Home
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def record(home: Home, table: str, rows: Iterable[Mapping[str, object]]) -> Path
     PublishError
         When a statement breaks a rule of the table; see `warehouse.lake.parts.append_events`.
     """
-    return lake.append_events(home, table, rows)
+    return parts.append_events(home, table, rows)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def champions(home: Home, kind: str) -> list[Champion]:
     kind : {"text_encoder", "synthesis"}
     """
     with _said(home, EVENT) as connection:
-        rows = connection.sql(queryfiles.read("models/aliases")).to_arrow_table().to_pylist()
+        rows = connection.sql(sqlfiles.read("models/aliases")).to_arrow_table().to_pylist()
     assigned = [row for row in rows if (row["kind"], row["alias"]) == (kind, "champion")]
     found: dict[tuple[float | None, str | None], Champion] = {}
     for row in sorted(assigned, key=lambda row: (row["since"], row["model_id"]), reverse=True):
@@ -168,7 +168,7 @@ def known_models(home: Home) -> pa.Table:
 
     leading = [one.model_id for kind in KINDS for one in champions(home, kind)]
     with _said(home, VERSION, "core.gate_verdict") as connection:
-        table = connection.sql(queryfiles.read("models/list"), params={"champions": leading}).to_arrow_table()
+        table = connection.sql(sqlfiles.read("models/list"), params={"champions": leading}).to_arrow_table()
     grids = [serves(home, model_id)[0] for model_id in table["model_id"].to_pylist()]
     place = table.column_names.index("is_champion")
     return table.add_column(place, "grid_mm", pa.array(grids, pa.float64()))
@@ -186,7 +186,7 @@ def statements(home: Home, table: str, **equals: object) -> list[dict[str, Any]]
     """
     import pyarrow.dataset as ds
 
-    files = lake.event_files(home)[table]
+    files = parts.event_files(home)[table]
     wanted = ds.scalar(True)
     for name, value in equals.items():
         wanted = wanted & (ds.field(name) == ds.scalar(value))
@@ -218,12 +218,12 @@ def _said(home: Home, *names: str) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open some tables of events with all that was ever appended to them, published or not."""
     import duckdb
 
-    files = lake.event_files(home)
+    files = parts.event_files(home)
     with duckdb.connect() as connection:
         connection.execute("CREATE SCHEMA core")
         for name in names:
             connection.execute(TABLES[name].ddl())
             if files[name]:
-                insert = f"INSERT INTO {name} BY NAME\n{queryfiles.read('first_said')}"
+                insert = f"INSERT INTO {name} BY NAME\n{sqlfiles.read('first_said')}"
                 connection.execute(insert, {"files": [str(path) for path in files[name]]})
         yield connection

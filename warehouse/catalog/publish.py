@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from warehouse.catalog import snapshots
-from warehouse.catalog import sqlfiles as queryfiles
+from warehouse.catalog import snapshots, sqlfiles
 from warehouse.catalog.build import build
-from warehouse.lake import atomic
-from warehouse.lake import parts as lake
+from warehouse.lake import atomic, parts
 from warehouse.lake.home import Home
 from warehouse.provenance import release
 
@@ -55,8 +53,8 @@ def publish(home: Home, *, run_id: str | None = None, keep: int = 10) -> Publish
     """
     with atomic.lock(home.warehouse / "publish.lock", exclusive=True):
         _sweep(home)
-        with lake.reading(home):
-            manifests, events = lake.in_force(home), lake.event_files(home)
+        with parts.reading(home):
+            manifests, events = parts.in_force(home), parts.event_files(home)
             snapshot_id = identify(manifests, events)
             target = snapshots.path(home, snapshot_id)
             parent = snapshots.in_force(home)
@@ -69,12 +67,12 @@ def publish(home: Home, *, run_id: str | None = None, keep: int = 10) -> Publish
     return _published(target, changed)
 
 
-def identify(manifests: list[lake.Manifest], events: dict[str, list[Path]]) -> str:
+def identify(manifests: list[parts.Manifest], events: dict[str, list[Path]]) -> str:
     """Return the identity of everything that enters a snapshot, as 16 hexadecimal digits."""
     content = {
         "manifests": {f"{manifest.stage}/{manifest.center_id}": manifest.sha256 for manifest in manifests},
         "events": {table: [path.name for path in files] for table, files in events.items()},
-        "spec_version": queryfiles.spec_version(),
+        "spec_version": sqlfiles.spec_version(),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -85,7 +83,7 @@ def _facts(snapshot_id: str, parent: str | None, run_id: str | None) -> dict[str
         "parent_id": parent,
         "created_at": datetime.now(UTC),
         "release": release(),
-        "spec_version": queryfiles.spec_version(),
+        "spec_version": sqlfiles.spec_version(),
         "run_id": run_id,
     }
 
@@ -94,13 +92,13 @@ def _sweep(home: Home) -> None:
     """Remove what killed publishers and writers left; only the holder of the publisher's lock may."""
     for path in [*atomic.stale_temporaries(home.warehouse), *home.warehouse.glob("spill-*")]:
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
-    lake.sweep(home)
+    parts.sweep(home)
 
 
 def _build_beside(
     home: Home,
     target: Path,
-    manifests: list[lake.Manifest],
+    manifests: list[parts.Manifest],
     events: dict[str, list[Path]],
     facts: dict[str, object],
 ) -> None:
@@ -155,5 +153,5 @@ def _published(path: Path, changed: bool) -> Published:
 
     with duckdb.connect(str(path), read_only=True) as connection:
         [(snapshot_id, data_id)] = connection.execute("SELECT snapshot_id, data_id FROM meta.snapshot").fetchall()
-        rows = connection.execute(queryfiles.read("catalog/tables")).fetchall()
+        rows = connection.execute(sqlfiles.read("catalog/tables")).fetchall()
     return Published(snapshot_id, data_id, changed, path, {row[0]: row[1] for row in rows})

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from warehouse.catalog import snapshots as kept
-from warehouse.catalog import sqlfiles as queryfiles
+from warehouse.catalog import sqlfiles
 from warehouse.errors import CatalogueError
 from warehouse.lake.home import Home
 
@@ -86,7 +86,7 @@ def snapshots(home: Home) -> pa.Table:
     for snapshot_id in kept.existing(home):
         catalogue = Catalogue(home, snapshot_id)
         with catalogue.connect() as connection:
-            table = connection.sql(queryfiles.read("catalog/snapshot")).to_arrow_table()
+            table = connection.sql(sqlfiles.read("catalog/snapshot")).to_arrow_table()
         table = table.append_column("is_in_force", pa.array([snapshot_id == current]))
         table = table.append_column("pinned_by", pa.array([pins.get(snapshot_id, [])], pa.list_(pa.string())))
         found.append(table.append_column("size_bytes", pa.array([catalogue.path.stat().st_size])))
@@ -98,7 +98,7 @@ def snapshots(home: Home) -> pa.Table:
 def tables(catalogue: Catalogue) -> pa.Table:
     """Return name, rows, columns and grain of every table."""
     with catalogue.connect() as connection:
-        return connection.sql(queryfiles.read("catalog/tables")).to_arrow_table()
+        return connection.sql(sqlfiles.read("catalog/tables")).to_arrow_table()
 
 
 def describe(catalogue: Catalogue, table: str) -> pa.Table:
@@ -110,7 +110,7 @@ def describe(catalogue: Catalogue, table: str) -> pa.Table:
         When there is no such table.
     """
     with catalogue.connect() as connection:
-        columns = connection.sql(queryfiles.read("catalog/describe"), params={"table": table}).to_arrow_table()
+        columns = connection.sql(sqlfiles.read("catalog/describe"), params={"table": table}).to_arrow_table()
     if columns.num_rows == 0:
         known = ", ".join(tables(catalogue)["table_name"].to_pylist())
         raise CatalogueError(f"there is no table {table!r}", f"tables are {known}")

@@ -5,10 +5,9 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from warehouse.catalog import sqlfiles as queryfiles
+from warehouse.catalog import sqlfiles
 from warehouse.errors import CatalogueError
-from warehouse.lake import atomic
-from warehouse.lake import parts as lake
+from warehouse.lake import atomic, parts
 from warehouse.lake.home import Home
 
 PINS = "meta.snapshot_pin"
@@ -50,7 +49,7 @@ def pin(home: Home, snapshot_id: str, referrer: str) -> None:
     with _retention(home):
         if not path(home, snapshot_id).exists():
             raise CatalogueError(f"there is no snapshot {snapshot_id}", _known(home))
-        lake.append_events(home, PINS, [{"snapshot_id": snapshot_id, "referrer": referrer, "action": "pin"}])
+        parts.append_events(home, PINS, [{"snapshot_id": snapshot_id, "referrer": referrer, "action": "pin"}])
 
 
 def unpin(home: Home, snapshot_id: str, referrer: str) -> None:
@@ -64,18 +63,18 @@ def unpin(home: Home, snapshot_id: str, referrer: str) -> None:
     with _retention(home):
         if referrer not in pinned(home).get(snapshot_id, []):
             raise CatalogueError(f"snapshot {snapshot_id} is not pinned by {referrer!r}", f"pins are {pinned(home)}")
-        lake.append_events(home, PINS, [{"snapshot_id": snapshot_id, "referrer": referrer, "action": "unpin"}])
+        parts.append_events(home, PINS, [{"snapshot_id": snapshot_id, "referrer": referrer, "action": "unpin"}])
 
 
 def pinned(home: Home) -> dict[str, list[str]]:
     """Return who needs which snapshot, by all that was ever stated, published or not."""
     import duckdb
 
-    files = [str(file) for file in lake.event_files(home)[PINS]]
+    files = [str(file) for file in parts.event_files(home)[PINS]]
     if not files:
         return {}
     with duckdb.connect() as connection:
-        rows = connection.execute(queryfiles.read("catalog/pinned"), {"files": files}).fetchall()
+        rows = connection.execute(sqlfiles.read("catalog/pinned"), {"files": files}).fetchall()
     found: dict[str, list[str]] = {}
     for snapshot_id, referrer in rows:
         found.setdefault(snapshot_id, []).append(referrer)

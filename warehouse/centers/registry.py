@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from warehouse.catalog.tables.core import CONTRASTS, FIXED_SPLITS
+from warehouse.catalog.tables.core import FIXED_SPLITS
+from warehouse.documents import read_yaml, validated
 from warehouse.errors import CenterError
 from warehouse.lake.home import Home
+from warehouse.prompts.vocabulary import CONTRASTS
 
 SHIPPED = Path(__file__).parent
 CENTER_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -311,7 +313,7 @@ def load_center(path: Path) -> Center:
     CenterError
         Naming file, key and remedy, when it does not validate.
     """
-    return _validated(_read_yaml(path), path)
+    return _validated(read_yaml(path, CenterError), path)
 
 
 @lru_cache
@@ -325,7 +327,7 @@ def registered(home: Home) -> dict[str, RegisteredCenter]:
     """Return the centres that a home has, by identifier."""
     found = {}
     for path in sorted(home.centers.glob("*.yaml")):
-        document = _read_yaml(path)
+        document = read_yaml(path, CenterError)
         if not isinstance(document, dict) or "root" not in document:
             raise CenterError(f"{path}: key 'root' is missing", "write `root: /path/to/the/dataset`")
         definition = document.get("definition", "shipped")
@@ -362,20 +364,5 @@ def register(home: Home, center: Center, root: Path, follow_links: bool = False)
     return RegisteredCenter(center, root, follow_links)
 
 
-def _read_yaml(path: Path) -> object:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise CenterError(f"{path}: cannot be read: {error}", "correct the file; it must be UTF-8 YAML") from error
-
-
 def _validated(document: object, path: Path) -> Center:
-    try:
-        return Center.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "(whole file)"
-        raise CenterError(
-            f"{path}: key '{key}': {first['msg']} (found {first['input']!r:.80})",
-            "correct that key; warehouse/centers/README.md describes each one",
-        ) from error
+    return validated(Center, document, path, "warehouse/centers/README.md", CenterError)

@@ -7,10 +7,9 @@ import json
 from pathlib import Path
 from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from warehouse.errors import TumsynError
+from warehouse.documents import read_yaml, shipped_or_own, validated
 from warehouse.provenance import source_hash
 
 SHIPPED = Path(__file__).parent / "recipes"
@@ -67,19 +66,5 @@ def load_recipe(name_or_path: str) -> Recipe:
     TumsynError
         Naming file, key and remedy.
     """
-    path = SHIPPED / f"{name_or_path}.yaml"
-    if not path.exists():
-        path = Path(name_or_path)
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.yaml")))
-        raise TumsynError(f"no recipe {name_or_path!r}", f"give one of {known}, or the path of a YAML file")
-    try:
-        return Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise TumsynError(f"{path}: cannot be read: {error}", "correct the file; it must be UTF-8 YAML") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "(whole file)"
-        raise TumsynError(
-            f"{path}: key '{key}': {first['msg']}", "correct that key; standard.yaml shows the form"
-        ) from error
+    path = shipped_or_own("recipe", name_or_path, SHIPPED)
+    return validated(Recipe, read_yaml(path), path, "recipes/standard.yaml")

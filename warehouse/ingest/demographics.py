@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from warehouse.ingest.findings import shown
+from warehouse.prompts.limits import LIMITS
 
 MISSING = frozenset(
     {"", "n/a", "na", "nan", "none", "null", "unknown", "unk", "-", ".", "?", "missing", "not available"}
@@ -176,6 +177,6 @@ def parse_sex(text: str, values: dict[str, str]) -> str | None:
 
 def _human(age: Age, text: str) -> Age:
     for value in (age.years, age.low_years, age.high_years):
-        if value is not None and not 0 <= value <= 120:
+        if value is not None and not LIMITS["age_years"].allows(value):
             raise ValueError(f"age {shown(text)} is no human age")
     return Age(*(None if value is None else round(value, 4) for value in (age.years, age.low_years, age.high_years)))

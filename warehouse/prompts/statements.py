@@ -6,19 +6,10 @@ from decimal import Decimal, DecimalException
 from typing import Any
 
 from warehouse.errors import PromptError
-from warehouse.prompts import words
+from warehouse.prompts import vocabulary
+from warehouse.prompts.limits import LIMITS
 from warehouse.prompts.record import PromptRecord
 
-# Above the first, below the second; the third says whether the second is allowed.
-LIMITS = {
-    "age_years": (0.0, 120.0, True, "years"),
-    "field_strength_t": (0.0, 25.0, True, "T"),
-    "voxel_size_mm": (0.0, 50.0, False, "mm"),
-    "repetition_time_s": (0.0, 60.0, False, "s"),
-    "echo_time_s": (0.0, 1.0, False, "s"),
-    "inversion_time_s": (0.0, 10.0, False, "s"),
-    "flip_angle_deg": (0.0, 360.0, True, "degrees"),
-}
 NAMES = {
     "age_years": "the age",
     "field_strength_t": "the field strength",
@@ -74,9 +65,9 @@ class Statements:
         PromptError
             When no contrast is called so.
         """
-        found = words.contrast(word)
+        found = vocabulary.contrast(word)
         if found is None:
-            remedy = f"contrasts are {', '.join(words.CONTRAST_LABELS)}; after a contrast agent write ce before it"
+            remedy = f"contrasts are {', '.join(vocabulary.CONTRAST_LABELS)}; after a contrast agent write ce before it"
             raise PromptError(f"there is no contrast {word.strip()!r}", remedy)
         self.say("contrast", found[0])
         if found[1]:
@@ -131,13 +122,10 @@ def number(text: str, factor: str = "1") -> float:
 def _check_limits(field: str, value: Any) -> None:
     if field not in LIMITS:
         return
-    low, high, is_high_allowed, unit = LIMITS[field]
-    is_low_allowed = field == "age_years"
-    above = value >= low if is_low_allowed else value > low
-    below = value <= high if is_high_allowed else value < high
-    if not (above and below):
-        what = f"{NAMES[field]} cannot be {value:g} {unit}"
-        remedy = f"it lies between {low:g} and {high:g} {unit}; write None where it is not known"
-        if unit == "s":
+    limit = LIMITS[field]
+    if not limit.allows(value):
+        what = f"{NAMES[field]} cannot be {value:g} {limit.unit}"
+        remedy = f"it lies between {limit.low:g} and {limit.high:g} {limit.unit}; write None where it is not known"
+        if limit.unit == "s":
             remedy += "; times without a unit are milliseconds"
         raise PromptError(what, remedy)

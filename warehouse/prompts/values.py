@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from warehouse.errors import PromptError
-from warehouse.prompts import words
+from warehouse.prompts import vocabulary
 from warehouse.prompts.statements import Statements, number
 from warehouse.prompts.vocabulary import manufacturer, scanner_model
 
@@ -21,8 +21,8 @@ TIMES = {
 }
 NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?"
 MISSING = r"(?:none|null|nan|unknown|n/a|na|\?|-(?!\d))"
-UNIT = "|".join(sorted(words.TIME_UNITS_S, key=len, reverse=True))
-LENGTH = "|".join(sorted(words.LENGTH_UNITS_MM, key=len, reverse=True))
+UNIT = "|".join(sorted(vocabulary.TIME_UNITS_S, key=len, reverse=True))
+LENGTH = "|".join(sorted(vocabulary.LENGTH_UNITS_MM, key=len, reverse=True))
 
 
 def take_number(said: Statements, field: str, text: str) -> None:
@@ -38,7 +38,7 @@ def take_time(said: Statements, name: str, text: str, *units: str | None) -> Non
     PromptError
         When there are two units, or none behind a name of BIDS (seconds) and DICOM (milliseconds).
     """
-    factors = {words.TIME_UNITS_S[unit.lower()] for unit in units if unit}
+    factors = {vocabulary.TIME_UNITS_S[unit.lower()] for unit in units if unit}
     if len(factors) > 1:
         raise PromptError(f"{name} {text} has two units", "write one")
     key = re.sub("time$", " time", re.sub(r"[\s_-]*time$", "time", name.lower()))
@@ -46,7 +46,7 @@ def take_time(said: Statements, name: str, text: str, *units: str | None) -> Non
         raise PromptError(
             f"{name} {text} has no unit: {name} is in seconds in BIDS and in milliseconds in DICOM", "write ms or s"
         )
-    said.say(TIMES[key], _number(text, factors.pop() if factors else words.TIME_UNITS_S["ms"]))
+    said.say(TIMES[key], _number(text, factors.pop() if factors else vocabulary.TIME_UNITS_S["ms"]))
 
 
 def take_divided(said: Statements, names: str, text: str, unit: str | None) -> None:
@@ -64,7 +64,7 @@ def take_divided(said: Statements, names: str, text: str, unit: str | None) -> N
 
 def take_angle(said: Statements, text: str) -> None:
     """Take down a flip angle in degrees, or that it varies."""
-    if text.strip().lower() in words.VARIABLE:
+    if text.strip().lower() in vocabulary.VARIABLE:
         said.say("flip_angle_variable", True)
     else:
         said.say("flip_angle_deg", _number(text))
@@ -146,7 +146,7 @@ def take_size(said: Statements, text: str, *units_beside: str | None, is_cubed: 
         When there are two sizes, or one of a volume, or more than one unit.
     """
     written = [*re.findall(LENGTH, text, re.IGNORECASE), *(unit for unit in units_beside if unit)]
-    units = {words.LENGTH_UNITS_MM[unit.lower()] for unit in written}
+    units = {vocabulary.LENGTH_UNITS_MM[unit.lower()] for unit in written}
     if len(units) > 1:
         raise PromptError(f"voxel size {text.strip()!r} has two units", "write one")
     bare = re.sub(rf"[()\[\]]|(?:{LENGTH})|iso(?:tropic)?", " ", text, flags=re.IGNORECASE)
@@ -178,16 +178,16 @@ def refuse_size_unless_said(said: Statements, text: str) -> None:
 def take_sex(said: Statements, text: str) -> None:
     """Take down a sex by any of its words."""
     word = text.strip().rstrip(".!").lower()
-    if word in words.NOTHING:
+    if word in vocabulary.NOTHING:
         return
-    if word not in words.SEX_WORDS:
+    if word not in vocabulary.SEX_WORDS:
         raise PromptError(f"sex {text.strip()!r} is not understood", "write M, F, O (other) or None")
-    said.say("sex", words.SEX_WORDS[word])
+    said.say("sex", vocabulary.SEX_WORDS[word])
 
 
 def take_contrast(said: Statements, text: str) -> None:
     """Take down a contrast by any of its names, or that it is missing."""
-    if text.strip() and text.strip().lower() not in words.NOTHING:
+    if text.strip() and text.strip().lower() not in vocabulary.NOTHING:
         said.say_contrast(text)
 
 
@@ -202,9 +202,9 @@ def take_agent(said: Statements, text: str) -> None:
     word = text.strip().rstrip(".!").lower()
     if word in ("no", "none", "false", "without", "not given", "0"):
         said.say("post_contrast", False)
-    elif word in ("yes", "true", "with", "given", "1") or re.fullmatch(words.AGENT, word):
+    elif word in ("yes", "true", "with", "given", "1") or re.fullmatch(vocabulary.AGENT, word):
         said.say("post_contrast", True)
-    elif word not in words.NOTHING:
+    elif word not in vocabulary.NOTHING:
         raise PromptError(f"contrast agent {text.strip()!r} is not understood", "write given, none or unknown")
 
 
@@ -222,7 +222,7 @@ def take_scanner(said: Statements, text: str) -> None:
 def take_vendor(said: Statements, text: str) -> None:
     """Take down a vendor, and the model where it follows a known one; an unknown vendor is kept as it is written."""
     for vendor, rest in _divisions(text.strip()):
-        if manufacturer(vendor) in words.VENDORS:
+        if manufacturer(vendor) in vocabulary.VENDORS:
             said.say("vendor", manufacturer(vendor))
             take_model(said, rest)
             return
@@ -236,16 +236,16 @@ def take_model(said: Statements, text: str) -> None:
 
 def _years_each(unit: str) -> float:
     """Return how many years a unit of age has."""
-    return next(years for begin, years in words.AGE_UNITS_YEARS.items() if unit.lower().startswith(begin))
+    return next(years for begin, years in vocabulary.AGE_UNITS_YEARS.items() if unit.lower().startswith(begin))
 
 
 def _number(text: str, factor: str = "1") -> float | None:
     text = text.strip()
-    return None if text.lower() in words.NOTHING else number(text, factor)
+    return None if text.lower() in vocabulary.NOTHING else number(text, factor)
 
 
 def _text(text: str, canonical: Callable[[str], str]) -> str | None:
-    return None if not text.strip() or text.strip().lower() in words.NOTHING else canonical(text)
+    return None if not text.strip() or text.strip().lower() in vocabulary.NOTHING else canonical(text)
 
 
 def _divisions(text: str) -> Iterator[tuple[str, str]]:

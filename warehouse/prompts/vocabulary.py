@@ -52,3 +52,113 @@ def _codes(name: str) -> dict[str, str]:
     with (CODES / f"{name}.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))[1:]
     return {_key(alias): canonical for alias, canonical in rows}
+
+
+CONTRASTS = ("T1w", "T2w", "PDw", "FLAIR", "T2starw", "SWI", "angio")  # BIDS suffixes
+CONTRAST_LABELS = (*CONTRASTS, "ceT1w")  # as prompts write them
+VENDORS = (
+    "Siemens",
+    "GE",
+    "Philips",
+    "Canon",
+    "Hitachi",
+    "United Imaging",
+    "Hyperfine",
+    "Mediso",
+    "Bruker",
+    "Fonar",
+    "Marconi",
+    "Picker",
+)
+SEXES = ("M", "F", "O")
+
+NOTHING = ("none", "null", "nan", "unknown", "n/a", "na", "-", "?")  # a value that is missing
+VARIABLE = ("t2var", "var", "variable")  # a flip angle that varies along the echo train
+
+SEX_WORDS = {
+    "m": "M",
+    "male": "M",
+    "man": "M",
+    "boy": "M",
+    "f": "F",
+    "female": "F",
+    "woman": "F",
+    "girl": "F",
+    "o": "O",
+    "other": "O",
+}
+
+_WEIGHTED = ("", "w", " w", "wi", " wi", "weighted", " weighted", " weighted imaging")
+_SPELLINGS = {
+    "T1w": (*(f"t1{ending}" for ending in _WEIGHTED), "mprage", "mp rage", "bravo", "spgr", "fspgr", "ir fspgr"),
+    "T2w": tuple(f"t2{ending}" for ending in _WEIGHTED),
+    "PDw": (*(f"pd{ending}" for ending in _WEIGHTED), "proton density", "proton density weighted"),
+    "FLAIR": (
+        *(f"{before}flair" for before in ("", "t2 ", "t2", "t2w ", "t2 weighted ")),
+        *("flair t2", "flair t2w", "dark fluid", "fluid attenuated inversion recovery"),
+    ),
+    "T2starw": (
+        *(f"t2*{ending}" for ending in _WEIGHTED),
+        *(f"t2 star{ending}" for ending in _WEIGHTED),
+        *("t2star", "t2starw", "t2 gre", "t2* gre", "t2*w gre", "t2* weighted gre", "gre t2*", "t2* gradient echo"),
+    ),
+    "SWI": ("swi", "susceptibility weighted", "susceptibility weighted imaging"),
+    "angio": ("angio", "mra", "tof", "tof mra", "tof angiography", "angiography", "angiogram", "time of flight"),
+    "ceT1w": ("cet1w", "t1ce", "t1c", "t1c+", "t1gd", "t1wce", "ce t1w", "ce t1"),
+}
+CONTRAST_WORDS = {spelling: label for label, spellings in _SPELLINGS.items() for spelling in spellings}
+
+TIME_UNITS_S = {
+    **dict.fromkeys(
+        ("ms", "msec", "msecs", "millisec", "millisecs", "millisecond", "milliseconds"),
+        "0.001",
+    ),
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "1"),
+    # With the letter mu; the sign of micro (U+00B5) becomes it.
+    **dict.fromkeys(("us", "usec", "usecs", "microsecond", "microseconds", "\u03bcs", "\u03bcsec"), "0.000001"),
+}
+LENGTH_UNITS_MM = {
+    **dict.fromkeys(("mm", "millimeter", "millimeters", "millimetre", "millimetres"), "1"),
+    **dict.fromkeys(("um", "\u03bcm", "micron", "microns", "micrometer", "micrometers", "micrometre"), "0.001"),
+}
+# By how a unit of age begins; m alone is none, as it may be male as well.
+AGE_UNITS_YEARS = {"y": 1.0, "mo": 1 / 12, "mt": 1 / 12, "mn": 1 / 12, "w": 7 / 365.25, "d": 1 / 365.25}
+
+# What people write beside a contrast and no field of a record holds: planes and dimensions (voxel sizes say more), the
+# organ (all share it), spin echo (T1w, T2w and PDw are its contrasts), and courtesy.
+SHAPES = (
+    r"axial|sagittal|coronal|oblique|transversal|transverse|axi|tra|sag|cor|ax|planes?|views?|orientation|[23][\s-]?d"
+    r"|whole|brain|head|mri|mr|scans?|images?|imaging|volumes?|sequence|acquisition|patient|subject|person|participant"
+    r"|tse|fse|se|(?:turbo|fast)[\s-]spin[\s-]echo|spin[\s-]echo"
+    r"|please|synthesi[sz]e|generate|make|create|show|and|with|at|on|in|of|a|an|the"
+)
+AGENT = (
+    r"(?:contrast(?:[\s-]+(?:agent|medium|media|material|dye))?|gado\w{0,20}|gad|gbca|gd(?:[\s-]*(?:dtpa|dota|bopta))?)"
+)
+
+
+def plain(text: str) -> str:
+    """Return words in lower case, with blanks for hyphens and underscores.
+
+    Examples
+    --------
+    >>> plain("T2-Weighted "), plain("T2_FLAIR")
+    ('t2 weighted', 't2 flair')
+    """
+    return re.sub(r"[\s_-]+", " ", text).strip().lower()
+
+
+def contrast(text: str) -> tuple[str, bool] | None:
+    """Return the contrast that a word means, and whether after an agent; None for an unknown word.
+
+    Examples
+    --------
+    >>> contrast("T1-weighted"), contrast("T1Gd"), contrast("ceFLAIR"), contrast("CT")
+    (('T1w', False), ('T1w', True), ('FLAIR', True), None)
+    """
+    word = plain(text)
+    label = CONTRAST_WORDS.get(word)
+    if label is not None:
+        return label.removeprefix("ce"), label.startswith("ce")
+    enhanced = CONTRAST_WORDS.get(word.removeprefix("ce").strip()) if word.startswith("ce") else None
+    return (enhanced.removeprefix("ce"), True) if enhanced else None

@@ -62,13 +62,13 @@ def open_volume(
 def _volumes(home: Home, image_id: str, snapshot: str | None) -> list[tuple[str, str, str, str]]:
     import duckdb  # here, with what needs it: a worker that reads patches does without
 
-    from warehouse.catalog import sqlfiles as queryfiles
+    from warehouse.catalog import sqlfiles
     from warehouse.catalog.query import Catalogue
 
     catalogue = Catalogue(home, snapshot)
     try:
         with catalogue.connect() as connection:
-            return connection.execute(queryfiles.read("catalog/volumes_of_image"), {"image_id": image_id}).fetchall()
+            return connection.execute(sqlfiles.read("catalog/volumes_of_image"), {"image_id": image_id}).fetchall()
     except duckdb.CatalogException as error:
         what = f"catalogue {catalogue.snapshot_id} knows no volumes: it is from before they were harmonised"
         raise VolumeError(what, "run `tumsyn harmonize`, which also publishes") from error

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from warehouse.catalog import snapshots
-from warehouse.catalog import sqlfiles as queryfiles
-from warehouse.lake import parts as lake
+from warehouse.catalog import snapshots, sqlfiles
+from warehouse.lake import parts
 from warehouse.lake.home import Home
 
 
@@ -13,13 +12,13 @@ def referenced(home: Home) -> set[str]:
     import duckdb
 
     paths: set[str] = set()
-    for center_id in lake.manifests(home, "harmonize"):
-        rows = lake.read_table(home, center_id, "core.volume", ["path"])
+    for center_id in parts.manifests(home, "harmonize"):
+        rows = parts.read_table(home, center_id, "core.volume", ["path"])
         paths.update([] if rows is None else rows["path"].to_pylist())
     for snapshot_id in snapshots.existing(home):
         with duckdb.connect(str(snapshots.path(home, snapshot_id)), read_only=True) as connection:
             try:
-                paths.update(path for (path,) in connection.execute(queryfiles.read("catalog/volume_paths")).fetchall())
+                paths.update(path for (path,) in connection.execute(sqlfiles.read("catalog/volume_paths")).fetchall())
             except duckdb.CatalogException:
                 continue  # from before there were volumes
     return paths

@@ -13,7 +13,7 @@ import pytest
 from model.data import catalogue
 from model.data.catalogue import CatalogueImages
 from warehouse import volumes
-from warehouse.catalog import sqlfiles as queryfiles
+from warehouse.catalog import sqlfiles
 from warehouse.errors import CatalogueError, ModelError, VolumeError
 from warehouse.lake.home import Home
 
@@ -183,6 +183,6 @@ def test_pairs_leave_out_flagged_volumes_and_copies_with_the_same_voxels() -> No
             "INSERT INTO out.training_pair VALUES ('a', 'b', 'train'), ('b', 'a', 'train'), ('a', 'c', 'train'),"
             " ('a', 'd', 'train');"
         )
-        query = queryfiles.read("catalog/harmonized_pairs")
+        query = sqlfiles.read("catalog/harmonized_pairs")
         found = connection.execute(query, {"identity": "r", "splits": ["train"]}).fetchall()
     assert found == [("a", "c")]

@@ -17,7 +17,7 @@ from tests.model.evaluation.fakes import Broken, Constant, Identity, Perfect, pr
 from warehouse.catalog.publish import publish
 from warehouse.catalog.query import Catalogue
 from warehouse.errors import ModelError
-from warehouse.lake import parts as lake
+from warehouse.lake import parts
 from warehouse.lake.home import Home
 
 MODEL = "0123456789abcdef"
@@ -145,8 +145,8 @@ def test_another_model_or_protocol_is_another_evaluation(home: Home, perfect: Ev
 def test_a_published_evaluation_published_again_has_no_row_twice(home: Home) -> None:
     found = evaluate(home, Identity(), "abababababababab", protocol())
     for _ in range(2):
-        lake.append_events(home, "core.evaluation_score", found.scores)
-        lake.append_events(home, "core.gate_verdict", found.gates)
+        parts.append_events(home, "core.evaluation_score", found.scores)
+        parts.append_events(home, "core.gate_verdict", found.gates)
     publish(home)
     with Catalogue(home).connect() as connection:
         asked = "SELECT count(*) FROM core.evaluation_score WHERE evaluation_id = $1"

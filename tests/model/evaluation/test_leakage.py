@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from model.data.catalogue import Item, training_hashes, united
-from model.evaluation.leakage import refuse_leakage
+from model.evaluation.pairs import refuse_leakage
 from warehouse.errors import ModelError
 from warehouse.prompts.record import PromptRecord
 

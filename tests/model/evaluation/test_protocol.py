@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from model.evaluation.protocol import SHIPPED, DisplayRange, EvaluationProtocol, load_protocol
-from warehouse.catalog.tables.core import CONTRASTS
 from warehouse.errors import ModelError
+from warehouse.prompts.vocabulary import CONTRASTS
 
 
 @pytest.mark.parametrize("name", ["demo", "standard"])

@@ -22,7 +22,7 @@ from model.training.text_encoder import architecture_of
 from tests.model.tiny_home import RECIPE
 from tests.model.training.test_text_encoder import TINY
 from warehouse.errors import ModelError
-from warehouse.lake import parts as lake
+from warehouse.lake import parts
 from warehouse.lake.home import Home
 from warehouse.prompts.record import PromptRecord
 
@@ -197,8 +197,8 @@ def test_rows_fit_the_catalogue_and_are_the_same_every_time(tiny_home: Home, che
     assert {row["split"] for row in one.scores} >= {"test_external"}
     assert len({row["event_id"] for row in one.scores}) == len(one.scores) > 5
     somewhere = Home(tmp_path / "home")
-    assert lake.append_events(somewhere, "core.retrieval_score", one.scores)
-    assert lake.append_events(somewhere, "core.gate_verdict", one.gates)
+    assert parts.append_events(somewhere, "core.retrieval_score", one.scores)
+    assert parts.append_events(somewhere, "core.gate_verdict", one.gates)
 
 
 def test_an_untrained_encoder_is_not_let_through(tiny_home: Home, checkpoint: Path) -> None:

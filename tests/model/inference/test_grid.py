@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from model.inference.grid import with_steps
+from model.inference.scans import with_steps
 from warehouse.errors import ModelError
 from warehouse.imaging.geometry import Grid, turn, turn_back
 from warehouse.imaging.resampling import resample_along_axes as resample

@@ -9,8 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from model.inference.grid import with_steps
-from model.inference.scans import prepare, read
+from model.inference.scans import prepare, read, with_steps
 from warehouse.errors import HarmonizeError, ModelError
 from warehouse.harmonize.intensity import find_scale
 from warehouse.imaging.image import Image

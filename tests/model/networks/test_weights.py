@@ -11,14 +11,14 @@ from model.networks import weights
 from model.networks.checkpoint import CONFIG
 from model.networks.weights import resolve
 from tests.model.tiny_models import save_synthesis, save_text_encoder
-from warehouse.catalog import model_registry as models
+from warehouse.catalog import model_registry
 from warehouse.errors import ModelError
 from warehouse.lake.home import Home
 
 
 def crown(home: Home, model_id: str) -> None:
     row = {"model_id": model_id, "kind": "synthesis", "alias": "champion", "action": "assign", "reason": "a test"}
-    models.record(home, "core.model_event", [row])
+    model_registry.record(home, "core.model_event", [row])
 
 
 def test_a_model_is_found_by_its_identity_its_beginning_and_its_path(home: Home) -> None:
@@ -80,7 +80,7 @@ def serving(home: Home, model_id: str, grid_mm: float) -> None:
     """Record the grid of a model, as its training does."""
     row = {"model_id": model_id, "kind": "synthesis", "run_id": "r" * 16, "data_id": "d" * 16, "grid_mm": grid_mm}
     row |= {"path": f"models/{model_id}", "n_parameters": 1, "size_bytes": 1, "is_simulated": True}
-    models.record(home, models.VERSION, [row | {"recipe_id": f"recipe of {grid_mm}"}])
+    model_registry.record(home, model_registry.VERSION, [row | {"recipe_id": f"recipe of {grid_mm}"}])
 
 
 def test_a_model_of_a_coarse_grid_never_serves_a_fine_scan_unless_it_is_named(home: Home) -> None:

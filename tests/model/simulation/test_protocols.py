@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from model.physics.inversion import null_time_s
-from model.physics.protocol import CONTRASTS
 from model.physics.tissue import TISSUES, properties
 from model.simulation.protocols import VARIANTS, draw
 from warehouse.errors import PhantomError
+from warehouse.prompts.vocabulary import CONTRASTS
 
 
 def test_every_contrast_has_protocols_and_every_range_a_source() -> None:

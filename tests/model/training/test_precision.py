@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from model.training import precision
+from model.networks import device
+from model.networks.device import choose_precision, precision_of_training
 from model.training.loop import FitSettings, fit
-from model.training.precision import choose_precision, precision_of_training
 from tests.model.training.toy import Toy
 
 
 def test_a_named_precision_is_taken_without_asking_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "multiplies_bf16", lambda device: pytest.fail("asked"))
+    monkeypatch.setattr(device, "multiplies_bf16", lambda device: pytest.fail("asked"))
     assert choose_precision("bf16", "cpu") == "bf16"
     assert choose_precision("fp32", "cpu") == "fp32"
 
@@ -32,26 +32,26 @@ def test_a_named_precision_is_taken_without_asking_the_device(monkeypatch: pytes
 def test_bf16_is_chosen_where_it_is_native_and_faster(
     monkeypatch: pytest.MonkeyPatch, native: bool, seconds_bf16: float, chosen: str
 ) -> None:
-    monkeypatch.setattr(precision, "multiplies_bf16", lambda device: native)
-    monkeypatch.setattr(precision, "_seconds", lambda device, bf16: seconds_bf16 if bf16 else 1.0)
+    monkeypatch.setattr(device, "multiplies_bf16", lambda device: native)
+    monkeypatch.setattr(device, "_seconds", lambda device, bf16: seconds_bf16 if bf16 else 1.0)
     assert choose_precision("auto", "cpu") == chosen
 
 
 def test_a_processor_limited_to_avx2_trains_in_fp32() -> None:
-    code = "from model.training.precision import choose_precision; print(choose_precision('auto', 'cpu'))"
+    code = "from model.networks.device import choose_precision; print(choose_precision('auto', 'cpu'))"
     limited = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
     done = subprocess.run([sys.executable, "-c", code], env=limited, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "fp32"
 
 
 def test_the_choice_times_real_convolutions_in_a_fraction_of_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert 0 < precision._seconds("cpu", bf16=False) < 1
+    assert 0 < device._seconds("cpu", bf16=False) < 1
 
 
 def test_a_resumed_training_keeps_its_precision_on_a_device_that_would_choose_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fit(Toy(), FitSettings(n_steps=2, save_every=1, precision="bf16"), tmp_path, lambda *told: None)
-    monkeypatch.setattr(precision, "multiplies_bf16", lambda device: False)
+    monkeypatch.setattr(device, "multiplies_bf16", lambda device: False)
     assert precision_of_training("auto", "cpu", tmp_path) == "bf16"
     assert precision_of_training("auto", "cpu", tmp_path / "new") == "fp32"

@@ -18,7 +18,7 @@ from pipelines.definitions import build_defs
 from pipelines.runtime.resources import HomeResource
 from warehouse.catalog.tables import PARTITIONED, TABLES
 from warehouse.centers.registry import RegisteredCenter
-from warehouse.lake import parts as lake
+from warehouse.lake import parts
 from warehouse.lake.home import Home
 
 IMAGE = dg.AssetKey(["core", "image"])
@@ -45,7 +45,7 @@ def materialized(result: dg.ExecuteInProcessResult, key: dg.AssetKey) -> dg.Asse
 def test_a_centre_reports_rows_preview_and_data_version_of_each_table(instance: dg.DagsterInstance, home: Home) -> None:
     result = ingested(instance, home)
     assert result.success
-    for part in lake.manifests(home)["tiny"].parts:
+    for part in parts.manifests(home)["tiny"].parts:
         event = materialized(result, asset_key(TABLES[part.table]))
         assert event.partition == "tiny"
         assert event.metadata["dagster/row_count"].value == part.n_rows
@@ -69,7 +69,7 @@ def test_a_rule_that_a_committed_row_breaks_stops_the_run(
     instance: dg.DagsterInstance, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def milliseconds(place: Home, center_id: str, name: str) -> pa.Table | None:
-        rows = lake.read_table(place, center_id, name)
+        rows = parts.read_table(place, center_id, name)
         if rows is None or name != "core.acquisition":
             return rows
         column = rows.schema.get_field_index("echo_time_s")

@@ -22,7 +22,7 @@ from warehouse.centers.registry import RegisteredCenter
 from warehouse.harmonize import center as subject
 from warehouse.harmonize.recipe import load_recipe
 from warehouse.ingest import ingest_center
-from warehouse.lake import parts as lake
+from warehouse.lake import parts
 from warehouse.lake.home import Home
 from warehouse.quality import pictures
 from warehouse.volumes import Payload, write
@@ -121,12 +121,12 @@ def test_the_asset_reports_counts_rate_and_page_and_every_table_is_checked(
 
 def test_batches_give_what_the_asset_gives(instance: dg.DagsterInstance, home: Home) -> None:
     assert run(instance, home, "harmonize", workers=1).success
-    before = lake.read_manifest(home, "tiny", "harmonize")
+    before = parts.read_manifest(home, "tiny", "harmonize")
     result = run(instance, home, "harmonize_batches", batch_sessions=1)
     assert result.success
     steps = {event.step_key for event in result.all_events if event.is_step_success}
     assert {"harmonize_batch[batch_0]", "harmonize_batch[batch_1]", "commit_batches"} <= steps
-    assert lake.read_manifest(home, "tiny", "harmonize") == before
+    assert parts.read_manifest(home, "tiny", "harmonize") == before
     assert metadata_of(result, instance)["n_reused"] == 4
 
 
@@ -136,7 +136,7 @@ def test_a_mosaic_is_shown_inline(instance: dg.DagsterInstance, home: Home) -> N
     from pipelines.assets.volumes import results
 
     run(instance, home, "harmonize", workers=1)
-    manifest = lake.read_manifest(home, "tiny", "harmonize")
+    manifest = parts.read_manifest(home, "tiny", "harmonize")
     assert manifest is not None
     path = pictures.folder(home, "tiny", load_recipe("standard")) / "sessions" / "tiny_sub-01-0.png"
     path.parent.mkdir(parents=True)

@@ -10,8 +10,7 @@ import torch
 from model.networks.checkpoint import save_model
 from model.training.trained import Run, Trained
 from pipelines.runtime.telemetry import METRIC, RUN, AlreadyTrainedError, Telemetry
-from warehouse.catalog import model_registry as models
-from warehouse.catalog import snapshots
+from warehouse.catalog import model_registry, snapshots
 from warehouse.catalog.publish import publish
 from warehouse.errors import ModelError
 from warehouse.lake.home import Home
@@ -72,7 +71,7 @@ def learn(reporter: Telemetry) -> None:
 
 
 def statuses(home: Home) -> list[str]:
-    return [row["status"] for row in models.statements(home, RUN)]
+    return [row["status"] for row in model_registry.statements(home, RUN)]
 
 
 def test_a_training_leaves_its_start_its_curve_its_model_and_its_end(home: Home) -> None:
@@ -81,13 +80,15 @@ def test_a_training_leaves_its_start_its_curve_its_model_and_its_end(home: Home)
     learn(reporter)
     version = reporter.finished(trained(home))
     assert statuses(home) == ["started", "finished"]
-    end = models.statements(home, RUN, status="finished")[0]
+    end = model_registry.statements(home, RUN, status="finished")[0]
     assert (end["n_steps"], end["seconds"], end["dagster_run_id"]) == (2, 1.5, None)
-    curve = {(row["step"], row["split"], row["metric"]): row["value"] for row in models.statements(home, METRIC)}
+    curve = {
+        (row["step"], row["split"], row["metric"]): row["value"] for row in model_registry.statements(home, METRIC)
+    }
     assert curve == {(0, "val", "l1"): 0.5, (0, "train", "loss"): 1.0, (1, "train", "loss"): 0.5, (2, "val", "l1"): 0.2}
     assert version["text_encoder_id"] == "e" * 16
     assert (home.root / version["path"]).is_dir()
-    assert models.statements(home, models.VERSION)[0]["model_id"] == version["model_id"]
+    assert model_registry.statements(home, model_registry.VERSION)[0]["model_id"] == version["model_id"]
 
 
 def test_a_training_that_was_killed_says_started_and_the_next_one_resumed(home: Home) -> None:
@@ -107,9 +108,9 @@ def test_a_failure_is_recorded_with_its_reason_and_its_curve(home: Home) -> None
     reporter.started(run_of(home))
     reporter(0, 2, "train", {"loss": 1.0})
     reporter.failed(ModelError("the loss is nan", "lower the learning rate"))
-    [row] = models.statements(home, RUN, status="failed")
+    [row] = model_registry.statements(home, RUN, status="failed")
     assert "lower the learning rate" in row["detail"]
-    assert len(models.statements(home, METRIC)) == 1
+    assert len(model_registry.statements(home, METRIC)) == 1
     assert pipes.told == [{"what": "the loss is nan", "remedy": "lower the learning rate"}]
 
 
@@ -129,7 +130,7 @@ def test_a_curve_that_is_told_again_is_recorded_once(home: Home) -> None:
             reporter.failed(error)
         else:
             reporter.finished(trained(home))
-    assert len(models.statements(home, METRIC)) == 4
+    assert len(model_registry.statements(home, METRIC)) == 4
     assert statuses(home) == ["started", "failed", "resumed", "finished"]
 
 
@@ -163,7 +164,7 @@ def test_dagster_is_told_at_every_tenth_and_every_validation(home: Home) -> None
     reporter(100, 100, "val", {"l1": 0.1})
     assert len(pipes.lines) == 1 + 10 + 1
     assert pipes.lines[-1] == "step 100 of 100, val: l1 0.1"
-    assert models.statements(home, RUN)[0]["dagster_run_id"] == "a-dagster-run"
+    assert model_registry.statements(home, RUN)[0]["dagster_run_id"] == "a-dagster-run"
 
 
 def test_a_training_whose_run_is_gone_ends(home: Home) -> None:

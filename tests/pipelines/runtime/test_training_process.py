@@ -25,7 +25,7 @@ from pipelines.runtime.resources import HomeResource
 from pipelines.runtime.telemetry import RUN
 from pipelines.runtime.training_process import TrainingProcess, command
 from tests.model.tiny_home import make_tiny_home
-from warehouse.catalog import model_registry as models
+from warehouse.catalog import model_registry
 from warehouse.lake.home import Home
 from warehouse.provenance import release
 
@@ -145,18 +145,20 @@ def test_a_training_that_is_killed_goes_on_in_the_same_run_and_makes_the_same_we
     hunter.join()
     assert result.success
     assert [event.step_key for event in result.all_events if event.is_step_up_for_retry] == ["text_encoder"]
-    assert [row["status"] for row in models.statements(home, RUN)] == ["started", "resumed", "finished"]
-    [version] = models.statements(home, models.VERSION)
+    assert [row["status"] for row in model_registry.statements(home, RUN)] == ["started", "resumed", "finished"]
+    [version] = model_registry.statements(home, model_registry.VERSION)
     [event] = result.get_asset_materialization_events()
     assert event.materialization.metadata["model_id"].value == version["model_id"]
-    steps = [row["step"] for row in models.statements(home, "core.training_metric", split="train", metric="loss")]
+    steps = [
+        row["step"] for row in model_registry.statements(home, "core.training_metric", split="train", metric="loss")
+    ]
     assert len(steps) == len(set(steps)) > 1
 
     undisturbed = make_tiny_home(tmp_path / "undisturbed", 40)
     # In a process of its own as well: bits are the same for the same number of threads, and this one has its own.
     words = command(undisturbed, ["text-encoder", "--config", files["encoder"], "--device", "cpu"])
     subprocess.run(words, check=True, capture_output=True)
-    [other] = models.statements(undisturbed, models.VERSION)
+    [other] = model_registry.statements(undisturbed, model_registry.VERSION)
     assert weights(undisturbed, other["model_id"]) == weights(home, version["model_id"])
 
 
@@ -195,9 +197,9 @@ def test_tiny_networks_go_the_whole_way_from_prompts_to_a_report_and_then_nothin
     assert [check.severity for check in open_] == [dg.AssetCheckSeverity.WARN]
     assert first.success
     assert second.success
-    assert [row["status"] for row in models.statements(home, RUN)] == ["started", "finished"] * 2
+    assert [row["status"] for row in model_registry.statements(home, RUN)] == ["started", "finished"] * 2
     assert len(list(home.models.glob("[!.]*"))) == 2
-    assert models.champion(home, "synthesis") is None  # nobody is promoted by gates that lacked people
+    assert model_registry.champion(home, "synthesis") is None  # nobody is promoted by gates that lacked people
     page = judging.current_report(home, files["encoder"], files["network"], files["protocol"])
     assert page in list(home.reports.glob("*/report.html"))
     assert page is not None

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from warehouse.catalog import model_registry as models
+from warehouse.catalog import model_registry
 from warehouse.catalog.publish import publish
 from warehouse.errors import ModelError, PublishError
 from warehouse.lake.home import Home
@@ -30,77 +30,77 @@ def version(model_id: str, kind: str = "synthesis") -> dict[str, object]:
 
 def said(home: Home, model_id: str, day: int, action: str = "assign", alias: str = "champion") -> None:
     row = {"model_id": model_id, "kind": "synthesis", "alias": alias, "action": action, "reason": "a test"}
-    models.record(home, models.EVENT, [{**row, "occurred_at": DAY + timedelta(days=day)}])
+    model_registry.record(home, model_registry.EVENT, [{**row, "occurred_at": DAY + timedelta(days=day)}])
 
 
 def run(home: Home, status: str, day: int, data_id: str = "d" * 16, kind: str = "synthesis") -> None:
     row = {"run_id": "r" * 16, "kind": kind, "status": status, "config": "{}", "data_id": data_id, "snapshot_id": "s"}
     row |= {"training_code": "0", "seed": 0, "device": "cpu", "occurred_at": DAY + timedelta(days=day)}  # type: ignore[dict-item]
-    models.record(home, "core.training_run", [row])
+    model_registry.record(home, "core.training_run", [row])
 
 
 def test_an_empty_home_has_no_champion_and_no_models(home: Home) -> None:
-    assert models.champion(home, "synthesis") is None
-    assert models.known_models(home).num_rows == 0
-    assert models.last_run(home, "synthesis") is None
-    assert models.trained_on(home, "synthesis") == set()
+    assert model_registry.champion(home, "synthesis") is None
+    assert model_registry.known_models(home).num_rows == 0
+    assert model_registry.last_run(home, "synthesis") is None
+    assert model_registry.trained_on(home, "synthesis") == set()
 
 
 def test_the_last_assignment_counts_in_whatever_order_it_is_read(home: Home) -> None:
     said(home, SECOND, 2)
     said(home, FIRST, 1)
-    assert models.champion(home, "synthesis") == SECOND
-    assert models.champion(home, "text_encoder") is None
+    assert model_registry.champion(home, "synthesis") == SECOND
+    assert model_registry.champion(home, "text_encoder") is None
     said(home, FIRST, 3)
-    assert models.champion(home, "synthesis") == FIRST
+    assert model_registry.champion(home, "synthesis") == FIRST
 
 
 def test_a_champion_that_is_removed_gives_way_to_the_one_before(home: Home) -> None:
     said(home, FIRST, 1)
     said(home, SECOND, 2)
     said(home, SECOND, 3, "remove")
-    assert models.champion(home, "synthesis") == FIRST
+    assert model_registry.champion(home, "synthesis") == FIRST
     said(home, FIRST, 4, "remove")
-    assert models.champion(home, "synthesis") is None
+    assert model_registry.champion(home, "synthesis") is None
 
 
 def test_a_candidate_is_no_champion(home: Home) -> None:
     said(home, FIRST, 1, alias="candidate")
-    assert models.champion(home, "synthesis") is None
+    assert model_registry.champion(home, "synthesis") is None
 
 
 def test_the_first_candidate_whose_gates_pass_becomes_champion_and_no_later_one(home: Home) -> None:
-    assert not models.offer(home, FIRST, "synthesis", passed=False, reason="it fails")
-    assert models.champion(home, "synthesis") is None
-    assert models.offer(home, SECOND, "synthesis", passed=True, reason="it passes")
-    assert not models.offer(home, FIRST, "synthesis", passed=True, reason="it passes too")
-    assert models.offer(home, SECOND, "synthesis", passed=True, reason="judged again")
-    assert models.champion(home, "synthesis") == SECOND
+    assert not model_registry.offer(home, FIRST, "synthesis", passed=False, reason="it fails")
+    assert model_registry.champion(home, "synthesis") is None
+    assert model_registry.offer(home, SECOND, "synthesis", passed=True, reason="it passes")
+    assert not model_registry.offer(home, FIRST, "synthesis", passed=True, reason="it passes too")
+    assert model_registry.offer(home, SECOND, "synthesis", passed=True, reason="judged again")
+    assert model_registry.champion(home, "synthesis") == SECOND
 
 
 def test_a_person_promotes_any_model_by_the_beginning_of_its_name(home: Home) -> None:
-    models.record(home, models.VERSION, [version(FIRST), version(SECOND)])
-    models.offer(home, SECOND, "synthesis", passed=True, reason="it passes")
-    assert models.promote(home, "aaa", "it looks better") == FIRST
-    assert models.champion(home, "synthesis") == FIRST
+    model_registry.record(home, model_registry.VERSION, [version(FIRST), version(SECOND)])
+    model_registry.offer(home, SECOND, "synthesis", passed=True, reason="it passes")
+    assert model_registry.promote(home, "aaa", "it looks better") == FIRST
+    assert model_registry.champion(home, "synthesis") == FIRST
 
 
 @pytest.mark.parametrize("model_id", ["", "c", "a"])
 def test_a_model_that_is_unknown_or_ambiguous_is_not_promoted(home: Home, model_id: str) -> None:
-    models.record(home, models.VERSION, [version(FIRST), version("a" * 15 + "b")])
+    model_registry.record(home, model_registry.VERSION, [version(FIRST), version("a" * 15 + "b")])
     with pytest.raises(ModelError, match="there are: a"):
-        models.promote(home, model_id, "why not")
-    assert models.champion(home, "synthesis") is None
+        model_registry.promote(home, model_id, "why not")
+    assert model_registry.champion(home, "synthesis") is None
 
 
 def test_the_list_says_what_is_champion_and_which_gates_failed(home: Home) -> None:
-    models.record(home, models.VERSION, [version(FIRST), version(SECOND, "text_encoder")])
+    model_registry.record(home, model_registry.VERSION, [version(FIRST), version(SECOND, "text_encoder")])
     said(home, FIRST, 1)
     verdict = {"model_id": FIRST, "data_id": "d", "protocol_hash": "p", "detail": "so it is"}
     for gate, passed, day in (("one", True, 1), ("two", True, 1), ("two", False, 2)):
         row = {**verdict, "gate": gate, "passed": passed, "occurred_at": DAY + timedelta(days=day)}
-        models.record(home, "core.gate_verdict", [row])
-    rows = {row["model_id"]: row for row in models.known_models(home).to_pylist()}
+        model_registry.record(home, "core.gate_verdict", [row])
+    rows = {row["model_id"]: row for row in model_registry.known_models(home).to_pylist()}
     assert rows[FIRST]["is_champion"] is True
     assert (rows[FIRST]["n_gates_passed"], rows[FIRST]["gates_failed"]) == (1, ["two"])
     assert rows[SECOND]["is_champion"] is False
@@ -112,55 +112,59 @@ def test_the_last_run_is_the_one_that_finished_last(home: Home) -> None:
     run(home, "finished", 3, "late")
     run(home, "started", 5, "later")
     run(home, "finished", 9, "other", "text_encoder")
-    last = models.last_run(home, "synthesis")
+    last = model_registry.last_run(home, "synthesis")
     assert last is not None
     assert last["data_id"] == "late"
 
 
 def test_trained_on_are_the_data_of_the_champion_and_of_the_last_run(home: Home) -> None:
-    models.record(home, models.VERSION, [version(FIRST)])
+    model_registry.record(home, model_registry.VERSION, [version(FIRST)])
     said(home, FIRST, 1)
     run(home, "finished", 2, "e" * 16)
-    assert models.trained_on(home, "synthesis") == {"d" * 16, "e" * 16}
+    assert model_registry.trained_on(home, "synthesis") == {"d" * 16, "e" * 16}
 
 
 def test_what_is_said_twice_was_said_once_and_first(home: Home) -> None:
     for day in (2, 1):
         row = version(FIRST) | {"event_id": "same", "occurred_at": DAY + timedelta(days=day), "n_parameters": day}
-        models.record(home, models.VERSION, [row])
-    assert [row["n_parameters"] for row in models.statements(home, models.VERSION, kind="synthesis")] == [1]
-    assert models.statements(home, models.VERSION, kind="text_encoder") == []
+        model_registry.record(home, model_registry.VERSION, [row])
+    assert [
+        row["n_parameters"] for row in model_registry.statements(home, model_registry.VERSION, kind="synthesis")
+    ] == [1]
+    assert model_registry.statements(home, model_registry.VERSION, kind="text_encoder") == []
 
 
 def test_a_statement_that_breaks_a_rule_is_refused(home: Home) -> None:
     with pytest.raises(PublishError, match="kind"):
-        models.record(home, models.VERSION, [version(FIRST, "oracle")])
+        model_registry.record(home, model_registry.VERSION, [version(FIRST, "oracle")])
 
 
 def test_aliases_are_in_the_next_snapshot(home: Home) -> None:
     import duckdb
 
-    models.offer(home, FIRST, "synthesis", passed=True, reason="it passes")
+    model_registry.offer(home, FIRST, "synthesis", passed=True, reason="it passes")
     with duckdb.connect(str(publish(home).path), read_only=True) as connection:
         rows = connection.execute("SELECT alias FROM core.model_event ORDER BY alias").fetchall()
     assert rows == [("candidate",), ("champion",)]
 
 
 def test_each_grid_and_recipe_has_a_champion_of_its_own(home: Home) -> None:
-    models.record(home, models.VERSION, [version(FIRST) | {"grid_mm": 1.0, "recipe_id": "standard"}])
-    models.record(home, models.VERSION, [version(SECOND) | {"grid_mm": 3.0, "recipe_id": "draft"}])
+    model_registry.record(home, model_registry.VERSION, [version(FIRST) | {"grid_mm": 1.0, "recipe_id": "standard"}])
+    model_registry.record(home, model_registry.VERSION, [version(SECOND) | {"grid_mm": 3.0, "recipe_id": "draft"}])
     said(home, FIRST, 1)
     said(home, SECOND, 2)  # later, yet on another grid: it displaces nobody
-    found = {(one.grid_mm, one.recipe_id): one.model_id for one in models.champions(home, "synthesis")}
+    found = {(one.grid_mm, one.recipe_id): one.model_id for one in model_registry.champions(home, "synthesis")}
     assert found == {(1.0, "standard"): FIRST, (3.0, "draft"): SECOND}
-    assert models.champion(home, "synthesis", recipe="standard") == FIRST
-    assert [row["grid_mm"] for row in models.known_models(home).to_pylist()] == [3.0, 1.0]
+    assert model_registry.champion(home, "synthesis", recipe="standard") == FIRST
+    assert [row["grid_mm"] for row in model_registry.known_models(home).to_pylist()] == [3.0, 1.0]
 
 
 def test_the_first_model_of_a_second_grid_becomes_its_champion(home: Home) -> None:
     for model_id, grid_mm in ((FIRST, 1.0), (SECOND, 3.0)):
-        models.record(home, models.VERSION, [version(model_id) | {"grid_mm": grid_mm, "recipe_id": f"of {grid_mm}"}])
-        assert models.offer(home, model_id, "synthesis", passed=True, reason="a test")
+        model_registry.record(
+            home, model_registry.VERSION, [version(model_id) | {"grid_mm": grid_mm, "recipe_id": f"of {grid_mm}"}]
+        )
+        assert model_registry.offer(home, model_id, "synthesis", passed=True, reason="a test")
 
 
 @pytest.mark.parametrize(
@@ -172,7 +176,7 @@ def test_the_first_model_of_a_second_grid_becomes_its_champion(home: Home) -> No
     ],
 )
 def test_a_verdict_of_an_older_version_is_read_from_whether_it_passed(row: dict[str, object], verdict: str) -> None:
-    assert models.verdict_of(row) == verdict
+    assert model_registry.verdict_of(row) == verdict
 
 
 def test_events_of_older_versions_lack_later_columns_and_are_read_and_published(home: Home) -> None:
@@ -189,14 +193,14 @@ def test_events_of_older_versions_lack_later_columns_and_are_read_and_published(
     }
     for table, row, later in (
         ("core.gate_verdict", gate, ["verdict"]),
-        (models.VERSION, version(FIRST), ["grid_mm", "recipe_id"]),
+        (model_registry.VERSION, version(FIRST), ["grid_mm", "recipe_id"]),
     ):
-        file = models.record(home, table, [row])
+        file = model_registry.record(home, table, [row])
         assert file is not None
         pq.write_table(pq.read_table(file).drop_columns(later), file)
-    [verdict] = models.statements(home, "core.gate_verdict")
-    assert models.verdict_of(verdict) == "passed"
-    [known] = models.known_models(home).to_pylist()
+    [verdict] = model_registry.statements(home, "core.gate_verdict")
+    assert model_registry.verdict_of(verdict) == "passed"
+    [known] = model_registry.known_models(home).to_pylist()
     assert (known["n_gates_passed"], known["grid_mm"]) == (1, None)
     with duckdb.connect(str(publish(home).path), read_only=True) as connection:
         assert connection.execute("SELECT passed, verdict FROM core.gate_verdict").fetchall() == [(True, None)]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from warehouse.catalog.tables import HARMONIZED
-from warehouse.lake import parts as lake
+from warehouse.lake import parts
 
 RECIPE, OTHER_RECIPE = "a" * 16, "b" * 16
 CJV = [0.40, 0.42, 0.41, 0.43, 0.39, 0.42, 0.95]
@@ -29,7 +29,7 @@ def measured(center_id: str, image_id: str, value: float | None, **more: object)
 
 def harmonized(lab: Any, center_id: str, **rows: list[dict[str, object]]) -> None:
     tables = {table.name: table.rows(rows.get(table.short, [])) for table in HARMONIZED}
-    lake.commit_center(lab.home, center_id, tables, {"made": "by hand"}, stage="harmonize")
+    parts.commit_center(lab.home, center_id, tables, {"made": "by hand"}, stage="harmonize")
 
 
 def outliers(lab: Any, columns: str = "image_id, measure") -> list[tuple[Any, ...]]:

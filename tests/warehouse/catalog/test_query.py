@@ -12,10 +12,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from warehouse.catalog.query import snapshots, tables
 from warehouse.catalog import snapshots as kept
 from warehouse.catalog.publish import publish
-from warehouse.catalog.query import Catalogue, describe
+from warehouse.catalog.query import Catalogue, describe, snapshots, tables
 from warehouse.catalog.tables import TABLES
 from warehouse.errors import CatalogueError
 from warehouse.lake.home import Home

@@ -16,7 +16,7 @@ from warehouse.harmonize.center import harmonize_center, is_current, workers_for
 from warehouse.harmonize.plan import sessions
 from warehouse.harmonize.recipe import Recipe
 from warehouse.ingest import ingest_center
-from warehouse.lake import parts as lake
+from warehouse.lake import parts
 from warehouse.lake.home import Home
 from warehouse.quality import pictures
 
@@ -40,7 +40,7 @@ def tiny(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registe
 
 
 def volumes(home: Home, table: str = "core.volume") -> list[dict[str, object]]:
-    rows = lake.read_table(home, "tiny", table)
+    rows = parts.read_table(home, "tiny", table)
     return [] if rows is None else list(rows.to_pylist())
 
 

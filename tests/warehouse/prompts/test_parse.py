@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from warehouse.catalog.tables.core import CONTRASTS
 from warehouse.errors import PromptError
-from warehouse.prompts import words
+from warehouse.prompts import vocabulary
 from warehouse.prompts.parse import parse_prompt
 from warehouse.prompts.record import PromptRecord, render
+from warehouse.prompts.vocabulary import CONTRASTS
 
 PUBLISHED_T1W = (
     "Age: 12; Gender: M; Scanner: 3.0 Siemens; Modality: T1w; Voxel size: (0.8, 0.8, 0.8); "
@@ -47,7 +47,7 @@ def tenths(low: int, high: int, unit: str = "1") -> st.SearchStrategy[float | No
 RECORDS = st.builds(
     PromptRecord,
     contrast=st.sampled_from([None, *CONTRASTS]),
-    vendor=st.sampled_from([None, *words.VENDORS, "Ünknown; 'x'", "Acme Imaging, Ltd."]),
+    vendor=st.sampled_from([None, *vocabulary.VENDORS, "Ünknown; 'x'", "Acme Imaging, Ltd."]),
     field_strength_t=tenths(1, 250),
     age_years=tenths(0, 1200),
     sex=st.sampled_from([None, "M", "F", "O"]),

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from warehouse.catalog import sqlfiles as queryfiles
-from warehouse.catalog.tables.record import RECORD
+from warehouse.catalog import sqlfiles
+from warehouse.catalog.tables.out import RECORD
 from warehouse.prompts.record import PromptRecord, render
 
 # Published with the reference implementation, as Experimental_data/*_prompt.txt prints them.
@@ -59,7 +59,7 @@ RECORDS = st.builds(
 def connection() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as connection:
         connection.execute("CREATE SCHEMA out")
-        connection.execute(queryfiles.read("macros"))
+        connection.execute(sqlfiles.read("macros"))
         yield connection
 
 

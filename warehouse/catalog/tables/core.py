@@ -15,10 +15,10 @@ from warehouse.catalog.tables.spec import (
     Kind,
     Table,
 )
+from warehouse.prompts.limits import LIMITS
+from warehouse.prompts.vocabulary import CONTRASTS, SEXES
 
-CONTRASTS = ("T1w", "T2w", "PDw", "FLAIR", "T2starw", "SWI", "angio")
 ROLES = ("internal", "external")
-SEXES = ("M", "F", "O")
 FIXED_SPLITS = ("train", "val", "test_internal", "acceptance", "excluded")  # that a definition may fix
 PROVENANCES = ("sidecar", "header", "participants", "center_default")
 STAGES = ("discover", "read", "parse", "participants", "check")
@@ -57,8 +57,8 @@ def sourced(name: str, kind: Kind, description: str, rule: str = "") -> tuple[Co
 
 
 AGE = (
-    Column("age_years", DOUBLE, "Age, years; null where only a range is published.", True, "age_years >= 0 AND age_years <= 120"),
-    Column("age_low_years", DOUBLE, "Lower bound of the age where a range is published.", True, "age_low_years >= 0 AND age_low_years <= 120"),
+    Column("age_years", DOUBLE, "Age, years; null where only a range is published.", True, LIMITS["age_years"].rule("age_years")),
+    Column("age_low_years", DOUBLE, "Lower bound of the age where a range is published.", True, LIMITS["age_years"].rule("age_low_years")),
     Column("age_high_years", DOUBLE, "Upper bound of the age where a range is published.", True, "age_high_years >= 0 AND age_high_years <= 130"),
     provenance("age"),
 )
@@ -153,7 +153,7 @@ IMAGE = Table(
         Column("size_bytes", BIGINT, "Size of the file's content in bytes.", True, "size_bytes >= 0"),
         Column("content_hash", TEXT, "Hash of the content as backend:digest: of the git-annex key, else the CRC-32 of the unpacked file; null where neither is known.", True),
         Column("shape", INTEGERS, "Voxels along each axis; null where the content is absent.", True),
-        Column("voxel_size_mm", DOUBLES, "Voxel size along i, j, k, mm.", True, "list_min(voxel_size_mm) > 0 AND list_max(voxel_size_mm) < 50 AND len(voxel_size_mm) = 3"),
+        Column("voxel_size_mm", DOUBLES, "Voxel size along i, j, k, mm.", True, f"{LIMITS['voxel_size_mm'].rule('voxel_size_mm')} AND len(voxel_size_mm) = 3"),
         provenance("voxel_size_mm"),
         Column("affine", DOUBLES, "Voxel (i, j, k) to world (x, y, z), RAS+, mm; 4 × 4, row by row.", True, "len(affine) = 16"),
         Column("axcodes", TEXT, "Direction of the voxel axes, e.g. RAS.", True, "length(axcodes) = 3"),
@@ -175,13 +175,13 @@ ACQUISITION = Table(
         CENTER,
         *sourced("manufacturer", TEXT, "Vendor, canonical spelling."),
         *sourced("manufacturers_model_name", TEXT, "Model of the scanner, canonical spelling."),
-        *sourced("magnetic_field_strength_t", DOUBLE, "Field strength as published, tesla, e.g. 2.89362.", "magnetic_field_strength_t > 0 AND magnetic_field_strength_t <= 25"),
-        *sourced("repetition_time_s", DOUBLE, "RepetitionTime (TR), seconds.", "repetition_time_s > 0 AND repetition_time_s < 60"),
-        *sourced("repetition_time_excitation_s", DOUBLE, "RepetitionTimeExcitation: between excitations of one shot, seconds.", "repetition_time_excitation_s > 0 AND repetition_time_excitation_s < 60"),
-        *sourced("repetition_time_preparation_s", DOUBLE, "RepetitionTimePreparation: between inversions, seconds.", "repetition_time_preparation_s > 0 AND repetition_time_preparation_s < 60"),
-        *sourced("echo_time_s", DOUBLE, "EchoTime (TE), seconds.", "echo_time_s > 0 AND echo_time_s < 1"),
-        *sourced("inversion_time_s", DOUBLE, "InversionTime (TI), seconds.", "inversion_time_s > 0 AND inversion_time_s < 10"),
-        *sourced("flip_angle_deg", DOUBLE, "FlipAngle (FA), degrees.", "flip_angle_deg > 0 AND flip_angle_deg <= 360"),
+        *sourced("magnetic_field_strength_t", DOUBLE, "Field strength as published, tesla, e.g. 2.89362.", LIMITS["field_strength_t"].rule("magnetic_field_strength_t")),
+        *sourced("repetition_time_s", DOUBLE, "RepetitionTime (TR), seconds.", LIMITS["repetition_time_s"].rule("repetition_time_s")),
+        *sourced("repetition_time_excitation_s", DOUBLE, "RepetitionTimeExcitation: between excitations of one shot, seconds.", LIMITS["repetition_time_s"].rule("repetition_time_excitation_s")),
+        *sourced("repetition_time_preparation_s", DOUBLE, "RepetitionTimePreparation: between inversions, seconds.", LIMITS["repetition_time_s"].rule("repetition_time_preparation_s")),
+        *sourced("echo_time_s", DOUBLE, "EchoTime (TE), seconds.", LIMITS["echo_time_s"].rule("echo_time_s")),
+        *sourced("inversion_time_s", DOUBLE, "InversionTime (TI), seconds.", LIMITS["inversion_time_s"].rule("inversion_time_s")),
+        *sourced("flip_angle_deg", DOUBLE, "FlipAngle (FA), degrees.", LIMITS["flip_angle_deg"].rule("flip_angle_deg")),
         *sourced("is_flip_angle_variable", BOOLEAN, "True where the flip angle is declared to vary along the echo train."),
         *sourced("slice_thickness_mm", DOUBLE, "SliceThickness, mm.", "slice_thickness_mm > 0 AND slice_thickness_mm < 100"),
         *sourced("mr_acquisition_type", TEXT, "2D or 3D.", "mr_acquisition_type IN ('1D', '2D', '3D')"),

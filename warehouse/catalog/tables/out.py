@@ -1,10 +1,35 @@
 """Ready to use: wide, derived in SQL from core (one file each in `warehouse/catalog/sql/out/`)."""
 
-from warehouse.catalog.tables.core import AGE, CONTRASTS, IMAGE_ID, PARTICIPANT_ID, SESSION_ID
+import pyarrow as pa
+
+from warehouse.catalog.tables.core import AGE, IMAGE_ID, PARTICIPANT_ID, SESSION_ID
 from warehouse.catalog.tables.raw import CENTER, PATH
-from warehouse.catalog.tables.record import RECORD
-from warehouse.catalog.tables.spec import BIGINT, BOOLEAN, DOUBLE, DOUBLES, INTEGERS, TEXT, Column, Table
+from warehouse.catalog.tables.spec import BIGINT, BOOLEAN, DOUBLE, DOUBLES, INTEGERS, TEXT, Column, Kind, Table
 from warehouse.catalog.tables.volumes import RECIPE_ID
+from warehouse.prompts.vocabulary import CONTRASTS
+
+RECORD = Kind(
+    "STRUCT(contrast VARCHAR, post_contrast BOOLEAN, vendor VARCHAR, model VARCHAR, field_strength_t DOUBLE, "
+    "age_years DOUBLE, sex VARCHAR, voxel_size_mm DOUBLE[3], repetition_time_s DOUBLE, echo_time_s DOUBLE, "
+    "inversion_time_s DOUBLE, flip_angle_deg DOUBLE, flip_angle_variable BOOLEAN)",
+    pa.struct(
+        [
+            ("contrast", pa.string()),
+            ("post_contrast", pa.bool_()),
+            ("vendor", pa.string()),
+            ("model", pa.string()),
+            ("field_strength_t", pa.float64()),
+            ("age_years", pa.float64()),
+            ("sex", pa.string()),
+            ("voxel_size_mm", pa.list_(pa.float64(), 3)),
+            ("repetition_time_s", pa.float64()),
+            ("echo_time_s", pa.float64()),
+            ("inversion_time_s", pa.float64()),
+            ("flip_angle_deg", pa.float64()),
+            ("flip_angle_variable", pa.bool_()),
+        ]
+    ),
+)
 
 SPLITS = ("train", "val", "test_internal", "test_external", "acceptance", "excluded")
 

@@ -1,0 +1,78 @@
+"""YAML documents that people write, read into typed models; errors name the file, the key and the remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from warehouse.errors import TumsynError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def shipped_or_own(kind: str, name_or_path: str, folder: Path, prefix: str = "", error: type = TumsynError) -> Path:
+    """Return the file of a document that ships, by its name, or of the user's own, by its path.
+
+    Parameters
+    ----------
+    kind : str
+        What it is, for the message, e.g. ``recipe``.
+    folder : Path
+        Holds ``<prefix><name>.yaml``.
+    error : type of TumsynError
+
+    Raises
+    ------
+    TumsynError
+        Of the type asked for, with the names that ship, when there is no such file.
+    """
+    path = folder / f"{prefix}{name_or_path}.yaml"
+    if not path.exists():
+        path = Path(name_or_path)
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem.removeprefix(prefix) for file in folder.glob(f"{prefix}*.yaml")))
+        raise error(f"no {kind} {name_or_path!r}", f"give one of {known}, or the path of a YAML file")
+    return path
+
+
+def read_yaml(path: Path, error: type = TumsynError) -> object:
+    """Return what a YAML file holds.
+
+    Raises
+    ------
+    TumsynError
+        Of the type asked for, when it cannot be read.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as reason:
+        raise error(f"{path}: cannot be read: {reason}", "correct the file; it must be UTF-8 YAML") from reason
+
+
+def validated(model: type[Model], document: object, path: Path, form: str, error: type = TumsynError) -> Model:
+    """Return a document as a model.
+
+    Parameters
+    ----------
+    path : Path
+        Where it was read, for the message.
+    form : str
+        Which file describes the keys.
+
+    Raises
+    ------
+    TumsynError
+        Of the type asked for, naming file, key and value, when it does not validate.
+    """
+    try:
+        return model.model_validate(document)
+    except ValidationError as reason:
+        first = reason.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "(whole file)"
+        found = "" if isinstance(first["input"], (dict, list)) else f" (found {first['input']!r:.80})"
+        raise error(
+            f"{path}: key '{key}': {first['msg']}{found}", f"correct that key; {form} shows the form"
+        ) from reason
