@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from torch import Tensor
 
 from warehouse.errors import ModelError
 
-SIGMA_VOXELS, TRUNCATE = 1.5, 3.5  # an 11-tap window, as Wang and others (2004) have it
+SIGMA_VOXELS, RADIUS = 1.5, 5  # an 11-tap window, as Wang and others (2004) have it
 K1, K2 = 0.01, 0.03
 MAX_PSNR_DB = 100.0
 HIGHER_IS_BETTER = {"psnr_db": True, "ssim": True, "mae": False}
@@ -65,31 +66,31 @@ def ssim3d(prediction: Volume, target: Volume, mask: Mask, data_range: float = 1
     Parameters and errors are those of `psnr`. Windows at the border of the mask see what lies beyond it.
     """
     _check(prediction, target, mask, data_range)
-    return float(ssim_map(prediction, target, data_range)[mask].mean(dtype=np.float64))
+    return float(_similarity(prediction, target, data_range)[mask].mean())
 
 
-def ssim_map(prediction: Volume, target: Volume, data_range: float = 1.0) -> NDArray[np.float64]:
+def ssim_map(prediction: Tensor, target: Tensor, data_range: float = 1.0) -> Tensor:
     """Return the structural similarity around each voxel (Wang and others 2004), in a Gaussian window of σ 1.5 voxels.
+
+    The loss of a training uses it too, so it can be differentiated.
 
     Parameters
     ----------
-    prediction, target : (i, j, k) array
+    prediction, target : (batch, 1, i, j, k) Tensor
         On one grid and one scale; beyond their borders they are mirrored.
     data_range : float
 
     Returns
     -------
-    (i, j, k) float64 array
+    (batch, 1, i, j, k) Tensor
         From −1 to 1.
     """
-    x, y = prediction.astype(np.float64), target.astype(np.float64)
-    mean_x, mean_y = _blurred(x), _blurred(y)
-    variance_x, variance_y = _blurred(x * x) - mean_x**2, _blurred(y * y) - mean_y**2
-    covariance = _blurred(x * y) - mean_x * mean_y
+    products = [prediction, target, prediction * prediction, target * target, prediction * target]
+    mean_x, mean_y, xx, yy, xy = _blurred(torch.cat(products)).chunk(5)
+    covariance, variances = xy - mean_x * mean_y, xx + yy - mean_x**2 - mean_y**2
     c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
     above = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
-    below = (mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2)
-    return np.asarray(above / below)
+    return above / ((mean_x**2 + mean_y**2 + c1) * (variances + c2))
 
 
 def measure(prediction: Volume, target: Volume, mask: Mask, data_range: float = 1.0) -> dict[tuple[str, str], float]:
@@ -108,7 +109,7 @@ def measure(prediction: Volume, target: Volume, mask: Mask, data_range: float = 
         By measure (psnr_db, ssim, mae) and mask (brain, volume), as rows of `core.evaluation_score` name them.
     """
     _check(prediction, target, mask, data_range)
-    similarity = ssim_map(prediction, target, data_range)
+    similarity = _similarity(prediction, target, data_range)
     everywhere = np.ones(mask.shape, bool)
     found: dict[tuple[str, str], float] = {}
     for name, inside in (("brain", mask), ("volume", everywhere)):
@@ -118,8 +119,31 @@ def measure(prediction: Volume, target: Volume, mask: Mask, data_range: float = 
     return found
 
 
-def _blurred(volume: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(gaussian_filter(volume, SIGMA_VOXELS, truncate=TRUNCATE, mode="reflect"))
+def _similarity(prediction: Volume, target: Volume, data_range: float) -> NDArray[np.float64]:
+    made, real = (torch.from_numpy(one.astype(np.float64))[None, None] for one in (prediction, target))
+    return np.asarray(ssim_map(made, real, data_range)[0, 0].numpy())
+
+
+def _blurred(volumes: Tensor) -> Tensor:
+    """Blur (n, 1, i, j, k) by a Gaussian, one axis after the other, as products of matrices.
+
+    On a CPU they take a tenth of the time of convolutions with one channel.
+    """
+    with torch.autocast(volumes.device.type, enabled=False):  # variances are small differences of large numbers
+        i, j, k = (_blur_matrix(length, volumes) for length in volumes.shape[2:])
+        volumes = volumes @ k.T
+        volumes = j @ volumes
+        return (i @ volumes.flatten(3)).reshape(volumes.shape)
+
+
+def _blur_matrix(length: int, like: Tensor) -> Tensor:
+    """Return the (length, length) matrix that blurs a line, which is mirrored beyond its ends."""
+    offsets = torch.arange(-RADIUS, RADIUS + 1, device=like.device)
+    weights = torch.exp(-0.5 * (offsets.to(like.dtype) / SIGMA_VOXELS) ** 2)
+    columns = (torch.arange(length, device=like.device)[:, None] + offsets) % (2 * length)
+    columns = torch.minimum(columns, 2 * length - 1 - columns)
+    matrix = torch.zeros(length, length, device=like.device, dtype=like.dtype)
+    return matrix.scatter_add_(1, columns, (weights / weights.sum()).expand(length, -1).contiguous())
 
 
 def _check(prediction: Volume, target: Volume, mask: Mask, data_range: float) -> None:

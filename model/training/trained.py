@@ -10,8 +10,15 @@ from warehouse.provenance import source_hash
 
 # What decides the weights besides configuration and data; an edit anywhere else makes no new training.
 DECIDES_TRAINING = (
-    *("model.training", "model.data", "model.networks", "model.physics", "warehouse.prompts"),
-    *("warehouse.imaging.geometry", "warehouse.volumes.volume", "warehouse.volumes.readers"),
+    *(
+        "model.training",
+        "model.data",
+        "model.networks",
+        "model.physics",
+        "warehouse.prompts",
+        "model.evaluation.metrics",
+    ),
+    *("warehouse.prompts", "warehouse.imaging.geometry", "warehouse.volumes.volume", "warehouse.volumes.readers"),
 )
 
 

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from model.evaluation import metrics
 from model.evaluation.metrics import MAX_PSNR_DB, mae, measure, psnr, ssim3d, ssim_map
 from warehouse.errors import ModelError
 
@@ -69,11 +71,19 @@ def test_it_is_scikit_image_where_the_definition_is_the_same(
     settings = {"data_range": 1.0, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "full": True}
     mean_inside, similarity = reference.structural_similarity(made, target, **settings)
     assert ssim3d(made, target, mask) == pytest.approx(similarity[mask].mean(), abs=1e-4)
-    assert ssim_map(made, target)[5:-5, 5:-5, 5:-5].mean() == pytest.approx(mean_inside, abs=1e-4)
+    ours = ssim_map(torch.from_numpy(made)[None, None], torch.from_numpy(target)[None, None])[0, 0]
+    assert float(ours[5:-5, 5:-5, 5:-5].mean()) == pytest.approx(mean_inside, abs=1e-4)
     expected = reference.peak_signal_noise_ratio(target, made, data_range=1.0)
     assert psnr(made, target, EVERYWHERE) == pytest.approx(expected, abs=1e-4)
     inside = reference.peak_signal_noise_ratio(target[mask], made[mask], data_range=1.0)
     assert psnr(made, target, mask) == pytest.approx(inside, abs=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(16, 13, 15), (1, 9, 4), (2, 3, 24)])
+def test_the_window_is_scipys_gaussian_with_mirrored_borders(shape: tuple[int, int, int]) -> None:
+    volume = np.random.default_rng(1).random(shape)
+    expected = gaussian_filter(volume, 1.5, truncate=3.5, mode="reflect")
+    np.testing.assert_allclose(metrics._blurred(torch.from_numpy(volume)[None, None])[0, 0], expected, atol=1e-12)
 
 
 def test_float16_volumes_are_measured_without_loss(target: NDArray[np.float64], mask: NDArray[np.bool_]) -> None:

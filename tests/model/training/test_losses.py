@@ -1,12 +1,12 @@
-"""The loss is L1 and structure, inside the brain, on the scale of the target; SSIM agrees with the evaluation's."""
+"""The loss is L1 and structure, inside the brain, on the scale of the target."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from model.evaluation import metrics
-from model.training.losses import ssim_map, synthesis_loss
+from model.evaluation.metrics import ssim_map
+from model.training.losses import synthesis_loss
 
 
 def volumes(seed: int, *shape: int) -> torch.Tensor:
@@ -16,15 +16,6 @@ def volumes(seed: int, *shape: int) -> torch.Tensor:
 def loss(made: torch.Tensor, target: torch.Tensor, mask: torch.Tensor, span: float = 1.0, **weights: float) -> float:
     given = {"ssim_weight": 0.3, "volume_weight": 0.1} | weights
     return float(synthesis_loss(made, target, mask, torch.full((2,), span), **given)[0])
-
-
-def test_similarity_is_that_of_the_evaluation_away_from_borders() -> None:
-    one, other = volumes(0, 16, 13, 15), volumes(1, 16, 13, 15)
-    other = 0.7 * one + 0.3 * other
-    mine = ssim_map(one, other)[1, 0].numpy()
-    theirs = metrics.ssim_map(one[1, 0].numpy(), other[1, 0].numpy())
-    inner = (slice(5, -5),) * 3
-    assert abs(mine[inner] - theirs[inner]).max() < 1e-4
 
 
 @pytest.mark.parametrize("shape", [(1, 9, 4), (12, 12, 12)])
