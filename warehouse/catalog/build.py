@@ -61,7 +61,7 @@ def _ddl() -> str:
     """Return all definitions as one transaction: the file is synchronised once instead of at every comment."""
     schemas = [f"CREATE SCHEMA {layer};" for layer in LAYERS]
     tables = [table.ddl() for table in TABLES.values()]
-    return "\n".join(["BEGIN;", *schemas, sqlfiles.read("macros"), *tables, "COMMIT;"])
+    return "\n".join(["BEGIN;", *schemas, sqlfiles.prompt_macros(), *tables, "COMMIT;"])
 
 
 def check(connection: duckdb.DuckDBPyConnection, tables: list[Table]) -> None:

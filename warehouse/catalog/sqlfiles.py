@@ -10,12 +10,18 @@ from warehouse.catalog.tables import TABLES
 
 SQL = Path(__file__).parent / "sql"
 QUERIES = Path(__file__).parent / "queries"
+PROMPTS = Path(__file__).parents[1] / "prompts" / "render.sql"
 
 
 @lru_cache
 def read(name: str) -> str:
     """Return the text of ``warehouse/catalog/sql/<name>.sql``."""
     return (SQL / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def prompt_macros() -> str:
+    """Return the macros that render a prompt from its record, as every snapshot holds them."""
+    return PROMPTS.read_text(encoding="utf-8")
 
 
 def checks() -> dict[str, str]:
@@ -34,6 +40,6 @@ def spec_version() -> str:
     digest = hashlib.sha256()
     for table in TABLES.values():
         digest.update(f"{table.ddl()}\n{table.key}\n".encode())
-    for path in sorted(SQL.rglob("*.sql")):
-        digest.update(f"{path.relative_to(SQL).as_posix()}\n{path.read_text(encoding='utf-8')}\n".encode())
+    for path in (*sorted(SQL.rglob("*.sql")), PROMPTS):
+        digest.update(f"{path.name}\n{path.read_text(encoding='utf-8')}\n".encode())
     return digest.hexdigest()[:16]

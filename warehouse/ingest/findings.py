@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 READ_KINDS = frozenset(
-    {"header_mended", "field_repeated", "field_not_read"}
+    {"header_corrected", "field_repeated", "field_not_read"}
 )  # found while a file was open: kept while it is unchanged
 LONGEST_LIST = 4
 LARGEST_INTEGER = 2**53  # readers of JSON hold larger ones inexactly

@@ -24,7 +24,7 @@ from warehouse.lake.home import Home
 from warehouse.lake.parts import read_table
 
 Progress = Callable[[int, int, str], None]
-MEND_HEADER = {
+HEADER_REMEDY = {
     "qform": "decide which is right and write both forms alike, e.g. with nibabel or fslorient",
     "xyzt_units": "set xyzt_units to the unit that the affine is in",
 }
@@ -125,7 +125,7 @@ def _read_one(candidate: Candidate, headers: dict[str, Header], kept: list[Candi
         pa.scalar(header.n_volumes, pa.int32())
         headers[entry.path] = header
         found.findings += [
-            Finding("header_mended", entry.path, field=name, detail=detail, remedy=MEND_HEADER[name])
+            Finding("header_corrected", entry.path, field=name, detail=detail, remedy=HEADER_REMEDY[name])
             for name, detail in header.doubts
         ]
         kept.append(replace(candidate, entry=_with_content_hash(entry, header.n_bytes)))

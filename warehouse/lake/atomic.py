@@ -64,6 +64,8 @@ def sha256(path: Path) -> str:
 def lock(path: Path, *, exclusive: bool, wait: bool = True) -> Iterator[bool]:
     """Hold an advisory lock, which the kernel drops when the process dies.
 
+    The shared lock of the package filelock is a transaction of SQLite, and does not tell who holds it since when.
+
     Parameters
     ----------
     path : Path

@@ -26,7 +26,10 @@ COLUMNS = {
     "core.volume_rejection": {"mend": "remedy"},
     "core.training_run": {"code_version": "training_code"},
 }
-PREFIXES = {"core.evaluation_score": ("model_id", "floor:", "baseline:")}
+PREFIXES = {  # column, beginning of its values, and what it is now
+    "core.evaluation_score": ("model_id", "floor:", "baseline:"),
+    "core.finding": ("kind", "header_mended", "header_corrected"),
+}
 KEYS = {"n_hats": "n_intensity_bins", "tower_hats": "tower_intensity_bins", "code_version": "training_code"}
 
 

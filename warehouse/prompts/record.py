@@ -53,7 +53,7 @@ def render(record: PromptRecord) -> str:
 
     Times are in ms and angles in degrees, with one decimal; the age has one decimal at most; voxel sizes (mm) and the
     field strength (tesla) have one or two. Rounding is to the nearest decimal of the exact binary value, ties to even,
-    which is what the macros in `warehouse/catalog/sql/macros.sql` do as well. What is missing is the word None.
+    which is what the macros in `render.sql` beside this module do as well. What is missing is the word None.
 
     Examples
     --------

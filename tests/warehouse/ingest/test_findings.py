@@ -54,7 +54,7 @@ def test_a_finding_of_an_unchanged_file_stands_although_it_is_not_read_again(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset.image("sub-01/anat/sub-01_T1w.nii.gz")
-    found = Finding("header_mended", "sub-01/anat/sub-01_T1w.nii.gz", field="qform", detail="The sform is used.")
+    found = Finding("header_corrected", "sub-01/anat/sub-01_T1w.nii.gz", field="qform", detail="The sform is used.")
     read = reading._read_one
 
     def told(candidate: object, headers: dict[str, Header], kept: list[object], discovery: object) -> None:
@@ -63,8 +63,8 @@ def test_a_finding_of_an_unchanged_file_stands_although_it_is_not_read_again(
 
     monkeypatch.setattr(reading, "_read_one", told)
     dataset.ingest()
-    first = [row for row in dataset.rows("core.finding") if row["kind"] == "header_mended"]
-    assert [(row["kind"], row["field"]) for row in first] == [("header_mended", "qform")]
+    first = [row for row in dataset.rows("core.finding") if row["kind"] == "header_corrected"]
+    assert [(row["kind"], row["field"]) for row in first] == [("header_corrected", "qform")]
     dataset.write("README.md", "changed")
     assert dataset.ingest().changed
-    assert [row for row in dataset.rows("core.finding") if row["kind"] == "header_mended"] == first
+    assert [row for row in dataset.rows("core.finding") if row["kind"] == "header_corrected"] == first

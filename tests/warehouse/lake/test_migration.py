@@ -14,7 +14,7 @@ from warehouse.catalog import model_registry
 from warehouse.errors import TumsynError
 from warehouse.lake import atomic, parts
 from warehouse.lake.home import Home
-from warehouse.lake.migration import COLUMNS, PREFIXES, keys_now, migrate
+from warehouse.lake.migration import COLUMNS, keys_now, migrate
 
 RUN = {"run_id": "r", "kind": "synthesis", "status": "finished", "data_id": "d", "snapshot_id": "s", "seed": 0,
        "device": "cpu", "training_code": "0.1.0+abc", "config": "{}"}  # fmt: skip
@@ -46,7 +46,7 @@ def old(small: Lab) -> Home:
 def as_before(path: Path, names: dict[str, str], lake: Path, table: str = "") -> tuple[str, str]:
     rows = pq.read_table(path, partitioning=None)
     rows = rows.rename_columns([names.get(name, name) for name in rows.column_names])
-    if table in PREFIXES:
+    if table == "core.evaluation_score":
         column = rows.column_names.index("model_id")
         values = [str(value).replace("baseline:", "floor:") for value in rows["model_id"].to_pylist()]
         rows = rows.set_column(column, "model_id", [values])

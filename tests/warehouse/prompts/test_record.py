@@ -59,7 +59,7 @@ RECORDS = st.builds(
 def connection() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as connection:
         connection.execute("CREATE SCHEMA out")
-        connection.execute(sqlfiles.read("macros"))
+        connection.execute(sqlfiles.prompt_macros())
         yield connection
 
 

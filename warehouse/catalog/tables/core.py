@@ -36,7 +36,7 @@ FINDING_KINDS = {
     "age_not_assigned": "one age is published for several visits and was given to none of the later ones",
     "sources_disagree": "two sources give different values; the detail says which one is used",
     "field_repeated": "a JSON object names a field twice; the last one is used",
-    "header_mended": "a part of a header is not valid and another part was used in its place",
+    "header_corrected": "a part of a header is not valid and another part was used in its place",
     "duplicate": "a file has the same content as another one",
     "place": "a folder or its place in the tree may not be what it was meant to be",
 }

@@ -1,6 +1,6 @@
 -- Grain: macros, stored in every snapshot, so that readers can use them too.
--- Why:   a prompt is written in one place in SQL; `warehouse.prompts.record.render` is the same rule in Python and a test
---        holds the two together. Numbers are rounded as C's printf and Python's format do it: to the nearest decimal
+-- Why:   a prompt is written in one place in SQL; `warehouse.prompts.record.render` is the same rule in Python and a
+--        test holds the two together. Numbers are rounded as C's printf and Python's format do it: to the nearest decimal
 --        of the exact binary value, ties to even (2.25 becomes 2.2; 2.35, which is stored as 2.35000000000000008…,
 --        becomes 2.4). Whatever is missing is the word None.
 
@@ -36,7 +36,7 @@ coalesce(regexp_replace(printf('%.2f', number), '0$', ''), 'None');
 CREATE OR REPLACE MACRO out.contrast_label(contrast, is_post_contrast) AS
 CASE WHEN is_post_contrast THEN 'ce' || contrast ELSE contrast END;
 
--- The paper's sentence for a record (warehouse.prompts.record.PromptRecord); two blanks stand before the last parenthesis.
+-- The paper's sentence for a record (warehouse.prompts.record.PromptRecord); two blanks precede the last parenthesis.
 CREATE OR REPLACE MACRO out.render_prompt(record) AS
 concat(
     'Age: ', out.age_text(record['age_years']),
