@@ -16,10 +16,17 @@ from model.evaluation.gates import gated_split
 from model.evaluation.protocol import EvaluationProtocol
 from model.evaluation.statistics import Estimate
 from model.report.data import Figures, read_figures
-from model.report.examples import Example, make_examples
-from model.report.gallery import draw_example, draw_overview
-from model.report.tables import everything_table, retrieval_table, tasks_table
-from model.report.text import SPLITS, curve, interval, number, task_name
+from model.report.gallery import Example, draw_example, draw_overview, make_examples
+from model.report.tables import (
+    SPLITS,
+    curve,
+    everything_table,
+    interval,
+    number,
+    retrieval_table,
+    task_name,
+    tasks_table,
+)
 from warehouse.lake import atomic
 from warehouse.lake.home import Home
 

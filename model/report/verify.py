@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.report.data import ALL_TASKS, rows
-from model.report.text import DECIMALS, number
+from model.report.tables import DECIMALS, number
 
 if TYPE_CHECKING:
     import duckdb

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from model.data.catalogue import CatalogueImages, training_hashes, united
 from model.data.crops import Crops, ImageSource, brain_span, pairs_by_contrast
 from model.data.loader import BatchLoader, n_workers
+from model.evaluation.metrics import ssim_map
 from model.networks.checkpoint import read_model, save_model
 from model.networks.device import choose_device, precision_of_training
 from model.networks.film_unet import FilmUNet, FilmUNetConfig
-from model.networks.frozen import FrozenTextEncoder
+from model.networks.text_encoder import FrozenTextEncoder
 from model.networks.weights import resolve
 from model.training.config import SynthesisTraining, run_id
 from model.training.loop import Fitted, Progress, Report, fit
-from model.training.losses import synthesis_loss
 from model.training.trained import Run, Trained, training_code
 from warehouse.lake.home import Home
 from warehouse.prompts.record import PromptRecord
@@ -266,3 +266,31 @@ def _card(
         },
         "Figures of the training, not of an evaluation": fitted.metrics,
     }
+
+
+def synthesis_loss(
+    made: Tensor, target: Tensor, mask: Tensor, span: Tensor, *, ssim_weight: float, volume_weight: float
+) -> tuple[Tensor, dict[str, float]]:
+    """Return L1 in the brain + a · (1 − SSIM) in the brain + b · L1 everywhere, and the first two by name.
+
+    Parameters
+    ----------
+    made, target : (batch, 1, i, j, k) Tensor
+    mask : (batch, 1, i, j, k) Tensor
+        Brain, 0 or 1.
+    span : (batch,) Tensor
+        Range of the target's intensities in the whole brain, which becomes 1.
+    ssim_weight, volume_weight : float
+        a and b.
+    """
+    scale = span.reshape(-1, 1, 1, 1, 1)
+    made, target, mask = made.float() / scale, target.float() / scale, mask.float()
+    n_inside = mask.sum().clamp(min=1)
+    error = (made - target).abs()
+    inside = (error * mask).sum() / n_inside
+    loss, measures = inside + volume_weight * error.mean(), {"l1": float(inside.detach())}
+    if ssim_weight:
+        similarity = (ssim_map(made, target) * mask).sum() / n_inside
+        loss = loss + ssim_weight * (1 - similarity)
+        measures["ssim"] = float(similarity.detach())
+    return loss, measures

@@ -9,8 +9,7 @@ import torch
 
 from model.networks.checkpoint import save_model
 from model.networks.film_unet import FilmUNet, FilmUNetConfig
-from model.networks.frozen import PREFIX, FrozenTextEncoder
-from model.networks.text_encoder import TextEncoder, TextEncoderConfig
+from model.networks.text_encoder import PREFIX, FrozenTextEncoder, TextEncoder, TextEncoderConfig
 from warehouse.lake.home import Home
 
 TEXT = TextEncoderConfig(width=16, n_layers=1, n_heads=2, n_frequencies=4)

@@ -1,7 +1,7 @@
 -- Grain: macros, stored in every snapshot, so that readers can use them too.
 -- Why:   a prompt is written in one place in SQL. `warehouse.prompts.record.render` is the same rule in Python, and a
 --        test holds the two together. Numbers are rounded as C's printf and Python's format do it: to the nearest
---        decimal of the exact binary value, ties to even (2.25 becomes 2.2; 2.35, which is stored as 2.35000000000000008…,
+--        decimal of the exact binary value, ties to even (2.25 becomes 2.2; 2.35, stored as 2.35000000000000008…,
 --        becomes 2.4). Whatever is missing is the word None.
 
 -- Field strength by which a scanner is named: the nearest common one within 5 %, else the published value itself,

@@ -16,8 +16,7 @@ from model.data.prompt_fields import encode_records
 from model.evaluation import retrieval
 from model.evaluation.retrieval import Embedded, measure, retrieval_scores, share_found, verdict
 from model.networks.checkpoint import save_model
-from model.networks.contrastive import Contrastive
-from model.networks.matching import Matcher
+from model.networks.contrastive import Contrastive, Matcher
 from model.training.text_encoder import architecture_of
 from tests.model.tiny_home import RECIPE
 from tests.model.training.test_text_encoder import TINY

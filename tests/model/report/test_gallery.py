@@ -13,13 +13,13 @@ from matplotlib import colormaps
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
-from model.report.examples import Example
 from model.report.gallery import (
     DIFFERENCE_COLOURS,
     GAP_PX,
     OVERVIEW_WIDTH_PX,
     PAGE_WIDTH_PX,
     TITLES,
+    Example,
     draw_example,
     draw_overview,
 )

@@ -12,7 +12,7 @@ from model.data.boxes import Box, BoxedImages
 from model.data.catalogue import CatalogueImages
 from model.data.prompt_fields import FIELDS, NUMBERS, encode_records
 from model.networks.checkpoint import CARD, read_model
-from model.networks.frozen import FrozenTextEncoder
+from model.networks.text_encoder import FrozenTextEncoder
 from model.training.config import TextEncoderTraining
 from model.training.text_encoder import TextEncoderTask, change_one, train_text_encoder, vary
 from model.training.trained import Run, Trained

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from model.evaluation.statistics import Estimate
-from model.report.text import gain, interval, number, span_of
+from model.report.tables import gain, interval, number, span_of
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from model.evaluation.metrics import ssim_map
-from model.training.losses import synthesis_loss
+from model.training.synthesis import synthesis_loss
 
 
 def volumes(seed: int, *shape: int) -> torch.Tensor:
