@@ -26,9 +26,9 @@ import pyarrow as pa
 from warehouse.catalog.publish import publish
 from warehouse.catalog.query import Catalogue
 from warehouse.catalog.sqlfiles import useful_queries
-from warehouse.catalog.tables import PARTITIONED, TABLES
 from warehouse.lake import parts as lake
 from warehouse.lake.home import Home
+from warehouse.tables import PARTITIONED, TABLES
 
 CENTERS = 13
 CONTRASTS = ("T1w", "T2w", "FLAIR", "PDw", "T2starw", "SWI", "angio", None)  # the last is a diffusion scan

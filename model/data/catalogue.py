@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from warehouse.catalog import sqlfiles
 from warehouse.catalog.query import Catalogue
-from warehouse.catalog.tables.out import SPLITS
 from warehouse.errors import ModelError
 from warehouse.imaging.geometry import Grid
 from warehouse.lake.home import Home
 from warehouse.prompts.record import PromptRecord
+from warehouse.tables.out import SPLITS
 from warehouse.volumes import open_store
 from warehouse.volumes.volume import Volume
 

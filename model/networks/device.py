@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Literal, TypeVar
 
 import torch
 from torch import nn
 
-from model.training.state import stored_settings
 from warehouse.errors import ModelError
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -47,22 +45,6 @@ Precision = Literal["fp32", "bf16"]
 PrecisionChoice = Literal["auto", "fp32", "bf16"]
 
 CHANNELS, SIDE_VOXELS, N_TIMED = 32, 16, 3  # a convolution like the networks', 15 ms in float32 on one AVX2 core
-
-
-def precision_of_training(choice: PrecisionChoice, device: str, folder: Path) -> Precision:
-    """Return the precision of a training: the one in its saved state, else the one that suits this device.
-
-    Parameters
-    ----------
-    choice : {"auto", "fp32", "bf16"}
-        As configured.
-    device : str
-        cpu or cuda.
-    folder : Path
-        Where the state of the training lies. A training that is resumed keeps its precision, on another machine too.
-    """
-    stored = stored_settings(folder)
-    return stored["precision"] if stored else choose_precision(choice, device)
 
 
 def choose_precision(choice: PrecisionChoice, device: str) -> Precision:

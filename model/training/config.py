@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from model.networks.device import Precision, PrecisionChoice
 from model.training.loop import FitSettings
-from warehouse.catalog.tables.models import KINDS
 from warehouse.documents import read_yaml, shipped_or_own, validated
 from warehouse.errors import ModelError
 from warehouse.lake.migration import keys_now
+from warehouse.tables.models import KINDS
 
 SHIPPED = Path(__file__).parent.parent / "configs"
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from model.networks.device import Precision, PrecisionChoice, choose_precision
 from warehouse.errors import ModelError
 from warehouse.lake import atomic
 
@@ -144,3 +145,19 @@ def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def _refused(file: Path, why: str) -> ModelError:
     return ModelError(f"{file} cannot be gone on from: {why}", f"remove {file.parent} to train from the beginning")
+
+
+def precision_of_training(choice: PrecisionChoice, device: str, folder: Path) -> Precision:
+    """Return the precision of a training: the one in its saved state, else the one that suits this device.
+
+    Parameters
+    ----------
+    choice : {"auto", "fp32", "bf16"}
+        As configured.
+    device : str
+        cpu or cuda.
+    folder : Path
+        Where the state of the training lies. A training that is resumed keeps its precision, on another machine too.
+    """
+    stored = stored_settings(folder)
+    return stored["precision"] if stored else choose_precision(choice, device)

@@ -15,12 +15,13 @@ from model.data.crops import Crops, ImageSource, brain_span, pairs_by_contrast
 from model.data.loader import BatchLoader, n_workers
 from model.evaluation.metrics import ssim_map
 from model.networks.checkpoint import read_model, save_model
-from model.networks.device import choose_device, precision_of_training
+from model.networks.device import choose_device
 from model.networks.film_unet import FilmUNet, FilmUNetConfig
 from model.networks.text_encoder import FrozenTextEncoder
 from model.networks.weights import resolve
 from model.training.config import SynthesisTraining, run_id
 from model.training.loop import Fitted, Progress, Report, fit
+from model.training.state import precision_of_training
 from model.training.trained import Run, Trained, training_code
 from warehouse.lake.home import Home
 from warehouse.prompts.record import PromptRecord

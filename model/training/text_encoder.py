@@ -16,11 +16,12 @@ from model.data.catalogue import CatalogueImages, training_hashes
 from model.data.prompt_fields import FIELDS, NUMBERS, FieldBatch, encode_records
 from model.networks.checkpoint import save_model
 from model.networks.contrastive import Contrastive, ContrastiveConfig
-from model.networks.device import choose_device, precision_of_training
+from model.networks.device import choose_device
 from model.networks.image_tower import ImageTowerConfig
 from model.networks.text_encoder import TextEncoderConfig
 from model.training.config import TextEncoderTraining, run_id
 from model.training.loop import Fitted, Progress, Report, fit
+from model.training.state import precision_of_training
 from model.training.trained import Run, Trained, training_code
 from warehouse.errors import ModelError
 from warehouse.lake.home import Home

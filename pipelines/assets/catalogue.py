@@ -12,8 +12,8 @@ from pipelines.runtime.resources import HomeResource
 from warehouse.catalog import sqlfiles
 from warehouse.catalog.publish import Published, publish
 from warehouse.catalog.query import Catalogue
-from warehouse.catalog.tables import HARMONIZED, PARTITIONED, TABLES, Table
 from warehouse.lake.home import Home
+from warehouse.tables import HARMONIZED, PARTITIONED, TABLES, Table
 
 SNAPSHOT = TABLES["meta.snapshot"]
 DERIVED = [table for table in TABLES.values() if table.origin == "derived"]

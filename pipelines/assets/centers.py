@@ -8,13 +8,13 @@ import dagster as dg
 from pipelines.assets.describe import asset_key, asset_spec, final_failures, preview
 from pipelines.assets.partitions import CENTERS
 from pipelines.runtime.resources import HomeResource, Progress
-from warehouse.catalog.tables import PARTITIONED
 from warehouse.centers.registry import RegisteredCenter, registered
 from warehouse.errors import CenterError
 from warehouse.ingest import Ingested, ingest_center
 from warehouse.ingest.center import ingest_code
 from warehouse.lake.home import Home
 from warehouse.lake.parts import read_table
+from warehouse.tables import PARTITIONED
 
 RAW_KEYS = [asset_key(table) for table in PARTITIONED if table.layer == "raw"]
 

@@ -11,9 +11,9 @@ from pipelines.assets.describe import asset_key, failure, preview
 from pipelines.assets.partitions import CENTERS
 from pipelines.runtime.resources import HomeResource
 from warehouse.catalog.query import Catalogue
-from warehouse.catalog.tables import HARMONIZED, PARTITIONED, TABLES, Table
 from warehouse.errors import TumsynError
 from warehouse.lake.parts import read_table
+from warehouse.tables import HARMONIZED, PARTITIONED, TABLES, Table
 
 if TYPE_CHECKING:
     import duckdb

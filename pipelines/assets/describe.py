@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import dagster as dg
 import pyarrow as pa
 
-from warehouse.catalog.tables import Table
 from warehouse.errors import TumsynError
+from warehouse.tables import Table
 
 OWNERS = ["team:warehouse"]
 PREVIEW_ROWS = 5

@@ -18,11 +18,11 @@ from pipelines.runtime.training_process import Training
 from warehouse.catalog import sqlfiles
 from warehouse.catalog.publish import Published
 from warehouse.catalog.query import Catalogue
-from warehouse.catalog.tables import TABLES
-from warehouse.catalog.tables.models import MODELS
 from warehouse.errors import TumsynError
 from warehouse.lake.home import Home
 from warehouse.provenance import release
+from warehouse.tables import TABLES
+from warehouse.tables.models import MODELS
 
 GROUP = "model"
 TEXT_ENCODER, RETRIEVAL, SYNTHESIS, EVALUATION, REPORT = (

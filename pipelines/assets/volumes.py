@@ -13,12 +13,12 @@ from pipelines.assets.centers import registration
 from pipelines.assets.describe import asset_key, asset_spec, final_failures, preview
 from pipelines.assets.partitions import CENTERS
 from pipelines.runtime.resources import HomeResource, Progress
-from warehouse.catalog.tables import HARMONIZED, TABLES
 from warehouse.harmonize.center import Harmonized, Work, harmonize_center
 from warehouse.harmonize.recipe import load_recipe, steps_hash
 from warehouse.lake.home import Home
 from warehouse.lake.parts import read_table
 from warehouse.quality import pictures
+from warehouse.tables import HARMONIZED, TABLES
 
 READ = [asset_key(TABLES[name]) for name in ("core.center", "core.image", "raw.file")]
 SHOWN_MOSAICS = 6

@@ -255,7 +255,7 @@ def kind_of(home: Home, model: str) -> str:
         When there is none.
     """
     from model.networks.weights import resolve
-    from warehouse.catalog.tables.models import KINDS
+    from warehouse.tables.models import KINDS
 
     for kind in KINDS:
         try:

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.warehouse.conftest import Lab, Row
-from warehouse.catalog.tables import HARMONIZED
 from warehouse.lake import parts
 from warehouse.lake.home import Home
+from warehouse.tables import HARMONIZED
 from warehouse.volumes import Payload, write
 
 RECIPE = "0123456789abcdef"

@@ -22,9 +22,9 @@ from pipelines.runtime.resources import HomeResource
 from pipelines.schedules import retrain_weekly
 from warehouse.catalog import model_registry, snapshots
 from warehouse.catalog.publish import publish
-from warehouse.catalog.tables import TABLES
-from warehouse.catalog.tables.models import MODELS
 from warehouse.lake.home import Home
+from warehouse.tables import TABLES
+from warehouse.tables.models import MODELS
 
 CHAIN = [TEXT_ENCODER, RETRIEVAL, SYNTHESIS, EVALUATION, REPORT]
 FALLS, RISES = (1.0, 0.8, 0.5), (0.5, 0.8, 1.0)

@@ -10,9 +10,9 @@ import duckdb
 import pytest
 
 from warehouse.catalog.publish import Published, publish
-from warehouse.catalog.tables import PARTITIONED, TABLES
 from warehouse.lake import parts as lake
 from warehouse.lake.home import Home
+from warehouse.tables import PARTITIONED, TABLES
 
 Row = dict[str, object]
 SOURCED = [

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from warehouse.catalog import sqlfiles
-from warehouse.catalog.tables import TABLES, Table
 from warehouse.errors import PublishError
 from warehouse.lake.parts import Manifest
+from warehouse.tables import TABLES, Table
 
 if TYPE_CHECKING:
     import duckdb

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from warehouse.catalog import sqlfiles
-from warehouse.catalog.tables import TABLES
-from warehouse.catalog.tables.models import KINDS
 from warehouse.errors import ModelError
 from warehouse.lake import parts
 from warehouse.lake.home import Home
+from warehouse.tables import TABLES
+from warehouse.tables.models import KINDS
 
 if TYPE_CHECKING:
     import duckdb

@@ -6,7 +6,7 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
-from warehouse.catalog.tables import TABLES
+from warehouse.tables import TABLES
 
 SQL = Path(__file__).parent / "sql"
 QUERIES = Path(__file__).parent / "queries"

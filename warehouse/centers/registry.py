@@ -12,11 +12,11 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from warehouse.catalog.tables.core import FIXED_SPLITS
 from warehouse.documents import read_yaml, validated
 from warehouse.errors import CenterError
 from warehouse.lake.home import Home
 from warehouse.prompts.vocabulary import CONTRASTS
+from warehouse.tables.core import FIXED_SPLITS
 
 SHIPPED = Path(__file__).parent
 CENTER_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -186,7 +186,7 @@ class PublishedProtocol(DefinitionPart):
     @field_validator("values")
     @classmethod
     def _columns(cls, values: dict[str, float | bool | str]) -> dict[str, float | bool | str]:
-        from warehouse.catalog.tables.core import ACQUISITION
+        from warehouse.tables.core import ACQUISITION
 
         allowed = {c.name.removesuffix("_provenance") for c in ACQUISITION.columns if c.name.endswith("_provenance")}
         if unknown := values.keys() - allowed:

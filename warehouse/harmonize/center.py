@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from warehouse.catalog.tables import HARMONIZED
 from warehouse.centers.registry import RegisteredCenter
 from warehouse.errors import TumsynError
 from warehouse.harmonize.pace import Pace
@@ -24,6 +23,7 @@ from warehouse.harmonize.session import harmonize_session
 from warehouse.lake.home import Home
 from warehouse.lake.parts import Manifest, read_manifest, read_table
 from warehouse.quality import pictures
+from warehouse.tables import HARMONIZED
 
 __all__ = [
     "Harmonized", "SessionTask", "Work", "each_done", "finish", "gathered", "harmonize_center", "is_current",

@@ -8,13 +8,13 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from warehouse.catalog.tables import HARMONIZED
 from warehouse.centers.registry import RegisteredCenter
 from warehouse.errors import TumsynError
 from warehouse.harmonize.recipe import Recipe, steps_hash
 from warehouse.harmonize.scan import EligibleScan
 from warehouse.lake.home import Home
 from warehouse.lake.parts import read_manifest, read_table
+from warehouse.tables import HARMONIZED
 
 Row = dict[str, Any]
 COLUMNS = [

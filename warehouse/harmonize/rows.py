@@ -8,11 +8,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from warehouse.catalog.tables import HARMONIZED, TABLES, Table
 from warehouse.harmonize.recipe import Recipe
 from warehouse.lake import atomic
 from warehouse.lake.home import Home
 from warehouse.lake.parts import Manifest, commit_center, read_manifest, read_table
+from warehouse.tables import HARMONIZED, TABLES, Table
 
 Row = dict[str, Any]
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from warehouse.catalog.tables import PARTITIONED
 from warehouse.centers.registry import RegisteredCenter
 from warehouse.errors import LayoutError, ParticipantsError
 from warehouse.ingest import agreement, rows
@@ -26,12 +25,13 @@ from warehouse.ingest.tree import Entry, Refusal, fingerprint, walk
 from warehouse.ingest.visits import ages_of_visits
 from warehouse.lake.home import Home
 from warehouse.lake.parts import Manifest, commit_center, read_manifest
+from warehouse.tables import PARTITIONED
 
 # Sources whose change makes every centre be read again. Their bytes are hashed as they are, comments included: parsing
 # them, as `warehouse.provenance.source_hash` does, would take longer than an ingest that finds nothing new.
 DECIDES_ROWS = (
     *("centers/*.py", "imaging/*.py", "ingest/*.py", "prompts/*.py"),
-    *("catalog/tables/*.py", "prompts/codes/*.csv"),
+    *("tables/*.py", "prompts/codes/*.csv"),
 )
 
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from warehouse.catalog.tables import TABLES, Table
 from warehouse.ingest.rows import ImageRows, Row
 from warehouse.ingest.tree import Refusal
+from warehouse.tables import TABLES, Table
 
 MILLISECONDS = 1000.0
 

@@ -30,7 +30,7 @@ class Finding:
     Parameters
     ----------
     kind : str
-        One of `warehouse.catalog.tables.core.FINDING_KINDS`.
+        One of `warehouse.tables.core.FINDING_KINDS`.
     path : str or None
         File that it concerns, relative to the centre's root.
     row : int or None

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from warehouse.catalog.tables import TABLES
 from warehouse.errors import SidecarError
 from warehouse.imaging.files import NotFetchedError, RefusedError, checksum
 from warehouse.imaging.nifti import NOT_KEPT, Header, read_header
@@ -22,6 +21,7 @@ from warehouse.ingest.sidecars import Sidecar, read_sidecar
 from warehouse.ingest.tree import ANNEX_KEY, Entry, Refusal
 from warehouse.lake.home import Home
 from warehouse.lake.parts import read_table
+from warehouse.tables import TABLES
 
 Progress = Callable[[int, int, str], None]
 HEADER_REMEDY = {

@@ -53,8 +53,8 @@ def migrate(home: Home) -> bool:
     if found > VERSION:
         what = f"{home.root} was written by a later version of this project (lake {found}; {VERSION} is understood)"
         raise TumsynError(what, "use that version, or another home")
-    from warehouse.catalog.tables import STAGES
     from warehouse.lake import parts
+    from warehouse.tables import STAGES
 
     try:
         with atomic.lock(parts.lock_path(home), exclusive=True):

@@ -15,11 +15,11 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from warehouse.catalog.tables import STAGES, TABLES, Stage, Table
 from warehouse.errors import PublishError
 from warehouse.lake import atomic
 from warehouse.lake.home import Home
 from warehouse.lake.migration import VERSION
+from warehouse.tables import STAGES, TABLES, Stage, Table
 
 STALE_AFTER_S = 3600.0  # a temporary of a living writer is never this old
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from model.networks import device
-from model.networks.device import choose_precision, precision_of_training
+from model.networks.device import choose_precision
 from model.training.loop import FitSettings, fit
+from model.training.state import precision_of_training
 from tests.model.training.toy import Toy
 
 

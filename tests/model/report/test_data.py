@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from model.report.data import rows
-from warehouse.catalog.tables import TABLES
+from warehouse.tables import TABLES
 
 ASKED = {"model_id": "m", "text_encoder_id": "t", "protocol_hash": "p", "data_id": "d"}
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from model.training.config import CONFIGS, SHIPPED, SynthesisTraining, load_config, run_id
-from warehouse.catalog.tables.models import KINDS
 from warehouse.errors import ModelError
+from warehouse.tables.models import KINDS
 
 FACTS = {"data_id": "d", "recipe_id": "r", "training_code": "0.1.0", "text_encoder": "t"}
 

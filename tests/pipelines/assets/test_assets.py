@@ -16,10 +16,10 @@ from pipelines.assets.describe import asset_key
 from pipelines.assets.partitions import sync_centers
 from pipelines.definitions import build_defs
 from pipelines.runtime.resources import HomeResource
-from warehouse.catalog.tables import PARTITIONED, TABLES
 from warehouse.centers.registry import RegisteredCenter
 from warehouse.lake import parts
 from warehouse.lake.home import Home
+from warehouse.tables import PARTITIONED, TABLES
 
 IMAGE = dg.AssetKey(["core", "image"])
 

@@ -11,10 +11,10 @@ from pipelines.assets.models import EVALUATION, REPORT, RETRIEVAL, SYNTHESIS, TE
 from pipelines.assets.partitions import sync_centers
 from pipelines.definitions import ASSETS, build_defs, defs
 from tests.conftest import write_bids
-from warehouse.catalog.tables import HARMONIZED, PARTITIONED, TABLES, Table
-from warehouse.catalog.tables.models import MODELS
 from warehouse.centers.registry import Center, Layout, RegisteredCenter, register
 from warehouse.lake.home import Home
+from warehouse.tables import HARMONIZED, PARTITIONED, TABLES, Table
+from warehouse.tables.models import MODELS
 
 SHOWN = [*PARTITIONED, *HARMONIZED, *MODELS, *DERIVED, TABLES["meta.snapshot"]]
 NO_TABLES = {TEXT_ENCODER, RETRIEVAL, SYNTHESIS, EVALUATION, REPORT}

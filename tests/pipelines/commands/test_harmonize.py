@@ -17,7 +17,6 @@ from pipelines.definitions import build_defs
 from pipelines.runtime.resources import HomeResource
 from tests.pipelines.conftest import Command
 from tests.warehouse.harmonize import works
-from warehouse.catalog.tables import HARMONIZED, TABLES
 from warehouse.centers.registry import RegisteredCenter
 from warehouse.harmonize import center as subject
 from warehouse.harmonize.recipe import load_recipe
@@ -25,6 +24,7 @@ from warehouse.ingest import ingest_center
 from warehouse.lake import parts
 from warehouse.lake.home import Home
 from warehouse.quality import pictures
+from warehouse.tables import HARMONIZED, TABLES
 from warehouse.volumes import Payload, write
 
 pytestmark = pytest.mark.slow  # each runs whole jobs

@@ -1,7 +1,7 @@
 """The data dictionary in docs/ is what the specification says."""
 
 from warehouse.catalog import dictionary
-from warehouse.catalog.tables import TABLES
+from warehouse.tables import TABLES
 
 
 def test_the_data_dictionary_has_not_drifted_from_the_specification() -> None:

@@ -16,11 +16,11 @@ import pytest
 from warehouse.catalog import snapshots
 from warehouse.catalog.publish import publish
 from warehouse.catalog.query import Catalogue
-from warehouse.catalog.tables import TABLES
 from warehouse.errors import CatalogueError, PublishError
 from warehouse.lake import parts as lake
 from warehouse.lake.home import Home
 from warehouse.provenance import git_commit, release
+from warehouse.tables import TABLES
 
 ROOT = Path(__file__).parents[3]
 

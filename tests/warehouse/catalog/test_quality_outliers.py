@@ -8,8 +8,8 @@ import duckdb
 import numpy as np
 import pytest
 
-from warehouse.catalog.tables import HARMONIZED
 from warehouse.lake import parts
+from warehouse.tables import HARMONIZED
 
 RECIPE, OTHER_RECIPE = "a" * 16, "b" * 16
 CJV = [0.40, 0.42, 0.41, 0.43, 0.39, 0.42, 0.95]

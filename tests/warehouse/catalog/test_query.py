@@ -15,9 +15,9 @@ import pytest
 from warehouse.catalog import snapshots as kept
 from warehouse.catalog.publish import publish
 from warehouse.catalog.query import Catalogue, describe, snapshots, tables
-from warehouse.catalog.tables import TABLES
 from warehouse.errors import CatalogueError
 from warehouse.lake.home import Home
+from warehouse.tables import TABLES
 
 ROOT = Path(__file__).parents[3]
 

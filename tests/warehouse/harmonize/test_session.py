@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from tests.warehouse.harmonize.conftest import displaced, scanned, t2_like
-from warehouse.catalog.tables.volumes import VOLUMES
 from warehouse.harmonize import mask as brain
 from warehouse.harmonize.recipe import Recipe
 from warehouse.harmonize.scan import EligibleScan, SessionResult
 from warehouse.harmonize.session import harmonize_session
 from warehouse.imaging.image import Image
+from warehouse.tables.volumes import VOLUMES
 from warehouse.volumes import open_store
 
 MOVED = displaced((3, -2, 4), (4, -3, 2))

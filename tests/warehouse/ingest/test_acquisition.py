@@ -3,11 +3,11 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from warehouse.catalog.tables.core import ACQUISITION
 from warehouse.centers.registry import PublishedProtocol
 from warehouse.ingest.acquisition import FIELDS, Measure, read_acquisition
 from warehouse.ingest.findings import Finding
 from warehouse.ingest.privacy import clean_sidecar
+from warehouse.tables.core import ACQUISITION
 
 PUBLISHED = PublishedProtocol(
     contrast="T2w", values={"echo_time_s": 0.1, "is_flip_angle_variable": True}, source="a paper"

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from tests.warehouse.ingest.conftest import Dataset
-from warehouse.catalog.tables import TABLES
 from warehouse.imaging.nifti import Header
 from warehouse.ingest import reading
 from warehouse.ingest.findings import Finding, finding_rows, shown
+from warehouse.tables import TABLES
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.warehouse.ingest.conftest import Dataset, nifti_bytes
-from warehouse.catalog.tables import PARTITIONED, TABLES
 from warehouse.centers.registry import Center, RegisteredCenter
 from warehouse.ingest import check_center
 from warehouse.lake.home import Home
+from warehouse.tables import PARTITIONED, TABLES
 
 SIDE = {"RepetitionTime": 2.0, "EchoTime": 0.003, "Manufacturer": "Siemens"}
 FILES = {

@@ -7,10 +7,10 @@ import bids2table
 import pytest
 
 from tests.warehouse.ingest.conftest import Dataset
-from warehouse.catalog.tables import TABLES
 from warehouse.errors import SidecarError
 from warehouse.ingest.sidecars import Inheritance, Sidecar, read_sidecar, stem
 from warehouse.ingest.tree import walk
+from warehouse.tables import TABLES
 
 SALT = b"salt"
 

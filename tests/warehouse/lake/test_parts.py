@@ -14,11 +14,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from warehouse.catalog.tables import HARMONIZED, PARTITIONED, TABLES
 from warehouse.errors import PublishError
 from warehouse.lake import atomic
 from warehouse.lake import parts as lake
 from warehouse.lake.home import Home
+from warehouse.tables import HARMONIZED, PARTITIONED, TABLES
 
 PIN = {"snapshot_id": "s", "referrer": "me", "action": "pin"}
 
@@ -147,7 +147,7 @@ from pathlib import Path
 from warehouse.lake import atomic
 from warehouse.lake import parts as lake
 from warehouse.lake.home import Home
-from warehouse.catalog.tables import HARMONIZED, PARTITIONED, TABLES
+from warehouse.tables import HARMONIZED, PARTITIONED, TABLES
 atomic.write_text = lambda target, text: os.kill(os.getpid(), signal.SIGKILL)
 lake.commit_center(Home(Path(sys.argv[1])), "a", {t.name: t.rows([]) for t in PARTITIONED}, {"x": "y"})
 """

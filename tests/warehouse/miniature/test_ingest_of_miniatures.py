@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from warehouse.catalog.tables import PARTITIONED, TABLES
 from warehouse.centers.registry import register, shipped
 from warehouse.ingest import ingest_center
 from warehouse.lake.home import Home
 from warehouse.lake.parts import read_table
 from warehouse.miniature import RECIPES, Expected, build
+from warehouse.tables import PARTITIONED, TABLES
 
 Row = dict[str, object]
 KNOWN = [

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from warehouse.catalog import sqlfiles
-from warehouse.catalog.tables.out import RECORD
 from warehouse.prompts.record import PromptRecord, render
+from warehouse.tables.out import RECORD
 
 # Published with the reference implementation, as Experimental_data/*_prompt.txt prints them.
 PUBLISHED_T1W = (

@@ -2,11 +2,11 @@
 
 import pyarrow as pa
 
-from warehouse.catalog.tables.core import AGE, IMAGE_ID, PARTICIPANT_ID, SESSION_ID
-from warehouse.catalog.tables.raw import CENTER, PATH
-from warehouse.catalog.tables.spec import BIGINT, BOOLEAN, DOUBLE, DOUBLES, INTEGERS, TEXT, Column, Kind, Table
-from warehouse.catalog.tables.volumes import RECIPE_ID
 from warehouse.prompts.vocabulary import CONTRASTS
+from warehouse.tables.core import AGE, IMAGE_ID, PARTICIPANT_ID, SESSION_ID
+from warehouse.tables.raw import CENTER, PATH
+from warehouse.tables.spec import BIGINT, BOOLEAN, DOUBLE, DOUBLES, INTEGERS, TEXT, Column, Kind, Table
+from warehouse.tables.volumes import RECIPE_ID
 
 RECORD = Kind(
     "STRUCT(contrast VARCHAR, post_contrast BOOLEAN, vendor VARCHAR, model VARCHAR, field_strength_t DOUBLE, "

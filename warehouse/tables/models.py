@@ -1,7 +1,7 @@
 """What was trained, on what, how good it was, and what was decided: events, appended and never changed."""
 
-from warehouse.catalog.tables.core import IMAGE_ID
-from warehouse.catalog.tables.spec import BIGINT, BOOLEAN, DOUBLE, INTEGER, JSON, TEXT, TEXTS, TIMESTAMP, Column, Table
+from warehouse.tables.core import IMAGE_ID
+from warehouse.tables.spec import BIGINT, BOOLEAN, DOUBLE, INTEGER, JSON, TEXT, TEXTS, TIMESTAMP, Column, Table
 
 KINDS = ("text_encoder", "synthesis")
 ALIASES = ("candidate", "champion")

@@ -1,8 +1,8 @@
 """Harmonised volumes: where they lie, how they were moved, and how good they are."""
 
-from warehouse.catalog.tables.core import IMAGE_ID, SESSION_ID
-from warehouse.catalog.tables.raw import CENTER
-from warehouse.catalog.tables.spec import BIGINT, BOOLEAN, DOUBLE, DOUBLES, INTEGERS, TEXT, Column, Table
+from warehouse.tables.core import IMAGE_ID, SESSION_ID
+from warehouse.tables.raw import CENTER
+from warehouse.tables.spec import BIGINT, BOOLEAN, DOUBLE, DOUBLES, INTEGERS, TEXT, Column, Table
 
 FORMS = ("session", "native")
 TRANSFORMS = ("to_reference", "reference_to_mni_rigid", "reference_to_mni_affine", "native_to_session")

@@ -1,12 +1,12 @@
 """The table specification: every table of the catalogue, described once."""
 
-from warehouse.catalog.tables.core import CORE
-from warehouse.catalog.tables.meta import META
-from warehouse.catalog.tables.models import MODELS
-from warehouse.catalog.tables.out import OUT
-from warehouse.catalog.tables.raw import RAW
-from warehouse.catalog.tables.spec import Column, Kind, Stage, Table
-from warehouse.catalog.tables.volumes import VOLUMES
+from warehouse.tables.core import CORE
+from warehouse.tables.meta import META
+from warehouse.tables.models import MODELS
+from warehouse.tables.out import OUT
+from warehouse.tables.raw import RAW
+from warehouse.tables.spec import Column, Kind, Stage, Table
+from warehouse.tables.volumes import VOLUMES
 
 TABLES: dict[str, Table] = {table.name: table for table in (*RAW, *CORE, *VOLUMES, *MODELS, *OUT, *META)}
 STAGES: dict[Stage, list[Table]] = {

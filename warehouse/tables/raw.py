@@ -1,6 +1,6 @@
 """Tables as published, as far as privacy lets them in."""
 
-from warehouse.catalog.tables.spec import BIGINT, DOUBLE, DOUBLES, INTEGER, INTEGERS, JSON, TEXT, Column, Table
+from warehouse.tables.spec import BIGINT, DOUBLE, DOUBLES, INTEGER, INTEGERS, JSON, TEXT, Column, Table
 
 CENTER = Column("center_id", TEXT, "Centre, as registered.")
 PATH = Column("path", TEXT, "Path relative to the centre's root, with forward slashes.")

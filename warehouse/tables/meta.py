@@ -1,6 +1,6 @@
 """What the catalogue says of itself."""
 
-from warehouse.catalog.tables.spec import INTEGER, TEXT, TIMESTAMP, Column, Table
+from warehouse.tables.spec import INTEGER, TEXT, TIMESTAMP, Column, Table
 
 SNAPSHOT = Table(
     "meta.snapshot",

@@ -1,7 +1,9 @@
 """One fact once: centres, people, visits, images, acquisitions, rejections, findings."""
 
-from warehouse.catalog.tables.raw import CENTER, CONTENTS, PATH
-from warehouse.catalog.tables.spec import (
+from warehouse.prompts.limits import LIMITS
+from warehouse.prompts.vocabulary import CONTRASTS, SEXES
+from warehouse.tables.raw import CENTER, CONTENTS, PATH
+from warehouse.tables.spec import (
     BIGINT,
     BOOLEAN,
     DOUBLE,
@@ -15,8 +17,6 @@ from warehouse.catalog.tables.spec import (
     Kind,
     Table,
 )
-from warehouse.prompts.limits import LIMITS
-from warehouse.prompts.vocabulary import CONTRASTS, SEXES
 
 ROLES = ("internal", "external")
 FIXED_SPLITS = ("train", "val", "test_internal", "acceptance", "excluded")  # that a definition may fix
