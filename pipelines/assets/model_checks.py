@@ -56,7 +56,7 @@ def evaluation_gates(context: dg.AssetCheckExecutionContext, home: HomeResource)
 def report_is_whole(context: dg.AssetCheckExecutionContext, home: HomeResource) -> dg.AssetCheckResult:
     """Read the page again, and hold it against the catalogue."""
     said = latest(context, REPORT)
-    faults = report_faults(home.open(), Path(str(said["path"])), str(said["evaluation_id"]))
+    faults = report_faults(home.open(), Path(str(said["path"])), str(said["evaluation_id"]), str(said["protocol"]))
     told = "; ".join(faults) or "every picture is there, and every figure is the catalogue's"
     return dg.AssetCheckResult(passed=not faults, description=told)
 

@@ -175,7 +175,7 @@ def report(context: dg.AssetExecutionContext, config: DeviceSettings, home: Home
         path = judging.write_report(home.open(), str(said["model_id"]), str(said["protocol"]), device=config.device)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(judging.digest(path)),
-        metadata={"model_id": said["model_id"], "evaluation_id": said["evaluation_id"]}
+        metadata={name: said[name] for name in ("model_id", "evaluation_id", "protocol")}
         | model_metadata.of_report(path),
     )
 

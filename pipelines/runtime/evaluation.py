@@ -212,13 +212,14 @@ def headline(home: Home, path: Path, protocol_name: str) -> str:
         return "\n".join(lines(read_figures(connection, path.parent.name, load_protocol(protocol_name))))
 
 
-def report_faults(home: Home, path: Path, evaluation_id: str) -> list[str]:
+def report_faults(home: Home, path: Path, evaluation_id: str, protocol_name: str) -> list[str]:
     """Return what is wrong with a report; nothing where it is whole and its figures are those of the catalogue."""
-    from model.report.verify import problems
+    from model.evaluation.protocol import load_protocol
+    from model.report.page import problems
     from warehouse.catalog.query import Catalogue
 
     with Catalogue(home).connect() as connection:
-        return problems(path, connection, evaluation_id)
+        return problems(path, connection, evaluation_id, load_protocol(protocol_name))
 
 
 def publish_once(home: Home, run_id: str | None = None) -> Published:

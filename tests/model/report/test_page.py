@@ -12,9 +12,9 @@ import pytest
 
 from model.evaluation.baselines import IDENTITY, MAP_TRAIN
 from model.evaluation.statistics import Estimate, by_person
-from model.report.data import SQL, read_figures
-from model.report.page import beyond_gates, write_report
-from model.report.verify import problems
+from model.report import page
+from model.report.data import SQL, read_figures, rows
+from model.report.page import beyond_gates, problems, write_report
 from tests.model.evaluation.fakes import protocol
 from tests.model.report.conftest import ENCODER, MODEL, Reported
 from warehouse.errors import ModelError
@@ -25,7 +25,7 @@ def text_of(reported: Reported) -> str:
 
 
 def test_every_figure_of_the_page_is_what_sql_says(reported: Reported, connection: Any) -> None:
-    assert problems(reported.page, connection, reported.evaluation.evaluation_id) == []
+    assert problems(reported.page, connection, reported.evaluation.evaluation_id, reported.protocol) == []
 
 
 def test_a_figure_is_the_mean_over_people_of_the_rows(reported: Reported, connection: Any) -> None:
@@ -55,17 +55,15 @@ def test_the_headline_gain_is_the_gates_figure(reported: Reported, connection: A
 @pytest.mark.parametrize(
     ("spoil", "named"),
     [
-        (lambda text: re.sub(r'(data-value="[^"]+">)\d', r"\g<1>9", text, count=1), "on the page, and"),
-        (lambda text: re.sub(r'data-value="[^"]+"', 'data-value="1.5"', text, count=1), "on the page, and"),
-        (
-            lambda text: text.replace(f'data-cell="{MODEL}|test_internal|T1w_to_T2w|mae|volume"', ""),
-            "is not on the page",
-        ),
+        (lambda text: re.sub(r'(<span class="model">)\d', r"\g<1>9", text, count=1), "by the catalogue"),
+        (lambda text: re.sub(r'(<span class="interval">\[)', r"\g<1>1", text, count=1), "by the catalogue"),
+        (lambda text: re.sub(r'<td class="n model">[^<]+</td>', "", text, count=1), "by the catalogue"),
         (lambda text: re.sub(r"<figure><img[^>]+>", "<figure>", text, count=1), "pictures for"),
         (lambda text: text.replace("base64,iVBOR", "base64,iVBOS", 1), "damaged"),
-        (lambda text: text.replace("</main>", '<img src="https://example.org/a.png"></main>'), "asks for"),
+        (lambda text: text.replace("</main>", '<img src="https://example.org/a.png"></main>'), "by the catalogue"),
+        (lambda text: text + "<p>more</p>", "lines instead of"),
     ],
-    ids=["another digit", "another value", "no value", "no picture", "damaged picture", "something from elsewhere"],
+    ids=["another digit", "another bound", "no value", "no picture", "damaged picture", "from elsewhere", "more"],
 )
 def test_a_page_that_was_changed_is_found_out(
     reported: Reported, connection: Any, tmp_path: Path, spoil: Any, named: str
@@ -75,7 +73,21 @@ def test_a_page_that_was_changed_is_found_out(
     text = page.read_text(encoding="utf-8")
     assert spoil(text) != text
     page.write_text(spoil(text), encoding="utf-8")
-    assert any(named in said for said in problems(page, connection, reported.evaluation.evaluation_id))
+    assert any(
+        named in said for said in problems(page, connection, reported.evaluation.evaluation_id, reported.protocol)
+    )
+
+
+def test_a_mean_that_sql_computes_otherwise_is_found_out(
+    reported: Reported, connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other(connection: Any, query: str, parameters: Any) -> list[dict[str, Any]]:
+        found = rows(connection, query, parameters)
+        return [row | {"mean": row["mean"] + 0.01} for row in found] if query == "figures" else found
+
+    monkeypatch.setattr(page, "rows", other)
+    known = reported.evaluation.evaluation_id
+    assert any("by SQL" in said for said in problems(reported.page, connection, known, reported.protocol))
 
 
 def test_a_page_that_is_not_there_is_found_out(reported: Reported, connection: Any, tmp_path: Path) -> None:

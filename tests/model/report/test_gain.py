@@ -5,7 +5,11 @@ from __future__ import annotations
 import pytest
 
 from model.evaluation.statistics import Estimate
-from model.report.tables import gain, interval, number, span_of
+from model.report.page import ENVIRONMENT, interval, number, span_of
+
+
+def gain(found: Estimate, metric: str, span: tuple[float, float]) -> str:
+    return str(ENVIRONMENT.get_template("gain.html.j2").module.gain(found, metric, span))  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
