@@ -35,7 +35,6 @@ from warehouse.sources import source_hash
 DECIDES_COHORT = (
     "model.simulation",
     "model.physics",
-    "warehouse.miniature",
     "warehouse.imaging.geometry",
     "warehouse.volumes.store",
 )

@@ -14,12 +14,12 @@ import yaml
 
 from model.simulation import truth
 from model.simulation.layouts import CenterPlan, Place, definition_of, plan_of
+from model.simulation.layouts.plan import table_bytes
 from model.simulation.people import enrol
 from model.simulation.scan import CohortSettings, Visit
 from warehouse.centers.registry import Center
 from warehouse.ingest.visits import visit_of_age
 from warehouse.lake import atomic
-from warehouse.miniature.write import table_bytes
 
 SCANS, MARK = "scans.csv", "made_of.json"
 COMMENTS = {

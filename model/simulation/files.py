@@ -13,12 +13,23 @@ from numpy.typing import NDArray
 from model.simulation.defects import spoil_file, spoil_header
 from model.simulation.layouts.plan import SIMULATED
 from model.simulation.seeds import stream
-from warehouse.miniature.write import SIDECAR_KEYS, SPELLINGS
 
 if TYPE_CHECKING:
     from model.physics.protocol import SequenceProtocol
     from model.simulation.scanner import Acquired, Scanner
 
+SIDECAR_KEYS = {
+    "manufacturer": "Manufacturer",
+    "manufacturers_model_name": "ManufacturersModelName",
+    "magnetic_field_strength_t": "MagneticFieldStrength",
+    "repetition_time_s": "RepetitionTime",
+    "echo_time_s": "EchoTime",
+    "inversion_time_s": "InversionTime",
+    "flip_angle_deg": "FlipAngle",
+    "slice_thickness_mm": "SliceThickness",
+    "mr_acquisition_type": "MRAcquisitionType",
+}
+SPELLINGS = {"Trio": "TrioTim", "Prisma fit": "Prisma_fit"}  # as converters write them
 COMPRESSION = 4  # of gzip: noise does not become smaller by trying harder
 SCANNING_SEQUENCES = {
     "spin_echo": "SE",

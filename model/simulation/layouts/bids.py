@@ -5,10 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from model.simulation.layouts.plan import SIMULATED, CenterPlan, Look, Place, acquired, cell, participant
+from model.simulation.layouts.plan import (
+    SIMULATED,
+    CenterPlan,
+    ExpectedSession,
+    Look,
+    Place,
+    Table,
+    acquired,
+    cell,
+    participant,
+)
 from model.simulation.people import SimulatedPerson
-from warehouse.miniature.expected import ExpectedSession
-from warehouse.miniature.recipe import Table
 
 LEMON = {  # voxel sizes of ds000221
     "T1w": Look((1.0, 1.0, 1.0), "RAS"),

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from model.simulation.layouts.plan import CenterPlan, Look, Place, acquired, cell, participant
+from model.simulation.layouts.plan import CenterPlan, ExpectedSession, Look, Place, Table, acquired, cell, participant
 from model.simulation.people import SimulatedPerson
-from warehouse.miniature.expected import ExpectedSession
-from warehouse.miniature.recipe import Table
 
 FILES = {
     (20252, "T1/T1"): ("T1w", Look((1.0, 1.0, 1.0), "RAS")),

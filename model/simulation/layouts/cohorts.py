@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from model.simulation.layouts.plan import SIMULATED, CenterPlan, Look, Place, acquired, cell, participant
+from model.simulation.layouts.plan import (
+    SIMULATED,
+    CenterPlan,
+    ExpectedSession,
+    Look,
+    Place,
+    Table,
+    acquired,
+    cell,
+    participant,
+)
 from model.simulation.people import SimulatedPerson
-from warehouse.miniature.expected import ExpectedSession
-from warehouse.miniature.recipe import Table
 
 SITES = ("HH", "Guys", "IOP")  # in the order of the fleet
 IXI = {

@@ -11,12 +11,12 @@ import pytest
 
 from model.simulation import scan
 from model.simulation.cohort import register_cohort, write_cohort
+from model.simulation.files import SIDECAR_KEYS
 from tests.model.simulation.fake_head import fake_head
 from warehouse.catalog.publish import publish
 from warehouse.centers.registry import registered
 from warehouse.ingest import ingest_center
 from warehouse.lake.home import Home
-from warehouse.miniature.write import SIDECAR_KEYS
 
 Row = dict[str, str]
 QUICK = ("open_ms", "oasis3", "nki_rockland", "camcan")
