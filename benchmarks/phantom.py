@@ -15,7 +15,7 @@ import torch
 
 from model.data.random_pairs import Ranges, make_pair, random_subject
 from model.physics.contrast import signals_of, tissue_signals
-from model.physics.settings import SequenceSettings
+from model.physics.protocol import SequenceSettings
 from model.physics.tissue import properties
 from model.simulation.head import make_head
 from model.simulation.protocols import VARIANTS, draw

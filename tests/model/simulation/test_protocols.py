@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.physics.inversion import null_time_s
 from model.physics.protocol import CONTRASTS
 from model.physics.tissue import TISSUES, properties
 from model.simulation.protocols import VARIANTS, draw
+from tests.model.physics.conftest import null_time_s
 from warehouse.errors import PhantomError
 
 
