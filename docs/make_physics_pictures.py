@@ -23,8 +23,8 @@ from model.physics.contrast import EQUATIONS, signals_of
 from model.physics.protocol import SequenceProtocol, SequenceSettings
 from model.physics.tissue import TISSUES, Properties
 from model.simulation.head import Head, make_head
+from model.simulation.people import Subject
 from model.simulation.rendering import render
-from model.simulation.subject import Subject
 from tests.model.physics import bloch, epg
 
 mpl.use("Agg")

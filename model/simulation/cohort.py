@@ -1,4 +1,4 @@
-"""A cohort of simulated centres, each in its published layout, with the truth beside it.
+"""A cohort of simulated centres, each in its published layout, with the ground truth beside it.
 
 OUT/phantom_<center>/        the centre as it would be downloaded
 OUT/phantom_<center>.yaml    its definition, for `tumsyn centers add`
@@ -21,10 +21,19 @@ from pathlib import Path
 import torch
 
 from model.simulation import truth
+from model.simulation.center import (
+    MARK,
+    SCANS,
+    CohortSettings,
+    Draft,
+    Visit,
+    draft_of,
+    finish,
+    image_visit,
+    sidecar_path,
+)
 from model.simulation.defects import kind_of
-from model.simulation.draft import MARK, SCANS, Draft, draft_of, finish
 from model.simulation.layouts import LAYOUTS
-from model.simulation.scan import CohortSettings, Visit, image_visit, sidecar_path
 from warehouse.centers.registry import load_center, register
 from warehouse.errors import PhantomError
 from warehouse.harmonize.pool import processes
@@ -257,3 +266,46 @@ def _defect_row(row: dict[str, str]) -> truth.Row:
 
 def _silent(done: int, total: int, what: str) -> None:
     """Report to nobody."""
+
+
+ACCEPTANCE_ID = "phantom_acceptance"
+ACCEPTANCE_LAYOUT = "lemon"  # a T1w, a T2w and a FLAIR of everybody
+N_ACCEPTANCE_PEOPLE = 12
+ACCEPTANCE_SEED = 7_001  # no cohort of the demonstration has it
+
+
+def add_acceptance_set(
+    home: Home, out: Path, *, resolution_mm: float, progress: Progress | None = None, pool: Executor | None = None
+) -> str:
+    """Simulate the acceptance set unless it is there, and register it as a centre of the split `acceptance`.
+
+    Parameters
+    ----------
+    home : Home
+    out : Path
+        Folder of its own; what was made there by other code or settings is made anew.
+    resolution_mm : float
+    progress, pool : optional
+        As `write_cohort` has them.
+
+    Returns
+    -------
+    str
+        Identifier of the centre.
+    """
+    made = write_cohort(
+        out,
+        subjects_per_center=N_ACCEPTANCE_PEOPLE,  # the layout leaves the travelling subject out
+        seed=ACCEPTANCE_SEED,
+        resolution_mm=resolution_mm,
+        centers=[ACCEPTANCE_LAYOUT],
+        force=True,
+        progress=progress,
+        pool=pool,
+    )
+    [simulated] = made.centers
+    center = load_center(out / f"{simulated}.yaml")
+    layout = center.layout.model_copy(update={"persons": {}})
+    named = {"center_id": ACCEPTANCE_ID, "title": "Acceptance set (simulated)", "split": "acceptance", "layout": layout}
+    register(home, center.model_copy(update=named), out / simulated)
+    return ACCEPTANCE_ID

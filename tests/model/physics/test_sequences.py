@@ -92,9 +92,6 @@ def test_without_relaxation_the_train_settles_at_the_known_plateau() -> None:
     assert train_echo(settings, one_tissue(1.0, 0.1)).tolist() == pytest.approx([0.5, 0.5**0.5, 1.0], rel=1e-6)
 
 
-TIMES = pytest.mark.parametrize(("t1_s", "t2_s"), BRAIN_AND_FLUID.values(), ids=BRAIN_AND_FLUID.keys())
-
-
 @TIMES
 @pytest.mark.parametrize(("tr_s", "ti_s"), [(9.0, 2.5), (5.0, 1.8), (2.5, 0.15)])
 def test_inversion_recovery_is_that_of_the_phase_graph(t1_s: float, t2_s: float, tr_s: float, ti_s: float) -> None:

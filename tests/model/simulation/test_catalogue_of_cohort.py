@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from model.simulation import scan
+from model.simulation import center
 from model.simulation.cohort import register_cohort, write_cohort
 from model.simulation.files import SIDECAR_KEYS
 from tests.model.simulation.fake_head import fake_head
@@ -71,7 +71,7 @@ def _rows(path: Path) -> list[Row]:
 def catalogued(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogued]:
     n_subjects, centers = request.param
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scan, "make_head", fake_head)
+        patch.setattr(center, "make_head", fake_head)
         yield Catalogued(tmp_path_factory.mktemp("cohort"), n_subjects, centers)
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from model.simulation.center import sidecar_path
 from model.simulation.layouts import LAYOUTS, CenterPlan, definition_of, plan_of
 from model.simulation.layouts.plan import table_bytes
 from model.simulation.people import TRAVELLER, enrol
-from model.simulation.scan import sidecar_path
 from warehouse.centers.registry import Center, shipped
 from warehouse.errors import PhantomError
 from warehouse.ingest.discover import discover
