@@ -123,8 +123,12 @@ def first_visits(expected: Dataset) -> dict[tuple[str, str | None], float]:
     for image in expected.scans:
         visits.setdefault(image.participant_id, set()).add(image.session_label)
     own = {visit.participant_id for visit in expected.sessions}
+
+    def order(label: str | None) -> tuple[bool, str]:  # an exam without a label goes before its follow-up
+        return str(label).startswith("FU"), str(label)
+
     return {
-        (person.participant_id, min(visits[person.participant_id], key=str)): person.age_years
+        (person.participant_id, min(visits[person.participant_id], key=order)): person.age_years
         for person in expected.participants
         if person.age_years is not None and person.participant_id in visits and person.participant_id not in own
     }
