@@ -15,10 +15,10 @@ import torch
 
 from model.data.random_pairs import Ranges, make_pair, random_subject
 from model.physics.contrast import signals_of, tissue_signals
-from model.physics.settings import SequenceSettings
+from model.physics.protocol import SequenceSettings
 from model.physics.tissue import properties
 from model.simulation.head import make_head
-from model.simulation.protocols import VARIANTS, draw
+from model.simulation.protocols import VARIANTS, draw_protocol
 from model.simulation.scanner import Scanner, acquire
 
 N_PROTOCOLS = 20_000
@@ -56,7 +56,9 @@ def per_second(sequence: str) -> float:
 def mixed_per_second() -> float:
     """Return how many protocols of all contrasts and both fields are computed a second."""
     random = np.random.default_rng(0)
-    protocols = [draw(contrast, random, field) for contrast in VARIANTS for field in (1.5, 3.0) for _ in range(150)]
+    protocols = [
+        draw_protocol(contrast, random, field) for contrast in VARIANTS for field in (1.5, 3.0) for _ in range(150)
+    ]
     return len(protocols) / best(lambda: signals_of(protocols))
 
 
@@ -70,7 +72,7 @@ def anatomy(resolution_mm: float) -> tuple[float, float, float]:
     head_s = (time.process_time() - start) / 2
     start = time.process_time()
     for seed, contrast in enumerate(VARIANTS):
-        protocol = replace(draw(contrast, random), field_strength_t=3.0)
+        protocol = replace(draw_protocol(contrast, random), field_strength_t=3.0)
         acquire(head, protocol, SCANNER, voxel_size_mm=(resolution_mm,) * 3, axcodes="RAS", seed=seed)
     scan_s = (time.process_time() - start) / len(VARIANTS)
     start = time.process_time()

@@ -22,8 +22,8 @@ from PIL import Image as Pillow
 from model.physics.protocol import SequenceProtocol
 from model.physics.tissue import TISSUES
 from model.simulation.head import Head, make_head
+from model.simulation.people import Subject
 from model.simulation.scanner import Scanner, acquire
-from model.simulation.subject import Subject
 from warehouse.harmonize.alignment import register_to_mni
 from warehouse.harmonize.image import load
 from warehouse.harmonize.mask import find_brain

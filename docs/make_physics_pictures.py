@@ -20,12 +20,11 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the simulators live with the tests
 
 from model.physics.contrast import EQUATIONS, signals_of
-from model.physics.protocol import SequenceProtocol
-from model.physics.settings import SequenceSettings
+from model.physics.protocol import SequenceProtocol, SequenceSettings
 from model.physics.tissue import TISSUES, Properties
 from model.simulation.head import Head, make_head
+from model.simulation.people import Subject
 from model.simulation.rendering import render
-from model.simulation.subject import Subject
 from tests.model.physics import bloch, epg
 
 mpl.use("Agg")

@@ -13,13 +13,12 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from model.physics.protocol import SequenceProtocol
-from model.simulation.fleet import FLEET
 from model.simulation.head import Head, make_head
-from model.simulation.protocols import VARIANTS, draw
-from model.simulation.sampling import average_over_voxels
-from model.simulation.scanner import Scanner, acquire
+from model.simulation.people import LESIONS, Subject
+from model.simulation.protocols import VARIANTS, draw_protocol
+from model.simulation.rendering import average_over_voxels
+from model.simulation.scanner import FLEET, Scanner, acquire
 from model.simulation.seeds import seed_of, stream
-from model.simulation.subject import LESIONS, Subject
 from warehouse.errors import PhantomError
 from warehouse.imaging.geometry import Grid
 from warehouse.prompts.record import PromptRecord
@@ -157,7 +156,7 @@ def _scan(
 ) -> tuple[Tensor, PromptRecord]:
     contrast = str(random.choice(ranges.contrasts))
     is_post_contrast = contrast == "T1w" and random.random() < ranges.post_contrast_share
-    protocol = draw(contrast, random, scanner.field_strength_t, is_post_contrast)
+    protocol = draw_protocol(contrast, random, scanner.field_strength_t, is_post_contrast)
     size_mm = _voxel_size(head, ranges, random)
     acquired = acquire(head, protocol, scanner, voxel_size_mm=size_mm, axcodes="RAS", seed=seed)
     i, j, k = head.fractions.shape[1:]

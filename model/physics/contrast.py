@@ -1,4 +1,4 @@
-"""From protocols to the signal of every tissue: which equation goes with which sequence.
+"""The signal of every tissue under protocols: each sequence with its equation.
 
 The image of a head is `einsum("pt,tijk->pijk", signals, fractions)`, then its magnitude: a voxel's tissues add their
 signed signals, not their parameters. SWI multiplies it by `susceptibility.swi_weight`; time-of-flight adds
@@ -14,15 +14,17 @@ import torch
 from torch import Tensor
 
 from model.physics import tissue as tissues
-from model.physics.gadolinium import with_gadolinium
-from model.physics.gradient_echo import spoiled_gradient_echo
-from model.physics.inflow import inflow_gain, staying_share
-from model.physics.inversion import inversion_recovery
-from model.physics.mprage import mprage
-from model.physics.protocol import REFOCUSED, SEQUENCES, SequenceProtocol
-from model.physics.settings import SequenceSettings, check_settings
-from model.physics.spin_echo import fast_spin_echo, spin_echo
-from model.physics.tissue import N_TISSUES, Properties
+from model.physics.protocol import REFOCUSED, SEQUENCES, SequenceProtocol, SequenceSettings, check_settings
+from model.physics.sequences import (
+    fast_spin_echo,
+    inflow_gain,
+    inversion_recovery,
+    mprage,
+    spin_echo,
+    spoiled_gradient_echo,
+    staying_share,
+)
+from model.physics.tissue import N_TISSUES, Properties, with_gadolinium
 from warehouse.errors import PhysicsError
 
 EQUATIONS: dict[str, Callable[[SequenceSettings, Properties], Tensor]] = {
@@ -38,9 +40,9 @@ EQUATIONS: dict[str, Callable[[SequenceSettings, Properties], Tensor]] = {
 
 
 def tissue_signals(sequence: str, tissue: Properties, settings: SequenceSettings, *, signed: bool = False) -> Tensor:
-    """Signal of every tissue under every setting of one sequence; differentiable in all of them.
+    """Return the signal of every tissue under every setting of one sequence; differentiable in all of them.
 
-    Blood leaves the slice between the pulses of a spin echo (`inflow.staying_share`).
+    Blood leaves the slice between the pulses of a spin echo (`sequences.staying_share`).
 
     Parameters
     ----------
@@ -50,7 +52,7 @@ def tissue_signals(sequence: str, tissue: Properties, settings: SequenceSettings
         (n_tissues,), or (n_protocols, n_tissues) with a row per setting.
     settings : SequenceSettings
     signed : bool
-        Keep the sign that an inversion leaves. Mix tissues with it, and take the magnitude of the mixture.
+        Keep the sign that an inversion leaves; needed where tissues are mixed before the magnitude is taken.
 
     Returns
     -------
@@ -75,13 +77,13 @@ def tissue_signals(sequence: str, tissue: Properties, settings: SequenceSettings
 def signals_of(
     protocols: Sequence[SequenceProtocol], tissue: Properties | None = None, b1: float = 1.0, *, signed: bool = False
 ) -> Tensor:
-    """Signal of every tissue under protocols of any sequences, fields and gadolinium.
+    """Return the signal of every tissue under protocols of any sequences and fields, with or without gadolinium.
 
     Parameters
     ----------
     protocols : sequence of SequenceProtocol
     tissue : Properties or None
-        (n_tissues,) used for every protocol, as of one head at one field; None takes `properties` of each field.
+        (n_tissues,), used for every protocol; None takes `properties` at the field of each protocol.
     b1 : float
         Transmit field as a share of the nominal; scales flip angles.
     signed : bool
@@ -108,7 +110,7 @@ def signals_of(
 
 
 def inflow_signals(protocols: Sequence[SequenceProtocol], tissue: Properties | None = None, b1: float = 1.0) -> Tensor:
-    """Compute what fresh blood adds to `signals_of`; zero unless time-of-flight, (n_protocols, n_tissues) float64."""
+    """Return what fresh blood adds to `signals_of`, (n_protocols, n_tissues) float64; 0 unless angiography."""
     if not protocols:
         return torch.zeros(0, N_TISSUES, dtype=torch.float64)
     settings = SequenceSettings.from_protocols(protocols, b1).columns()
@@ -118,7 +120,7 @@ def inflow_signals(protocols: Sequence[SequenceProtocol], tissue: Properties | N
 
 
 def properties_of(protocols: Sequence[SequenceProtocol], tissue: Properties | None = None) -> Properties:
-    """Properties with a row per protocol, (n_protocols, n_tissues): of its field, with its gadolinium."""
+    """Return properties with a row per protocol, (n_protocols, n_tissues), at its field and with its gadolinium."""
     if tissue is None:
         each = tissues.stack([tissues.properties(protocol.field_strength_t) for protocol in protocols])
     else:

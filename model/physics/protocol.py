@@ -1,9 +1,14 @@
-"""The settings of one acquisition, refused where physics forbids them."""
+"""The settings of one acquisition, and of a batch of acquisitions as tensors; impossible settings are refused."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from model.physics.tissue import FIELD_RANGE_T
 from warehouse.errors import PhysicsError
@@ -25,7 +30,7 @@ REFOCUSED = ("spin_echo", "fast_spin_echo", "inversion_recovery")
 
 @dataclass(frozen=True)
 class SequenceProtocol:
-    """One acquisition as the scanner is told to make it.
+    """The settings of one acquisition at the scanner.
 
     Parameters
     ----------
@@ -53,7 +58,7 @@ class SequenceProtocol:
     Raises
     ------
     PhysicsError
-        For settings that no scanner can play.
+        For settings that no scanner can run.
 
     Examples
     --------
@@ -73,75 +78,177 @@ class SequenceProtocol:
     n_readouts: int = 176
 
     def __post_init__(self) -> None:
-        _check_names(self)
-        _check_numbers(self)
-        _check_inversion(self)
-        if self.sequence == "mprage":
-            _check_train(self)
+        for is_kept, problem, remedy in _rules(self):
+            if not is_kept:
+                raise PhysicsError(problem, remedy)
 
 
-def _check_names(protocol: SequenceProtocol) -> None:
-    if protocol.contrast not in CONTRASTS:
-        raise PhysicsError(f"no such contrast: {protocol.contrast!r}", f"choose from {', '.join(CONTRASTS)}")
-    if protocol.sequence not in SEQUENCES:
-        raise PhysicsError(f"no such sequence: {protocol.sequence!r}", f"choose from {', '.join(SEQUENCES)}")
-
-
-def _check_numbers(protocol: SequenceProtocol) -> None:
+def _rules(protocol: SequenceProtocol) -> Iterator[tuple[bool, str, str]]:
+    """Yield the rules that a protocol must keep, in order: whether it does, the problem otherwise, and the remedy."""
+    sequence, field_t, angle_deg = protocol.sequence, protocol.field_strength_t, protocol.flip_angle_deg
+    tr_s, te_s, ti_s = protocol.repetition_time_s, protocol.echo_time_s, protocol.inversion_time_s
+    yield (
+        protocol.contrast in CONTRASTS,
+        f"no such contrast: {protocol.contrast!r}",
+        f"choose from {', '.join(CONTRASTS)}",
+    )
+    yield sequence in SEQUENCES, f"no such sequence: {sequence!r}", f"choose from {', '.join(SEQUENCES)}"
     low, high = FIELD_RANGE_T
-    if not low <= protocol.field_strength_t <= high:
-        raise PhysicsError(
-            f"a field of {protocol.field_strength_t} T is not known", f"choose from {low:g} to {high:g} T"
-        )
-    tr_s, te_s = protocol.repetition_time_s, protocol.echo_time_s
-    if not (math.isfinite(tr_s) and tr_s > 0):
-        raise PhysicsError(f"a repetition time of {tr_s} s is not positive", "give seconds above 0")
-    if not 0 < te_s < tr_s:
-        raise PhysicsError(
-            f"an echo time of {te_s} s does not fit into a repetition time of {tr_s} s",
-            "give 0 < TE < TR, both in seconds",
-        )
-    limit_deg = 180 if protocol.sequence in ("fast_spin_echo", "inversion_recovery") else 90
-    if not 0 < protocol.flip_angle_deg <= limit_deg:
-        raise PhysicsError(
-            f"a flip angle of {protocol.flip_angle_deg}° is not possible for {protocol.sequence}",
-            f"give degrees above 0 and up to {limit_deg}",
-        )
-
-
-def _check_inversion(protocol: SequenceProtocol) -> None:
-    ti_s = protocol.inversion_time_s
-    if protocol.sequence not in INVERTED:
-        if ti_s is not None:
-            raise PhysicsError(
-                f"{protocol.sequence} has no inversion, yet TI is {ti_s} s", "leave the inversion time None"
-            )
+    yield low <= field_t <= high, f"a field of {field_t} T is not known", f"choose from {low:g} to {high:g} T"
+    is_positive = math.isfinite(tr_s) and tr_s > 0
+    yield is_positive, f"a repetition time of {tr_s} s is not positive", "give seconds above 0"
+    yield (
+        0 < te_s < tr_s,
+        f"an echo time of {te_s} s does not fit into a repetition time of {tr_s} s",
+        "give 0 < TE < TR, both in seconds",
+    )
+    limit_deg = 180 if sequence in ("fast_spin_echo", "inversion_recovery") else 90
+    yield (
+        0 < angle_deg <= limit_deg,
+        f"a flip angle of {angle_deg}° is not possible for {sequence}",
+        f"give degrees above 0 and up to {limit_deg}",
+    )
+    if sequence not in INVERTED:
+        yield ti_s is None, f"{sequence} has no inversion, yet TI is {ti_s} s", "leave the inversion time None"
         return
-    if ti_s is None or not 0 < ti_s < protocol.repetition_time_s:
-        raise PhysicsError(
-            f"an inversion time of {ti_s} s does not fit into a repetition time of {protocol.repetition_time_s} s",
-            "give 0 < TI < TR, both in seconds; TR is from inversion to inversion",
-        )
-    if protocol.sequence == "inversion_recovery" and ti_s + protocol.echo_time_s >= protocol.repetition_time_s:
-        raise PhysicsError(
-            f"TI + TE = {ti_s + protocol.echo_time_s:g} s does not fit into TR = {protocol.repetition_time_s} s",
+    yield (
+        ti_s is not None and 0 < ti_s < tr_s,
+        f"an inversion time of {ti_s} s does not fit into a repetition time of {tr_s} s",
+        "give 0 < TI < TR, both in seconds; TR is from inversion to inversion",
+    )
+    ti_s = ti_s or 0.0  # a protocol without one was refused by the rule before
+    if sequence == "inversion_recovery":
+        yield (
+            ti_s + te_s < tr_s,
+            f"TI + TE = {ti_s + te_s:g} s does not fit into TR = {tr_s} s",
             "lengthen TR or shorten TI or TE",
         )
-
-
-def _check_train(protocol: SequenceProtocol) -> None:
+        return
     spacing_s, n_readouts = protocol.readout_spacing_s, protocol.n_readouts
-    if n_readouts < 1 or not (math.isfinite(spacing_s) and spacing_s > protocol.echo_time_s):
-        raise PhysicsError(
-            f"a train of {n_readouts} readouts, one each {spacing_s} s, has no room for TE = {protocol.echo_time_s} s",
-            "give at least one readout, spaced by more than TE",
-        )
-    assert protocol.inversion_time_s is not None  # checked before
-    before_s = (n_readouts // 2) * spacing_s
-    after_s = (n_readouts - n_readouts // 2) * spacing_s
-    if before_s > protocol.inversion_time_s or protocol.inversion_time_s + after_s > protocol.repetition_time_s:
-        raise PhysicsError(
-            f"a train of {n_readouts * spacing_s:g} s around TI = {protocol.inversion_time_s} s does not fit between"
-            f" inversion and TR = {protocol.repetition_time_s} s",
-            "use fewer readouts or a shorter spacing, or move TI",
-        )
+    before_s, after_s = (n_readouts // 2) * spacing_s, (n_readouts - n_readouts // 2) * spacing_s
+    yield (
+        n_readouts >= 1 and math.isfinite(spacing_s) and spacing_s > te_s,
+        f"a train of {n_readouts} readouts, one each {spacing_s} s, has no room for TE = {te_s} s",
+        "give at least one readout, spaced by more than TE",
+    )
+    yield (
+        before_s <= ti_s and ti_s + after_s <= tr_s,
+        f"a train of {n_readouts * spacing_s:g} s around TI = {ti_s} s does not fit between inversion and TR {tr_s} s",
+        "use fewer readouts or a shorter spacing, or move TI",
+    )
+
+
+@dataclass(frozen=True)
+class SequenceSettings:
+    """The settings of n_protocols protocols as tensors, (n_protocols,) float64 each; gradients can flow through them.
+
+    The class does not check its values: `SequenceProtocol` checks single protocols, `check_settings` checks batches.
+
+    Parameters
+    ----------
+    tr_s, te_s, ti_s : (n_protocols,) Tensor
+        Seconds; `ti_s` is ignored by sequences without inversion.
+    fa_deg : (n_protocols,) Tensor
+        Nominal, degrees.
+    b1 : (n_protocols,) Tensor
+        Transmit field as a share of the nominal: every pulse but the adiabatic inversion is scaled by it.
+    readout_spacing_s, n_readouts : (n_protocols,) Tensor
+        Of the train of an `mprage`.
+    """
+
+    tr_s: Tensor
+    te_s: Tensor
+    ti_s: Tensor
+    fa_deg: Tensor
+    b1: Tensor
+    readout_spacing_s: Tensor
+    n_readouts: Tensor
+
+    @classmethod
+    def of(
+        cls,
+        tr_s: Tensor | float,
+        te_s: Tensor | float,
+        fa_deg: Tensor | float,
+        ti_s: Tensor | float = 0.0,
+        *,
+        b1: Tensor | float = 1.0,
+        readout_spacing_s: Tensor | float = 0.0075,
+        n_readouts: Tensor | float = 176.0,
+    ) -> SequenceSettings:
+        """Return settings made of numbers and tensors, which are broadcast against each other.
+
+        Examples
+        --------
+        >>> SequenceSettings.of(tr_s=2.0, te_s=torch.linspace(0.01, 0.1, 5), fa_deg=90.0).tr_s.shape
+        torch.Size([5])
+        """
+        given = (tr_s, te_s, ti_s, fa_deg, b1, readout_spacing_s, n_readouts)
+        tensors = [torch.as_tensor(one, dtype=torch.float64).reshape(-1) for one in given]
+        try:
+            shape = np.broadcast_shapes(*(one.shape for one in tensors))
+        except ValueError as error:
+            raise PhysicsError(
+                f"settings of unlike length: {[tuple(one.shape) for one in tensors]}",
+                "give one value or n values of each",
+            ) from error
+        return cls(*(one.expand(shape) for one in tensors))
+
+    @classmethod
+    def from_protocols(cls, protocols: Sequence[SequenceProtocol], b1: float = 1.0) -> SequenceSettings:
+        """Return a batch made of protocols; a missing inversion time becomes 0."""
+        rows = [
+            (
+                one.repetition_time_s,
+                one.echo_time_s,
+                one.inversion_time_s or 0.0,
+                one.flip_angle_deg,
+                b1,
+                one.readout_spacing_s,
+                float(one.n_readouts),
+            )
+            for one in protocols
+        ]
+        return cls(*torch.tensor(rows, dtype=torch.float64).reshape(-1, len(fields(cls))).unbind(1))
+
+    def columns(self) -> SequenceSettings:
+        """Return the same with shape (n_protocols, 1), which broadcasts against (n_tissues,)."""
+        return SequenceSettings(*(getattr(self, field.name).unsqueeze(-1) for field in fields(self)))
+
+    def __len__(self) -> int:
+        return int(self.tr_s.shape[0])
+
+
+def check_settings(sequence: str, settings: SequenceSettings) -> None:
+    """Raise an error that names the first settings that are not finite or out of order.
+
+    Raises
+    ------
+    PhysicsError
+        Where 0 < TE < TR, TI < TR, FA > 0 or b1 > 0 does not hold.
+    """
+    rules = {
+        "TR > 0": settings.tr_s > 0,
+        "TR finite": torch.isfinite(settings.tr_s),
+        "0 < TE < TR": (settings.te_s > 0) & (settings.te_s < settings.tr_s),
+        "FA > 0": settings.fa_deg > 0,
+        "FA <= 180": settings.fa_deg <= 180,
+        "b1 > 0": settings.b1 > 0,
+    }
+    if sequence in ("inversion_recovery", "mprage"):
+        rules["0 < TI < TR"] = (settings.ti_s > 0) & (settings.ti_s < settings.tr_s)
+    if sequence == "inversion_recovery":
+        rules["TI + TE < TR"] = settings.ti_s + settings.te_s < settings.tr_s
+    if sequence == "mprage":
+        before_s = torch.floor(settings.n_readouts / 2) * settings.readout_spacing_s
+        length_s = settings.n_readouts * settings.readout_spacing_s
+        rules["the train to start after the inversion"] = before_s <= settings.ti_s
+        rules["the train to end before TR"] = settings.ti_s - before_s + length_s <= settings.tr_s
+    for rule, holds in rules.items():
+        if not bool(holds.all()):  # a comparison with NaN is False, so NaN is refused too
+            first = int((~holds).nonzero()[0, 0])
+            raise PhysicsError(
+                f"settings {first} of {sequence} break {rule}: TR {settings.tr_s[first]:g} s,"
+                f" TE {settings.te_s[first]:g} s, TI {settings.ti_s[first]:g} s, FA {settings.fa_deg[first]:g}°",
+                "times are in seconds, angles in degrees",
+            )

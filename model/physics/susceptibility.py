@@ -1,10 +1,11 @@
-"""The field that susceptibility makes, and what SWI does with its phase."""
+"""The field of a susceptibility map, its phase, and the mask that SWI makes of the phase."""
 
 from __future__ import annotations
 
 import math
 
 import torch
+from scipy.fft import next_fast_len
 from torch import Tensor
 
 from warehouse.errors import PhysicsError
@@ -12,12 +13,9 @@ from warehouse.errors import PhysicsError
 GAMMA_HZ_PER_T = 42.577478518e6
 """Gyromagnetic ratio of the proton over 2π (CODATA 2018)."""
 
-AIR_CHI_PPM = 9.4
-"""Of air against water, ppm (SI): Schenck 1996 Med Phys 23:815."""
-
 
 def dipole_kernel(shape: tuple[int, int, int], voxel_mm: tuple[float, float, float], b0_axis: int) -> Tensor:
-    """1/3 − k_z²/k² on the grid of `rfftn`, 0 at k = 0, float32.
+    """Return the dipole kernel 1/3 − k_z²/k² on the grid of `rfftn`, 0 at k = 0, float32.
 
     Source: Salomir 2003 Concepts Magn Reson B 19B:26; Marques and Bowtell 2005 Concepts Magn Reson B 25B:65.
     """
@@ -34,12 +32,12 @@ def dipole_kernel(shape: tuple[int, int, int], voxel_mm: tuple[float, float, flo
 def susceptibility_field_t(
     chi_ppm: Tensor, voxel_mm: tuple[float, float, float], field_strength_t: float, b0_axis: int = 2
 ) -> Tensor:
-    """Field that a map of susceptibility adds along B0, tesla.
+    """Return the field along B0 that a susceptibility map adds, tesla.
 
     Parameters
     ----------
     chi_ppm : (i, j, k) Tensor
-        Against the surroundings, whose value is 0 (ppm, SI).
+        Relative to the surroundings, ppm (SI).
     voxel_mm : (3,) tuple
     field_strength_t : float
     b0_axis : {0, 1, 2}
@@ -48,7 +46,7 @@ def susceptibility_field_t(
     Returns
     -------
     (i, j, k) Tensor
-        float32. The map is padded by half of each extent, against wrap-around.
+        float32. The map is padded by half of each extent to avoid wrap-around.
     """
     _check(chi_ppm, voxel_mm, b0_axis)
     shape = tuple(_good_size(n + n // 2) for n in chi_ppm.shape)
@@ -60,18 +58,18 @@ def susceptibility_field_t(
 
 
 def phase_rad(field_t: Tensor, echo_time_s: float) -> Tensor:
-    """Phase at the echo, 2π γ ΔB TE, radians; positive in a field above B0."""
+    """Return the phase at the echo, 2π γ ΔB TE, radians; positive in a field above B0."""
     return 2 * math.pi * GAMMA_HZ_PER_T * echo_time_s * field_t
 
 
 def high_pass(
     phase: Tensor, voxel_mm: tuple[float, float, float], magnitude: Tensor | None = None, width_mm: float = 8.0
 ) -> Tensor:
-    """Phase less its Gaussian-smoothed self, wrapped to (−π, π].
+    """Return the phase minus its Gaussian-smoothed copy, wrapped to (−π, π].
 
-    Scanners filter the complex image (homodyne: Noll 1991 IEEE TMI 10:154), which keeps wraps harmless; so do we:
-    the angle of exp(i phase) × conj(smooth(magnitude × exp(i phase))). `width_mm` is the standard deviation. Without a
-    magnitude every voxel counts alike; with one, air has no phase that the scalp could differ from.
+    As scanners do (homodyne: Noll 1991 IEEE TMI 10:154), the complex image is filtered, so that phase wraps have no
+    effect: the result is the angle of exp(i phase) × conj(smooth(magnitude × exp(i phase))). `width_mm` is the standard
+    deviation. The magnitude weights the voxels, so that air has no influence; without it all weigh the same.
     """
     wave = torch.exp(1j * phase.to(torch.float32))
     axes = [torch.fft.fftfreq(n, d=step) for n, step in zip(phase.shape, voxel_mm, strict=True)]
@@ -82,7 +80,7 @@ def high_pass(
 
 
 def phase_mask(phase: Tensor, power: int = 4) -> Tensor:
-    """Mask (π − φ)/π for 0 < φ ≤ π, 1 elsewhere, to a power. Source: Haacke 2004 MRM 52:612."""
+    """Return the mask (π − φ)/π for 0 < φ ≤ π, 1 elsewhere, to a power. Source: Haacke 2004 MRM 52:612."""
     return (1 - phase.clamp(min=0) / math.pi) ** power
 
 
@@ -94,15 +92,15 @@ def swi_weight(
     b0_axis: int = 2,
     magnitude: Tensor | None = None,
 ) -> Tensor:
-    """Compute what SWI multiplies its magnitude by, (i, j, k) float32 in [0, 1].
+    """Return the phase mask that SWI multiplies its magnitude by, (i, j, k) float32 in [0, 1].
 
-    Positive phase, as inside paramagnetic veins along B0 and iron, is darkened. `magnitude` is the image that the phase
-    belongs to, (i, j, k): the filter goes by it (`high_pass`).
+    Positive phase, as in iron and in paramagnetic veins along B0, is darkened. `magnitude` is the image that the phase
+    belongs to, (i, j, k), and weights the filter (`high_pass`).
 
     Raises
     ------
     PhysicsError
-        For a map that is not 3-D or not finite, a voxel size or axis that cannot be.
+        For a map that is not 3-D or not finite, or an impossible voxel size, axis, echo time or field strength.
     """
     for name, value in (("an echo time", echo_time_s), ("a field strength", field_strength_t)):
         if not (math.isfinite(value) and value > 0):
@@ -123,12 +121,5 @@ def _check(chi_ppm: Tensor, voxel_mm: tuple[float, float, float], b0_axis: int) 
 
 
 def _good_size(n: int) -> int:
-    """Find the next even number that factors into 2, 3 and 5, for which FFTs are fast."""
-    while True:
-        rest = n
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1 and n % 2 == 0:
-            return n
-        n += 1
+    """Return the next even number that factors into 2, 3 and 5, for which FFTs are fast."""
+    return 2 * int(next_fast_len(-(-n // 2), real=True))

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
 from model.physics.tissue import TISSUES
+from model.simulation.people import Subject
 from model.simulation.seeds import stream
-from model.simulation.subject import Subject
 
 TEMPLATE_ML = 2065.0  # intracranial volume of the template, whose brain is larger than any population's
 ADULT_ML = {"M": 1560.0, "F": 1390.0}  # mean intracranial volumes of adults

@@ -11,11 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.simulation.nuclei import NUCLEI, nuclei
-from model.simulation.shells import OUTER, skin_level, surroundings
-from model.simulation.template import Floats, HeadGrid, brain_maps, template_grid
-from model.simulation.tissue_maps import brain_levels
-from model.simulation.vessels import vessels
+from model.simulation.structures import NUCLEI, OUTER, nuclei, skin_level, surroundings, vessels
+from model.simulation.template import Floats, HeadGrid, brain_levels, brain_maps, template_grid
 
 LEVELS = ("inner", "skin", "pial", "white", "ventricle")
 MARGIN_MM = 6.0  # of air that is kept around the head

@@ -1,4 +1,4 @@
-"""A cohort of simulated centres, each in its published layout, with the truth beside it.
+"""A cohort of simulated centres, each in its published layout, with the ground truth beside it.
 
 OUT/phantom_<center>/        the centre as it would be downloaded
 OUT/phantom_<center>.yaml    its definition, for `tumsyn centers add`
@@ -21,10 +21,19 @@ from pathlib import Path
 import torch
 
 from model.simulation import truth
+from model.simulation.center import (
+    MARK,
+    SCANS,
+    CohortSettings,
+    StagedCenter,
+    Visit,
+    finish,
+    image_visit,
+    sidecar_path,
+    stage,
+)
 from model.simulation.defects import kind_of
-from model.simulation.draft import MARK, SCANS, Draft, draft_of, finish
 from model.simulation.layouts import LAYOUTS
-from model.simulation.scan import CohortSettings, Visit, image_visit, sidecar_path
 from warehouse.centers.registry import load_center, register
 from warehouse.errors import PhantomError
 from warehouse.harmonize.pool import processes
@@ -32,15 +41,14 @@ from warehouse.lake import atomic
 from warehouse.lake.home import Home
 from warehouse.provenance import source_hash
 
-DECIDES_COHORT = (
-    "model.simulation",
-    "model.physics",
-    "warehouse.miniature",
-    "warehouse.imaging.geometry",
-    "warehouse.volumes.store",
-)
-Progress = Callable[[int, int, str], None]
+DECIDES_COHORT = ("model.simulation", "model.physics", "warehouse.imaging.geometry")
 RESOLUTIONS_MM = (0.8, 6.0)
+ACCEPTANCE_ID = "phantom_acceptance"
+ACCEPTANCE_LAYOUT = "lemon"  # a T1w, a T2w and a FLAIR of everybody, and no travelling subject
+N_ACCEPTANCE_PEOPLE = 12
+ACCEPTANCE_SEED = 7_001  # no cohort of the demonstration has it
+
+Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -50,9 +58,9 @@ class Cohort:
     Parameters
     ----------
     centers : tuple of str
-        Identifiers of the simulated centres asked for, e.g. phantom_ixi.
+        Identifiers of the simulated centres that were requested, e.g. phantom_ixi.
     made : tuple of str
-        Those that were not there already.
+        Those that did not exist before.
     """
 
     out: Path
@@ -72,34 +80,34 @@ def write_cohort(
     progress: Progress | None = None,
     pool: Executor | None = None,
 ) -> Cohort:
-    """Write simulated centres into a folder; those that are finished with the same settings are left.
+    """Write simulated centres into a folder; centres that exist with the same settings and code are kept.
 
-    The same seed gives the same bytes, however many workers there are.
+    The same seed gives the same bytes, whatever the number of workers.
 
     Parameters
     ----------
     out : Path
-        Made if need be.
+        Created if it does not exist.
     subjects_per_center : int
-        Besides the travelling subject.
+        Without the travelling subject.
     resolution_mm : float
         0.8 to 6.
     centers : sequence of str, optional
-        Of the real centres, e.g. ixi; all thirteen by default.
+        Identifiers of real centres, e.g. ixi; all thirteen by default.
     workers : int, optional
-        Processes; as many as there are CPUs by default. With 1 everything is done here.
+        Number of processes; by default the number of CPUs. With 1 the calling process does the work.
     force : bool
         Replace centres that were made with other settings.
     progress : callable, optional
-        Called with visits done, visits in all, and what was done.
+        Called with the number of finished visits, the number of all visits, and the centre.
     pool : Executor, optional
-        Processes for the work in place of `workers`, each with one thread (`warehouse.harmonize.pool.processes`): a
-        new process takes seconds to draw the atlas, so those who write several cohorts hand the same ones to each.
+        Processes to use in place of `workers`, each with one thread (`warehouse.harmonize.pool.processes`). A new
+        process needs seconds to build the atlas, so a caller that writes several cohorts passes the same pool to each.
 
     Raises
     ------
     PhantomError
-        For settings that cannot be, or a folder that was made otherwise.
+        For impossible settings, or a folder that holds a centre of other settings.
     """
     names = _names(centers)
     settings = _settings(subjects_per_center, seed, resolution_mm)
@@ -107,18 +115,18 @@ def write_cohort(
     with atomic.lock(out / ".lock", exclusive=True):
         _sweep(out)
         wanted = [name for name in names if not _is_finished(out, name, settings, force)]
-        drafts = {name: draft_of(out, name, settings) for name in wanted}
+        staged = {name: stage(out, name, settings) for name in wanted}
         try:
-            _make(out, drafts, settings, pool or workers or os.cpu_count() or 1, progress or _silent)
+            _make(out, staged, settings, pool or workers or os.cpu_count() or 1, progress)
         finally:
-            for draft in drafts.values():
-                draft.discard()
+            for center in staged.values():
+                center.discard()
         _write_tables(out)
     return Cohort(out, tuple(f"phantom_{name}" for name in names), tuple(f"phantom_{name}" for name in wanted))
 
 
 def register_cohort(home: Home, out: Path) -> list[str]:
-    """Register every finished centre of a cohort in a home, and return their identifiers.
+    """Register every finished centre of a cohort in a home and return their identifiers.
 
     Raises
     ------
@@ -131,8 +139,43 @@ def register_cohort(home: Home, out: Path) -> list[str]:
     return [register(home, load_center(path), path.with_suffix("")).center.center_id for path in found]
 
 
+def add_acceptance_set(
+    home: Home, out: Path, *, resolution_mm: float, progress: Progress | None = None, pool: Executor | None = None
+) -> str:
+    """Simulate the acceptance set unless it exists, register it as a centre, and return the identifier of the centre.
+
+    The gates of a demonstration are evaluated on these twelve people, since its own test set is too small for an
+    interval. The definition of the centre fixes its split to `acceptance`: no model is trained on it.
+
+    Parameters
+    ----------
+    home : Home
+    out : Path
+        Folder of its own; an acceptance set of other code or settings in it is replaced.
+    resolution_mm : float
+    progress, pool : optional
+        As in `write_cohort`.
+    """
+    cohort = write_cohort(
+        out,
+        subjects_per_center=N_ACCEPTANCE_PEOPLE,
+        seed=ACCEPTANCE_SEED,
+        resolution_mm=resolution_mm,
+        centers=[ACCEPTANCE_LAYOUT],
+        force=True,
+        progress=progress,
+        pool=pool,
+    )
+    [simulated] = cohort.centers
+    center = load_center(out / f"{simulated}.yaml")
+    layout = center.layout.model_copy(update={"persons": {}})
+    named = {"center_id": ACCEPTANCE_ID, "title": "Acceptance set (simulated)", "split": "acceptance", "layout": layout}
+    register(home, center.model_copy(update=named), out / simulated)
+    return ACCEPTANCE_ID
+
+
 def _sweep(out: Path) -> None:
-    """Remove what a cohort that was killed left beside its places; only for who holds the lock."""
+    """Remove temporary files and folders of a killed run; the caller holds the lock."""
     for stale in (*out.glob(".phantom_*.tmp"), *out.glob("truth/.phantom_*.tmp")):
         if stale.is_dir():
             shutil.rmtree(stale)
@@ -155,12 +198,12 @@ def _settings(n_subjects: int, seed: int, resolution_mm: float) -> CohortSetting
 
 
 def _is_finished(out: Path, name: str, settings: CohortSettings, force: bool) -> bool:
-    """Return whether a centre is there as wanted.
+    """Return whether a centre exists with these settings and this code.
 
     Raises
     ------
     PhantomError
-        When it is there, but otherwise, and may not be replaced.
+        When it exists with others and may not be replaced.
     """
     root, mark = out / f"phantom_{name}", out / "truth" / f"phantom_{name}" / MARK
     if not root.exists():
@@ -183,31 +226,36 @@ def _made_of(settings: CohortSettings) -> str:
 
 
 def _make(
-    out: Path, drafts: dict[str, Draft], settings: CohortSettings, workers: int | Executor, progress: Progress
+    out: Path,
+    staged: dict[str, StagedCenter],
+    settings: CohortSettings,
+    workers: int | Executor,
+    progress: Progress | None,
 ) -> None:
-    """Image all visits, and finish each centre as soon as its last one is done."""
-    todo = {name: len(draft.visits) for name, draft in drafts.items()}
-    rows: dict[str, dict[int, list[truth.Row]]] = {name: {} for name in drafts}
-    tasks = [(name, number) for name, draft in drafts.items() for number in range(len(draft.visits))]
-    jobs = [drafts[name].visits[number] for name, number in tasks]
+    """Image all visits and finish each centre after its last visit."""
+    todo = {name: len(center.visits) for name, center in staged.items()}
+    rows: dict[str, dict[int, list[truth.Row]]] = {name: {} for name in staged}
+    tasks = [(name, number) for name, center in staged.items() for number in range(len(center.visits))]
+    jobs = [staged[name].visits[number] for name, number in tasks]
     with closing(_imaged(jobs, workers)) as imaged:
         for done, (index, result) in enumerate(imaged, start=1):
             name, number = tasks[index]
             rows[name][number] = result
-            progress(done, len(tasks), f"phantom_{name}")
+            if progress:
+                progress(done, len(tasks), f"phantom_{name}")
             if len(rows[name]) == todo[name]:
                 together = [row for _, part in sorted(rows.pop(name).items()) for row in part]
-                finish(out, drafts[name], _made_of(settings), together)
+                finish(out, staged[name], _made_of(settings), together)
 
 
 def _imaged(visits: Sequence[Visit], workers: int | Executor) -> Generator[tuple[int, list[truth.Row]], None, None]:
-    """Yield the rows of each visit as it is done, with its place in the sequence."""
+    """Yield the index and the rows of each visit as it finishes."""
     if isinstance(workers, int) and min(workers, len(visits)) <= 1:
         with _one_thread():
             for index, visit in enumerate(visits):
                 yield index, image_visit(visit)
         return
-    # A forked child of a process with threads may hang; a fresh one imports torch in a second or two.
+    # The processes are spawned: a forked child of a process with threads may hang.
     try:
         with processes(min(workers, len(visits))) if isinstance(workers, int) else nullcontext(workers) as pool:
             running = {pool.submit(image_visit, visit): index for index, visit in enumerate(visits)}
@@ -216,14 +264,14 @@ def _imaged(visits: Sequence[Visit], workers: int | Executor) -> Generator[tuple
                     yield running.pop(future), future.result()
     except BrokenProcessPool as error:
         raise PhantomError(
-            "a worker died, probably for want of memory; centres that were finished are kept",
-            "run the same again with fewer --workers, or a coarser --resolution",
+            "a worker process died, probably because memory ran out; finished centres are kept",
+            "run the same command again with fewer --workers or a coarser --resolution",
         ) from error
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Keep torch to one thread: sums in another order are other bytes."""
+    """Limit torch to one thread, since the order of summation changes the bytes."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -233,7 +281,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _write_tables(out: Path) -> None:
-    """Write the truth and the defects of all centres that are there."""
+    """Write the tables of scans and defects of all centres in the folder."""
     parts = [out / "truth" / path.stem / SCANS for path in sorted(out.glob("phantom_*.yaml"))]
     rows = [row for part in parts if part.is_file() for row in truth.read_rows(part)]
     atomic.write_text(out / "phantom_truth.csv", truth.table_text(rows, truth.COLUMNS))
@@ -244,17 +292,5 @@ def _write_tables(out: Path) -> None:
 def _defect_row(row: dict[str, str]) -> truth.Row:
     kind = kind_of(row["defect"], row["path"])
     refused = sidecar_path(row["path"]) if kind.refuses_sidecar else row["path"] if kind.reason else None
-    return {
-        "center_id": row["center_id"],
-        "path": row["path"],
-        "kind": row["defect"],
-        "what": kind.what,
-        "disposition": kind.disposition,
-        "stage": kind.stage,
-        "reason": kind.reason,
-        "refused_path": refused,
-    }
-
-
-def _silent(done: int, total: int, what: str) -> None:
-    """Report to nobody."""
+    facts = {"center_id": row["center_id"], "path": row["path"], "kind": row["defect"], "refused_path": refused}
+    return facts | asdict(kind)

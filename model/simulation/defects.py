@@ -1,7 +1,7 @@
-"""Honest defects: what goes wrong with real files, done to a few scans that a cohort can spare.
+"""Defects of real files, applied to a few additional scans of a cohort.
 
-Each is one that an ingest can find, or must live with. An image stored mirrored while its header says nothing of it
-cannot be found by any header, so there is none here: it would only poison what is made from the cohort.
+An ingest can detect each of them, or must handle the missing facts. A mirrored image whose header does not show it is
+not among them: no header reveals it, and it would only corrupt what is made from the cohort.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from dataclasses import dataclass
 
 from warehouse.errors import PhantomError
 
-KEPT = 0.6  # share of a truncated file that is left
+KEPT = 0.6  # share of a file that truncation leaves
 
 
 @dataclass(frozen=True)
 class DefectKind:
-    """One kind of defect and what an ingest says of it.
+    """One kind of defect and how an ingest treats it.
 
     Parameters
     ----------
     what : str
-        In words.
+        Description.
     disposition : {"rejection", "image"}
-        What becomes of the image.
+        How the image is recorded.
     stage, reason : str
-        Of `core.rejection`; empty where nothing is refused.
+        Of `core.rejection`; empty if nothing is refused.
     refuses_sidecar : bool
-        Whether it is the sidecar that is refused, while the image stays.
+        Whether the sidecar is refused and the image is kept.
     """
 
     what: str
@@ -56,12 +56,12 @@ KINDS: Mapping[str, DefectKind] = {
     ),
 }
 HEADER_CODES = struct.Struct("<hh")  # qform_code and sform_code
-TIMES = ("EchoTime", "RepetitionTime", "InversionTime")  # one unit for all: where one is wrong, none is believed
+TIMES = ("EchoTime", "RepetitionTime", "InversionTime")  # one unit for all: if one is implausible, an ingest reads none
 CODES_AT, PIXDIM_AT = 252, 76  # offsets in a NIfTI-1 header, bytes
 
 
 def kind_of(defect: str, path: str) -> DefectKind:
-    """Return a kind of defect as an ingest tells it of a path.
+    """Return the kind of a defect as an ingest records it for a path.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def kind_of(defect: str, path: str) -> DefectKind:
 
 
 def spoil_header(header: bytearray, defect: str | None) -> None:
-    """Spoil an uncompressed NIfTI-1 header in place, where the defect is one of headers.
+    """Apply a defect of headers to an uncompressed NIfTI-1 header, in place; other defects change nothing.
 
     Parameters
     ----------
@@ -92,18 +92,18 @@ def spoil_header(header: bytearray, defect: str | None) -> None:
 
 
 def spoil_file(content: bytes, defect: str | None) -> bytes:
-    """Return an image file as it is left by a defect of files."""
+    """Return the content of an image file after a defect of files; other defects change nothing."""
     return content[: int(KEPT * len(content))] if defect == "truncated" else content
 
 
 def spoil_sidecar(fields: Mapping[str, object], defect: str | None) -> bytes | None:
-    """Return the bytes of a sidecar as a defect leaves them, or None where there is none."""
+    """Return the content of a sidecar after a defect, or None if the scan has no sidecar."""
     if defect == "no_sidecar":
         return None
-    told = dict(fields)
+    written = dict(fields)
     if defect == "milliseconds":
-        told["EchoTime"] = round(1000 * float(str(fields["EchoTime"])), 3)
-    content = (json.dumps(told, indent=2) + "\n").encode()
+        written["EchoTime"] = round(1000 * float(str(fields["EchoTime"])), 3)
+    content = (json.dumps(written, indent=2) + "\n").encode()
     return content[: int(KEPT * len(content))] if defect == "broken_sidecar" else content
 
 

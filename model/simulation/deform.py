@@ -19,8 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.simulation.seeds import stream
-from model.simulation.template import HeadGrid, template_grid
-from model.simulation.tissue_maps import intracranial_level
+from model.simulation.template import HeadGrid, intracranial_level, template_grid
 
 STEP_MM = 4.0  # of the grid that velocities live on
 WIDE_MM, NARROW_MM, NARROW_SHARE = 30.0, 7.0, 0.12

@@ -1,4 +1,4 @@
-"""The files of one simulated scan: NIfTI and sidecar, as converters write them; the same scan, the same bytes."""
+"""The files of one simulated scan, NIfTI and sidecar, as converters write them; a scan always gives the same bytes."""
 
 from __future__ import annotations
 
@@ -13,26 +13,37 @@ from numpy.typing import NDArray
 from model.simulation.defects import spoil_file, spoil_header
 from model.simulation.layouts.plan import SIMULATED
 from model.simulation.seeds import stream
-from warehouse.miniature.write import SIDECAR_KEYS, SPELLINGS
 
 if TYPE_CHECKING:
     from model.physics.protocol import SequenceProtocol
     from model.simulation.scanner import Acquired, Scanner
 
-COMPRESSION = 4  # of gzip: noise does not become smaller by trying harder
+SIDECAR_KEYS = {
+    "manufacturer": "Manufacturer",
+    "manufacturers_model_name": "ManufacturersModelName",
+    "magnetic_field_strength_t": "MagneticFieldStrength",
+    "repetition_time_s": "RepetitionTime",
+    "echo_time_s": "EchoTime",
+    "inversion_time_s": "InversionTime",
+    "flip_angle_deg": "FlipAngle",
+    "slice_thickness_mm": "SliceThickness",
+    "mr_acquisition_type": "MRAcquisitionType",
+}
+SPELLINGS = {"Trio": "TrioTim", "Prisma fit": "Prisma_fit"}  # as converters write them
+COMPRESSION = 4  # of gzip: higher levels hardly make noise smaller
 SCANNING_SEQUENCES = {
     "spin_echo": "SE",
     "fast_spin_echo": "SE",
     "inversion_recovery": "SE_IR",
     "mprage": "GR_IR",
 }
-THICK = 1.8  # times the in-plane voxel, from which an acquisition counts as one of slices
-# How often a converter or an anonymiser lost a field, by sidecar key.
+THICK = 1.8  # ratio of slice thickness to in-plane voxel from which an acquisition counts as 2D
+# Probability that a converter or an anonymiser removed a field, by sidecar key.
 LOST = {"InversionTime": 0.15, "FlipAngle": 0.06, "ManufacturersModelName": 0.06, "MagneticFieldStrength": 0.05}
 
 
 def nifti_bytes(acquired: Acquired, path: str, defect: str | None = None) -> bytes:
-    """Return an image as a file, compressed where its name ends in .gz, spoilt where a defect says so."""
+    """Return the file of an image, compressed if its name ends in .gz, with a defect if one is given."""
     image = nib.Nifti1Image(acquired.voxels, acquired.affine)
     label(image)
     image.set_sform(acquired.affine, code=1)
@@ -40,14 +51,14 @@ def nifti_bytes(acquired: Acquired, path: str, defect: str | None = None) -> byt
     image.header.set_slope_inter(1.0, 0.0)
     content = bytearray(image.to_bytes())
     if acquired.slope != 1.0:
-        content[112:116] = np.float32(acquired.slope).tobytes()  # scl_slope, which nibabel resets as it writes
+        content[112:116] = np.float32(acquired.slope).tobytes()  # scl_slope, which nibabel resets when it writes
     spoil_header(content, defect)
     packed = gzip.compress(bytes(content), COMPRESSION, mtime=0) if path.endswith(".gz") else bytes(content)
     return spoil_file(packed, defect)
 
 
 def label(image: nib.Nifti1Image) -> None:
-    """Write into a header that the image is simulated, and its units."""
+    """Write the units into a header, and that the image is simulated."""
     image.header.set_xyzt_units("mm", "sec")
     image.header["descrip"] = SIMULATED.encode()
 
@@ -55,7 +66,7 @@ def label(image: nib.Nifti1Image) -> None:
 def compressed(
     voxels: NDArray[np.generic], affine: NDArray[np.float64], slope: float = 1.0, inter: float = 0.0
 ) -> bytes:
-    """Return an array as a compressed NIfTI whose header scales it; units are those of the scaled values."""
+    """Return an array as a compressed NIfTI whose header scales the stored numbers by `slope` and `inter`."""
     image = nib.Nifti1Image(voxels, affine)
     label(image)
     content = bytearray(image.to_bytes())
@@ -66,12 +77,12 @@ def compressed(
 def sidecar_fields(
     protocol: SequenceProtocol, scanner: Scanner, voxel_size_mm: Sequence[float], seed: int
 ) -> dict[str, object]:
-    """Return what a converter writes beside an image, less what is lost on the way.
+    """Return the fields of a sidecar as a converter writes it, without those that are lost.
 
     Parameters
     ----------
-    seed : object
-        Decides what is lost.
+    seed : int
+        Determines which fields are lost.
     """
     facts: dict[str, object] = {
         "manufacturer": scanner.manufacturer,
@@ -89,21 +100,20 @@ def sidecar_fields(
     fields = {
         SIDECAR_KEYS[name]: SPELLINGS.get(str(value), value) for name, value in facts.items() if value is not None
     }
-    told = {key: value for key, value in fields.items() if key not in lost}
     return {
         "Modality": "MR",
         "ImageType": ["DERIVED", "PRIMARY", "SIMULATED"],
         "ScanningSequence": SCANNING_SEQUENCES.get(protocol.sequence, "GR"),
-        **told,
+        **{key: value for key, value in fields.items() if key not in lost},
         "ConversionSoftware": f"tumsyn, {SIMULATED}",
     }
 
 
 def slice_thickness_mm(voxel_size_mm: Sequence[float]) -> float:
-    """Return the largest edge of a voxel: the slice's, where there are slices."""
+    """Return the largest edge of a voxel, which is the slice thickness of a 2D acquisition."""
     return round(float(max(voxel_size_mm)), 4)
 
 
 def acquisition_type(voxel_size_mm: Sequence[float]) -> str:
-    """Return 2D for voxels of slices, 3D for others."""
+    """Return 2D for voxels much thicker than wide, 3D for others."""
     return "2D" if max(voxel_size_mm) >= THICK * min(voxel_size_mm) else "3D"

@@ -1,9 +1,10 @@
-"""One subject's head: which share of each voxel is which tissue."""
+"""One subject's head: the share of each voxel that each tissue takes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -12,13 +13,182 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.physics.tissue import TISSUES, Properties, properties
-from model.simulation.ageing import age_effects, relaxation_scale
+from model.simulation.ageing import AgeEffects, age_effects, relaxation_scale
 from model.simulation.atlas import atlas
 from model.simulation.deform import deformation
-from model.simulation.draw import Drawing
-from model.simulation.lesions import lesions_of
-from model.simulation.subject import Subject
+from model.simulation.lesions import Lesions, lesions_of
+from model.simulation.people import Subject
+from model.simulation.seeds import stream
+from model.simulation.structures import OUTER, SKULL_MM
 from model.simulation.template import HeadGrid
+
+NOISE_MM = (3.0, 6.0, 14.0)  # distance of the bumps of the noises that give texture and make outlines irregular
+SKIN_MM, DURA_MM, TABLE_MM = 1.9, 0.8, 1.6
+N_NOISES = len(NOISE_MM)
+
+Shares = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What is drawn, and how finely.
+
+    Parameters
+    ----------
+    age : AgeEffects
+    lesions : Lesions
+    seed : int
+    step_mm : float
+        Size of a voxel; edges are that wide.
+    """
+
+    age: AgeEffects
+    lesions: Lesions
+    seed: int
+    step_mm: float
+
+    @property
+    def n_channels(self) -> int:
+        """Tissues, inflow, intracranial space, and a mask for each kind of lesion."""
+        return len(TISSUES) + 2 + len(self.lesions.kinds)
+
+    def noise(self, grid: HeadGrid) -> Tensor:
+        """Return smooth noises of unit spread on a grid, one for each of `NOISE_MM`: (n, i, j, k)."""
+        extent_mm = np.array(grid.shape) * grid.step_mm
+        fields = []
+        for every_mm in NOISE_MM:
+            size = [int(n) for n in np.ceil(extent_mm / every_mm) + 1]
+            values = stream(self.seed, "texture", every_mm).standard_normal((1, 1, *size)).astype(np.float32)
+            fields.append(functional.interpolate(torch.from_numpy(values), size=grid.shape, mode="trilinear")[0, 0])
+        return torch.stack(fields) * 1.6  # interpolation between the points takes away spread
+
+    def channels(self, points_mm: Tensor, maps: Shares, noise: Tensor) -> Tensor:
+        """Return all channels of points: (n_channels, n).
+
+        Parameters
+        ----------
+        points_mm : (3, n) tensor
+            In the template.
+        maps : dict of (n,) tensors
+            `Atlas.sample` of them.
+        noise : (N_NOISES, n) tensor
+        """
+        inside = self.cover(maps["inner"] * self._size)
+        result = torch.zeros((self.n_channels, inside.shape[0]))
+        for part, is_brain in ((inside > 0, True), (inside < 1, False)):
+            at = part.nonzero()[:, 0]
+            here = {name: values[at] for name, values in maps.items()}
+            if is_brain:
+                shares, masks = self._brain(points_mm[:, at], here, noise[:, at], inside[at])
+                for mask, channel in zip(masks, range(len(TISSUES) + 2, self.n_channels), strict=True):
+                    result[channel, at] = mask
+            else:
+                shares = self._outside(points_mm[:, at], here, noise[:, at], 1.0 - inside[at])
+            for name, share in shares.items():
+                result[TISSUES.index(name), at] += share
+        tissues = result[: len(TISSUES)].clamp_(min=0.0)
+        self._bleed(tissues, maps)
+        tissues /= tissues.sum(dim=0).clamp_(min=1.0)
+        result[len(TISSUES)] = self._fresh(points_mm) * tissues[TISSUES.index("artery")]
+        result[len(TISSUES) + 1] = inside
+        return result
+
+    def _bleed(self, tissues: Tensor, maps: Shares) -> None:
+        """Lay blood over everything that is not skin or air."""
+        deep = self.cover(maps["skin"] * self._size - 2.0)
+        blood = {name: maps[name] * deep for name in ("artery", "vein")}
+        tissues *= (1.0 - blood["artery"] - blood["vein"]).clamp_(min=0.0)
+        for name, share in blood.items():
+            tissues[TISSUES.index(name)] += share
+
+    def cover(self, level_mm: Tensor) -> Tensor:
+        """Return the share of a voxel that lies within a surface at a distance, positive inside."""
+        return torch.clamp(0.5 + level_mm / self.step_mm, 0.0, 1.0)
+
+    @property
+    def _size(self) -> float:
+        return float(np.prod(self.age.scale) ** (1 / 3))
+
+    def _brain(self, points_mm: Tensor, maps: Shares, noise: Tensor, inside: Tensor) -> tuple[Shares, list[Tensor]]:
+        age, size = self.age, self._size
+        tissue = self.cover(torch.minimum(maps["pial"] * size + age.pial_mm, maps["inner"] * size - 0.8))
+        beside = 1.0 - self.cover(maps["ventricle"] * size + age.ventricle_mm)
+        # Ventricles shrink by growing their walls: fluid far from tissue stays fluid.
+        wall = self.cover(maps["pial"] * size + age.pial_mm + 1.3 * max(-age.ventricle_mm, 0.0) + 0.5)
+        tissue = (
+            torch.where(maps["ventricle"] > -0.6, torch.minimum(beside, wall), torch.minimum(tissue, beside)) * inside
+        )
+        white = self.cover(maps["white"] * size + age.white_mm + 0.15 * noise[1])
+        rim = ((maps["ventricle"] + 3.0) / 1.5).clamp(0.0, 1.0)  # next to fluid, mixtures pass for grey matter
+        white = torch.minimum(torch.maximum(white, rim), tissue)
+        texture = 0.05 * noise[0].clamp(-2.0, 2.0)
+        shares = {"cortex": tissue - white, "white_matter": white}
+        swap = texture.clamp(min=0.0) * shares["white_matter"] + texture.clamp(max=0.0) * shares["cortex"]
+        shares = {"cortex": shares["cortex"] + swap, "white_matter": shares["white_matter"] - swap}
+        nuclei = {
+            name: maps[f"nucleus_{name}"] for name in ("white_matter", "thalamus", "striatum", "pallidum", "nigra")
+        }
+        left = 1.0 - torch.stack(list(nuclei.values())).sum(dim=0)
+        shares = {name: share * left for name, share in shares.items()}
+        for name, share in nuclei.items():
+            shares[name] = shares.get(name, torch.zeros_like(tissue)) + share * tissue
+        fluid = inside - tissue
+        falx = self._falx(points_mm) * fluid
+        shares = {**shares, "csf": fluid - falx, "dura": falx}
+        walls = {**maps, "ventricle": maps["ventricle"] + age.ventricle_mm / size}  # where this subject has them
+        return shares, self.lesions.paint(shares, points_mm, walls, noise, self.step_mm, size)
+
+    def _falx(self, points_mm: Tensor) -> Tensor:
+        x, y, z = points_mm
+        above = ((y + 10.0) / 62.0) ** 2 + ((z - 5.0) / 38.0) ** 2 > 1.0
+        share: Tensor = self.cover(0.5 - x.abs() * self._size) * (above & (z > -8.0))
+        return share
+
+    def _outside(self, points_mm: Tensor, maps: Shares, noise: Tensor, outside: Tensor) -> Shares:
+        size, age = self._size, self.age
+        calvaria = torch.sigmoid((points_mm[2] + 30.0) / 6.0)
+        thinner = (SKULL_MM * size - age.skull_mm) * calvaria
+        skin = maps["skin"] * size - thinner
+        within = self.cover(skin)
+        painted = {name: maps[f"outer_{name}"].clamp(0.0, 1.0) for name in OUTER}
+        rest = (outside * (1.0 - torch.stack(list(painted.values())).sum(dim=0))).clamp(min=0.0) * within
+        shares = self._skull(points_mm, -maps["inner"] * size, noise, rest)
+        rest = rest - torch.stack(list(shares.values())).sum(dim=0)
+        fat = age.fat_mm * (1.0 + 0.6 * torch.sigmoid((-42.0 - points_mm[2]) / 8.0)) * (1 + 0.15 * noise[2])
+        below_skin, below_fat = self.cover(skin - SKIN_MM), self.cover(skin - SKIN_MM - fat)
+        soft = {"skin": rest * (1.0 - below_skin / within.clamp(min=1e-3)).clamp(min=0.0)}
+        soft["muscle"] = torch.minimum(rest * below_fat / within.clamp(min=1e-3), rest - soft["skin"])
+        soft["fat"] = rest - soft["skin"] - soft["muscle"]
+        for source in (soft, {name: share * outside * within for name, share in painted.items() if name != "air"}):
+            for name, share in source.items():
+                shares[name] = shares[name] + share if name in shares else share
+        return shares
+
+    def _skull(self, points_mm: Tensor, depth_mm: Tensor, noise: Tensor, rest: Tensor) -> Shares:
+        """Return dura, inner table, diploe and outer table by distance from the dura."""
+        x, _, z = points_mm
+        squama = torch.sigmoid((x.abs() - 62.0) / 3.0) * torch.sigmoid(
+            (16.0 - z) / 4.0
+        )  # temples: thin, without diploe
+        whole = self.age.skull_mm * (1.0 + 0.10 * noise[2]) * (1.0 - 0.45 * squama) + DURA_MM
+        starts = (
+            torch.zeros_like(whole),
+            torch.full_like(whole, DURA_MM),
+            torch.full_like(whole, DURA_MM + TABLE_MM),
+            whole - TABLE_MM,
+            whole,
+        )
+        dura, inner, diploe, outer = (
+            (self.cover(depth_mm - start) - self.cover(depth_mm - end)).clamp(min=0.0) * rest
+            for start, end in pairwise(starts)
+        )
+        marrow = diploe * (0.75 + 0.15 * noise[1]).clamp(0.3, 1.0) * (1.0 - squama)
+        return {"dura": dura, "bone": inner + diploe - marrow + outer, "marrow": marrow}
+
+    def _fresh(self, points_mm: Tensor) -> Tensor:
+        """Return the share of arterial blood that is fresh: it is spent on the way up."""
+        return torch.clamp(0.85 - points_mm[2] / 200.0, 0.3, 1.0)
+
 
 FINE_MM = 1.6  # coarser heads are drawn finer and averaged: a sulcus is 2 mm wide
 CHUNK = 131_072  # points at a time: what fits the cache

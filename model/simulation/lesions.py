@@ -1,15 +1,17 @@
-"""Lesions: plaques of multiple sclerosis, lacunes, white matter disease of small vessels, a tumour.
+"""Lesions: plaques of multiple sclerosis, lacunes, white matter disease of small vessels, a malignant glioma.
 
-All are bodies in the template's space, so that they move with a subject's anatomy. They take over the tissue they
-grow in and never the fluid beside it. Places and shapes follow how radiologists describe them: ovoid plaques that
+All are bodies in the template's space, so that they follow a subject's anatomy. They replace the tissue that they grow
+in and never the fluid beside it. Places and shapes follow how radiologists describe them: ovoid plaques that
 stand on the ventricles and plaques below the cortex (Filippi et al. 2019, Brain 142, 1858), lacunes of 3 to 15 mm
-and hyperintensities around ventricles and in deep white matter that grow together (Wardlaw et al. 2013, Lancet
+and confluent hyperintensities around ventricles and in deep white matter (Wardlaw et al. 2013, Lancet
 Neurology 12, 822). Numbers and sizes are construction.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -17,11 +19,176 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.simulation.ageing import age_effects
-from model.simulation.bodies import Body, body_shares
+from model.simulation.people import Subject
 from model.simulation.seeds import stream
-from model.simulation.sites import lesion_sites
-from model.simulation.subject import Subject
-from model.simulation.tumour import Tumour, tumour_of
+from model.simulation.structures import NUCLEI, nuclei
+from model.simulation.template import brain_levels, intracranial_level, template_grid
+
+RAGGED = 0.16  # how far the outline wanders, as a share of the width
+
+
+@dataclass(frozen=True)
+class Body:
+    """An ovoid in the template.
+
+    Parameters
+    ----------
+    center_mm : (x, y, z)
+        RAS+.
+    along : (x, y, z)
+        Unit vector of its long axis.
+    length_mm, width_mm : float
+        Half axes.
+    """
+
+    center_mm: tuple[float, ...]
+    along: tuple[float, ...]
+    length_mm: float
+    width_mm: float
+
+
+def body_shares(
+    bodies: Sequence[Body], points_mm: Tensor, noise: Tensor, edge_mm: float, wider_mm: float = 0.0
+) -> Tensor:
+    """Return how much of each point's voxel lies in any of the bodies, (n,).
+
+    Parameters
+    ----------
+    points_mm : (3, n) tensor
+    noise : (at least 2, n) tensor
+        Makes outlines irregular.
+    edge_mm : float
+        Size of a voxel in the template's space.
+    wider_mm : float
+        Added to the half axes.
+    """
+    result = torch.zeros(points_mm.shape[1])
+    if not points_mm.shape[1]:
+        return result
+    lowest, highest = points_mm.min(dim=1).values, points_mm.max(dim=1).values
+    for body in bodies:
+        center, reach = torch.tensor(body.center_mm), 1.6 * (body.length_mm + wider_mm) + edge_mm
+        if bool(((center + reach < lowest) | (center - reach > highest)).any()):
+            continue
+        at = ((points_mm - center[:, None]).abs() < reach).all(dim=0).nonzero()[:, 0]
+        if at.numel():
+            part = _share(body, points_mm[:, at] - center[:, None], noise[:, at], edge_mm, wider_mm)
+            result[at] = torch.maximum(result[at], part)
+    return result
+
+
+def _share(body: Body, offset_mm: Tensor, noise: Tensor, edge_mm: float, wider_mm: float) -> Tensor:
+    axis = torch.tensor(body.along)
+    along = axis @ offset_mm
+    across = (offset_mm - axis[:, None] * along).norm(dim=0)
+    width = body.width_mm + wider_mm
+    level = width * (1.0 - torch.hypot(along / (body.length_mm + wider_mm), across / width) + RAGGED * noise[1])
+    return (0.5 + level / edge_mm).clamp(0.0, 1.0)
+
+
+STEP_MM = 3.0
+
+
+@dataclass(frozen=True)
+class Sites:
+    """Places of one kind in MNI space, RAS+, mm.
+
+    Parameters
+    ----------
+    points_mm : (n, 3) array
+    away : (n, 3) array
+        Unit vectors away from the ventricles.
+    """
+
+    points_mm: NDArray[np.float64]
+    away: NDArray[np.float64]
+
+    def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return a random place, and the direction away from the ventricles there."""
+        one = int(rng.integers(len(self.points_mm)))
+        return self.points_mm[one] + rng.uniform(-STEP_MM / 2, STEP_MM / 2, 3), self.away[one]
+
+
+@lru_cache(maxsize=1)
+def lesion_sites() -> dict[str, Sites]:
+    """Return the places of each kind: periventricular, juxtacortical, infratentorial, deep, nuclear."""
+    grid, levels = template_grid(STEP_MM), brain_levels(STEP_MM)
+    points = grid.points_mm().astype(np.float64)
+    x, y, z = points
+    white = levels.white > 1.0
+    above = z > -4
+    deep = white & above & (levels.white > 2.5) & (np.abs(x) > 14)
+    lateral = (levels.ventricle > -8) & (np.abs(x) > 9) & above
+    grey = nuclei(STEP_MM)[[NUCLEI.index(name) for name in ("thalamus", "striatum", "pallidum")]].sum(axis=0)
+    kinds = {
+        "periventricular": white & lateral & (levels.ventricle < -2.5),
+        "juxtacortical": (np.abs(levels.white - 0.4) < 0.6) & (levels.inner > 5) & (levels.inner < 22) & (z > 0),
+        "infratentorial": white & (z < -18) & (z > -48) & (y < -20) & (y > -70) & (np.abs(x) < 30),
+        "deep": deep & (levels.ventricle < -5),
+        "nuclear": (grey > 0.6) & (levels.ventricle < -2.5),
+        "hemispheric": deep & (levels.inner > 26) & (np.abs(x) > 24) & (y > -62) & (y < 48) & (z > 4),
+    }
+    away = -np.moveaxis(np.asarray(np.gradient(levels.ventricle)), 0, -1)
+    away /= np.maximum(np.linalg.norm(away, axis=-1, keepdims=True), 1e-6)
+    places = np.moveaxis(points, 0, -1)
+    return {name: Sites(places[mask], away[mask].astype(np.float64)) for name, mask in kinds.items()}
+
+
+VELOCITY_STEP_MM = 4.0
+EDGE_MM = 1.5  # how sharply oedema ends
+
+
+@dataclass(frozen=True)
+class Tumour:
+    """One tumour in the template.
+
+    Parameters
+    ----------
+    center_mm : (x, y, z)
+        RAS+.
+    radius_mm, rim_mm, oedema_mm, push_mm : float
+        Of the solid part; thickness of its living rim; reach of the oedema beyond it; displacement at its edge.
+    """
+
+    center_mm: tuple[float, ...]
+    radius_mm: float
+    rim_mm: float
+    oedema_mm: float
+    push_mm: float
+
+    def levels(self, points_mm: Tensor, noise: Tensor, maps: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return distances to the surfaces of solid part and core, positive inside, and the share of oedema."""
+        away = (points_mm - torch.tensor(self.center_mm)[:, None]).norm(dim=0)
+        lobes = 0.13 * self.radius_mm * noise[2] + 0.06 * self.radius_mm * noise[1]
+        solid = self.radius_mm + lobes - away
+        core = solid - self.rim_mm * (1.0 + 0.35 * noise[1].clamp(-2, 2))
+        # Water follows the fibres: it fills white matter in fingers and stops at the cortex.
+        fingers = self.oedema_mm * (0.55 + 0.25 * maps["white"].clamp(-1, 3) + 0.2 * noise[2])
+        return solid, core, torch.sigmoid((solid + fingers) / EDGE_MM)
+
+    def push(self) -> NDArray[np.float32]:
+        """Return the velocity of points towards the tumour's centre: what is sampled nearer looks pushed away."""
+        grid = template_grid(VELOCITY_STEP_MM)
+        offset = grid.points_mm() - np.array(self.center_mm, np.float32)[:, None, None, None]
+        away = np.sqrt((offset**2).sum(axis=0))
+        speed = self.push_mm * np.exp(-(((away - self.radius_mm) / 20.0) ** 2)) * np.clip(away / self.radius_mm, 0, 1)
+        room = np.clip(intracranial_level(VELOCITY_STEP_MM) / 10.0, 0, 1)  # the skull does not give way
+        return np.asarray(-offset / np.maximum(away, 1e-3) * speed * room, np.float32)
+
+
+def tumour_of(subject: Subject) -> Tumour:
+    """Return a subject's tumour, in one hemisphere."""
+    rng = stream(subject.seed, "tumour")
+    center, _ = lesion_sites()["hemispheric"].draw(rng)
+    radius = float(rng.uniform(12, 20))
+    return Tumour(
+        tuple(center.tolist()),
+        radius,
+        float(rng.uniform(3.5, 5.5)),
+        float(rng.uniform(12, 22)),
+        float(rng.uniform(4, 8)),
+    )
+
 
 N_PLAQUES, FEWEST_PLAQUES, N_ACTIVE = 60, 14, 3
 SMALL_VESSEL_LOAD = 3.5  # a confluent disease is so many times the load of a healthy person of 75, at least

@@ -96,7 +96,7 @@ TRAIN_SPACING_S = 0.0075
 LONGEST_TRAIN = 176
 
 
-def draw(
+def draw_protocol(
     contrast: str, random: np.random.Generator, field_strength_t: float = 3.0, is_post_contrast: bool = False
 ) -> SequenceProtocol:
     """Draw a protocol of a contrast: a variant by its share, then each parameter uniformly, whatever the field.

@@ -1,17 +1,26 @@
-"""The noiseless image of a head by a protocol, on the head's own grid."""
+"""The noiseless image of a head by a protocol, and its average over each voxel of an acquisition.
+
+A voxel's value is the integral of the image over its box (trilinear between samples), not a sample at its centre: a
+slice of 5 mm mixes what lies in 5 mm.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from model.physics.contrast import inflow_signals, signals_of
 from model.physics.susceptibility import swi_weight
 from model.physics.tissue import TISSUES
+from warehouse.errors import PhantomError
+from warehouse.imaging.geometry import Grid
 
 if TYPE_CHECKING:
     from model.physics.protocol import SequenceProtocol
@@ -76,3 +85,127 @@ def _parabola(at_three: Tensor, place: Tensor) -> Tensor:
     low, middle, high = at_three
     curve: Tensor = middle + place * ((high - low) / 2 + place * ((high + low) / 2 - middle))
     return curve
+
+
+DIRECTIONS = {
+    "R": (1.0, 0.0, 0.0),
+    "L": (-1.0, 0.0, 0.0),
+    "A": (0.0, 1.0, 0.0),
+    "P": (0.0, -1.0, 0.0),
+    "S": (0.0, 0.0, 1.0),
+    "I": (0.0, 0.0, -1.0),
+}
+POINTS_AT_ONCE = 2_000_000  # bounds the memory of the sampling grid to some 25 MB
+# Samples per edge of the image's own voxels. Against a dense average of a head, voxel by voxel, 1.5 leaves an error of
+# 1 % of its standard deviation and 1 leaves 4 %; images finer than 2 mm have so many voxels that 1 must do.
+FINENESS, FINENESS_OF_FINE, FINE_MM = 1.5, 1.0, 2.0
+
+
+def rotation(angles_deg: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the rotation about x, then y, then z, degrees, right-handed."""
+    (cx, cy, cz), (sx, sy, sz) = np.cos(np.radians(angles_deg)), np.sin(np.radians(angles_deg))
+    about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
+    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
+    turned: NDArray[np.float64] = about_z @ about_y @ about_x
+    return turned
+
+
+def grid_over(
+    shape: Sequence[int],
+    affine: NDArray[np.float64],
+    pose: NDArray[np.float64],
+    voxel_size_mm: Sequence[float],
+    axcodes: str,
+    tilt_deg: Sequence[float] = (0.0, 0.0, 0.0),
+) -> Grid:
+    """Return the grid that covers an image as it lies in the scanner, about its centre.
+
+    Parameters
+    ----------
+    shape, affine
+        Of the image; voxel to head, RAS+, mm.
+    pose : (4, 4) array
+        Head to scanner, RAS+, mm.
+
+    Raises
+    ------
+    PhantomError
+        When the axes are not three different ones, or a voxel has no size.
+    """
+    if len(axcodes) != 3 or len({"RLAPSI".find(code) // 2 for code in axcodes} - {-1}) != 3:
+        raise PhantomError(f"{axcodes!r} names no three axes", "give one of R/L, one of A/P and one of S/I, e.g. LPS")
+    sizes = np.asarray(voxel_size_mm, float)
+    if sizes.shape != (3,) or not (sizes > 0).all():
+        raise PhantomError(f"{tuple(voxel_size_mm)} mm is no voxel", "give three sizes above 0 mm")
+    straight = np.array([DIRECTIONS[code] for code in axcodes]).T
+    extent = np.abs(straight.T) @ np.abs(affine[:3, :3]) @ np.array(shape)
+    counts = np.maximum(2, np.ceil(extent / sizes - 1e-6)).astype(int)
+    placed = np.eye(4)
+    placed[:3, :3] = rotation(tilt_deg) @ straight * sizes
+    middle = (pose @ affine @ [*((np.array(shape) - 1) / 2), 1.0])[:3]
+    placed[:3, 3] = middle - placed[:3, :3] @ ((counts - 1) / 2)
+    return Grid((int(counts[0]), int(counts[1]), int(counts[2])), placed)
+
+
+def average_over_voxels(image: Tensor, affine: NDArray[np.float64], pose: NDArray[np.float64], grid: Grid) -> Tensor:
+    """Return the mean of an image over each voxel of a grid; outside of the image there is air.
+
+    The image is sampled along the voxels' own axes at least as finely as it is known itself (`FINENESS`), and the line
+    through these samples is integrated exactly: over the piece that a sample stands for, the integral is (1, 6, 1) / 8
+    of it and its neighbours.
+
+    Parameters
+    ----------
+    image : (i, j, k) tensor of float32
+    affine : (4, 4) array
+        Its voxels to head, RAS+, mm.
+    pose : (4, 4) array
+        Head to scanner, RAS+, mm.
+    """
+    finest = float(np.linalg.norm(affine[:3, :3], axis=0).min())
+    per_mm = (FINENESS if finest >= FINE_MM else FINENESS_OF_FINE) / finest
+    pieces = [max(1, ceil(per_mm * size - 0.05)) for size in grid.voxel_size_mm]
+    to_image = np.linalg.inv(pose @ affine) @ grid.affine @ _pieces_to_voxels(pieces)
+    samples = _sample(image, to_image, [n * p + 2 for n, p in zip(grid.shape, pieces, strict=True)])
+    for axis, (count, n_pieces) in enumerate(zip(grid.shape, pieces, strict=True)):
+        samples = _integrate(samples, axis, count, n_pieces)
+    return samples
+
+
+def _pieces_to_voxels(pieces: Sequence[int]) -> NDArray[np.float64]:
+    """Return the map from indices of pieces, one beyond each border, to indices of voxels."""
+    share = 1 / np.array(pieces, float)
+    matrix = np.diag([*share, 1.0])
+    matrix[:3, 3] = -0.5 + share / 2 - share
+    return matrix
+
+
+def _sample(image: Tensor, to_image: NDArray[np.float64], shape: Sequence[int]) -> Tensor:
+    """Sample trilinearly at every index of a grid, a slab at a time."""
+    per_slab = max(1, POINTS_AT_ONCE // (shape[1] * shape[2]))
+    # grid_sample counts from -1 to 1 between the first and last sample, last axis first
+    scale = torch.tensor([2 / (n - 1) for n in image.shape], dtype=torch.float64)
+    matrix = (torch.from_numpy(to_image[:3]) * scale[:, None]).flip(0)
+    along_i, along_j, along_k, offset = matrix.T
+    j, k = (torch.arange(n, dtype=torch.float64) for n in shape[1:])
+    plane = (j[:, None, None] * along_j + k[None, :, None] * along_k + offset - 1).float()
+    sampled = torch.empty(*shape, dtype=torch.float32)
+    for start in range(0, shape[0], per_slab):
+        i = torch.arange(start, min(start + per_slab, shape[0]), dtype=torch.float64)
+        points = (i[:, None, None, None] * along_i).float() + plane
+        slab = torch.nn.functional.grid_sample(
+            image[None, None], points[None], mode="bilinear", padding_mode="zeros", align_corners=True
+        )
+        sampled[start : start + len(i)] = slab[0, 0]
+    return sampled
+
+
+def _integrate(samples: Tensor, axis: int, count: int, n_pieces: int) -> Tensor:
+    length = count * n_pieces
+    before, here, after = (samples.narrow(axis, start, length) for start in range(3))
+    pieces = (before + 6 * here + after) / 8
+    if n_pieces == 1:
+        return pieces
+    shape = (*pieces.shape[:axis], count, n_pieces, *pieces.shape[axis + 1 :])
+    return pieces.reshape(shape).mean(axis + 1)

@@ -1,7 +1,14 @@
-"""From a head and a protocol to the file that a scanner would have written."""
+"""The scanners of the simulated centres, and the image that each stores of a head.
+
+Vendors, models and field strengths are those of the real datasets. Signal-to-noise ratios and biases are assumptions:
+more noise at 1.5 T, more transmit bias at 3 T (dielectric effects grow with the field), and the spread of head coils of
+8 to 64 channels. External centres are noisier and less uniform than internal ones; most of their models occur nowhere
+else.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -10,15 +17,44 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.simulation.field import smooth_field
-from model.simulation.rendering import render
-from model.simulation.sampling import average_over_voxels, grid_over, rotation
+from model.simulation.rendering import average_over_voxels, grid_over, render, rotation
 from model.simulation.seeds import stream
 from warehouse.errors import PhantomError
 
 if TYPE_CHECKING:
     from model.physics.protocol import SequenceProtocol
     from model.simulation.head import Head
+
+ORDER = 3  # half waves along an axis: what coils around a head make at 1.5 and 3 T varies over centimetres
+COARSE = 16  # points along an axis at which the waves are evaluated; they are smooth enough to be interpolated
+
+
+def smooth_field(shape: Sequence[int], random: np.random.Generator, share: float) -> Tensor:
+    """Return a positive field around 1 that varies slowly.
+
+    Parameters
+    ----------
+    shape : (3,) ints
+        Of the grid it is wanted on.
+    share : float
+        Peak to peak: the field runs from 1 - share / 2 to 1 + share / 2.
+
+    Returns
+    -------
+    (i, j, k) tensor of float32
+    """
+    if not 0 <= share < 2:
+        raise PhantomError(f"a field that varies by {share} of its mean changes sign", "give a share from 0 to below 2")
+    orders = np.indices((ORDER, ORDER, ORDER)).reshape(3, -1)
+    weights = (random.normal(size=orders.shape[1]) / (1 + (orders**2).sum(0))).reshape(ORDER, ORDER, ORDER)
+    weights[0, 0, 0] = 0.0
+    waves = np.cos(np.pi * np.arange(ORDER)[:, None] * np.linspace(0, 1, COARSE))
+    coarse = np.einsum("abc,ai,bj,ck->ijk", weights, waves, waves, waves)
+    coarse = (coarse - coarse.min()) / (coarse.max() - coarse.min()) - 0.5
+    field = torch.from_numpy((1 + share * coarse).astype(np.float32))
+    grown = torch.nn.functional.interpolate(field[None, None], tuple(shape), mode="trilinear", align_corners=True)
+    return grown[0, 0]
+
 
 Manufacturer = Literal["Siemens", "GE", "Philips"]
 NECK_MM = 40.0  # more than any pose and tilt show below a head's grid
@@ -236,3 +272,38 @@ def _rigid(pose: NDArray[np.float64]) -> NDArray[np.float64]:
     if np.linalg.det(pose[:3, :3]) < 0:
         raise PhantomError("the pose mirrors the head", "give a rotation; left must stay left")
     return pose
+
+
+FLEET: dict[str, tuple[Scanner, ...]] = {
+    "adni": (  # three vendors over some sixty sites; ADNI 1 at 1.5 T, later phases at 3 T
+        Scanner("Siemens", "Trio", 3.0, 28, 0.45, 0.20),
+        Scanner("GE", "Signa HDx", 1.5, 20, 0.35, 0.06),
+        Scanner("Philips", "Achieva", 3.0, 26, 0.45, 0.22),
+    ),
+    "aibl": (Scanner("Siemens", "Avanto", 1.5, 16, 0.50, 0.08), Scanner("Siemens", "Verio", 3.0, 22, 0.60, 0.25)),
+    "camcan": (Scanner("Siemens", "Trio", 3.0, 30, 0.50, 0.18),),
+    "hcp_aging": (Scanner("Siemens", "Prisma", 3.0, 36, 0.40, 0.18),),
+    "hcp_development": (Scanner("Siemens", "Prisma", 3.0, 36, 0.40, 0.18),),
+    "hcp_young_adult": (Scanner("Siemens", "Skyra", 3.0, 34, 0.40, 0.20),),
+    "ixi": (  # in the order of `layouts.cohorts.IXI_SITES`
+        Scanner("Philips", "Intera", 3.0, 26, 0.40, 0.20),
+        Scanner("Philips", "Gyroscan Intera", 1.5, 20, 0.30, 0.06),
+        Scanner("GE", "Genesis Signa", 1.5, 18, 0.35, 0.06),
+    ),
+    "lemon": (Scanner("Siemens", "Verio", 3.0, 30, 0.45, 0.20),),
+    "nki_rockland": (Scanner("Siemens", "Trio", 3.0, 30, 0.50, 0.18),),
+    "oasis3": (  # a PET-MR, and two generations at two fields
+        Scanner("Siemens", "Biograph mMR", 3.0, 20, 0.60, 0.26),
+        Scanner("Siemens", "Sonata", 1.5, 14, 0.45, 0.08),
+        Scanner("Siemens", "Trio", 3.0, 24, 0.55, 0.22),
+    ),
+    "open_ms": (Scanner("Siemens", "Trio", 3.0, 28, 0.45, 0.20),),
+    "ucsf_pdgm": (Scanner("GE", "Discovery MR750", 3.0, 24, 0.60, 0.28),),
+    "ukb": (Scanner("Siemens", "Skyra", 3.0, 30, 0.45, 0.20),),
+}
+
+
+def scanner_of(center_id: str, number: int) -> Scanner:
+    """Return the scanner that a participant is sent to, by number: the same at every visit."""
+    scanners = FLEET[center_id]
+    return scanners[(number - 1) % len(scanners)]

@@ -1,9 +1,8 @@
-"""What the simulator knows: one row per scan, and maps of every head."""
+"""The ground truth of a cohort: one row per scan, and the maps of every head."""
 
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from model.physics.tissue import TISSUES, Properties
 from model.simulation.files import acquisition_type, compressed, slice_thickness_mm
+from model.simulation.layouts.plan import Table, table_bytes
 
 if TYPE_CHECKING:
     from model.physics.protocol import SequenceProtocol
@@ -48,12 +48,17 @@ def scan_row(
     scanner: Scanner,
     acquired: Acquired,
     voxel_size_mm: Sequence[float],
-    axcodes: str,
     pose: NDArray[np.float64],
     scan_seed: int,
     told_fields: Iterable[str],
 ) -> Row:
-    """Return everything that is known of a scan."""
+    """Return the row of a scan: everything that the simulator knows of it.
+
+    Parameters
+    ----------
+    told_fields : iterable of str
+        Fields that an ingest reads from the sidecar.
+    """
     subject = place.person.at(place.visit)
     person = center.layout.persons.get(place.participant_id, f"{center.center_id}/{place.participant_id}")
     return {
@@ -85,7 +90,7 @@ def scan_row(
         "mr_acquisition_type": acquisition_type(voxel_size_mm),
         "told_fields": " ".join(told_fields),
         **{f"voxel_size_{axis}_mm": size for axis, size in zip("ijk", voxel_size_mm, strict=True)},
-        "axcodes": axcodes,
+        "axcodes": place.look.axcodes,
         "affine": _numbers(acquired.affine),
         "pose": _numbers(pose),
         "snr": scanner.snr,
@@ -100,15 +105,16 @@ def scan_row(
 
 
 def folder_of(place: Place) -> str:
-    """Return the folder of a head's maps, below the centre's: one per person and visit."""
+    """Return the folder of a head's maps below that of the centre; each person and visit has one."""
     return f"{place.person.number:02}/{place.visit + 1}"
 
 
 def head_files(head: Head, field_strength_t: float) -> dict[str, bytes]:
-    """Return the maps of a head, by name, all on its own grid (head frame, RAS+, mm).
+    """Return the files of a head's maps by name, all on its own grid (head frame, RAS+, mm).
 
-    Fractions are stored to 1/255, times to 1 ms, proton density and susceptibility to 0.001. Displacements lead from a
-    point of the subject to the point of the template that came there, along R, A and S, to 0.1 mm; 0 in air.
+    Fractions are stored in steps of 1/255, times of 1 ms, proton density and susceptibility of 0.001, displacements of
+    0.1 mm. A displacement is added to a point of the subject to give the point of the template that it was drawn from,
+    along R, A and S; 0 in air.
     """
     affine, labels = np.asarray(head.affine, float), np.asarray(head.labels(), np.uint8)
     shares = np.stack([np.rint(share * STEPS_OF_SHARE).astype(np.uint8) for share in head.fractions.numpy()], axis=-1)
@@ -129,16 +135,12 @@ def head_files(head: Head, field_strength_t: float) -> dict[str, bytes]:
 
 
 def table_text(rows: Iterable[Mapping[str, object]], columns: Sequence[str]) -> str:
-    """Return rows as CSV; what is unknown or does not apply is empty."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, lineterminator="\n", restval="")
-    writer.writeheader()
-    writer.writerows({name: "" if row.get(name) is None else row[name] for name in columns} for row in rows)
-    return text.getvalue()
+    """Return rows as CSV; values that are unknown or do not apply are empty."""
+    return table_bytes(Table("", columns, [[row.get(name) for name in columns] for row in rows])).decode()
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a table of truth or defects, as text."""
+    """Return the rows of a table of scans or defects, with values as text."""
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 

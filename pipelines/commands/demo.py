@@ -132,8 +132,7 @@ def _run_everything(home: Home, settings: str) -> None:
 
 def make_centers(home: Home, extent: Extent) -> list[str]:
     """Simulate centres inside the home, unless they are there, register them, and return their identifiers."""
-    from model.simulation.acceptance import add_acceptance_set
-    from model.simulation.cohort import register_cohort, write_cohort
+    from model.simulation.cohort import add_acceptance_set, register_cohort, write_cohort
 
     out = home.root / "phantom"
     with stage("simulate"), shown_progress() as shown, processes(os.cpu_count() or 1) as pool:

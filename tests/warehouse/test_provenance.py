@@ -116,6 +116,6 @@ def test_a_volume_depends_on_the_steps_of_harmonisation_but_on_no_ingest() -> No
 
 def test_a_simulated_cohort_depends_on_anatomy_physics_and_layouts() -> None:
     names = names_of("model.simulation.cohort", DECIDES_COHORT)
-    assert {"model/simulation/head.py", "model/physics/mprage.py", "warehouse/miniature/write.py"} <= names
+    assert {"model/simulation/head.py", "model/physics/sequences.py", "model/simulation/layouts/plan.py"} <= names
     assert "warehouse/imaging/geometry.py" in names
     assert not any("training" in name or "ingest" in name for name in names)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from model.simulation.layouts import biobank, cohorts
-from model.simulation.layouts.bids import lemon, nki_rockland
-from model.simulation.layouts.biobank import ukb
-from model.simulation.layouts.cohorts import camcan, ixi, oasis3
+from model.simulation.layouts.cohorts import OASIS3_OFFERS, UKB_SIDECARS, camcan, ixi, lemon, nki_rockland, oasis3, ukb
 from model.simulation.layouts.hcp import hcp_aging, hcp_development, hcp_young_adult
 from model.simulation.layouts.loni import adni, aibl
 from model.simulation.layouts.patients import open_ms, ucsf_pdgm
@@ -17,19 +14,11 @@ from warehouse.centers.registry import Center, shipped
 from warehouse.errors import PhantomError
 
 LAYOUTS: Mapping[str, Layout] = {
-    "adni": adni,
-    "aibl": aibl,
-    "camcan": camcan,
-    "hcp_aging": hcp_aging,
-    "hcp_development": hcp_development,
-    "hcp_young_adult": hcp_young_adult,
-    "ixi": ixi,
-    "lemon": lemon,
-    "nki_rockland": nki_rockland,
-    "oasis3": oasis3,
-    "open_ms": open_ms,
-    "ucsf_pdgm": ucsf_pdgm,
-    "ukb": ukb,
+    layout.__name__: layout
+    for layout in (
+        *(adni, aibl, camcan, hcp_aging, hcp_development, hcp_young_adult, ixi),
+        *(lemon, nki_rockland, oasis3, open_ms, ucsf_pdgm, ukb),
+    )
 }
 
 
@@ -60,8 +49,8 @@ def definition_of(center_id: str, plan: CenterPlan) -> Center:
         for place in plan.places
         if not _is_own(center_id, place.person, plan)
     }
-    offers = cohorts.OASIS3_OFFERS if center_id == "oasis3" else ()
-    companions = biobank.SIDECARS if center_id == "ukb" else ()
+    offers = OASIS3_OFFERS if center_id == "oasis3" else ()
+    companions = UKB_SIDECARS if center_id == "ukb" else ()
     return simulated(shipped()[center_id], contrasts=offers, companions=companions, persons=persons)
 
 

@@ -1,15 +1,98 @@
-"""Three population cohorts with layouts of their own: IXI, OASIS-3, Cam-CAN."""
+"""The layouts of six population cohorts: LEMON and NKI-Rockland (BIDS), IXI, OASIS-3, Cam-CAN, UK Biobank."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
-from model.simulation.layouts.plan import SIMULATED, CenterPlan, Look, Place, acquired, cell, participant
+from model.simulation.layouts.plan import (
+    SIMULATED,
+    CenterPlan,
+    ExpectedSession,
+    Look,
+    Place,
+    Table,
+    acquired,
+    cell,
+    participant,
+)
 from model.simulation.people import SimulatedPerson
-from warehouse.miniature.expected import ExpectedSession
-from warehouse.miniature.recipe import Table
 
-SITES = ("HH", "Guys", "IOP")  # in the order of the fleet
+LEMON = {  # voxel sizes of ds000221
+    "T1w": Look((1.0, 1.0, 1.0), "RAS"),
+    "T2w": Look((1.0, 1.0, 1.0), "PSR"),
+    "FLAIR": Look((0.9, 0.9, 4.0), "LAS", is_oblique=True),
+}
+NKI = {"T1w": Look((1.0, 0.9765625, 0.9765625), "RAS"), "T2w": Look((1.0, 1.0, 1.0), "LAS")}
+LEMON_BIN_YEARS = 5
+NKI_VISITS = ("BAS1", "FLU1")
+
+
+def lemon(people: Sequence[SimulatedPerson]) -> CenterPlan:
+    """Describe ages in five-year bins; a second T2w run is cut short."""
+    places, rows, told = [], [], []
+    for person in people:
+        sub = f"09{person.number:04}"
+        places += [_bids(person, sub, "01", 0, name, look) for name, look in LEMON.items()]
+        if person.number == 1:
+            places.append(_bids(person, sub, "01", 0, "run-02_T2w", LEMON["T2w"], "truncated"))
+        low = int(person.ages_years[0]) // LEMON_BIN_YEARS * LEMON_BIN_YEARS
+        told.append(participant(sub, person, low=float(low), high=float(low + LEMON_BIN_YEARS)))
+        age = cell(f"{low}-{low + LEMON_BIN_YEARS}", person.is_age_told, "n/a")
+        rows.append((f"sub-{sub}", cell(person.sex, person.is_sex_told, "n/a"), age))
+    table = Table("participants.tsv", ("participant_id", "gender", "age (5-year bins)"), rows, "\t")
+    return CenterPlan(acquired(places), (table,), tuple(told), texts=_bids_description("LEMON"))
+
+
+def nki_rockland(people: Sequence[SimulatedPerson]) -> CenterPlan:
+    """Describe sex in capitals and ages of visits in tables of their own; a sidecar gives its echo time in ms."""
+    places, rows, told, tables, sessions = [], [], [], [], []
+    for person in people:
+        sub = f"A999900{person.number:02}"
+        for visit, label in enumerate(NKI_VISITS[: person.n_visits]):
+            places += [_bids(person, sub, label, visit, name, look) for name, look in NKI.items()]
+        if person.number == 1:
+            places.append(_bids(person, sub, "BAS1", 0, "run-2_T1w", NKI["T1w"], "milliseconds"))
+        sex = {"M": "MALE", "F": "FEMALE"}[person.sex]
+        age = float(int(person.ages_years[0]))
+        rows.append((sub, cell(age, person.is_age_told, "n/a"), cell(sex, person.is_sex_told, "n/a"), "RIGHT"))
+        told.append(participant(sub, person, age))
+        tables.append(_nki_visits(sub, person))
+        sessions += _nki_sessions(sub, person)
+    columns = ("participant_id", "age", "sex", "handedness")
+    tables.insert(0, Table("participants.tsv", columns, rows, "\t"))
+    return CenterPlan(
+        acquired(places), tuple(tables), tuple(told), tuple(sessions), _bids_description("NKI-Rockland Sample")
+    )
+
+
+def _nki_visits(sub: str, person: SimulatedPerson) -> Table:
+    ages = [cell(round(age, 1), person.is_age_told, "n/a") for age in person.ages_years]
+    return Table(f"sub-{sub}/sub-{sub}_nki_sessions.tsv", ("session_id", "age"),
+                 [(f"ses-{label}", age) for label, age in zip(NKI_VISITS, ages, strict=False)], "\t")  # fmt: skip
+
+
+def _nki_sessions(sub: str, person: SimulatedPerson) -> list[ExpectedSession]:
+    if not person.is_age_told:
+        return []
+    return [
+        ExpectedSession(sub, label, round(age, 1)) for label, age in zip(NKI_VISITS, person.ages_years, strict=False)
+    ]
+
+
+def _bids(
+    person: SimulatedPerson, sub: str, ses: str, visit: int, name: str, look: Look, defect: str | None = None
+) -> Place:
+    path = f"sub-{sub}/ses-{ses}/anat/sub-{sub}_ses-{ses}_{name}.nii.gz"
+    return Place(path, person, visit, sub, ses, name.rsplit("_", 1)[-1], look, defect=defect)
+
+
+def _bids_description(name: str) -> dict[str, str]:
+    document = {"Name": f"{name}: {SIMULATED}", "BIDSVersion": "1.9.0", "DatasetType": "raw"}
+    return {"dataset_description.json": json.dumps(document) + "\n", "README": f"A {SIMULATED}, of no person.\n"}
+
+
+IXI_SITES = ("HH", "Guys", "IOP")  # in the order of the fleet
 IXI = {
     "T1": ("T1w", Look((0.9375, 0.9375, 1.2), "PSR")),
     "T2": ("T2w", Look((0.9375, 0.9375, 1.25), "LPS", is_oblique=True)),
@@ -23,7 +106,7 @@ def ixi(people: Sequence[SimulatedPerson]) -> CenterPlan:
     """Describe three hospitals and sex as 1 and 2; one repeated T1 has no sidecar."""
     places, rows, told = [], [], []
     for person in people:
-        sub, site = f"IXI9{person.number:02}", SITES[(person.number - 1) % len(SITES)]
+        sub, site = f"IXI9{person.number:02}", IXI_SITES[(person.number - 1) % len(IXI_SITES)]
         places += [_ixi(person, sub, f"{site}-9{person.number:03}", name) for name in IXI]
         if person.number == 1:
             places.append(_ixi(person, sub, f"{site}-8{person.number:03}", "T1", "no_sidecar"))
@@ -82,7 +165,7 @@ def _oasis3(person: SimulatedPerson, sub: str, ses: str, visit: int, number: int
 
 CAMCAN = {"T1w": Look((1.0, 1.0, 1.0), "RAS"), "T2w": Look((1.0, 1.0, 1.0), "LAS")}
 CAMCAN_TOP = "cc700/mri/pipeline/release004/BIDS_20190411"
-LISTED = ("participant_id", "age", "hand", "gender_code", "tiv_cubicmm")
+CAMCAN_COLUMNS = ("participant_id", "age", "hand", "gender_code", "tiv_cubicmm")
 
 
 def camcan(people: Sequence[SimulatedPerson]) -> CenterPlan:
@@ -102,7 +185,39 @@ def camcan(people: Sequence[SimulatedPerson]) -> CenterPlan:
         told.append(participant(sub, person, age))
     tables = (
         Table("standard_data.csv", ("CCID", "Age", "Hand", "Sex"), standard, has_byte_order_mark=True),
-        Table(f"{CAMCAN_TOP}/anat/participants.tsv", LISTED, listed, "\t"),
+        Table(f"{CAMCAN_TOP}/anat/participants.tsv", CAMCAN_COLUMNS, listed, "\t"),
     )
     texts = {f"{CAMCAN_TOP}/anat/dataset_description.json": f'{{"Name": "Cam-CAN: {SIMULATED}"}}\n'}
     return CenterPlan(acquired(places), tables, tuple(told), texts=texts)
+
+
+UKB = {
+    (20252, "T1/T1"): ("T1w", Look((1.0, 1.0, 1.0), "RAS")),
+    (20253, "T2_FLAIR/T2_FLAIR_orig_defaced"): ("FLAIR", Look((1.05, 1.0, 1.0), "RAS")),
+    (20251, "SWI/SWI"): ("SWI", Look((0.8, 0.8, 3.0), "LAS")),
+}
+UKB_INSTANCES = ("2", "3")  # the first imaging visit, and the repeat
+UKB_COLUMNS = ("eid", "31-0.0", "21003-2.0", "21003-3.0")
+# Its companions are taken for derivatives by their folder; here each image's sidecar lies beside it.
+UKB_SIDECARS = ({"pattern": r"(?:.*/)?\d{7}_\d{5}_\d_0/.*\.json", "kind": "sidecar"},)
+
+
+def ukb(people: Sequence[SimulatedPerson]) -> CenterPlan:
+    """Describe one folder per bulk field and instance, and a column of ages per instance."""
+    places, rows, told, sessions = [], [], [], []
+    for person in people:
+        eid = f"99900{person.number:02}"
+        ages = [str(int(age)) for age in person.ages_years]
+        for visit, instance in enumerate(UKB_INSTANCES[: person.n_visits]):
+            places += [
+                Place(f"{eid}_{field}_{instance}_0/{path}.nii.gz", person, visit, eid, instance, contrast, look)
+                for (field, path), (contrast, look) in UKB.items()
+            ]
+            if person.is_age_told:
+                sessions.append(ExpectedSession(eid, instance, float(ages[visit])))
+        sex = {"F": "0", "M": "1"}[person.sex]
+        shown = [cell(age, person.is_age_told) for age in [*ages, ""][:2]]
+        rows.append((eid, cell(sex, person.is_sex_told), *shown))
+        told.append(participant(eid, person, float(ages[0])))
+    table = Table("clinical_data.csv", UKB_COLUMNS, rows, is_quoted=True)
+    return CenterPlan(acquired(places), (table,), tuple(told), tuple(sessions))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from model.simulation.layouts.plan import CenterPlan, Look, Place, acquired, cell, participant
+from model.simulation.layouts.plan import CenterPlan, Look, Place, Table, acquired, cell, participant
 from model.simulation.people import SimulatedPerson
-from warehouse.miniature.recipe import Table
 
 LIFESPAN = Look((0.8, 0.8, 0.8), "RAS")
 YOUNG = Look((0.7, 0.7, 0.7), "LAS")

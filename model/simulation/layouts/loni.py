@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, timedelta
 
-from model.simulation.layouts.plan import CenterPlan, Look, Place, acquired, cell, participant
+from model.simulation.layouts.plan import CenterPlan, ExpectedSession, Look, Place, Table, acquired, cell, participant
 from model.simulation.people import SimulatedPerson
-from warehouse.miniature.expected import ExpectedSession
-from warehouse.miniature.loni import COLLECTION
-from warehouse.miniature.recipe import Table
 
 ADNI = {
     "MPRAGE": ("T1w", Look((1.2, 0.9375, 0.9375), "RPS")),
@@ -20,6 +17,20 @@ AIBL = {"MPRAGE_ADNI_confirmed": ("T1w", Look((1.2, 1.0, 1.0), "RPS"))}
 BASELINE = date(2011, 3, 1)
 DAYS_PER_YEAR = 365.25
 EXPORTED = "20180901120000000_1"  # the archive's stamp within names of files
+COLLECTION = (
+    "Image Data ID",
+    "Subject",
+    "Group",
+    "Sex",
+    "Age",
+    "Visit",
+    "Modality",
+    "Description",
+    "Type",
+    "Acq Date",
+    "Format",
+    "Downloaded",
+)
 MERGE_COLUMNS = ("RID", "PTID", "SITE", "VISCODE", "EXAMDATE", "AGE", "PTGENDER")
 
 

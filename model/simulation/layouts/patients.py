@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from model.simulation.layouts.plan import SIMULATED, CenterPlan, Look, Place, acquired, cell, participant
+from model.simulation.layouts.plan import (
+    SIMULATED,
+    CenterPlan,
+    ExpectedParticipant,
+    Look,
+    Place,
+    Table,
+    acquired,
+    cell,
+    participant,
+)
 from model.simulation.people import SimulatedPerson
-from warehouse.miniature.expected import ExpectedParticipant
-from warehouse.miniature.recipe import Table
 
 THIN = Look((0.42, 0.42, 3.3), "LPS", is_oblique=True)
 ISOTROPIC = Look((1.0, 1.0, 1.0), "LPS")

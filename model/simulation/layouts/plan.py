@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from model.simulation.people import SimulatedPerson
 from warehouse.centers.registry import Center
-from warehouse.miniature.expected import ExpectedParticipant, ExpectedSession
-from warehouse.miniature.recipe import Table
 
 Voxel = tuple[float, float, float]
 SIMULATED = "simulated phantom"
@@ -56,6 +56,52 @@ class Place:
     def label(self) -> str:
         """Return the contrast as prompts write it."""
         return f"ce{self.contrast}" if self.is_post_contrast else self.contrast
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as a dataset publishes it: columns, separator, line ends, quoting and byte-order mark."""
+
+    path: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    separator: str = ","
+    line_end: str = "\n"
+    is_quoted: bool = False
+    has_byte_order_mark: bool = False
+
+
+def table_bytes(table: Table) -> bytes:
+    """Return the content of a table's file."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(
+        text,
+        delimiter=table.separator,
+        lineterminator=table.line_end,
+        quoting=csv.QUOTE_ALL if table.is_quoted else csv.QUOTE_MINIMAL,
+    )
+    writer.writerows([table.columns, *table.rows])
+    return text.getvalue().encode("utf-8-sig" if table.has_byte_order_mark else "utf-8")
+
+
+@dataclass(frozen=True)
+class ExpectedParticipant:
+    """One participant as an ingest must read the tables: sex, and age in years or a range of it."""
+
+    participant_id: str
+    sex: str | None = None
+    age_years: float | None = None
+    age_low_years: float | None = None
+    age_high_years: float | None = None
+
+
+@dataclass(frozen=True)
+class ExpectedSession:
+    """One visit whose own age the dataset publishes, years."""
+
+    participant_id: str
+    session_label: str
+    age_years: float
 
 
 @dataclass(frozen=True)

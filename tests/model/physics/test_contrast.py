@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from model.physics.contrast import EQUATIONS, inflow_signals, signals_of, tissue_signals
-from model.physics.protocol import SEQUENCES, SequenceProtocol
-from model.physics.settings import SequenceSettings
+from model.physics.protocol import SEQUENCES, SequenceProtocol, SequenceSettings
 from model.physics.tissue import TISSUES, properties
 from warehouse.errors import PhysicsError
 

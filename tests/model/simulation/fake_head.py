@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from model.physics.tissue import N_TISSUES, TISSUES
 from model.simulation.head import Head
-from model.simulation.subject import Subject
+from model.simulation.people import Subject
 
 EXTENT_MM = (160.0, 200.0, 180.0)
 LESION_MM = (-35.0, 15.0, 25.0)  # left, anterior, superior

@@ -8,7 +8,7 @@ import torch
 
 from model.physics.tissue import TISSUES
 from model.simulation.head import Head, make_head
-from model.simulation.subject import Subject
+from model.simulation.people import Subject
 
 STEP_MM = 3.0
 

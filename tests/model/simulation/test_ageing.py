@@ -5,7 +5,7 @@ import pytest
 
 from model.physics.tissue import TISSUES
 from model.simulation.ageing import ADULT_ML, TEMPLATE_ML, age_effects, iron_ratio, relaxation_scale
-from model.simulation.subject import Subject
+from model.simulation.people import Subject
 from tests.model.simulation.made_heads import head_of, volume_ml
 
 GREY = ("cortex", "thalamus", "striatum", "pallidum", "nigra")

@@ -9,14 +9,14 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from model.simulation import scan
+from model.simulation import center
 from model.simulation.cohort import register_cohort, write_cohort
+from model.simulation.files import SIDECAR_KEYS
 from tests.model.simulation.fake_head import fake_head
 from warehouse.catalog.publish import publish
 from warehouse.centers.registry import registered
 from warehouse.ingest import ingest_center
 from warehouse.lake.home import Home
-from warehouse.miniature.write import SIDECAR_KEYS
 
 Row = dict[str, str]
 QUICK = ("open_ms", "oasis3", "nki_rockland", "camcan")
@@ -71,7 +71,7 @@ def _rows(path: Path) -> list[Row]:
 def catalogued(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogued]:
     n_subjects, centers = request.param
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scan, "make_head", fake_head)
+        patch.setattr(center, "make_head", fake_head)
         yield Catalogued(tmp_path_factory.mktemp("cohort"), n_subjects, centers)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from model.simulation import cohort, scan
+from model.simulation import center, cohort
 from model.simulation.cohort import Cohort, register_cohort, write_cohort
 from tests.model.simulation.fake_head import fake_head
 from warehouse.centers.registry import registered
@@ -20,7 +20,7 @@ COARSE_MM = 6.0
 @pytest.fixture(autouse=True)
 def crude(monkeypatch: pytest.MonkeyPatch) -> None:
     """Heads that are made in milliseconds."""
-    monkeypatch.setattr(scan, "make_head", fake_head)
+    monkeypatch.setattr(center, "make_head", fake_head)
 
 
 def write(out: Path, **more: object) -> Cohort:
@@ -98,11 +98,11 @@ def test_a_folder_that_is_not_a_cohorts_is_never_touched(tmp_path: Path) -> None
 def test_an_interrupted_cohort_leaves_no_half_of_a_centre(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
-    def interrupted(visit: scan.Visit) -> list[dict[str, object]]:
+    def interrupted(visit: center.Visit) -> list[dict[str, object]]:
         calls.append(visit.center.center_id)
         if len(calls) == 4:
             raise KeyboardInterrupt
-        return scan.image_visit(visit)
+        return center.image_visit(visit)
 
     monkeypatch.setattr(cohort, "image_visit", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -111,7 +111,7 @@ def test_an_interrupted_cohort_leaves_no_half_of_a_centre(tmp_path: Path, monkey
     assert not (tmp_path / "phantom_hcp_young_adult").exists()
     assert not [path for path in tmp_path.rglob(".*") if path.name != ".lock"]
     monkeypatch.undo()
-    monkeypatch.setattr(scan, "make_head", fake_head)
+    monkeypatch.setattr(center, "make_head", fake_head)
     assert write(tmp_path).made == ("phantom_hcp_young_adult",)
 
 

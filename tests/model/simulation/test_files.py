@@ -6,7 +6,7 @@ import pytest
 
 from model.physics.protocol import SequenceProtocol
 from model.simulation.files import LOST, acquisition_type, compressed, nifti_bytes, sidecar_fields
-from model.simulation.sampling import rotation
+from model.simulation.rendering import rotation
 from model.simulation.scanner import Acquired, Scanner
 
 PROTOCOL = SequenceProtocol("T1w", "mprage", 3.0, 2.3, 0.003, 0.9, 9.0)

@@ -10,7 +10,7 @@ from model.physics.contrast import signals_of
 from model.physics.protocol import SequenceProtocol
 from model.physics.tissue import TISSUES, properties
 from model.simulation.head import Head, make_head
-from model.simulation.subject import Subject
+from model.simulation.people import Subject
 from model.simulation.template import HeadGrid
 from tests.model.simulation.made_heads import STEP_MM, head_of, share, volume_ml
 from warehouse.harmonize.mask import dice, find_brain

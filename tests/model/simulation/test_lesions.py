@@ -4,13 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from model.simulation.bodies import Body, body_shares
 from model.simulation.deform import flow, jacobian
 from model.simulation.head import Head
-from model.simulation.lesions import hyperintense, lesions_of
-from model.simulation.subject import Subject
-from model.simulation.tissue_maps import intracranial_level
-from model.simulation.tumour import VELOCITY_STEP_MM, tumour_of
+from model.simulation.lesions import VELOCITY_STEP_MM, Body, body_shares, hyperintense, lesions_of, tumour_of
+from model.simulation.people import Subject
+from model.simulation.template import intracranial_level
 from tests.model.simulation.made_heads import STEP_MM, head_of, share
 
 ML = STEP_MM**3 / 1000

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from model.simulation.fleet import FLEET, scanner_of
 from model.simulation.layouts import LAYOUTS
 from model.simulation.people import SAMPLES, TRAVELLER, VISITED_BY_TRAVELLER, enrol
+from model.simulation.scanner import FLEET, scanner_of
 from warehouse.centers.registry import shipped
 from warehouse.errors import PhantomError
 

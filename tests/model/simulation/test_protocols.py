@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.physics.inversion import null_time_s
 from model.physics.tissue import TISSUES, properties
-from model.simulation.protocols import VARIANTS, draw
+from model.simulation.protocols import VARIANTS, draw_protocol
+from tests.model.physics.conftest import null_time_s
 from warehouse.errors import PhantomError
 from warehouse.prompts.vocabulary import CONTRASTS
 
@@ -18,7 +18,7 @@ def test_every_contrast_has_protocols_and_every_range_a_source() -> None:
 @pytest.mark.parametrize("contrast", sorted(VARIANTS))
 def test_protocols_are_possible_and_lie_in_what_was_seen(contrast: str) -> None:
     for seed in range(300):
-        protocol = draw(contrast, np.random.default_rng(seed), 3.0)
+        protocol = draw_protocol(contrast, np.random.default_rng(seed), 3.0)
         assert any(
             variant.sequence == protocol.sequence
             and variant.repetition_time_s[0] <= protocol.repetition_time_s <= variant.repetition_time_s[1]
@@ -30,13 +30,13 @@ def test_protocols_are_possible_and_lie_in_what_was_seen(contrast: str) -> None:
 
 @pytest.mark.parametrize("contrast", sorted(VARIANTS))
 def test_every_parameter_varies_within_a_contrast(contrast: str) -> None:
-    drawn = [draw(contrast, np.random.default_rng(seed)) for seed in range(50)]
+    drawn = [draw_protocol(contrast, np.random.default_rng(seed)) for seed in range(50)]
     for name in ("repetition_time_s", "echo_time_s", "flip_angle_deg"):
         assert len({getattr(protocol, name) for protocol in drawn}) > 25
 
 
 def test_no_parameter_depends_on_the_field() -> None:
-    low, high = (draw("T1w", np.random.default_rng(1), field) for field in (1.5, 3.0))
+    low, high = (draw_protocol("T1w", np.random.default_rng(1), field) for field in (1.5, 3.0))
     assert (low.repetition_time_s, low.echo_time_s, low.flip_angle_deg) == (
         high.repetition_time_s,
         high.echo_time_s,
@@ -51,23 +51,23 @@ def test_the_inversion_of_flair_nearly_nulls_fluid(field_strength_t: float) -> N
 
     t1_s = properties(field_strength_t).t1_s[TISSUES.index("csf")]
     for seed in range(50):
-        flair = draw("FLAIR", np.random.default_rng(seed), field_strength_t)
+        flair = draw_protocol("FLAIR", np.random.default_rng(seed), field_strength_t)
         assert flair.inversion_time_s is not None
         null_s = float(null_time_s(t1_s, torch.tensor(flair.repetition_time_s), torch.tensor(flair.echo_time_s)))
         assert flair.inversion_time_s == pytest.approx(null_s, rel=0.15)
 
 
 def test_the_variants_of_t1w_are_all_drawn() -> None:
-    drawn = {draw("T1w", np.random.default_rng(seed)).sequence for seed in range(60)}
+    drawn = {draw_protocol("T1w", np.random.default_rng(seed)).sequence for seed in range(60)}
     assert drawn == {"mprage", "spoiled_gradient_echo", "spin_echo"}
 
 
 def test_the_same_image_gets_the_same_protocol() -> None:
-    assert draw("SWI", np.random.default_rng(4)) == draw("SWI", np.random.default_rng(4))
+    assert draw_protocol("SWI", np.random.default_rng(4)) == draw_protocol("SWI", np.random.default_rng(4))
 
 
 def test_an_unknown_contrast_and_a_dose_for_another_than_t1w_are_refused() -> None:
     with pytest.raises(PhantomError, match="DWI"):
-        draw("DWI", np.random.default_rng(1))
+        draw_protocol("DWI", np.random.default_rng(1))
     with pytest.raises(PhantomError, match="post-contrast T2w"):
-        draw("T2w", np.random.default_rng(1), 3.0, True)
+        draw_protocol("T2w", np.random.default_rng(1), 3.0, True)

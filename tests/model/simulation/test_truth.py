@@ -11,7 +11,7 @@ import pytest
 from model.physics.tissue import TISSUES, properties
 from model.simulation import truth
 from model.simulation.head import Head
-from model.simulation.subject import Subject
+from model.simulation.people import Subject
 from tests.model.simulation.fake_head import LESION_MM, fake_head
 
 

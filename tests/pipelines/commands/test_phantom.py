@@ -16,10 +16,10 @@ SMALL = ("--subjects-per-center", "1", "--resolution", "6", "--workers", "1", "-
 @pytest.fixture(autouse=True)
 def crude(monkeypatch: pytest.MonkeyPatch) -> None:
     """Heads that are made in milliseconds."""
-    from model.simulation import scan
+    from model.simulation import center
     from tests.model.simulation.fake_head import fake_head
 
-    monkeypatch.setattr(scan, "make_head", fake_head)
+    monkeypatch.setattr(center, "make_head", fake_head)
 
 
 def test_a_cohort_is_written_registered_and_left_the_second_time(tumsyn: Command, home: Home, tmp_path: Path) -> None:

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from model.simulation.layouts import LAYOUTS, Plan, definition_of, plan_of
+from model.simulation.center import sidecar_path
+from model.simulation.layouts import LAYOUTS, CenterPlan, definition_of, plan_of
+from model.simulation.layouts.plan import table_bytes
 from model.simulation.people import TRAVELLER, enrol
-from model.simulation.scan import sidecar_path
 from warehouse.centers.registry import Center, shipped
 from warehouse.errors import PhantomError
 from warehouse.ingest.discover import discover
 from warehouse.ingest.eligibility import contrast_of
 from warehouse.ingest.participants import read_people
 from warehouse.ingest.tree import walk
-from warehouse.miniature.write import table_bytes
 
 N_SUBJECTS = 8  # enough that something is withheld and somebody comes back
 
@@ -24,7 +24,7 @@ class Written:
     """A layout whose images are empty files."""
 
     def __init__(self, name: str, root: Path) -> None:
-        self.plan: Plan = plan_of(name, enrol(name, N_SUBJECTS, 2))
+        self.plan: CenterPlan = plan_of(name, enrol(name, N_SUBJECTS, 2))
         self.center: Center = definition_of(name, self.plan)
         files = {place.path: b"" for place in self.plan.places}
         files |= {sidecar_path(place.path): b"{}" for place in self.plan.places}

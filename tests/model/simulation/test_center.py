@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from model.simulation.center import CohortSettings, protocol_of, scan_seed_of, sidecar_path, voxel_size_at
 from model.simulation.layouts import LAYOUTS, plan_of
 from model.simulation.people import enrol
-from model.simulation.scan import CohortSettings, protocol_of, scan_seed_of, sidecar_path, voxel_size_at
 from model.simulation.seeds import seed_of, stream
 from warehouse.centers.registry import shipped
 

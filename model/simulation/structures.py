@@ -1,21 +1,118 @@
-"""Everything around the brain: skull, scalp, face, neck, air; built, since the template ends at the brain.
+"""Structures that the template's maps do not show, built from ellipsoids and tubes: nuclei, vessels, skull, face, neck.
 
-The skull and scalp follow the dura at thicknesses that are usual in adults (skull 6–7 mm, scalp 5–7 mm). Face and
-neck are bodies placed about the landmarks of a head in MNI space: nasion (0, 86, -40), ears (±86, -20, -48), inion
-(0, -118, -23), eyes at (±33, 60, -40). Thicknesses, landmarks and outlines are construction, set by hand and judged
-by eye.
+Deep grey nuclei: centres and extents were set by hand near where atlases in MNI space have the structures, and checked
+by eye over the template's T1w; the atlases are not read. For them see Harvard-Oxford (thalamus, caudate, putamen,
+pallidum), Pauli et al. 2018, Scientific Data 5, 180063 (substantia nigra, red nucleus) and Diedrichsen et al. 2011,
+NeuroImage 54, 1786 (dentate).
+
+Large vessels: tubes along the points of `vessels.csv` (MNI space, RAS+, mm; the right one of each pair). Courses are
+drawn through landmarks: siphons beside the sella, the basilar on the clivus, the circle in the suprasellar cistern,
+middle cerebrals into the Sylvian fissures, anterior cerebrals around the genu, sinuses along the inner table. Calibres
+are usual in adults: carotid 4-5 mm, basilar 3-4, middle cerebral 2.5-3, anterior and posterior cerebral 2, superior
+sagittal sinus 5-8 mm across.
+
+Skull and scalp follow the dura at thicknesses that are usual in adults (skull 6-7 mm, scalp 5-7 mm). Face and neck are
+placed about the landmarks of a head in MNI space: nasion (0, 86, -40), ears (±86, -20, -48), inion (0, -118, -23),
+eyes at (±33, 60, -40).
+
+All outlines, courses and thicknesses are construction, set by hand and checked by eye.
 """
 
 from __future__ import annotations
 
+import csv
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
+from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 
 from model.simulation.shapes import Canvas, ellipsoid_level, smooth_noise, tube_level, union
-from model.simulation.template import Floats, resampled, template_grid
-from model.simulation.tissue_maps import COARSE_MM, intracranial_level, signed_distance_mm
+from model.simulation.template import (
+    COARSE_MM,
+    Floats,
+    intracranial_level,
+    resampled,
+    signed_distance_mm,
+    template_grid,
+)
+
+NUCLEI = ("white_matter", "thalamus", "striatum", "pallidum", "nigra")
+CAUDATE_MM = (
+    (10.0, 18.0, -6.0),
+    (12.5, 19.0, 5.0),
+    (14.0, 9.0, 14.0),
+    (16.5, -4.0, 19.0),
+    (19.0, -18.0, 20.5),
+    (24.0, -30.0, 17.0),
+)
+CAUDATE_RADII_MM = (4.5, 6.5, 5.0, 3.6, 2.8, 1.8)
+
+
+def nuclei(step_mm: float) -> Floats:
+    """Return the share of each of `NUCLEI` in MNI space, (5, i, j, k); white matter is the capsules."""
+    canvas = Canvas(template_grid(step_mm), NUCLEI)
+    _capsules(canvas)
+    canvas.ellipsoid("thalamus", (10.5, -18.0, 6.5), (8.6, 15.0, 8.6), tilt_deg=8.0, both=True)
+    canvas.ellipsoid("thalamus", (16.0, -27.0, 3.5), (6.5, 6.0, 6.5), both=True)  # pulvinar
+    canvas.tube("striatum", CAUDATE_MM, CAUDATE_RADII_MM, both=True)
+    canvas.ellipsoid("striatum", (25.0, 3.0, 2.0), (5.6, 16.0, 10.5), both=True)  # putamen
+    canvas.ellipsoid("striatum", (11.0, 12.0, -7.5), (5.5, 5.5, 4.0), both=True)  # accumbens
+    canvas.ellipsoid("pallidum", (19.5, -3.0, 0.0), (4.6, 9.0, 6.8), both=True)
+    canvas.ellipsoid("nigra", (10.5, -17.5, -12.0), (2.4, 6.5, 3.6), tilt_deg=25.0, both=True)
+    canvas.ellipsoid("nigra", (5.2, -20.5, -9.0), (2.9, 3.0, 3.6), both=True)  # red nucleus
+    canvas.ellipsoid("nigra", (15.0, -57.0, -34.0), (6.0, 7.5, 4.2), both=True)  # dentate: a crumpled sheet
+    canvas.ellipsoid("white_matter", (14.2, -56.0, -33.2), (4.6, 6.0, 2.9), both=True)
+    return canvas.fractions
+
+
+def _capsules(canvas: Canvas) -> None:
+    x, y, z = canvas.grid.axes_mm()
+    for side in (-1.0, 1.0):
+        block = ellipsoid_level(x, y, z, (side * 18.5, -4.0, 4.0), (13.0, 27.0, 15.0))
+        canvas.level("white_matter", np.minimum(block, 3.0))
+
+
+TABLE = Path(__file__).with_name("vessels.csv")
+BLOOD = ("artery", "vein")
+PLEXUS_SHARE = 0.35  # of blood in the choroid plexus
+
+
+@dataclass(frozen=True)
+class Vessel:
+    """One vessel, or one of a pair: points along it, mm, and its radius at each."""
+
+    name: str
+    blood: str
+    is_paired: bool
+    points_mm: tuple[tuple[float, float, float], ...]
+    radii_mm: tuple[float, ...]
+
+
+@lru_cache(maxsize=1)
+def courses() -> tuple[Vessel, ...]:
+    """Return all vessels of the table."""
+    with TABLE.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    vessels = []
+    for name, group in groupby(rows, key=lambda row: row["vessel"]):
+        points = list(group)
+        places = tuple((float(row["x_mm"]), float(row["y_mm"]), float(row["z_mm"])) for row in points)
+        radii = tuple(float(row["radius_mm"]) for row in points)
+        vessels.append(Vessel(name, points[0]["blood"], points[0]["is_paired"] == "1", places, radii))
+    return tuple(vessels)
+
+
+def vessels(step_mm: float) -> Floats:
+    """Return the share of arterial and of venous blood in MNI space, (2, i, j, k)."""
+    canvas = Canvas(template_grid(step_mm), BLOOD)
+    for vessel in sorted(courses(), key=lambda vessel: vessel.blood, reverse=True):  # arteries cover veins
+        canvas.tube(vessel.blood, vessel.points_mm, vessel.radii_mm, both=vessel.is_paired)
+    canvas.ellipsoid("vein", (22.0, -40.0, 4.0), (3.5, 5.0, 6.0), share=PLEXUS_SHARE, both=True)
+    return canvas.fractions
+
 
 OUTER = ("fat", "muscle", "skin", "bone", "marrow", "vitreous", "dura", "csf", "white_matter", "air")
 EYE_Y_MM = 60.0

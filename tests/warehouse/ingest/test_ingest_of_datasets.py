@@ -1,4 +1,4 @@
-"""An ingest of each miniature finds exactly what the builder put in."""
+"""An ingest of each fixture dataset finds exactly what was written."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.datasets.build import DATASETS, build, files_of
+from tests.fixtures.datasets.description import Dataset
 from warehouse.centers.registry import register, shipped
 from warehouse.ingest import ingest_center
 from warehouse.lake.home import Home
 from warehouse.lake.parts import read_table
-from warehouse.miniature import RECIPES, Expected, build
 from warehouse.tables import PARTITIONED, TABLES
 
 Row = dict[str, object]
@@ -23,12 +24,12 @@ AGES = ("age_years", "age_low_years", "age_high_years")
 
 
 class Ingest:
-    """A miniature, built and ingested."""
+    """A fixture dataset, written and ingested."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
         self.home = Home(folder / "home")
-        self.expected: Expected = build(name, folder / "root")
+        self.expected: Dataset = build(name, folder / "root")
         ingest_center(self.home, register(self.home, shipped()[name], folder / "root"))
 
     def rows(self, table: str) -> list[Row]:
@@ -37,14 +38,14 @@ class Ingest:
         return read.to_pylist()
 
 
-@pytest.fixture(scope="module", params=sorted(RECIPES))
+@pytest.fixture(scope="module", params=sorted(DATASETS))
 def ingest(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ingest:
     return Ingest(request.param, tmp_path_factory.mktemp(request.param))
 
 
 def test_every_file_is_accounted_for_and_none_is_refused(ingest: Ingest) -> None:
     files = ingest.rows("raw.file")
-    assert len(files) == ingest.expected.n_files
+    assert len(files) == len(files_of(ingest.expected))
     assert {file["disposition"] for file in files} == {"image", "companion"}
     assert ingest.rows("core.rejection") == []
 
@@ -77,14 +78,14 @@ def test_exactly_the_images_that_were_put_in_are_found(ingest: Ingest) -> None:
             image.eligibility,
             image.axcodes,
         )
-        for image in ingest.expected.images
+        for image in ingest.expected.scans
     }
     assert found == put_in
 
 
 def test_exactly_the_voxel_sizes_that_were_put_in_are_found(ingest: Ingest) -> None:
     found = {row["path"]: row["voxel_size_mm"] for row in ingest.rows("core.image")}
-    for image in ingest.expected.images:
+    for image in ingest.expected.scans:
         assert found[image.path] == pytest.approx(image.voxel_size_mm, abs=1e-5)
 
 
@@ -94,7 +95,7 @@ def test_exactly_the_parameters_that_were_put_in_are_found(ingest: Ingest) -> No
         paths[row["image_id"]]: {name: row[name] for name in KNOWN if row[name] is not None}
         for row in ingest.rows("core.acquisition")
     }
-    assert found == {image.path: {**image.acquisition} for image in ingest.expected.images}
+    assert found == {image.path: {**image.acquisition} for image in ingest.expected.scans}
 
 
 def test_every_parameter_says_where_it_was_read(ingest: Ingest) -> None:
@@ -116,14 +117,18 @@ def test_exactly_the_people_that_were_put_in_are_found(ingest: Ingest) -> None:
         assert found[name] == pytest.approx(facts), name
 
 
-def first_visits(expected: Expected) -> dict[tuple[str, str | None], float]:
+def first_visits(expected: Dataset) -> dict[tuple[str, str | None], float]:
     """Return the ages of participants for their only or first visits."""
     visits: dict[str, set[str | None]] = {}
-    for image in expected.images:
+    for image in expected.scans:
         visits.setdefault(image.participant_id, set()).add(image.session_label)
     own = {visit.participant_id for visit in expected.sessions}
+
+    def order(label: str | None) -> tuple[bool, str]:  # an exam without a label goes before its follow-up
+        return str(label).startswith("FU"), str(label)
+
     return {
-        (person.participant_id, min(visits[person.participant_id], key=str)): person.age_years
+        (person.participant_id, min(visits[person.participant_id], key=order)): person.age_years
         for person in expected.participants
         if person.age_years is not None and person.participant_id in visits and person.participant_id not in own
     }
@@ -145,7 +150,7 @@ def test_exactly_the_ages_at_visits_that_were_put_in_are_found(ingest: Ingest) -
 
 def test_nothing_identifying_reaches_the_lake(ingest: Ingest) -> None:
     for row in ingest.rows("raw.sidecar"):
-        assert "Miniature Hospital" not in str(row["fields"])
+        assert "Fixture Hospital" not in str(row["fields"])
         assert "12345" not in str(row)
         assert "10:14:13" not in str(row["fields"])
     for row in ingest.rows("raw.participant_row"):

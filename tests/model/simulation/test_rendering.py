@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.ndimage import map_coordinates
 
-from model.simulation.sampling import average_over_voxels, grid_over, rotation
+from model.simulation.rendering import average_over_voxels, grid_over, rotation
 from warehouse.errors import PhantomError
 
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
