@@ -13,7 +13,7 @@ from model.inference.grid import with_steps
 from model.inference.scans import prepare, read
 from warehouse.errors import HarmonizeError, ModelError
 from warehouse.harmonize.intensity import find_scale
-from warehouse.imaging.image import Image
+from warehouse.imaging.geometry import Image
 
 PREPARATION = {"percentiles": (0.01, 99.9), "n4": False, "whole_head": True}
 
