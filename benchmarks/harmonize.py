@@ -47,13 +47,12 @@ def measure(path: Path, recipe_name: str, out: Path) -> dict[str, float]:
         CPU seconds by step, and `peak_mb`.
     """
     from warehouse.harmonize.alignment import register, register_to_mni
-    from warehouse.harmonize.bias import correct_bias
-    from warehouse.harmonize.grid import session_grid
-    from warehouse.harmonize.image import load
-    from warehouse.harmonize.intensity import find_scale
+    from warehouse.harmonize.intensity import correct_bias, find_scale
     from warehouse.harmonize.mask import find_brain
     from warehouse.harmonize.recipe import load_recipe
+    from warehouse.imaging.geometry import session_grid
     from warehouse.imaging.resampling import resample, resample_mask
+    from warehouse.imaging.scan import read_scan
     from warehouse.quality import measures as quality
     from warehouse.quality import tissues
     from warehouse.volumes import Payload, write
@@ -67,7 +66,8 @@ def measure(path: Path, recipe_name: str, out: Path) -> dict[str, float]:
         seconds[step] = seconds.get(step, 0.0) + time.process_time() - start
         return result
 
-    image, source = timed("load", lambda: load(path))
+    source = timed("load", lambda: read_scan(path))
+    image = timed("load", lambda: source.image)
     mask = timed("brain mask", lambda: find_brain(image, recipe.mask_network))
     corrected = timed("bias (N4)", lambda: correct_bias(image, mask)) if recipe.n4 else image
     scale = timed("resample, scale", lambda: find_scale(corrected, recipe.percentiles))
@@ -88,8 +88,8 @@ def measure(path: Path, recipe_name: str, out: Path) -> dict[str, float]:
         "tissues and quality",
         lambda: quality.measure(image, mask, tissue, tissues.has_background(image.voxels, mask)[0]),
     )
-    session = Payload(moved.astype(np.float16), grid.affine, moved_mask.astype(np.uint8), {}, source.header)
-    native = Payload(still.voxels.astype(np.float16), image.affine, mask.astype(np.uint8), {}, source.header)
+    session = Payload(moved.astype(np.float16), grid.affine, moved_mask.astype(np.uint8), {}, source.raw_header)
+    native = Payload(still.voxels.astype(np.float16), image.affine, mask.astype(np.uint8), {}, source.raw_header)
     for form, payload in (("session", session), ("native", native)):
         timed(
             "write and verify",

@@ -97,15 +97,15 @@ def _box(corner: Corner) -> tuple[slice, ...]:
 
 def prepare(samples: Path, folder: Path) -> None:
     """Write every scan as whole head and stripped, in every form."""
-    from warehouse.harmonize.grid import session_grid
-    from warehouse.harmonize.image import load
     from warehouse.harmonize.intensity import find_scale
     from warehouse.harmonize.mask import find_brain
+    from warehouse.imaging.geometry import session_grid
     from warehouse.imaging.resampling import resample, resample_mask
+    from warehouse.imaging.scan import read_scan
 
     grid = session_grid(1.0)
     for number, name in enumerate(SCANS):
-        image, _ = load(samples / "images" / f"{name}.nii.gz")
+        image = read_scan(samples / "images" / f"{name}.nii.gz").image
         mask = find_brain(image)
         centre = nib.affines.apply_affine(image.affine, np.argwhere(mask).mean(axis=0))
         to_session = nib.affines.from_matvec(np.eye(3), -centre)  # the brain in the middle: a registration's place

@@ -25,9 +25,9 @@ from model.simulation.head import Head, make_head
 from model.simulation.people import Subject
 from model.simulation.scanner import Scanner, acquire
 from warehouse.harmonize.alignment import register_to_mni
-from warehouse.harmonize.image import load
 from warehouse.harmonize.mask import find_brain
-from warehouse.imaging.image import Image
+from warehouse.imaging.geometry import Image
+from warehouse.imaging.scan import read_scan
 from warehouse.quality.slices import GROUND, INK, PLANES, View, mark_sides, show
 from warehouse.quality.tissues import segment
 
@@ -161,7 +161,7 @@ def beside_real() -> None:
     ]
     figure, axes = plt.subplots(len(pairs), 6, figsize=(15.6, 10.6), facecolor=GROUND)
     for cells, (title, protocol, path, voxel_size_mm) in zip(axes, pairs, strict=True):
-        simulated, (real, _) = scan(head, protocol, voxel_size_mm), load(path)
+        simulated, real = scan(head, protocol, voxel_size_mm), read_scan(path).image
         brain, truth = find_brain(real), _inside(head, simulated)
         if path is POST_CONTRAST:
             simulated = simulated.like(np.where(truth, simulated.voxels, 0))
@@ -292,7 +292,7 @@ def ratios() -> None:
             f"simulated {name}", scan(head, protocol, (0.9, 0.9, 3.0) if protocol is not MPRAGE else (1.0, 1.0, 1.0))
         )
     for path in sorted([*SAMPLES.glob("vendor_t1w/*.nii.gz"), *SAMPLES.glob("open_ms_longitudinal/*/study1_*.nii.gz")]):
-        _print_ratio(f"real {path.parent.name} {path.name.removesuffix('.nii.gz')}", load(path)[0])
+        _print_ratio(f"real {path.parent.name} {path.name.removesuffix('.nii.gz')}", read_scan(path).image)
 
 
 def _print_ratio(name: str, image: Image) -> None:

@@ -17,7 +17,7 @@ from pipelines.runtime.resources import HomeResource, LoggedProgress
 from pipelines.runtime.training_process import TrainingProcess
 from pipelines.schedules import SCHEDULES
 from pipelines.sensors import SENSORS
-from warehouse.harmonize.center import work_tasks
+from warehouse.harmonize.tasks import work_tasks
 
 ASSETS: Sequence[dg.AssetsDefinition] = (
     center_tables,

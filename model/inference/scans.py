@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from warehouse.errors import HarmonizeError, ModelError
 from warehouse.harmonize.recipe import Recipe
 from warehouse.imaging.files import NotFetchedError, RefusedError
-from warehouse.imaging.geometry import Grid, turn
-from warehouse.imaging.image import Image
+from warehouse.imaging.geometry import Grid, Image, turn
 from warehouse.imaging.resampling import resample_along_axes
 from warehouse.imaging.scan import Scan, read_scan
 
@@ -60,8 +59,7 @@ def prepare(voxels: Voxels, grid: Grid, network_grid: Grid, preparation: Mapping
         When the brain is needed and not found, or the head has one intensity.
     """
     from warehouse.harmonize import mask as brain
-    from warehouse.harmonize.bias import correct_bias
-    from warehouse.harmonize.intensity import find_scale
+    from warehouse.harmonize.intensity import correct_bias, find_scale
 
     wanted = Recipe.model_validate({"name": "prepared", **preparation})
     turned = grid.turned()

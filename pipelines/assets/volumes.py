@@ -13,11 +13,12 @@ from pipelines.assets.centers import registration
 from pipelines.assets.describe import asset_key, asset_spec, final_failures, preview
 from pipelines.assets.partitions import CENTERS
 from pipelines.runtime.resources import HomeResource, Progress
-from warehouse.harmonize.center import Harmonized, Work, harmonize_center
+from warehouse.harmonize.center import Harmonized, harmonize_center
 from warehouse.harmonize.recipe import load_recipe, steps_hash
+from warehouse.harmonize.tasks import Work
 from warehouse.lake.home import Home
 from warehouse.lake.parts import read_table
-from warehouse.quality import pictures
+from warehouse.quality.mosaics import slug, slug_of
 from warehouse.tables import HARMONIZED, TABLES
 
 READ = [asset_key(TABLES[name]) for name in ("core.center", "core.image", "raw.file")]
@@ -108,8 +109,8 @@ def _gallery(home: Home, done: Harmonized) -> str:
     """Return the first mosaics as Markdown, those of suspicious scans before all others."""
     rows = read_table(home, done.center_id, "core.volume", ["session_id", "verdict"])
     volumes = [] if rows is None else rows.to_pylist()
-    flagged = {pictures.slug(row["session_id"]) for row in volumes if row["verdict"] == "flag"}
-    ordered = sorted(done.pictures, key=lambda path: (pictures.slug_of(path) not in flagged, path.name))
+    flagged = {slug(row["session_id"]) for row in volumes if row["verdict"] == "flag"}
+    ordered = sorted(done.pictures, key=lambda path: (slug_of(path) not in flagged, path.name))
     shown = [f"![{path.stem}](data:image/jpeg;base64,{_thumbnail(path)})" for path in ordered[:SHOWN_MOSAICS]]
     rest = len(ordered) - len(shown)
     return "\n\n".join([*shown, f"and {rest} more beside the quality page"] if rest else shown)

@@ -55,8 +55,8 @@ def harmonize_centers(home: Home, names: list[str], config: dict[str, Any]) -> N
     TumsynError
         When a centre failed, after the others were published.
     """
-    from warehouse.harmonize.ahead import ahead
     from warehouse.harmonize.recipe import load_recipe
+    from warehouse.harmonize.tasks import session_queue
 
     recipe = load_recipe(str(config["recipe"]))
     if (file := Path(str(config["recipe"]))).is_file():
@@ -68,7 +68,7 @@ def harmonize_centers(home: Home, names: list[str], config: dict[str, Any]) -> N
 
     wanted = {"center_volumes": config}
     limits: dict[str, Any] = {key: config[key] for key in ("workers", "memory_gb", "force") if key in config}
-    with ahead(home, stale, recipe, **limits) as work:
+    with session_queue(home, stale, recipe, **limits) as work:
         counted = partial(_counts, home, recipe=recipe)
         run_and_publish(home, stale, "harmonize", wanted, counted, {"work": work})
 

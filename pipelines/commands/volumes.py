@@ -69,18 +69,17 @@ def gc(
 
     Stores that changed within the last hour stay: somebody may be writing them.
     """
-    from warehouse.volumes import garbage
-    from warehouse.volumes.references import referenced
+    from warehouse.volumes import collection
     from warehouse.volumes.store import size_bytes
 
     home: Home = ctx.obj
-    found = garbage.orphans(home, referenced(home))
+    found = collection.orphans(home, collection.referenced(home))
     for path in found:
         typer.echo(path.relative_to(home.root))
     if not found:
         note("every store is named by a snapshot or a centre")
     elif yes:
-        note(f"removed {len(found):,} stores, {garbage.remove(found) / 1e6:,.1f} MB")
+        note(f"removed {len(found):,} stores, {collection.remove(found) / 1e6:,.1f} MB")
     else:
         size = sum(size_bytes(path) for path in found)
         note(

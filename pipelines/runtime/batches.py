@@ -16,10 +16,11 @@ from pipelines.assets.describe import final_failures
 from pipelines.assets.partitions import CENTERS
 from pipelines.assets.volumes import results, told
 from pipelines.runtime.resources import HomeResource, Progress
-from warehouse.harmonize.center import finish, tasks_of, work_tasks
+from warehouse.harmonize.center import finish
 from warehouse.harmonize.plan import fingerprint, sessions
 from warehouse.harmonize.recipe import Recipe, load_recipe
 from warehouse.harmonize.rows import HarmonizedRows
+from warehouse.harmonize.tasks import tasks_of, work_tasks
 
 RETRIES = dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL)
 

@@ -14,7 +14,7 @@ from tests.pipelines.conftest import Command, command_in
 from tests.warehouse.harmonize import works
 from warehouse.centers.registry import Center, Layout, register
 from warehouse.errors import TumsynError
-from warehouse.harmonize import center
+from warehouse.harmonize import tasks
 from warehouse.lake.home import Home
 from warehouse.volumes import Payload, open_store, write
 
@@ -65,7 +65,7 @@ def test_a_home_at_any_path_is_ingested_and_asked(tmp_path: Path, name: str) -> 
 
 @pytest.mark.slow
 def test_a_home_at_any_path_is_harmonised_read_and_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(center, "work_session", works.made_of)
+    monkeypatch.setattr(tasks, "work_session", works.made_of)
     place = tmp_path / """it's "50%41" a?b#[c]{d}=*$HOME;é"""
     home = at(place)
     run = command_in(home)

@@ -1,6 +1,6 @@
-"""From a catalogued scan to a volume that a model can train on and a person can trust.
+"""Harmonisation of catalogued scans into volumes on a common grid.
 
-Each step is a pure function in a module of its own: `image` loads, `brain` finds the brain, `bias` corrects,
-`register` aligns, `grid` places, `resample` interpolates once, `intensity` scales, `quality` measures. `session` puts
-them in order for one visit, `center` runs all visits of a centre.
+`session` runs the steps for one visit: `mask` finds the brain, `intensity` corrects bias and scales, `alignment`
+registers; `warehouse.imaging` reads and resamples, and `warehouse.quality` measures. `plan` finds the scans of a
+centre, `tasks` runs its sessions in processes, and `center` commits their `rows`.
 """

@@ -1,8 +1,8 @@
-"""Aligning scans rigidly, and never for the worse.
+"""Rigid registration of scans of one visit, and rigid and affine registration with MNI152.
 
-Mutual information over the brain of the fixed scan (Mattes et al. 2003, IEEE TMI 22, 120), from the positions that the
-headers give. Alignment works at 1.5 mm: on thick-slice clinical scans finer grids were no better and diverged more
-often, and voxels beyond the brain (eyes, scalp) pulled the result away.
+It maximises mutual information over the brain of the fixed scan (Mattes et al. 2003, IEEE TMI 22, 120), starting at the
+positions in the headers, and refuses a result that is worse than the start. It works at 1.5 mm: on thick-slice clinical
+scans finer grids were no better and diverged more often. Voxels outside the brain (eyes, scalp) made results worse.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from warehouse.errors import HarmonizeError
-from warehouse.imaging.image import Image
+from warehouse.imaging.geometry import Image
 from warehouse.imaging.itk import inverse, matrix_of, to_itk, transform_of
+from warehouse.imaging.resampling import blur_sigma
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -33,8 +34,17 @@ SUSPICIOUS_DEG, SUSPICIOUS_MM = 25.0, 40.0  # a head does not move further betwe
 
 
 @dataclass(frozen=True)
+class _Pair:
+    """Two scans to register: the fixed one with its brain mask, and the moving one."""
+
+    fixed: sitk.Image
+    mask: sitk.Image
+    moving: sitk.Image
+
+
+@dataclass(frozen=True)
 class Alignment:
-    """A transform from the moving scan's world to the fixed one's, and what it gained.
+    """A transform from the moving scan's world to the fixed one's, and the similarity without and with it.
 
     Parameters
     ----------
@@ -67,22 +77,24 @@ def register(
     moving : Image
     resolution_mm : float
     converged_mm : float
-        Steps of the gradient's descent end below this, and those of the refinement below twice this.
+        Gradient descent ends at steps below this, and the refinement at steps below twice this.
 
     Raises
     ------
     HarmonizeError
         When the scans do not overlap, or the result is worse than no registration.
     """
-    still, within = _prepared(fixed, mask, resolution_mm)
-    loose = _coarser(to_itk(moving, _bounded(moving.voxels)), resolution_mm)
-    found, before, after = _optimise(still, within, loose, _rigid(_centre(within), np.eye(4)), converged_mm)
+    pair = _Pair(
+        *_prepared(fixed, mask, resolution_mm), _coarser(to_itk(moving, _bounded(moving.voxels)), resolution_mm)
+    )
+    centre = _centre(pair.mask)
+    found, before, after = _optimise(pair, _rigid(centre, np.eye(4)), converged_mm)
     if after < before:
         # On slices as thick as 4 mm the gradient of mutual information can point away from its maximum.
-        found = _rigid(_centre(within), np.eye(4))
-    found, after = _refine(still, within, loose, found, max(REFINED_MM, 2 * converged_mm))
+        found = _rigid(centre, np.eye(4))
+    found, after = _refine(pair, found, max(REFINED_MM, 2 * converged_mm))
     result = Alignment(inverse(matrix_of(found)), before, after)
-    return _never_worse(result, _ras(_centre(within)), "look at both scans: do they show the same head?")
+    return _never_worse(result, _ras(centre), "look at both scans: do they show the same head?")
 
 
 def register_to_mni(
@@ -90,18 +102,18 @@ def register_to_mni(
 ) -> tuple[Alignment, Alignment]:
     """Align a brain with MNI152, rigidly and affinely.
 
-    The rigid transform is the nearest one to the affine: alone, a rigid search tilts brains whose size differs from the
-    template's. Where even that is no better than leaving the scan where it is, it is left there.
+    The rigid transform is the one nearest to the affine: a rigid search alone tilts brains whose size differs from the
+    template's. It is the identity where it is worse than leaving the scan in place.
 
     Parameters
     ----------
     image : Image
         The session's reference scan.
     mask : (i, j, k) bool array
-        Its brain: the template has no skull, so the scan's must not take part.
+        Its brain: the template has no skull, so the scan's is left out.
     resolution_mm : int
     converged_mm : float
-        Steps of the gradient's descent end below this.
+        Gradient descent ends at steps below this.
 
     Returns
     -------
@@ -113,31 +125,32 @@ def register_to_mni(
     HarmonizeError
         When the affine result is worse than leaving the scan where it is.
     """
-    still, within = mni_template(resolution_mm)
     brain = image.like(np.where(mask, image.voxels, 0))
-    loose = _coarser(to_itk(brain, _bounded(brain.voxels)), float(resolution_mm))
+    moving = _coarser(to_itk(brain, _bounded(brain.voxels)), float(resolution_mm))
+    pair = _Pair(*mni_template(resolution_mm), moving)
+    centre = _centre(pair.mask)
     centre_ras_mm = (image.affine @ np.append(np.argwhere(mask).mean(axis=0), 1.0))[:3]
     start = np.eye(4)
-    start[:3, 3] = centre_ras_mm - _ras(_centre(within))
-    roughly, before, _ = _optimise(still, within, loose, _rigid(_centre(within), start), converged_mm)
-    found, _, after = _optimise(still, within, loose, _affine(_centre(within), matrix_of(roughly)), converged_mm)
+    start[:3, 3] = centre_ras_mm - _ras(centre)
+    roughly, before, _ = _optimise(pair, _rigid(centre, start), converged_mm)
+    found, _, after = _optimise(pair, _affine(centre, matrix_of(roughly)), converged_mm)
     remedy = "look at the scan and its brain mask"
     affine = _never_worse(Alignment(inverse(matrix_of(found)), before, after), centre_ras_mm, remedy)
     rigid = nearest_rigid(affine.matrix, centre_ras_mm)
-    placed = _similarity(still, within, loose, transform_of(inverse(rigid)))
+    placed = _similarity(pair, transform_of(inverse(rigid)))
     if placed < before:
         rigid, placed = np.eye(4), before
     return Alignment(rigid, before, placed), affine
 
 
 def nearest_rigid(affine: Matrix, centre_mm: NDArray[np.float64]) -> Matrix:
-    """Return the rotation in an affine transform (its polar factor), with a point's image kept.
+    """Return the rotation in an affine transform (its polar factor) that maps one point to the same place.
 
     Parameters
     ----------
     affine : (4, 4) array
     centre_mm : (3,) array
-        The point that goes to the same place.
+        The point.
     """
     left, _, right = np.linalg.svd(affine[:3, :3])
     rigid = np.eye(4)
@@ -147,12 +160,12 @@ def nearest_rigid(affine: Matrix, centre_mm: NDArray[np.float64]) -> Matrix:
 
 
 def _never_worse(result: Alignment, centre_mm: NDArray[np.float64], remedy: str) -> Alignment:
-    """Return a result that is no worse than none; a scan that was in place, to within rounding, is left there.
+    """Return the result, or the identity where the result is slightly worse and nearly the identity.
 
     Raises
     ------
     HarmonizeError
-        When the optimiser went away from a better place.
+        When the result is worse than no registration.
     """
     before, after = result.similarity_before, result.similarity_after
     if after >= before:
@@ -165,7 +178,7 @@ def _never_worse(result: Alignment, centre_mm: NDArray[np.float64], remedy: str)
 
 
 def suspicious(matrix: Matrix, centre_mm: NDArray[np.float64]) -> str | None:
-    """Return why a movement between two scans of one visit is hard to believe, or None."""
+    """Return why a movement between two scans of one visit is implausible, or None."""
     rotation, translation = movement(matrix, centre_mm)
     if rotation > SUSPICIOUS_DEG or translation > SUSPICIOUS_MM:
         return f"moved by {rotation:.0f}° and {translation:.0f} mm within one visit"
@@ -173,7 +186,7 @@ def suspicious(matrix: Matrix, centre_mm: NDArray[np.float64]) -> str | None:
 
 
 def stretched(affine: Matrix) -> list[str]:
-    """Return the doubt that a brain would have to change its size too much to fit MNI152, or nothing.
+    """Return the doubt that a brain's size is too far from MNI152's, or nothing.
 
     The template is larger than most brains; those of children and after atrophy need up to twice their volume.
     """
@@ -185,7 +198,7 @@ def stretched(affine: Matrix) -> list[str]:
 
 
 def movement(matrix: Matrix, centre_mm: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the angle of a transform's rotation, degrees, and how far it moves a point, mm."""
+    """Return a transform's angle of rotation, degrees, and how far it moves a point, mm."""
     left, _, right = np.linalg.svd(matrix[:3, :3])
     cosine = (np.trace(left @ right) - 1) / 2
     moved = matrix[:3, :3] @ centre_mm + matrix[:3, 3] - centre_mm
@@ -202,68 +215,63 @@ def mni_template(resolution_mm: int) -> tuple[sitk.Image, sitk.Image]:
     return to_itk(template), to_itk(template, (template.voxels > 0).astype(np.uint8))
 
 
-def _refine(
-    still: sitk.Image, within: sitk.Image, loose: sitk.Image, start: Any, smallest_mm: float
-) -> tuple[Any, float]:
-    """Climb on the measure itself, without its gradient (Powell 1964, Computer Journal 7, 155)."""
-    method = _method(within)
+def _refine(pair: _Pair, start: Any, smallest_mm: float) -> tuple[Any, float]:
+    """Maximise the similarity without its gradient (Powell 1964, Computer Journal 7, 155); return it as well."""
+    method = _method(pair.mask)
     method.SetMetricSamplingStrategy(method.REGULAR)
     method.SetMetricSamplingPercentage(0.3, seed=1)
     method.SetOptimizerAsPowell(
         numberOfIterations=4, maximumLineIterations=12, stepLength=0.6, stepTolerance=smallest_mm
     )
     method.SetOptimizerScales([BRAIN_RADIUS_MM] * 3 + [1.0] * 3)  # a step turns or shifts the brain's surface alike
-    method.SetInitialTransform(start, True)
-    _execute(method, still, loose)
-    return start, _similarity(still, within, loose, start)
+    _execute(method, pair, start)
+    return start, _similarity(pair, start)
 
 
-def _optimise(
-    still: sitk.Image, within: sitk.Image, loose: sitk.Image, start: Any, converged_mm: float
-) -> tuple[Any, float, float]:
+def _optimise(pair: _Pair, start: Any, converged_mm: float) -> tuple[Any, float, float]:
     """Return the transform from fixed to moving world, and the similarity without and with it."""
-    method = _method(within)
+    method = _method(pair.mask)
     method.SetOptimizerAsRegularStepGradientDescent(1.0, converged_mm, 100, 0.5, 1e-8)
     method.SetOptimizerScalesFromPhysicalShift()
     method.SetShrinkFactorsPerLevel([2, 1])
     method.SetSmoothingSigmasPerLevel([2.0, 0.0])
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
-    method.SetInitialTransform(start, True)
-    _execute(method, still, loose)
-    return start, _unmoved_similarity(still, within, loose), _similarity(still, within, loose, start)
+    _execute(method, pair, start)
+    return start, _unmoved_similarity(pair), _similarity(pair, start)
 
 
-def _execute(method: sitk.ImageRegistrationMethod, still: sitk.Image, loose: sitk.Image) -> None:
-    """Run an optimiser.
+def _execute(method: sitk.ImageRegistrationMethod, pair: _Pair, start: Any) -> None:
+    """Run an optimiser, which changes the transform in place.
 
     Raises
     ------
     HarmonizeError
-        When ITK gives up, as it does where too few voxels of the scans overlap.
+        When ITK fails, as it does where too few voxels of the scans overlap.
     """
+    method.SetInitialTransform(start, True)
     try:
-        method.Execute(still, loose)
+        method.Execute(pair.fixed, pair.moving)
     except RuntimeError as error:
         raise _no_overlap(error) from error
 
 
-def _similarity(still: sitk.Image, within: sitk.Image, loose: sitk.Image, transform: Any) -> float:
+def _similarity(pair: _Pair, transform: Any) -> float:
     """Return the mutual information under a transform, in the fixed scan's brain."""
-    method = _method(within)
+    method = _method(pair.mask)
     method.SetInitialTransform(transform)
     try:
-        return -float(method.MetricEvaluate(still, loose))
+        return -float(method.MetricEvaluate(pair.fixed, pair.moving))
     except RuntimeError as error:
         raise _no_overlap(error) from error
 
 
-def _unmoved_similarity(still: sitk.Image, within: sitk.Image, loose: sitk.Image) -> float:
-    """Return the mutual information by the headers alone: 0 where they place the scans apart from each other.
+def _unmoved_similarity(pair: _Pair) -> float:
+    """Return the mutual information by the headers alone, or 0 where they place the scans apart.
 
-    A scanner may put its origin anywhere, so that says nothing against the registration that was found.
+    A scanner may put its origin anywhere, so no overlap is no evidence against the registration that was found.
     """
     try:
-        return _similarity(still, within, loose, transform_of(np.eye(4)))
+        return _similarity(pair, transform_of(np.eye(4)))
     except HarmonizeError:
         return 0.0
 
@@ -273,22 +281,22 @@ def _no_overlap(error: RuntimeError) -> HarmonizeError:
     return HarmonizeError("register", "no_overlap", what, "look at both headers: are they of one visit?")
 
 
-def _method(within: sitk.Image) -> sitk.ImageRegistrationMethod:
+def _method(mask: sitk.Image) -> sitk.ImageRegistrationMethod:
     import SimpleITK as sitk
 
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(BINS)
     method.SetMetricSamplingStrategy(method.NONE)  # every voxel of the brain: the same result each time
-    method.SetMetricFixedMask(within)
+    method.SetMetricFixedMask(mask)
     method.SetInterpolator(sitk.sitkLinear)
     return method
 
 
 def _prepared(image: Image, mask: NDArray[np.bool_], resolution_mm: float) -> tuple[sitk.Image, sitk.Image]:
-    """Return the fixed scan and its brain on a grid of its own.
+    """Return the fixed scan and its brain, resampled on a grid that shares no voxel centre with the scan's.
 
-    Were it left on the scan's grid, leaving a moving scan of the same grid unmoved would spare it any interpolation,
-    and mutual information would call that sharpness a better fit than the true alignment.
+    On the scan's own grid, a moving scan with the same grid would not be interpolated where it is left in place, and
+    mutual information would prefer that sharper image to the true alignment.
     """
     import SimpleITK as sitk
 
@@ -301,26 +309,25 @@ def _prepared(image: Image, mask: NDArray[np.bool_], resolution_mm: float) -> tu
     shape = np.ceil((high - low) / resolution_mm).astype(int)
     target = to_itk(Image(np.zeros(shape, np.float32), affine))
     blurred = _coarser(to_itk(image, _bounded(image.voxels)), resolution_mm)
-    still = sitk.Resample(blurred, target, sitk.Transform(), sitk.sitkLinear, 0.0)
+    fixed = sitk.Resample(blurred, target, sitk.Transform(), sitk.sitkLinear, 0.0)
     inside = sitk.Resample(to_itk(image, mask.astype(np.float32)), target, sitk.Transform(), sitk.sitkLinear, 0.0)
-    return still, inside > 0.5
+    return fixed, inside > 0.5
 
 
 def _bounded(voxels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Clip the brightest voxels: a few vessels would take most of the histogram's bins."""
+    """Return voxels clipped at the top, so that a few bright vessels do not take most of the histogram's bins."""
     positive = voxels[voxels > 0]
     return np.clip(voxels, 0, np.percentile(positive, 99.5)) if positive.size else voxels
 
 
 def _coarser(image: sitk.Image, resolution_mm: float) -> sitk.Image:
-    """Resample axes that are finer than the resolution, blurred to it first; thick slices stay as they are."""
+    """Return an image whose finer axes are blurred and resampled to the resolution; coarser axes stay."""
     import SimpleITK as sitk
 
     spacing = np.array(image.GetSpacing())
     coarse = np.maximum(spacing, resolution_mm)
     for axis, (fine, wanted) in enumerate(zip(spacing, coarse, strict=True)):
-        if wanted > 1.05 * fine:
-            sigma = float(np.sqrt(wanted**2 - fine**2) / 2.355)  # full widths at half maximum add in squares
+        if sigma := blur_sigma(wanted, fine):
             image = sitk.RecursiveGaussian(image, sigma, False, sitk.RecursiveGaussianImageFilter.ZeroOrder, axis)
     size = np.ceil(np.array(image.GetSize()) * spacing / coarse).astype(int)
     origin = image.TransformContinuousIndexToPhysicalPoint(((coarse / spacing - 1) / 2).tolist())
@@ -337,12 +344,12 @@ def _coarser(image: sitk.Image, resolution_mm: float) -> sitk.Image:
     )
 
 
-def _centre(within: sitk.Image) -> NDArray[np.float64]:
-    """Return the centre of a mask, LPS mm: turning about it keeps rotation and shift apart."""
+def _centre(mask: sitk.Image) -> NDArray[np.float64]:
+    """Return the centre of a mask, LPS mm; rotation about it leaves the brain in place."""
     import SimpleITK as sitk
 
-    index = np.argwhere(sitk.GetArrayViewFromImage(within)).mean(axis=0)[::-1]
-    return np.array(within.TransformContinuousIndexToPhysicalPoint(index.tolist()))
+    index = np.argwhere(sitk.GetArrayViewFromImage(mask)).mean(axis=0)[::-1]
+    return np.array(mask.TransformContinuousIndexToPhysicalPoint(index.tolist()))
 
 
 def _ras(lps_mm: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -359,7 +366,7 @@ def _rigid(centre_lps_mm: NDArray[np.float64], start: Matrix) -> Any:
 
 
 def _affine(centre_lps_mm: NDArray[np.float64], start: Matrix) -> Any:
-    """Return an affine transform that begins as the given one, with the given centre."""
+    """Return a matrix as an affine transform about the given centre."""
     import SimpleITK as sitk
 
     given = transform_of(start)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from warehouse.errors import HarmonizeError
-from warehouse.imaging.image import Image
+from warehouse.imaging.geometry import Image
 
 # An adult brain with its ventricles: 1,300 ml in a box of 140 × 170 × 130 mm (left–right, front–back, up–down).
 TYPICAL_ML = 1300.0

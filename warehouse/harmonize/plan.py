@@ -1,22 +1,20 @@
-"""What there is to harmonise in a centre, by what its ingest committed."""
+"""Finds the scans of a centre to harmonise, from the tables that its ingest committed."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
 
 import pyarrow.compute as pc
 
 from warehouse.centers.registry import RegisteredCenter
 from warehouse.errors import TumsynError
 from warehouse.harmonize.recipe import Recipe, steps_hash
-from warehouse.harmonize.scan import EligibleScan
+from warehouse.harmonize.rows import EligibleScan, Row
 from warehouse.lake.home import Home
 from warehouse.lake.parts import read_manifest, read_table
 from warehouse.tables import HARMONIZED
 
-Row = dict[str, Any]
 COLUMNS = [
     "image_id", "participant_id", "session_id", "path", "suffix", "contrast", "is_post_contrast", "entities", "content",
     "eligibility",
@@ -40,8 +38,8 @@ def sessions(home: Home, registration: RegisteredCenter) -> dict[str, tuple[Elig
         _rows(home, center_id, "core.image", COLUMNS), key=lambda row: (row["session_id"], row["path"])
     ):
         if image["eligibility"] == "eligible" and image["content"] == "present":
-            said = {"center_id": center_id, "is_simulated": center[0]["is_simulated"]}
-            scan = _scan(image, said, registration, signatures[image["path"]])
+            known = {"center_id": center_id, "is_simulated": center[0]["is_simulated"]}
+            scan = _scan(image, known, registration, signatures[image["path"]])
             found.setdefault(image["session_id"], []).append(scan)
     return {session_id: tuple(scans) for session_id, scans in found.items()}
 
@@ -52,7 +50,7 @@ def contrast_label(contrast: str | None, is_post_contrast: bool) -> str | None:
 
 
 def fingerprint(found: dict[str, tuple[EligibleScan, ...]]) -> str:
-    """Return the identity of what would be harmonised, and of the tables that would tell of it."""
+    """Return a hash of the scans to harmonise, of the code that does it, and of the tables that it writes."""
     content = [
         [session_id, scan.image_id, str(scan.path), scan.contrast, scan.signature]
         for session_id, scans in sorted(found.items())
@@ -65,7 +63,7 @@ def fingerprint(found: dict[str, tuple[EligibleScan, ...]]) -> str:
 
 
 def is_current(home: Home, registration: RegisteredCenter, recipe: Recipe) -> bool:
-    """Return whether harmonising would find nothing to do; no image is opened, and no store."""
+    """Return whether there is nothing to harmonise; no image and no store is opened."""
     manifest = read_manifest(home, registration.center.center_id, "harmonize")
     if manifest is None or recipe.recipe_id not in manifest.fingerprint:
         return False
@@ -89,8 +87,8 @@ def _rows(home: Home, center_id: str, table: str, columns: list[str]) -> list[Ro
     return list(rows.to_pylist())
 
 
-def _scan(image: Row, said: Row, registration: RegisteredCenter, signature: str) -> EligibleScan:
-    attributes = said | {
+def _scan(image: Row, known: Row, registration: RegisteredCenter, signature: str) -> EligibleScan:
+    attributes = known | {
         "participant_id": image["participant_id"],
         "path": image["path"],
         "entities": {"suffix": image["suffix"]} | json.loads(image["entities"] or "{}"),

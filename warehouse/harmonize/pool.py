@@ -1,4 +1,4 @@
-"""Work spread over processes, of which any may die without taking the others along."""
+"""Runs tasks in processes; a process that dies costs only the task that killed it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -22,31 +22,31 @@ DIED = "its process died, as it does when memory runs out or a library crashes"
 
 
 @dataclass(frozen=True)
-class Lost:
-    """What is left of a task that gave no result: why, in words."""
+class Failed:
+    """A task without a result, and the reason in words."""
 
-    why: str
+    reason: str
 
 
 def spread(
     work: Callable[[Task], Result], tasks: Sequence[Task], workers: int, threads: int = 1, spare: int = 0
-) -> Generator[tuple[Task, Result | Lost], None, None]:
-    """Do all tasks, at most `workers` at once, and yield each as it is finished.
+) -> Generator[tuple[Task, Result | Failed], None, None]:
+    """Run all tasks, at most `workers` at once, and yield each as it is completed.
 
-    When a process dies, the tasks in hand are done again, one at a time and alone: only the one that kills its process
-    then too is lost.
+    When a process dies, the tasks in flight run again, each alone in a fresh process; those that kill it again fail.
 
     Parameters
     ----------
     work : callable
-        Importable by its name; is called in a process of its own.
+        Importable by its name; called in a process of its own.
     tasks : sequence
-        In the order in which they are begun.
+        In the order in which they are started.
     workers : int
     threads : int
         That a process may use.
     spare : int
-        Tasks in hand beyond the number of processes: they go on by themselves while a caller is slow to come back.
+        Tasks in flight beyond the number of processes, which start without waiting for the caller. A crash implicates
+        all tasks in flight, so there should be few.
     """
     suspects: list[Task] = []
     waiting = list(reversed(tasks))
@@ -56,12 +56,11 @@ def spread(
         yield task, alone(work, task, threads)
 
 
-def alone(work: Callable[[Task], Result], task: Task, threads: int = 1) -> Result | Lost:
-    """Do one task in a fresh process."""
-    suspects: list[Task] = []
-    for _, result in _until_broken(work, [task], suspects, 1, threads):
+def alone(work: Callable[[Task], Result], task: Task, threads: int = 1) -> Result | Failed:
+    """Run one task in a fresh process."""
+    for _, result in _until_broken(work, [task], [], 1, threads):
         return result
-    return Lost(DIED)
+    return Failed(DIED)
 
 
 def _until_broken(
@@ -71,47 +70,32 @@ def _until_broken(
     workers: int,
     threads: int,
     spare: int = 0,
-) -> Iterator[tuple[Task, Result | Lost]]:
-    """Do what waits until all is done or a process died; what was in hand then is under suspicion."""
+) -> Iterator[tuple[Task, Result | Failed]]:
+    """Run the waiting tasks until all are completed or a process died; tasks then in flight become suspects."""
+    in_flight: dict[Future[Result], Task] = {}
+    is_broken = False
     with processes(min(workers, len(waiting)), threads) as pool:
-        hand = _Hand(work, pool, workers + spare)
-        while waiting or hand.futures:
-            hand.fill(waiting)
-            done, _ = wait(hand.futures, return_when=FIRST_COMPLETED)
-            for future in done:
-                task = hand.futures.pop(future)
+        while not is_broken and (waiting or in_flight):
+            try:
+                while waiting and len(in_flight) < workers + spare:
+                    future = pool.submit(work, waiting[-1])
+                    in_flight[future] = waiting.pop()
+            except BrokenProcessPool:  # an idle process died; the task was not started
+                is_broken = True
+            for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
+                task = in_flight.pop(future)
                 error = future.exception()
                 if isinstance(error, BrokenProcessPool):
                     suspects.append(task)
-                    hand.is_broken = True
+                    is_broken = True
                 else:
-                    yield task, Lost(f"{type(error).__name__}: {error}") if error else future.result()
-            if hand.is_broken:
-                suspects.extend(hand.futures.values())
-                return
-
-
-class _Hand(Generic[Task, Result]):
-    """The tasks that are being done or are next: hardly more than there are processes, so that a death accuses few."""
-
-    def __init__(self, work: Callable[[Task], Result], pool: ProcessPoolExecutor, size: int) -> None:
-        self.work, self.pool, self.size = work, pool, size
-        self.futures: dict[Future[Result], Task] = {}
-        self.is_broken = False
-
-    def fill(self, waiting: list[Task]) -> None:
-        while waiting and len(self.futures) < self.size:
-            task = waiting.pop()
-            try:
-                self.futures[self.pool.submit(self.work, task)] = task
-            except BrokenProcessPool:  # it broke since the last look: the task was not begun
-                waiting.append(task)
-                return
+                    yield task, Failed(f"{type(error).__name__}: {error}") if error else future.result()
+        suspects.extend(in_flight.values())
 
 
 @contextmanager
 def processes(workers: int, threads: int = 1) -> Iterator[ProcessPoolExecutor]:
-    """Open a pool whose processes end with it, and with this process, however that ends.
+    """Open a pool whose processes end with the context, and with this process even when it is killed.
 
     Parameters
     ----------
@@ -120,24 +104,24 @@ def processes(workers: int, threads: int = 1) -> Iterator[ProcessPoolExecutor]:
         That a process may use.
     """
     context = multiprocessing.get_context("spawn")
-    theirs, ours = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(theirs, threads))
+    receiver, sender = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(workers, context, initializer=_start, initargs=(receiver, threads))
     try:
         yield pool
         pool.shutdown()
     finally:
-        ours.close()  # also when this process is killed: the kernel closes it
-        theirs.close()
+        sender.close()  # the kernel closes it when this process is killed
+        receiver.close()
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin(parent: Connection, threads: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal: the parent decides
+def _start(parent: Connection, threads: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the parent handles it
     os.environ.update(dict.fromkeys(THREADS, str(threads)))
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
 def _end_with(parent: Connection) -> None:
-    """End this process when the pipe closes: an orphan would go on for hours."""
+    """End this process when the pipe closes, so that none outlives its parent."""
     parent.poll(None)
     os._exit(1)

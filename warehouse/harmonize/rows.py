@@ -1,25 +1,57 @@
-"""Rows of harmonised sessions, on their way into the lake."""
+"""Eligible scans, and the rows that their harmonisation gives.
+
+The attributes of a store are the record of a scan. Its rows are read back from them, so they are the same whether the
+scan was just written or found again.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
+import numpy as np
+from numpy.typing import NDArray
 
-from warehouse.harmonize.recipe import Recipe
-from warehouse.lake import atomic
-from warehouse.lake.home import Home
-from warehouse.lake.parts import Manifest, commit_center, read_manifest, read_table
-from warehouse.tables import HARMONIZED, TABLES, Table
+from warehouse.errors import HarmonizeError
+from warehouse.harmonize.alignment import MEASURE, Alignment, movement
+from warehouse.harmonize.intensity import IntensityScale
+from warehouse.harmonize.recipe import Recipe, steps_hash
+from warehouse.imaging.geometry import Image, turn
+from warehouse.imaging.scan import Scan
+from warehouse.volumes.store import size_bytes
+from warehouse.volumes.volume import open_store
+
+if TYPE_CHECKING:
+    from warehouse.volumes.volume import Volume
 
 Row = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class EligibleScan:
+    """A catalogued image that is to be harmonised.
+
+    Parameters
+    ----------
+    contrast : str
+        Label as prompts write it, e.g. T1w or ceT1w.
+    attributes : dict
+        Attributes that the store takes over: centre, participant, entities …
+    signature : str
+        Changes when the file does; an unchanged signature spares reading the file.
+    """
+
+    image_id: str
+    path: Path
+    contrast: str
+    attributes: dict[str, Any]
+    signature: str
+
+
 @dataclass
 class HarmonizedRows:
-    """What sessions gave.
+    """Rows of harmonised sessions.
 
     Parameters
     ----------
@@ -28,9 +60,9 @@ class HarmonizedRows:
     pictures : dict of str to str
         Path of each session's mosaic, relative to the home.
     n_done : int
-        Scans that were worked on; the others were found finished.
+        Scans that were processed; the others were found finished.
     is_whole : bool
-        False where a process died or failed unforeseen: the next run tries again.
+        False where a process died or failed unexpectedly: the next run tries again.
     """
 
     volumes: list[Row] = field(default_factory=list)
@@ -42,78 +74,144 @@ class HarmonizedRows:
     is_whole: bool = True
 
     def add(self, other: HarmonizedRows) -> None:
-        """Take in what other sessions gave."""
-        for mine, theirs in zip(self.lists(), other.lists(), strict=True):
-            mine.extend(theirs)
+        """Append the rows of other sessions."""
+        for own, others in zip(self.lists(), other.lists(), strict=True):
+            own.extend(others)
         self.pictures |= other.pictures
         self.n_done += other.n_done
         self.is_whole = self.is_whole and other.is_whole
 
-    def tables(self) -> dict[str, pa.Table]:
-        """Return the rows as tables."""
-        return {table.name: table.rows(rows) for table, rows in zip(HARMONIZED, self.lists(), strict=True)}
-
     def lists(self) -> tuple[list[Row], ...]:
-        """Return the rows in the order of the tables of harmonisation."""
+        """Return the rows in the order of `warehouse.tables.HARMONIZED`."""
         return self.volumes, self.transforms, self.quality, self.rejections
 
+    def add_stores(self, folder: Path, home: Path) -> None:
+        """Append the rows of a finished scan, read back from its two stores."""
+        for form in ("session", "native"):
+            path = folder / f"{form}.zarr"
+            volume = open_store(path)
+            stored = volume.attributes
+            keys = {name: stored[name] for name in ("image_id", "recipe_id", "center_id")}
+            self.volumes.append(
+                keys
+                | {
+                    "form": form,
+                    "session_id": stored["session_id"],
+                    "recipe": stored["recipe"]["name"],
+                    "is_draft": stored["recipe"]["is_draft"],
+                    "path": path.relative_to(home).as_posix(),
+                    "shape": list(volume.shape),
+                    "voxel_size_mm": [float(size) for size in volume.voxel_size_mm],
+                    "affine": np.asarray(volume.affine).ravel().tolist(),
+                    "is_reference": stored["is_reference"],
+                    "mask_source": stored["mask"]["source"],
+                    "mask_volume_ml": stored["mask"]["volume_ml"],
+                    "intensity_low": stored["intensity"]["low"],
+                    "intensity_high": stored["intensity"]["high"],
+                    "source_sha256": stored["source"]["sha256"],
+                    "steps_hash": stored.get("steps_hash"),
+                    "voxels_sha256": stored["voxels_sha256"],
+                    "size_bytes": size_bytes(path),
+                    "seconds": stored["seconds"],
+                    "verdict": stored["verdict"],
+                    "verdict_reason": stored["verdict_reason"],
+                }
+            )
+        transforms = {step["kind"]: step for step in stored["transforms"]}
+        centre_mm = np.array(transforms["native_to_session"]["centre_mm"])
+        for kind, step in transforms.items():
+            rotation, translation = movement(np.array(step["matrix"]), centre_mm)
+            self.transforms.append(
+                keys
+                | {name: step[name] for name in ("kind", "measure", "similarity_before", "similarity_after")}
+                | {
+                    "matrix": np.ravel(step["matrix"]).tolist(),
+                    "rotation_deg": rotation,
+                    "translation_mm": translation,
+                    "is_flagged": kind == "to_reference" and stored["verdict"] == "flag",
+                }
+            )
+        reasons = stored["quality_reasons"]
+        self.quality += [
+            keys | {"measure": name, "value": value, "reason": reasons.get(name)}
+            for name, value in stored["quality"].items()
+        ]
 
-def commit(home: Home, center_id: str, recipe: Recipe, made: HarmonizedRows, fingerprint: str) -> Manifest:
-    """Put the rows of one recipe in force beside those of others.
 
-    Rows of images that the centre no longer has go. An image of which a row breaks a rule is rejected instead: one
-    scan must not keep all centres from being published.
-    """
-    refuse_broken(made, center_id, recipe)
-    fresh = made.tables()
-    with atomic.lock(home.manifests / "harmonize" / f".{center_id}.lock", exclusive=True):
-        before = read_manifest(home, center_id, "harmonize")
-        prints = dict(before.fingerprint) if before else {}
-        prints.pop(recipe.recipe_id, None)
-        if made.is_whole:
-            prints[recipe.recipe_id] = fingerprint
-        images = read_table(home, center_id, "core.image", ["image_id"])
-        tables = {
-            table.name: _merged(home, center_id, table, fresh[table.name], recipe, images) for table in HARMONIZED
-        }
-        return commit_center(home, center_id, tables, prints, "harmonize")
+def rejection(image_id: str, center_id: str, recipe: Recipe, error: HarmonizeError) -> Row:
+    """Return the row of `core.volume_rejection` for an error."""
+    return {
+        "image_id": image_id,
+        "recipe_id": recipe.recipe_id,
+        "center_id": center_id,
+        "stage": error.stage,
+        "reason": error.reason,
+        "detail": error.what,
+        "remedy": error.remedy,
+    }
 
 
-def refuse_broken(made: HarmonizedRows, center_id: str, recipe: Recipe) -> None:
-    """Turn images of which a row breaks a rule of its table into rejections."""
-    import duckdb
+def store_attributes(
+    eligible: EligibleScan,
+    scan: Scan,
+    sha256: str,
+    recipe: Recipe,
+    scale: IntensityScale,
+    session_id: str,
+    reference_sha256: str,
+) -> Row:
+    """Return the attributes that the session form and the native form of a scan have in common."""
+    return eligible.attributes | {
+        "schema_version": 1,
+        "image_id": eligible.image_id,
+        "session_id": session_id,
+        "contrast": eligible.contrast,
+        "recipe_id": recipe.recipe_id,
+        "recipe": recipe.model_dump(mode="json"),
+        "steps_hash": steps_hash(),
+        "reference_sha256": reference_sha256,
+        "source": {
+            "path": eligible.attributes.get("path", eligible.path.name),
+            "sha256": sha256,
+            "signature": eligible.signature,
+            "affine_ras_mm": scan.grid.affine.tolist(),
+            "shape": list(scan.grid.shape),
+            "dtype": scan.header.dtype,
+            "offset": scan.offset,
+        },
+        "intensity": {  # in the file's own units
+            "low": scale.low - scan.offset,
+            "high": scale.high - scan.offset,
+            "percentiles": list(recipe.percentiles),
+        },
+    }
 
-    broken: dict[str, str] = {}
-    with duckdb.connect() as connection:
-        for name, rows in made.tables().items():
-            connection.register("made_rows", rows)
-            for rule, query in TABLES[name].offenders("made_rows").items():
-                for row in connection.sql(query).to_arrow_table().to_pylist():
-                    broken.setdefault(row["image_id"], f"{name}: rule '{rule}' is broken by {row}")
-    for rows in made.lists():
-        rows[:] = [row for row in rows if row["image_id"] not in broken]
-    made.rejections += [
-        rejection(image_id, center_id, recipe, "broken_rule", why, "look at the scan; its values cannot be true")
-        for image_id, why in broken.items()
-    ]
+
+def aligned(kind: str, found: Alignment) -> Row:
+    """Return the attribute of a store for one transform that was estimated."""
+    return {
+        "kind": kind,
+        "matrix": found.matrix.tolist(),
+        "measure": MEASURE,
+        "similarity_before": found.similarity_before,
+        "similarity_after": found.similarity_after,
+    }
 
 
-def rejection(image_id: str, center_id: str, recipe: Recipe, reason: str, detail: str, remedy: str) -> Row:
-    """Return a row of `core.volume_rejection` for what no step of its own refused."""
-    stage = "worker" if reason != "broken_rule" else "write"
-    keys = {"image_id": image_id, "recipe_id": recipe.recipe_id, "center_id": center_id}
-    return keys | {"stage": stage, "reason": reason, "detail": detail, "remedy": remedy}
+def composed(matrix: NDArray[np.float64], centre_mm: NDArray[np.float64]) -> Row:
+    """Return the attribute of a store for the product of all transforms, by which the scan was resampled once."""
+    return {
+        "kind": "native_to_session",
+        "matrix": matrix.tolist(),
+        "centre_mm": centre_mm.tolist(),
+        "measure": None,
+        "similarity_before": None,
+        "similarity_after": None,
+    }
 
 
-def _merged(
-    home: Home, center_id: str, table: Table, fresh: pa.Table, recipe: Recipe, images: pa.Table | None
-) -> pa.Table:
-    """Return fresh rows with those of other recipes, in the order of the key: the order of work leaves no trace."""
-    before = read_table(home, center_id, table.name)
-    if before is not None and images is not None:
-        others = pc.and_(
-            pc.not_equal(before["recipe_id"], recipe.recipe_id),
-            pc.is_in(before["image_id"], value_set=images["image_id"].combine_chunks()),
-        )
-        fresh = pa.concat_tables([fresh, before.filter(others).cast(fresh.schema)])
-    return fresh.sort_by([(name, "ascending") for name in table.key]).combine_chunks()
+def read_turned(native: Volume) -> tuple[Image, NDArray[np.bool_]]:
+    """Return voxels and mask of a native store with their axes turned to right, anterior and superior."""
+    assert native.mask is not None  # every harmonised store has one
+    image = Image(turn(native[...], native.affine).astype(np.float32), native.grid.turned().affine)
+    return image, turn(native.mask[...], native.affine) > 0

@@ -1,10 +1,13 @@
-"""All scans of one visit: the reference first, then the others aligned with it, each written as soon as it is done."""
+"""Harmonises the scans of one visit: the reference first, then the others aligned with it.
+
+Each scan is written as soon as it is done.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,19 +16,26 @@ from numpy.typing import NDArray
 
 from warehouse.errors import HarmonizeError
 from warehouse.harmonize import mask as brain
-from warehouse.harmonize import scan_rows
 from warehouse.harmonize.alignment import Alignment, movement, register, register_to_mni, stretched, suspicious
-from warehouse.harmonize.bias import correct_bias
-from warehouse.harmonize.grid import choose_reference, session_grid
-from warehouse.harmonize.image import Source, load, refused
-from warehouse.harmonize.intensity import IntensityScale, find_scale
+from warehouse.harmonize.intensity import IntensityScale, correct_bias, find_scale
 from warehouse.harmonize.recipe import Recipe, steps_hash
-from warehouse.harmonize.scan import EligibleScan, Row, SessionResult
+from warehouse.harmonize.rows import (
+    EligibleScan,
+    HarmonizedRows,
+    Row,
+    aligned,
+    composed,
+    read_turned,
+    rejection,
+    store_attributes,
+)
 from warehouse.imaging.files import NotFetchedError, RefusedError
-from warehouse.imaging.image import Image
+from warehouse.imaging.geometry import Image, session_grid, turn_back
 from warehouse.imaging.itk import inverse
 from warehouse.imaging.nifti import read_header
 from warehouse.imaging.resampling import resample, resample_mask
+from warehouse.imaging.scan import Scan, read_scan
+from warehouse.lake.atomic import sha256
 from warehouse.quality.measures import measure
 from warehouse.quality.tissues import has_background, segment
 from warehouse.volumes.store import Payload, write
@@ -34,24 +44,32 @@ from warehouse.volumes.volume import Volume, open_store
 Mask = NDArray[np.bool_]
 Matrix = NDArray[np.float64]
 
+# The reference is chosen by contrast (grey and white matter differ most reliably in T1w), then by resolution, then by
+# identifier so that the choice is the same each time.
+CONTRAST_RANK = ("T1w", "ceT1w", "T2w", "FLAIR", "PDw", "T2starw", "SWI", "angio")
+
 
 @dataclass
 class Prepared:
-    """A scan with its brain, corrected and scaled, before it is moved."""
+    """A scan with its brain mask, bias-corrected and scaled, before it is resampled.
 
-    scan: EligibleScan
+    `image` has its axes turned to RAS; `doubt` says why its own mask was not used; `began` is in CPU seconds.
+    """
+
+    eligible: EligibleScan
+    scan: Scan
+    sha256: str
     image: Image
-    source: Source
-    mask: Mask | None
-    doubt: str | None
     began: float
+    mask: Mask | None = None
+    doubt: str | None = None
     corrected: Image | None = None
     scale: IntensityScale | None = None
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What the other scans need of the session's reference."""
+    """The session's reference, as the other scans need it."""
 
     scan: EligibleScan
     sha256: str
@@ -61,14 +79,8 @@ class Reference:
     to_mni_affine: Matrix
 
 
-def harmonize_session(
-    volumes: Path,
-    session_id: str,
-    scans: Sequence[EligibleScan],
-    recipe: Recipe,
-    progress: Callable[[str], None] | None = None,
-) -> SessionResult:
-    """Harmonise one visit.
+def harmonize_session(volumes: Path, session_id: str, scans: Sequence[EligibleScan], recipe: Recipe) -> HarmonizedRows:
+    """Harmonise one visit and return its rows.
 
     Parameters
     ----------
@@ -78,29 +90,30 @@ def harmonize_session(
     scans : sequence of EligibleScan
         Eligible scans whose content is there.
     recipe : Recipe
-    progress : callable, optional
-        Called with what is being done.
     """
-    work = _Session(volumes / recipe.recipe_id, session_id, recipe, progress or (lambda _: None))
-    ordered = work.readable(scans)
-    reference = work.find_reference(ordered)
-    for scan in ordered:
-        if reference is None:
-            break
-        if scan.image_id != reference.scan.image_id and scan.image_id not in work.rejected:
-            work.attempt(scan, lambda scan=scan: work.align(scan, reference))  # type: ignore[misc]
-    return work.result
+    session = _Session(volumes / recipe.recipe_id, session_id, recipe)
+    ordered = session.readable(scans)
+    if reference := session.find_reference(ordered):
+        for scan in ordered:
+            if scan.image_id not in {reference.scan.image_id, *session.rejected}:
+                try:
+                    session.align(scan, reference)
+                except HarmonizeError as error:
+                    session.reject(scan, error)
+    return session.rows
 
 
 class _Session:
-    def __init__(self, folder: Path, session_id: str, recipe: Recipe, progress: Callable[[str], None]) -> None:
-        self.folder, self.session_id, self.recipe, self.progress = folder, session_id, recipe, progress
+    """The steps for one visit; `folder` holds the stores of the recipe."""
+
+    def __init__(self, folder: Path, session_id: str, recipe: Recipe) -> None:
+        self.folder, self.session_id, self.recipe = folder, session_id, recipe
         self.grid = session_grid(recipe.grid_mm)
-        self.result = SessionResult()
+        self.rows = HarmonizedRows()
         self.rejected: set[str] = set()
 
     def readable(self, scans: Sequence[EligibleScan]) -> list[EligibleScan]:
-        """Order scans by how well they can serve as reference; those without a header are rejected."""
+        """Return scans in the order of `rank_references`; those without a usable header are rejected."""
         kept, facts = [], []
         for scan in scans:
             try:
@@ -110,10 +123,10 @@ class _Session:
                 continue
             kept.append(scan)
             facts.append((scan.image_id, scan.contrast, size_mm))
-        return [kept[index] for index in choose_reference(facts)]
+        return [kept[index] for index in rank_references(facts)]
 
     def find_reference(self, scans: Sequence[EligibleScan]) -> Reference | None:
-        """Finish the first scan that has a believable brain and finds its place; the others wait for it."""
+        """Finish the first scan with a plausible brain that can be aligned with MNI152, and return it."""
         doubtful: list[tuple[EligibleScan, HarmonizeError]] = []
         for scan in scans:
             try:
@@ -121,12 +134,12 @@ class _Session:
             except HarmonizeError as error:
                 doubtful.append((scan, error))
                 continue
-            for waiting, why in doubtful:
-                if why.stage == "load":
-                    self.reject(waiting, why)
+            for failed, why in doubtful:
+                if why.stage == "load":  # the others may still be aligned with the reference
+                    self.reject(failed, why)
             return reference
-        for waiting, why in doubtful:
-            self.reject(waiting, why)
+        for failed, why in doubtful:
+            self.reject(failed, why)
         return None
 
     def place(self, scan: EligibleScan) -> Reference:
@@ -141,13 +154,13 @@ class _Session:
         rigid, affine = register_to_mni(
             fixed, prepared.mask, resolution_mm=self.recipe.mni_mm, converged_mm=self.recipe.converged_mm
         )
-        reference = Reference(scan, prepared.source.sha256, fixed, prepared.mask, rigid.matrix, affine.matrix)
-        moves = [scan_rows.move("reference_to_mni_rigid", rigid), scan_rows.move("reference_to_mni_affine", affine)]
-        self.finish(prepared, reference, np.eye(4), moves, stretched(affine.matrix))
+        reference = Reference(scan, prepared.sha256, fixed, prepared.mask, rigid.matrix, affine.matrix)
+        transforms = [aligned("reference_to_mni_rigid", rigid), aligned("reference_to_mni_affine", affine)]
+        self.finish(prepared, reference, np.eye(4), transforms, stretched(affine.matrix))
         return reference
 
     def align(self, scan: EligibleScan, reference: Reference) -> None:
-        """Align a scan with the reference and write it, unless that was done before."""
+        """Align a scan with the reference and write it, unless its stores exist."""
         if self.reuse(scan, reference.sha256):
             return
         prepared = self.prepare(scan, reference)
@@ -162,10 +175,9 @@ class _Session:
             registered = Alignment(np.eye(4), registered.similarity_before, registered.similarity_before)
         doubts = [doubt for doubt in (prepared.doubt, suspicious(registered.matrix, centre)) if doubt]
         doubts += _disagreement(prepared, reference, registered.matrix)
-        self.finish(prepared, reference, registered.matrix, [scan_rows.move("to_reference", registered)], doubts)
+        self.finish(prepared, reference, registered.matrix, [aligned("to_reference", registered)], doubts)
 
     def register(self, image: Image, reference: Reference) -> Alignment:
-        self.progress("registration")
         return register(
             reference.image,
             reference.mask,
@@ -174,87 +186,78 @@ class _Session:
             converged_mm=self.recipe.converged_mm,
         )
 
-    def prepare(self, scan: EligibleScan, reference: Reference | None = None) -> Prepared:
-        """Load a scan and find its brain; without one that can be true, the mask stays open."""
+    def prepare(self, eligible: EligibleScan, reference: Reference | None = None) -> Prepared:
+        """Load a scan and find its brain; the mask is None where no plausible brain is found."""
         began = time.process_time()
-        self.progress(f"{scan.path.name}: loading")
-        image, source = load(scan.path)
-        if reference and self.recipe.mask_per == "session":
-            return Prepared(scan, image, source, None, None, began)
-        self.progress(f"{scan.path.name}: brain mask")
         try:
-            mask = brain.find_brain(image, self.recipe.mask_network)
-            doubt = brain.implausible(mask, image)
+            scan = read_scan(eligible.path)
+        except (RefusedError, NotFetchedError) as error:
+            raise refused(eligible.path, error) from error
+        prepared = Prepared(eligible, scan, sha256(eligible.path), scan.image, began)
+        if reference and self.recipe.mask_per == "session":
+            return prepared
+        try:
+            mask = brain.find_brain(prepared.image, self.recipe.mask_network)
+            prepared.doubt = brain.implausible(mask, prepared.image)
         except HarmonizeError as error:
-            return Prepared(scan, image, source, None, error.what, began)
-        return Prepared(scan, image, source, None if doubt else mask, doubt, began)
+            prepared.doubt = error.what
+        else:
+            prepared.mask = None if prepared.doubt else mask
+        return prepared
 
     def corrected(self, prepared: Prepared) -> tuple[Image, IntensityScale]:
-        """Correct the bias and find the scale."""
+        """Correct the bias and find the intensity scale."""
         assert prepared.mask is not None
-        self.progress(f"{prepared.scan.path.name}: bias and intensities")
         image = correct_bias(prepared.image, prepared.mask) if self.recipe.n4 else prepared.image
         prepared.corrected, prepared.scale = image, find_scale(image, self.recipe.percentiles)
         return image, prepared.scale
 
     def finish(
-        self, prepared: Prepared, reference: Reference, to_reference: Matrix, moves: list[Row], doubts: list[str]
+        self, prepared: Prepared, reference: Reference, to_reference: Matrix, transforms: list[Row], doubts: list[str]
     ) -> None:
         """Resample once, measure and write both forms."""
-        self.progress(f"{prepared.scan.path.name}: resampling and writing")
+        eligible, scan = prepared.eligible, prepared.scan
         assert prepared.corrected is not None
         assert prepared.scale is not None
         assert prepared.mask is not None
         to_session = reference.to_mni @ to_reference
-        moved = prepared.scale.normalise(resample(prepared.corrected, to_session, self.grid).voxels)
-        moved_mask = resample_mask(prepared.mask, prepared.image, to_session, self.grid)
-        still = prepared.scale.normalise(prepared.corrected.voxels)
+        session = prepared.scale.normalise(resample(prepared.corrected, to_session, self.grid).voxels)
+        session_mask = resample_mask(prepared.mask, prepared.image, to_session, self.grid)
+        native = prepared.scale.normalise(prepared.corrected.voxels)
         if not self.recipe.whole_head:
-            moved, still = np.where(moved_mask, moved, 0), np.where(prepared.mask, still, 0)
-        if _touches_border(moved_mask):
+            session, native = np.where(session_mask, session, 0), np.where(prepared.mask, native, 0)
+        if _touches_border(session_mask):
             doubts = [*doubts, "the brain reaches the border of the session's grid"]
-        moves = [*moves, scan_rows.composed(to_session, _centre_mm(reference))]
-        attributes = scan_rows.attributes(
-            prepared.scan, prepared.source, self.recipe, prepared.scale, self.session_id, reference.sha256
+        is_reference = eligible.image_id == reference.scan.image_id
+        is_own = prepared.doubt is None and (self.recipe.mask_per == "scan" or is_reference)
+        attributes = store_attributes(
+            eligible, scan, prepared.sha256, self.recipe, prepared.scale, self.session_id, reference.sha256
         )
         attributes |= {
-            "is_reference": prepared.scan.image_id == reference.scan.image_id,
+            "is_reference": is_reference,
             "mask": {
-                "source": "own" if prepared.doubt is None and self.own_mask(prepared, reference) else "carried",
+                "source": "own" if is_own else "carried",
                 "volume_ml": round(float(prepared.mask.sum()) * prepared.image.voxel_ml, 1),
             },
-            "transforms": moves,
+            "transforms": [*transforms, composed(to_session, _centre_mm(reference))],
             "verdict": "flag" if doubts else "pass",
             "verdict_reason": "; ".join(doubts) or None,
         } | self.quality(prepared, reference.to_mni_affine @ to_reference)
         attributes["seconds"] = round(time.process_time() - prepared.began, 2)
-        folder = self.place_of(prepared.scan, prepared.source.sha256, reference.sha256)
-        turn = prepared.source.turn_back
-        native = Payload(
-            voxels=turn(still.astype(np.float16)),
-            affine=prepared.source.affine,
-            mask=turn(prepared.mask.astype(np.uint8)),
-            attributes=attributes | {"form": "native"},
-            nifti_header=prepared.source.header,
-        )
-        session = Payload(
-            voxels=moved.astype(np.float16),
-            affine=self.grid.affine,
-            mask=moved_mask.astype(np.uint8),
-            attributes=attributes | {"form": "session"},
-            nifti_header=prepared.source.header,
-        )
-        # The session form comes last: where it lies, both do.
-        for form, payload in (("native", native), ("session", session)):
-            write(folder / f"{form}.zarr", payload, name=f"{prepared.scan.image_id} {form}")
-        self.result.n_done += 1
-        scan_rows.add(self.result, folder, self.folder.parent.parent)
-
-    def own_mask(self, prepared: Prepared, reference: Reference) -> bool:
-        return self.recipe.mask_per == "scan" or prepared.scan.image_id == reference.scan.image_id
+        folder = self.place_of(eligible, prepared.sha256, reference.sha256)
+        own, own_mask = (turn_back(array, scan.grid.affine) for array in (native.astype(np.float16), prepared.mask))
+        # The session form is written last: where it exists, both do.
+        for form, voxels, mask, affine in (
+            ("native", own, own_mask, scan.grid.affine),
+            ("session", session.astype(np.float16), session_mask, self.grid.affine),
+        ):
+            payload = Payload(voxels, affine, mask.astype(np.uint8), attributes | {"form": form}, scan.raw_header)
+            write(folder / f"{form}.zarr", payload, name=f"{eligible.image_id} {form}")
+        self.rows.n_done += 1
+        self.rows.add_stores(folder, self.folder.parent.parent)
 
     def quality(self, prepared: Prepared, to_mni: Matrix) -> Row:
-        """Measure the scan as it was acquired; a draft leaves the tissues out."""
+        """Measure the scan as it was acquired; a draft does without tissues."""
         assert prepared.mask is not None
         assert prepared.corrected is not None
         tissue = None if self.recipe.is_draft else segment(prepared.corrected, prepared.mask, to_mni)
@@ -266,59 +269,75 @@ class _Session:
         }
 
     def place_of(self, scan: EligibleScan, sha256: str, reference_sha256: str) -> Path:
-        """Return the folder of a scan's stores: another file, reference, recipe or code is another place."""
+        """Return the folder of a scan's stores; another file, reference, recipe or code gives another folder."""
         made_of = f"{sha256}{reference_sha256}{self.recipe.recipe_id}{steps_hash()}"
         return self.folder / f"{scan.image_id}-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}"
 
     def finished(self, scan: EligibleScan) -> Iterator[tuple[Path, Volume]]:
-        """Yield the folders in which both forms of a scan lie, made of the file as it is, with the native form."""
+        """Yield each folder that holds both forms of a scan made from the present file, with the native form."""
         for folder in sorted(self.folder.glob(f"{scan.image_id}-*")):
             if (folder / "session.zarr").is_dir() and (folder / "native.zarr").is_dir():
                 native = open_store(folder / "native.zarr")
-                said = native.attributes
-                if said["source"]["signature"] == scan.signature and said.get("steps_hash") == steps_hash():
+                stored = native.attributes
+                if stored["source"]["signature"] == scan.signature and stored.get("steps_hash") == steps_hash():
                     yield folder, native
 
     def reuse(self, scan: EligibleScan, reference_sha256: str) -> bool:
-        """Take the rows of a scan that was finished before with the same reference; return whether it was."""
+        """Return whether a scan was finished before with the same reference; if so, add its rows."""
         for folder, native in self.finished(scan):
             if native.attributes["reference_sha256"] == reference_sha256:
-                scan_rows.add(self.result, folder, self.folder.parent.parent)
+                self.rows.add_stores(folder, self.folder.parent.parent)
                 return True
         return False
 
     def reopen(self, scan: EligibleScan) -> Reference | None:
-        """Return a reference that was finished before."""
+        """Return a reference that was finished before, and add its rows."""
         for folder, native in self.finished(scan):
             attributes = native.attributes
             if not attributes["is_reference"]:
                 continue
-            scan_rows.add(self.result, folder, self.folder.parent.parent)
-            matrices = {move["kind"]: np.array(move["matrix"]) for move in attributes["transforms"]}
-            image, mask = scan_rows.turned(native)
+            self.rows.add_stores(folder, self.folder.parent.parent)
+            matrices = {step["kind"]: np.array(step["matrix"]) for step in attributes["transforms"]}
+            image, mask = read_turned(native)
             rigid, affine = matrices["reference_to_mni_rigid"], matrices["reference_to_mni_affine"]
             return Reference(scan, attributes["source"]["sha256"], image, mask, rigid, affine)
         return None
 
-    def attempt(self, scan: EligibleScan, work: Callable[[], object]) -> None:
-        """Do a scan; what fails is rejected and the next one begins."""
-        try:
-            work()
-        except HarmonizeError as error:
-            self.reject(scan, error)
-
     def reject(self, scan: EligibleScan, error: HarmonizeError) -> None:
         self.rejected.add(scan.image_id)
-        self.result.rejections.append(scan_rows.rejection(scan, self.recipe, error))
+        self.rows.rejections.append(rejection(scan.image_id, scan.attributes["center_id"], self.recipe, error))
+
+
+def rank_references(scans: Sequence[tuple[str, str, NDArray[np.float64]]]) -> list[int]:
+    """Return the indices of scans ordered by how well they serve as a session's reference, the best first.
+
+    Parameters
+    ----------
+    scans : sequence of (image_id, contrast, voxel size in mm)
+    """
+
+    def rank(index: int) -> tuple[int, float, float, str]:
+        image_id, contrast, size_mm = scans[index]
+        place = CONTRAST_RANK.index(contrast) if contrast in CONTRAST_RANK else len(CONTRAST_RANK)
+        return place, round(float(np.max(size_mm)), 2), round(float(np.prod(size_mm)), 3), image_id
+
+    return sorted(range(len(scans)), key=rank)
+
+
+def refused(path: Path, error: RefusedError | NotFetchedError) -> HarmonizeError:
+    """Return the error of the reader as one of harmonisation."""
+    if isinstance(error, NotFetchedError):
+        return HarmonizeError("load", "not_fetched", f"{path}: git-annex holds its content elsewhere", "git annex get")
+    return HarmonizeError("load", error.reason, f"{path}: {error.detail}", error.remedy)
 
 
 def _as_stored(image: Image, scale: IntensityScale) -> Image:
-    """Return the image as its store gives it back, so that an interrupted run goes on with the same numbers."""
+    """Return the image rounded as its store rounds it, so that a resumed run computes with the same numbers."""
     return image.like(scale.normalise(image.voxels).astype(np.float16))
 
 
 def _carried(reference: Reference, mask: Mask, image: Image, to_reference: Matrix) -> Mask:
-    """Carry a mask of the reference to another scan's grid."""
+    """Return a mask of the reference, resampled on another scan's grid."""
     carried = resample_mask(mask, reference.image, inverse(to_reference), image.grid)
     if not carried.any():
         raise HarmonizeError("mask", "no_overlap", "the reference's brain lies outside this scan", "look at both scans")
@@ -328,9 +347,9 @@ def _carried(reference: Reference, mask: Mask, image: Image, to_reference: Matri
 def _was_aligned_before(
     prepared: Prepared, reference: Reference, matrix: Matrix, centre_mm: NDArray[np.float64]
 ) -> bool:
-    """Return whether a scan's publishers aligned it: stripped, on the reference's grid, and found within half a voxel.
+    """Return whether a scan came aligned: stripped, on the reference's grid, and moved by less than half a voxel.
 
-    Two registrations differ by tenths of a millimetre; to apply the second on top of the first would undo theirs.
+    Two registrations differ by tenths of a millimetre; ours on top of theirs would only add its error.
     """
     assert prepared.mask is not None
     same_shape = prepared.image.voxels.shape == reference.image.voxels.shape
@@ -342,7 +361,7 @@ def _was_aligned_before(
 
 
 def _disagreement(prepared: Prepared, reference: Reference, to_reference: Matrix) -> list[str]:
-    """Compare a scan's own mask with the reference's, where both fields of view are."""
+    """Return the doubt that a scan's mask differs from the reference's where the fields of view overlap, or nothing."""
     assert prepared.mask is not None
     carried = _carried(reference, reference.mask, prepared.image, to_reference)
     seen = _carried(reference, np.ones_like(reference.mask), prepared.image, to_reference)
@@ -356,5 +375,5 @@ def _centre_mm(reference: Reference) -> NDArray[np.float64]:
 
 
 def _touches_border(mask: Mask) -> bool:
-    faces = [mask[0], mask[-1], mask[:, 0], mask[:, -1], mask[:, :, -1]]  # below, the brainstem leaves the box rightly
+    faces = [mask[0], mask[-1], mask[:, 0], mask[:, -1], mask[:, :, -1]]  # the brainstem may leave the box below
     return any(bool(face.any()) for face in faces)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from warehouse.imaging.image import Image
+from warehouse.imaging.geometry import Image
 
 if TYPE_CHECKING:
     import SimpleITK as sitk

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import affine_transform, gaussian_filter1d
 
-from warehouse.imaging.geometry import Grid
-from warehouse.imaging.image import Image
+from warehouse.imaging.geometry import Grid, Image
 from warehouse.imaging.itk import inverse, to_itk, transform_of, voxels_of
 
 if TYPE_CHECKING:

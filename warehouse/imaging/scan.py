@@ -12,7 +12,7 @@ import numpy as np
 from nibabel.arrayproxy import ArrayProxy
 
 from warehouse.imaging.files import RefusedError, content
-from warehouse.imaging.geometry import Grid
+from warehouse.imaging.geometry import Grid, Image, turn
 from warehouse.imaging.intensities import Voxels, magnitudes
 from warehouse.imaging.nifti import (
     Header,
@@ -47,6 +47,11 @@ class Scan:
     header: Header
     raw_header: bytes
     offset: float
+
+    @property
+    def image(self) -> Image:
+        """The scan with its axes turned towards right, anterior and superior, by its header alone."""
+        return Image(turn(self.voxels, self.grid.affine), self.grid.turned().affine)
 
 
 def read_scan(source: str | Path | nib.Nifti1Image) -> Scan:

@@ -22,11 +22,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import xlogy
 
-from warehouse.imaging.image import Image
+from warehouse.imaging.geometry import Image
 from warehouse.quality.tissues import TISSUES, blank_region
 
 MEASURES = ("snr_csf", "snr_gm", "snr_wm", "snr_total", "cnr", "cjv", "efc", "fber", "wm2max")
-HIGHER_IS_BETTER = {"snr_csf", "snr_gm", "snr_wm", "snr_total", "cnr", "fber"}
 MAD = 1.4826  # makes the median absolute deviation of a normal distribution its standard deviation
 MIN_VOXELS = 100
 NO_AIR = "the air is not as measured: the scan was stripped, defaced or masked"

@@ -1,11 +1,13 @@
-"""One picture per visit: every contrast in three planes, with its brain mask and the reference's outline over it.
+"""Draws one picture per visit: every contrast in three planes, with its brain mask and the reference's outline.
 
-A wrong registration, a mask that leaks and a mirrored scan are seen here in a second. Neurological convention: the left
-of the picture is the person's left; both sides are marked.
+It shows wrong registrations, masks that leak and mirrored scans. Neurological convention: the left of the picture is
+the person's left; both sides are marked.
 """
 
 from __future__ import annotations
 
+import hashlib
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from warehouse.errors import TumsynError
+from warehouse.harmonize.recipe import Recipe
 from warehouse.lake import atomic
+from warehouse.lake.home import Home
 from warehouse.quality.slices import GROUND, INK, PLANES, QUIET, View, mark_sides, show
+from warehouse.volumes.volume import open_store
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +37,7 @@ HEAD_PX, FOOT_PX, TITLE_PX, GAP_PX = 52, 34, 50, 8
 
 @dataclass(frozen=True)
 class Panel:
-    """One scan of the visit.
+    """One scan of a mosaic.
 
     Parameters
     ----------
@@ -55,8 +60,58 @@ class Panel:
     verdict: str = "pass"
 
 
+def pictures_folder(home: Home, center_id: str, recipe: Recipe) -> Path:
+    """Return the folder of a centre's pictures by one recipe."""
+    return home.quality / center_id / f"{recipe.name}-{recipe.recipe_id}"
+
+
+def slug(session_id: str) -> str:
+    """Return a session's identifier as a file name."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", session_id)
+
+
+def slug_of(path: str | Path) -> str:
+    """Return the slug of the session that a mosaic shows."""
+    return Path(path).stem.rpartition("-")[0]
+
+
+def draw_session(home: Home, session_id: str, recipe: Recipe, volumes: Sequence[dict[str, Any]]) -> Path | None:
+    """Draw a session's mosaic from its stores and return its path; an existing one of the same voxels is kept.
+
+    Parameters
+    ----------
+    volumes : sequence of dict
+        Rows of `core.volume` of this session, of both forms.
+
+    Returns
+    -------
+    Path or None
+        None where the session has no volume.
+    """
+    rows = sorted((row for row in volumes if row["form"] == "session"), key=lambda row: not row["is_reference"])
+    if not rows:
+        return None
+    content = "".join(f"{row['image_id']}{row['voxels_sha256']}{row['verdict']}{row['verdict_reason']}" for row in rows)
+    name = f"{slug(session_id)}-{hashlib.sha256(content.encode()).hexdigest()[:8]}.png"
+    path = pictures_folder(home, rows[0]["center_id"], recipe) / "sessions" / name
+    if not path.exists():
+        first = open_store(home.root / rows[0]["path"])
+        outline = None if first.mask is None else np.asarray(first.mask[...])
+        panels = [_panel(home, row, outline) for row in rows]
+        draw(panels, first.voxel_size_mm, path, f"{session_id}, recipe {recipe.name}")
+    return path
+
+
+def _panel(home: Home, row: dict[str, Any], outline: NDArray[Any] | None) -> Panel:
+    volume = open_store(home.root / row["path"])
+    verdict = row["verdict"] if row["verdict"] == "pass" else f"{row['verdict']}: {row['verdict_reason']}"
+    mask = None if volume.mask is None else np.asarray(volume.mask[...])
+    voxels = np.asarray(volume[...], np.float32)
+    return Panel(str(volume.attributes.get("contrast")), voxels, mask, outline, verdict)
+
+
 def draw(panels: Sequence[Panel], voxel_size_mm: Sequence[float] | NDArray[Any], path: Path, title: str) -> Path:
-    """Draw a visit as PNG.
+    """Draw a mosaic as PNG and return its path.
 
     Parameters
     ----------
@@ -65,7 +120,7 @@ def draw(panels: Sequence[Panel], voxel_size_mm: Sequence[float] | NDArray[Any],
     voxel_size_mm : (3,) sequence of float
         Of that grid; pictures keep true proportions.
     path : Path
-        Where to write; replaced atomically.
+        Of the PNG; replaced atomically.
     title : str
         Names the visit.
 
@@ -143,7 +198,7 @@ def _draw_plane(axes: Axes, panel: Panel, view: View, plane: tuple[int, int, int
 
 
 def _bright(panel: Panel) -> float:
-    """Return the intensity shown as white: scalp and vessels outshine a brain on its own scale."""
+    """Return the intensity shown as white, from the brain alone, because scalp and vessels may be brighter."""
     inside = panel.voxels if panel.mask is None or not np.any(panel.mask) else panel.voxels[np.asarray(panel.mask) > 0]
     return max(float(np.percentile(inside.astype(np.float32), 99.5)), 1e-3)
 

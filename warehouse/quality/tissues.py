@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from warehouse.imaging.image import Image
+from warehouse.imaging.geometry import Image
 
 CSF, GM, WM = 1, 2, 3
 TISSUES = {"csf": CSF, "gm": GM, "wm": WM}

@@ -1,10 +1,12 @@
-"""Volumes as NIfTI in a BIDS derivative data set, for every other program."""
+"""Writes volumes as NIfTI into a BIDS derivative data set."""
 
 from __future__ import annotations
 
 import gzip
 import importlib
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from io import BytesIO
@@ -18,12 +20,17 @@ from numpy.typing import NDArray
 from warehouse.errors import VolumeError
 from warehouse.lake import atomic
 from warehouse.provenance import PACKAGE, release
-from warehouse.volumes import naming
 from warehouse.volumes.volume import Volume, nifti_of
 
 BIDS_VERSION = "1.10.0"
 DESCRIPTION_FILE = "dataset_description.json"
-FREE_TEXTS = ("data_type", "db_name", "descrip", "aux_file", "intent_name")  # where scanners put names of people
+# Entities in the order of BIDS; names in other orders do not validate.
+ENTITY_ORDER = (
+    "sub", "ses", "sample", "task", "tracksys", "acq", "nuc", "voi", "ce", "trc", "stain", "rec", "dir", "run", "mod",
+    "echo", "flip", "inv", "mt", "part", "proc", "hemi", "space", "split", "recording", "chunk", "seg", "res", "den",
+    "label", "desc",
+)  # fmt: skip
+FREE_TEXTS = ("data_type", "db_name", "descrip", "aux_file", "intent_name")  # fields in which scanners may store names
 GZIP_LEVEL = 1  # of isal and of zlib alike: within 2 % of the higher levels' size on scans, at a fraction of their time
 
 
@@ -53,9 +60,9 @@ def export(
     ----------
     volume : Volume
     out_dir : Path
-        Root of the data set; made where absent. One centre each: labels of participants are not unique beyond it.
+        Root of the data set; created where absent. One per centre, because participants' labels are unique in it only.
     source_units : bool
-        Intensities as the source had them after bias correction, instead of [0, 1].
+        Intensities of the source after bias correction, instead of [0, 1].
     with_mask : bool
         Write the brain mask where there is one.
     force : bool
@@ -67,12 +74,12 @@ def export(
         When a file exists, or the folder is a raw data set.
     """
     out_dir = Path(out_dir)
-    parts = naming.image_entities(volume), naming.suffix(volume)
-    image, sidecar = (out_dir / naming.relative_path(*parts, extension) for extension in (".nii.gz", ".json"))
+    entities, suffix = image_entities(volume), image_suffix(volume)
+    image, sidecar = (out_dir / relative_path(entities, suffix, ending) for ending in (".nii.gz", ".json"))
     mask = mask_sidecar = None
     if with_mask and volume.mask is not None:
-        parts = naming.mask_entities(volume), "mask"
-        mask, mask_sidecar = (out_dir / naming.relative_path(*parts, extension) for extension in (".nii.gz", ".json"))
+        entities |= {"mod": suffix, "desc": "brain"}  # mod distinguishes the masks of several scans of a session
+        mask, mask_sidecar = (out_dir / relative_path(entities, "mask", ending) for ending in (".nii.gz", ".json"))
     exported = Exported(image, sidecar, mask, mask_sidecar)
     _refuse(exported, out_dir, force)
     _describe_dataset(out_dir, volume)
@@ -85,8 +92,60 @@ def export(
     return exported
 
 
+def image_entities(volume: Volume) -> dict[str, str]:
+    """Return the BIDS entities of an exported volume, without suffix.
+
+    Raises
+    ------
+    VolumeError
+        When the participant is unknown.
+    """
+    attributes = volume.attributes
+    stored: Mapping[str, Any] = attributes.get("entities") or {}
+    found = {key: _label(stored[key]) for key in ENTITY_ORDER if stored.get(key) not in (None, "")}
+    if "sub" not in found and attributes.get("participant_id"):
+        found["sub"] = _label(attributes["participant_id"])
+    if "ses" not in found and "/ses-" in str(attributes.get("session_id")):
+        found["ses"] = _label(str(attributes["session_id"]).split("/ses-")[1])
+    if "sub" not in found:
+        raise VolumeError(f"{volume.path} names no participant", "harmonise the scan again")
+    found["desc"] = "harmonized"
+    if str(attributes.get("contrast", "")).startswith("ce"):
+        found.setdefault("ce", "unspecified")
+    if attributes.get("form") == "session":  # a native volume is on its own grid, which needs no name
+        found |= {"space": "session", "res": resolution(volume)}
+    return found
+
+
+def image_suffix(volume: Volume) -> str:
+    """Return the BIDS suffix of an image, or its contrast where it has none."""
+    stored = (volume.attributes.get("entities") or {}).get("suffix")
+    found = str(stored or volume.attributes.get("contrast") or "")
+    if not found:
+        raise VolumeError(f"{volume.path} names neither suffix nor contrast", "harmonise the scan again")
+    return found.removeprefix("ce")  # as in ceT1w; the agent is an entity in BIDS
+
+
+def resolution(volume: Volume) -> str:
+    """Return the ``res`` label of a grid: 1mm, 0p8mm, or 1x1x2mm where it is not isotropic."""
+    sizes = [f"{size:.3g}".replace(".", "p") for size in volume.voxel_size_mm]
+    return ("x".join(sizes) if len(set(sizes)) > 1 else sizes[0]) + "mm"
+
+
+def relative_path(found: Mapping[str, str], suffix: str, extension: str) -> Path:
+    """Return the path of a file with these entities in a data set."""
+    folders = [f"{key}-{found[key]}" for key in ("sub", "ses") if key in found]
+    name = "_".join(f"{key}-{found[key]}" for key in ENTITY_ORDER if key in found)
+    return Path(*folders, "anat", f"{name}_{suffix}{extension}")
+
+
+def _label(value: Any) -> str:
+    """Return a label with letters and digits only, as BIDS requires."""
+    return re.sub(r"[^0-9A-Za-z]", "", str(value))
+
+
 def compress(data: bytes) -> bytes:
-    """Return gzip of data, the same for the same data: by isal where it is installed, else by the standard library."""
+    """Return data compressed by gzip without a time stamp, by isal where it is installed."""
     if find_spec("isal") is None:
         return gzip.compress(data, GZIP_LEVEL, mtime=0)
     igzip: Any = importlib.import_module("isal.igzip")
@@ -94,9 +153,9 @@ def compress(data: bytes) -> bytes:
 
 
 def to_source_units(volume: Volume, voxels: NDArray[Any], mask: NDArray[np.uint8] | None = None) -> NDArray[np.float32]:
-    """Map intensities in [0, 1] back to the source's, as they were after bias correction.
+    """Return intensities in the source's units, as they were after bias correction.
 
-    What was clipped stays clipped. Outside a mask that stripped the volume, 0 stays 0: nothing is known there.
+    Clipped values stay at the bound. Outside a mask that stripped the volume, 0 stays 0.
 
     Parameters
     ----------
@@ -116,7 +175,7 @@ def to_source_units(volume: Volume, voxels: NDArray[Any], mask: NDArray[np.uint8
 
 
 def _voxels(volume: Volume, source_units: bool) -> tuple[NDArray[Any], bool]:
-    """Return what is written, and whether the brain stands alone in it."""
+    """Return the voxels to write, and whether all are 0 outside the brain."""
     voxels = volume[...]
     mask = None if volume.mask is None else volume.mask[...]
     stripped = mask is not None and not voxels[mask == 0].any()
@@ -126,9 +185,9 @@ def _voxels(volume: Volume, source_units: bool) -> tuple[NDArray[Any], bool]:
 
 
 def _sidecar(volume: Volume, path: Path, source_units: bool, stripped: bool) -> dict[str, Any]:
-    ours = volume.attributes
-    intensity = ours.get("intensity") or {}
-    said = {
+    stored = volume.attributes
+    intensity = stored.get("intensity") or {}
+    fields = {
         "Description": "Brain MRI, harmonised: reoriented, aligned within its session, intensities scaled.",
         "Sources": _sources(volume),
         **_space(volume, path),
@@ -139,29 +198,29 @@ def _sidecar(volume: Volume, path: Path, source_units: bool, stripped: bool) -> 
             "values_are": "of the source, bias-corrected and clipped" if source_units else "scaled to [0, 1]",
             "to_source": "value" if source_units else "low + value * (high - low)",
         },
-        "Recipe": ours.get("recipe"),
-        "RecipeId": ours.get("recipe_id"),
-        "ImageId": ours.get("image_id"),
-        "SourceSha256": (ours.get("source") or {}).get("sha256"),
-        "VoxelsSha256": ours.get("voxels_sha256"),
-        "Transforms": ours.get("transforms"),
-        "Quality": ours.get("quality"),
-        "Verdict": ours.get("verdict"),
-        "VerdictReason": ours.get("verdict_reason"),
-        "IsSimulated": ours.get("is_simulated"),
+        "Recipe": stored.get("recipe"),
+        "RecipeId": stored.get("recipe_id"),
+        "ImageId": stored.get("image_id"),
+        "SourceSha256": (stored.get("source") or {}).get("sha256"),
+        "VoxelsSha256": stored.get("voxels_sha256"),
+        "Transforms": stored.get("transforms"),
+        "Quality": stored.get("quality"),
+        "Verdict": stored.get("verdict"),
+        "VerdictReason": stored.get("verdict_reason"),
+        "IsSimulated": stored.get("is_simulated"),
     }
-    return {key: value for key, value in said.items() if value is not None}
+    return {key: value for key, value in fields.items() if value is not None}
 
 
 def _mask_sidecar(volume: Volume, image: Path) -> dict[str, Any]:
     mask = volume.attributes.get("mask") or {}
-    said = {"Type": "Brain", "Sources": [f"bids::{image.as_posix()}"], "RawSources": _sources(volume)}
+    fields = {"Type": "Brain", "Sources": [f"bids::{image.as_posix()}"], "RawSources": _sources(volume)}
     measured = {"MaskSource": mask.get("source"), "MaskVolumeMl": mask.get("volume_ml")}
-    return said | _space(volume, image) | {key: value for key, value in measured.items() if value is not None}
+    return fields | _space(volume, image) | {key: value for key, value in measured.items() if value is not None}
 
 
 def _space(volume: Volume, image: Path) -> dict[str, Any]:
-    """Return what BIDS wants to know of a grid; a session's space is defined by the images that lie in it."""
+    """Return the BIDS fields about the grid; a session's space is defined by the images in it."""
     if volume.attributes.get("form") != "session":
         return {"SpatialReference": "orig"}
     size = " × ".join(f"{mm:g}" for mm in volume.voxel_size_mm)
@@ -175,9 +234,9 @@ def _sources(volume: Volume) -> list[str] | None:
 
 
 def _refuse(exported: Exported, out_dir: Path, force: bool) -> None:
-    stands = [path for path in vars(exported).values() if path is not None and path.exists()]
-    if stands and not force:
-        raise VolumeError(f"{stands[0]} exists", "give another folder, or overwrite it with force")
+    existing = [path for path in vars(exported).values() if path is not None and path.exists()]
+    if existing and not force:
+        raise VolumeError(f"{existing[0]} exists", "give another folder, or overwrite it with force")
     description = _read_description(out_dir)
     if description and description.get("DatasetType") != "derivative":
         raise VolumeError(
@@ -199,7 +258,7 @@ def _describe_dataset(out_dir: Path, volume: Volume) -> None:
     center = volume.attributes.get("center_id")
     links = before.get("DatasetLinks", {})
     if center:
-        links = {str(center): f"urn:{PACKAGE}:center:{center}"} | links  # a link that a person mended stands
+        links = {str(center): f"urn:{PACKAGE}:center:{center}"} | links  # a link that a person corrected is kept
     fresh = {
         "Name": "Harmonised brain MRI",
         "BIDSVersion": BIDS_VERSION,

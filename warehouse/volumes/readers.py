@@ -1,8 +1,8 @@
-"""Pieces of a stored array by tensorstore or by zarr-python: the same voxels, at another speed.
+"""Reads pieces of a stored array by tensorstore or by zarr-python, which give the same voxels at different speed.
 
-tensorstore answers with threads that do not survive a fork: a child would wait for ever. So arrays are opened where
-they are first read, only paths travel between processes, and a child forked too late is told so. Start workers by
-spawn or forkserver.
+tensorstore's threads do not survive a fork, so a forked child would wait for ever. Therefore arrays are opened at the
+first read, they are pickled as paths, and reading in a child that was forked after the first read raises an error.
+Start workers by spawn or forkserver.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from warehouse.errors import VolumeError
 Reader = Literal["auto", "tensorstore", "zarr"]
 Key = slice | int | EllipsisType
 Box = tuple[slice, ...]
-Fetch = Callable[[Box], NDArray[Any]]  # takes k, j, i as the array lies on disk
+Fetch = Callable[[Box], NDArray[Any]]  # takes k, j, i, the order on disk
 
-_started = False  # tensorstore's threads run in this process
-_lost = False  # they ran in the parent, and the fork left them there
+_started = False  # whether tensorstore's threads run in this process
+_forked = False  # whether they ran in the parent when this process was forked
 
 
 def _after_fork() -> None:
-    global _lost
-    _lost = _lost or _started
+    global _forked
+    _forked = _forked or _started
 
 
 os.register_at_fork(after_in_child=_after_fork)
 
 
 def choose(reader: Reader) -> Literal["tensorstore", "zarr"]:
-    """Return the reader that will be used: for ``auto``, tensorstore where it is installed."""
+    """Return the reader to use; ``auto`` means tensorstore where it is installed."""
     installed = find_spec("tensorstore") is not None
     if reader == "tensorstore" and not installed:
         raise VolumeError("tensorstore is not installed", "install it, or read with reader='zarr', which is slower")
@@ -52,7 +52,7 @@ def choose(reader: Reader) -> Literal["tensorstore", "zarr"]:
 class Voxels:
     """One array of a store, read piece by piece in i, j, k order.
 
-    Opening reads a small JSON file; the array itself is opened at the first piece. Pickled, it is its path.
+    Opening reads a small JSON file; the array itself is opened at the first read. It is pickled as its path.
 
     Parameters
     ----------
@@ -81,12 +81,12 @@ class Voxels:
         return f"Voxels({self.path}, {self.shape}, {self.dtype}, by {self.reader})"
 
     def __getitem__(self, key: Key | tuple[Key, ...]) -> NDArray[Any]:
-        """Return what NumPy would for slices, whole numbers and an ellipsis, having read no more than needed."""
+        """Return what NumPy returns for slices, integers and an ellipsis; only the needed box is read."""
         box, after = _box(key, self.shape)
         return self._read(box)[after]
 
     def patch(self, corner: tuple[int, int, int], size: tuple[int, int, int]) -> NDArray[Any]:
-        """Return a piece of exactly this size; what lies outside the volume is 0.
+        """Return a piece of exactly this size, padded with 0 outside the volume.
 
         Parameters
         ----------
@@ -107,7 +107,7 @@ class Voxels:
         return out
 
     def _read(self, box: Box) -> NDArray[Any]:
-        if self.reader == "tensorstore" and _lost:
+        if self.reader == "tensorstore" and _forked:
             what = "this process was forked after tensorstore had started in its parent, and would wait for ever"
             raise VolumeError(what, "start workers by spawn or forkserver, e.g. multiprocessing_context='spawn'")
         size = tuple(side.stop - side.start for side in box)
@@ -141,7 +141,7 @@ def _by_tensorstore(path: Path) -> Fetch:
 
 @lru_cache
 def _context() -> Any:
-    """Return tensorstore's limits: one thread, because parallelism is for workers, of which there are many."""
+    """Return a context with one thread, because many workers read in parallel."""
     ts: Any = importlib.import_module("tensorstore")
     return ts.Context({"data_copy_concurrency": {"limit": 1}, "file_io_concurrency": {"limit": 1}})
 
@@ -153,7 +153,7 @@ def _by_zarr(path: Path) -> Fetch:
 
 
 def _box(key: Key | tuple[Key, ...], shape: tuple[int, ...]) -> tuple[Box, tuple[slice | int, ...]]:
-    """Return the box to read, and what to take of it: steps, directions, and axes that vanish."""
+    """Return the box to read, and the index into it that applies steps and directions and removes axes."""
     keys = key if isinstance(key, tuple) else (key,)
     if Ellipsis in keys:
         at = keys.index(Ellipsis)

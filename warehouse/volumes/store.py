@@ -1,9 +1,9 @@
-"""Writing a volume: one Zarr v3 group, whole and verified, or nothing.
+"""Writes a volume as a store: one Zarr v3 group with OME-Zarr 0.5 metadata, verified before it gets its name.
 
-A store holds ``0`` (voxels), ``mask`` (uint8) and ``nifti`` (the source's raw header). Arrays lie as z, y, x: the
-transpose of i, j, k, so the bytes run in the order of a NIfTI file. It is written under a hidden temporary name, read
-back, compared by hash, synced and renamed: a killed writer leaves only a temporary, which `warehouse.volumes.garbage`
-lists.
+A store holds ``0`` (voxels), ``mask`` (uint8) and ``nifti`` (the source's raw header). Arrays are stored as z, y, x,
+the transpose of i, j, k, so the bytes are in the order of a NIfTI file. A store is written under a hidden temporary
+name, read back, compared by hash, synced and renamed. A killed writer leaves only a temporary, which
+`warehouse.volumes.collection.orphans` lists.
 """
 
 from __future__ import annotations
@@ -18,15 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from nibabel.affines import voxel_sizes
 from numpy.typing import NDArray
 
 from warehouse.errors import VolumeError
 from warehouse.lake import atomic
-from warehouse.volumes.ome import OURS, ome_attribute, our_attribute
 from warehouse.volumes.readers import read_json
-from warehouse.volumes.volume import Volume, open_store
-
-__all__ = ["CHUNK", "Payload", "Volume", "Written", "open_store", "write"]
+from warehouse.volumes.volume import OURS, SCHEMA_VERSION
 
 # Longest side of an inner chunk. CPU ms of a random 64³ patch, eight real scans on the 1 mm session grid, float16:
 #
@@ -37,16 +35,18 @@ __all__ = ["CHUNK", "Payload", "Volume", "Written", "open_store", "write"]
 #   48    1.86 / 1.63                     6.7 /  6.2                    6.8 / 14.1
 #   64    3.00 / 2.02                     7.5 /  6.0                    6.7 / 14.0
 #
-# Small chunks decode fewer voxels that nobody asked for, large ones cost zarr-python less Python. 40 is the largest
+# Small chunks decode fewer unneeded voxels, large ones cost zarr-python less time in Python. 40 is the largest
 # that costs tensorstore nothing. Measured anew by `python -m benchmarks.patches --chunks 24 32 40 48 64`.
 CHUNK = 40
 LEVEL = 3  # zstd 9 gains 2–5 % of size for ten times the time
 HEADER_SIZES = (0, 348, 540)  # none, NIfTI-1, NIfTI-2
+OME_VERSION = "0.5"
+AXES = "zyx"  # OME-Zarr wants z, y, x; NIfTI has i, j, k along x, y, z
 
 
 @dataclass(frozen=True)
 class Payload:
-    """What a store will hold.
+    """Content of a store.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Payload:
 
 @dataclass(frozen=True)
 class Written:
-    """A store in place.
+    """A store that was written.
 
     Parameters
     ----------
@@ -87,9 +87,9 @@ class Written:
 
 
 def write(path: Path, payload: Payload, *, name: str) -> Written:
-    """Put a store into place, verified.
+    """Write a store and verify it.
 
-    A sound store with the same voxels, mask and header is left, and only its attributes are renewed where they differ.
+    An intact store with the same voxels, mask and header is kept, and its attributes are replaced where they differ.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def write(path: Path, payload: Payload, *, name: str) -> Written:
         The store, ``…/<form>.zarr``.
     payload : Payload
     name : str
-        What viewers show.
+        Name that viewers show.
 
     Raises
     ------
@@ -106,10 +106,15 @@ def write(path: Path, payload: Payload, *, name: str) -> Written:
     """
     arrays = _arrays(path, payload)
     digests = {key: digest(array) for key, array in arrays.items()}
-    said = {"voxels_sha256": digests["0"], "mask_sha256": digests.get("mask")}
     attributes = {
         "ome": ome_attribute(name, payload.affine),
-        OURS: our_attribute(payload.attributes, payload.affine, said),
+        OURS: {
+            **payload.attributes,
+            "schema_version": SCHEMA_VERSION,
+            "affine_ras_mm": [[float(value) for value in row] for row in payload.affine],
+            "voxels_sha256": digests["0"],
+            "mask_sha256": digests.get("mask"),
+        },
     }
     _check_json(path, attributes)
     if not _renewed(path, attributes, digests):
@@ -134,10 +139,31 @@ def digest(array: NDArray[Any]) -> str:
     return found.hexdigest()
 
 
-def chunks(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the inner chunk of an array: at most `CHUNK` along an axis, the axis divided evenly.
+def ome_attribute(name: str, affine: NDArray[np.float64]) -> dict[str, Any]:
+    """Return the ``ome`` attribute of a volume.
 
-    Evenly, because a patch of a 44-slice scan would otherwise decode slices that do not exist.
+    Version 0.5 has scale and translation only, which describe an axis-aligned RAS grid, such as every session grid,
+    completely. On an oblique or flipped native grid the scale is exact and the translation is the position of voxel
+    (0, 0, 0); the directions are in our own attribute alone.
+
+    Parameters
+    ----------
+    name : str
+        Name that viewers show.
+    affine : (4, 4) array
+        Voxel (i, j, k) to world (x, y, z), RAS+, mm.
+    """
+    scale = {"type": "scale", "scale": [float(size) for size in voxel_sizes(affine)[::-1]]}
+    translation = {"type": "translation", "translation": [float(value) for value in affine[:3, 3][::-1]]}
+    axes = [{"name": axis, "type": "space", "unit": "millimeter"} for axis in AXES]
+    level = {"path": "0", "coordinateTransformations": [scale, translation]}
+    return {"version": OME_VERSION, "multiscales": [{"name": name, "axes": axes, "datasets": [level]}]}
+
+
+def chunks(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the inner chunk of an array: at most `CHUNK` along an axis.
+
+    Axes are divided evenly, so that a patch of a 44-slice scan does not decode padding.
     """
     return tuple(math.ceil(length / math.ceil(length / CHUNK)) for length in shape)
 
@@ -148,7 +174,13 @@ def size_bytes(path: Path) -> int:
 
 
 def _arrays(path: Path, payload: Payload) -> dict[str, NDArray[Any]]:
-    """Return the arrays as they will lie on disk, having refused what cannot be kept exactly."""
+    """Return the arrays as they are stored.
+
+    Raises
+    ------
+    VolumeError
+        When they cannot be stored exactly.
+    """
     voxels, affine, mask = payload.voxels, payload.affine, payload.mask
     if voxels.ndim != 3 or voxels.dtype.kind not in "iuf" or voxels.size == 0:
         raise VolumeError(f"{path}: voxels of type {voxels.dtype} and shape {voxels.shape}", "give a volume of numbers")
@@ -215,7 +247,7 @@ def _is_sound(store: Path, digests: dict[str, str]) -> bool:
 
 
 def _renewed(path: Path, attributes: dict[str, Any], digests: dict[str, str]) -> bool:
-    """Return whether a sound store with these arrays is in place; if so, its attributes are now these."""
+    """Return whether an intact store with these arrays exists; if so, replace its attributes."""
     if not path.is_dir() or not _is_sound(path, digests):
         return False
     stored = read_json(path / "zarr.json")
@@ -227,7 +259,7 @@ def _renewed(path: Path, attributes: dict[str, Any], digests: dict[str, str]) ->
 
 
 def _into_place(temporary: Path, path: Path) -> None:
-    """Sync a finished store and give it its name; a damaged one that has the name goes."""
+    """Sync a finished store and rename it; a damaged one with the same name is removed."""
     for folder, _, files in os.walk(temporary):
         for file in files:
             atomic.fsync(Path(folder) / file)

@@ -1,4 +1,4 @@
-"""A store opened for reading: voxels and mask lazily, affine and attributes at once."""
+"""Reads a store: voxels and mask lazily, affine and attributes at once."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from warehouse.errors import VolumeError
 from warehouse.imaging.geometry import Grid
 from warehouse.imaging.nifti import decode, facts
-from warehouse.volumes.ome import OURS, SCHEMA_VERSION
 from warehouse.volumes.readers import Key, Reader, Voxels, read_json
 
-SCANNER, ALIGNED = 1, 2  # NIfTI's codes of what the world is
+OURS = "tumsyn"  # our attribute beside `ome`
+SCHEMA_VERSION = 1
+SCANNER, ALIGNED = 1, 2  # NIfTI's codes of the world's coordinate system
 
 
 def open_store(path: Path, reader: Reader = "auto") -> Volume:
@@ -38,7 +39,7 @@ def open_store(path: Path, reader: Reader = "auto") -> Volume:
 
 
 class Volume:
-    """A harmonised volume. ``volume[i0:i1, j0:j1, k0:k1]`` reads a piece; pickled, it is its path.
+    """A harmonised volume. ``volume[i0:i1, j0:j1, k0:k1]`` reads a piece; it is pickled as its path.
 
     Parameters
     ----------
@@ -85,7 +86,7 @@ class Volume:
 
     @property
     def grid(self) -> Grid:
-        """Where its voxels are."""
+        """The grid of its voxels."""
         i, j, k = self.shape
         return Grid((i, j, k), self.affine)
 
@@ -98,7 +99,7 @@ class Volume:
     def nifti_header(self) -> bytes:
         """The source's NIfTI header, byte for byte as it came; empty where the source had none."""
         folder = self.path / "nifti"
-        return bytes(_read_line(folder)) if folder.is_dir() else b""
+        return bytes(_read_bytes(folder)) if folder.is_dir() else b""
 
     def __reduce__(self) -> tuple[type[Volume], tuple[Path, str]]:
         return type(self), (self.path, self.reader)
@@ -111,7 +112,7 @@ class Volume:
         return self.voxels[key]
 
     def patch(self, corner: tuple[int, int, int], size: tuple[int, int, int]) -> NDArray[Any]:
-        """Return a piece of exactly this size; what lies outside the volume is 0.
+        """Return a piece of exactly this size, padded with 0 outside the volume.
 
         Parameters
         ----------
@@ -157,27 +158,27 @@ def nifti_of(voxels: NDArray[Any], volume: Volume) -> nib.Nifti1Image:
 def _source_header(volume: Volume) -> nib.Nifti1Header | None:
     """Return the source's header; None where its fields about axes and slices would be wrong for this grid.
 
-    Where its two forms differ, or one cannot be used, both become the affine that was used.
+    Where sform and qform differ, or one cannot be used, both are set to the volume's affine.
     """
     raw = volume.nifti_header
     if not raw:
         return None
-    found = decode(raw, str(volume.path))
-    said = facts(found)
-    is_same = said.grid.shape == volume.shape and np.allclose(said.grid.affine, volume.affine, rtol=0, atol=1e-4)
-    if not is_same or said.spatial_unit not in {"mm", "unknown"}:
+    decoded = decode(raw, str(volume.path))
+    source = facts(decoded)
+    is_same = source.grid.shape == volume.shape and np.allclose(source.grid.affine, volume.affine, rtol=0, atol=1e-4)
+    if not is_same or source.spatial_unit not in {"mm", "unknown"}:
         return None
-    header: nib.Nifti1Header = nib.Nifti1Header.from_header(found.as_byteswapped("<"), check=False)
-    header.set_xyzt_units("mm", said.temporal_unit)
-    if said.doubts or not _are_forms_sound(header):
-        code = said.sform_code or said.qform_code
+    header: nib.Nifti1Header = nib.Nifti1Header.from_header(decoded.as_byteswapped("<"), check=False)
+    header.set_xyzt_units("mm", source.temporal_unit)
+    if source.doubts or not _is_qform_valid(header):
+        code = source.sform_code or source.qform_code
         header.set_sform(volume.affine, code)
         header.set_qform(volume.affine, code)
     return header
 
 
-def _are_forms_sound(header: nib.Nifti1Header) -> bool:
-    """Return whether nibabel, which is stricter about rounding, can use them."""
+def _is_qform_valid(header: nib.Nifti1Header) -> bool:
+    """Return whether nibabel, which is stricter about rounding than our reader, accepts the qform."""
     try:
         header.get_qform(coded=True)
     except ValueError:
@@ -196,7 +197,7 @@ def _attributes(path: Path) -> dict[str, Any]:
     return ours
 
 
-def _read_line(folder: Path) -> NDArray[np.uint8]:
+def _read_bytes(folder: Path) -> NDArray[np.uint8]:
     import zarr
 
     return np.asarray(zarr.open_array(folder, mode="r")[:], dtype=np.uint8)

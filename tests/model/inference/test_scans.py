@@ -12,7 +12,7 @@ import pytest
 from model.inference.scans import prepare, read, with_steps
 from warehouse.errors import HarmonizeError, ModelError
 from warehouse.harmonize.intensity import find_scale
-from warehouse.imaging.image import Image
+from warehouse.imaging.geometry import Image
 
 PREPARATION = {"percentiles": (0.01, 99.9), "n4": False, "whole_head": True}
 

@@ -14,7 +14,7 @@ from model.simulation.people import Subject
 from model.simulation.template import HeadGrid
 from tests.model.simulation.made_heads import STEP_MM, head_of, share, volume_ml
 from warehouse.harmonize.mask import dice, find_brain
-from warehouse.imaging.image import Image
+from warehouse.imaging.geometry import Image
 
 ADULT = Subject(1, 30.0, "F")
 STILL = Subject(1, 30.0, "F", deformation_mm=0.0)

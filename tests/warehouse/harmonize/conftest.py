@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from warehouse.imaging.image import Image
+from warehouse.imaging.geometry import Image
 
 Matrix = NDArray[np.float64]
 

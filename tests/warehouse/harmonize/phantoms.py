@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from warehouse.imaging.image import Image
+from warehouse.imaging.geometry import Image
 
 SIGMA = 5.0  # of the noise in each channel
 LEVELS = {1: 200.0, 2: 600.0, 3: 900.0}  # CSF, GM, WM

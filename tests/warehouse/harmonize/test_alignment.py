@@ -9,7 +9,7 @@ from tests.warehouse.harmonize.conftest import displaced, scanned, t2_like
 from warehouse.errors import HarmonizeError
 from warehouse.harmonize import alignment as module
 from warehouse.harmonize.alignment import movement, nearest_rigid, register, register_to_mni, stretched, suspicious
-from warehouse.imaging.image import Image
+from warehouse.imaging.geometry import Image
 from warehouse.imaging.itk import matrix_of, to_itk, transform_of
 
 

@@ -11,14 +11,13 @@ from tests.warehouse.harmonize import works
 from warehouse.catalog.publish import publish
 from warehouse.centers.registry import Center, Layout, RegisteredCenter, register
 from warehouse.errors import TumsynError
-from warehouse.harmonize import center as subject
-from warehouse.harmonize.center import harmonize_center, is_current, workers_for
+from warehouse.harmonize import center, tasks
+from warehouse.harmonize.center import harmonize_center, is_current
 from warehouse.harmonize.plan import sessions
 from warehouse.harmonize.recipe import Recipe
 from warehouse.ingest import ingest_center
 from warehouse.lake import parts
 from warehouse.lake.home import Home
-from warehouse.quality import pictures
 
 STANDARD, DRAFT = Recipe(name="standard"), Recipe(name="draft", is_draft=True, grid_mm=3)
 
@@ -31,11 +30,11 @@ def home(tmp_path: Path) -> Home:
 @pytest.fixture
 def tiny(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RegisteredCenter:
     """Four eligible scans in two sessions, ingested; scans are done by `works`, and nothing is drawn."""
-    center = Center(center_id="tiny", title="Tiny", layout=Layout(kind="bids"))
-    registration = register(home, center, write_bids(tmp_path / "bids"))
+    tiny = Center(center_id="tiny", title="Tiny", layout=Layout(kind="bids"))
+    registration = register(home, tiny, write_bids(tmp_path / "bids"))
     ingest_center(home, registration)
-    monkeypatch.setattr(subject, "work_session", works.made_of)
-    monkeypatch.setattr(pictures, "write_center_page", lambda *_: tmp_path / "quality.html")
+    monkeypatch.setattr(tasks, "work_session", works.made_of)
+    monkeypatch.setattr(center, "write_center_page", lambda *_: tmp_path / "quality.html")
     return registration
 
 
@@ -56,8 +55,8 @@ def test_scans_are_the_eligible_images_whose_content_is_there(home: Home, tiny: 
 
 
 def test_a_centre_that_was_not_ingested_is_refused_with_what_to_do(home: Home, tmp_path: Path) -> None:
-    center = Center(center_id="new", title="New", layout=Layout(kind="bids"))
-    registration = register(home, center, write_bids(tmp_path / "other"))
+    new = Center(center_id="new", title="New", layout=Layout(kind="bids"))
+    registration = register(home, new, write_bids(tmp_path / "other"))
     assert not is_current(home, registration, STANDARD)
     with pytest.raises(TumsynError, match="tumsyn ingest new"):
         harmonize_center(home, registration, STANDARD)
@@ -70,8 +69,8 @@ def test_every_scan_is_done_once_and_an_unchanged_centre_is_left_alone(
     first = harmonize_center(home, tiny, STANDARD, workers=2, progress=lambda *step: said.append(step))
     assert (first.n_scans, first.n_done, first.n_reused, first.n_rejected) == (4, 4, 0, 0)
     assert [step[:2] for step in said] == [(2, 4), (4, 4)]
-    assert "left" in said[-1][2]
-    monkeypatch.setattr(subject, "spread", None)  # nothing may be started
+    assert {step[2] for step in said} == {"tiny/sub-01", "tiny/sub-02"}
+    monkeypatch.setattr(tasks, "spread", None)  # nothing may be started
     second = harmonize_center(home, tiny, STANDARD)
     assert (second.changed, second.n_done, second.n_reused) == (False, 0, 4)
     assert second.manifest == first.manifest
@@ -90,7 +89,7 @@ def test_another_parameter_is_done_beside_the_first(home: Home, tiny: Registered
 
 def test_what_an_interrupted_run_finished_is_found_again(home: Home, tiny: RegisteredCenter) -> None:
     found = sessions(home, tiny)
-    works.made_of(subject.tasks_of(home, "tiny", found, STANDARD)[0])  # then it was killed: nothing was committed
+    works.made_of(tasks.tasks_of(home, "tiny", found, STANDARD)[0])  # then it was killed: nothing was committed
     done = harmonize_center(home, tiny, STANDARD, workers=1)
     assert (done.n_done, done.n_reused) == (2, 2)
 
@@ -114,23 +113,23 @@ def test_force_does_everything_again(home: Home, tiny: RegisteredCenter) -> None
 def test_forgetting_a_session_removes_its_stores_by_this_recipe_alone(home: Home, tiny: RegisteredCenter) -> None:
     found = sessions(home, tiny)
     for recipe in (STANDARD, DRAFT):
-        for task in subject.tasks_of(home, "tiny", found, recipe):
+        for task in tasks.tasks_of(home, "tiny", found, recipe):
             works.made_of(task)
-    subject.forget(subject.tasks_of(home, "tiny", found, DRAFT)[0])
+    tasks.forget(tasks.tasks_of(home, "tiny", found, DRAFT)[0])
     assert len(list(home.volumes.glob("*/*/*.zarr"))) == 4 + 2
 
 
 def test_a_scan_that_kills_its_process_is_rejected_alone_and_tried_again_next_time(
     home: Home, tiny: RegisteredCenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subject, "work_session", works.killed_by_one)
+    monkeypatch.setattr(tasks, "work_session", works.killed_by_one)
     done = harmonize_center(home, tiny, STANDARD, workers=2)
     assert (done.n_scans, done.n_done, done.n_rejected) == (4, 3, 1)
     [row] = volumes(home, "core.volume_rejection")
     assert row["stage"] == "worker"
     assert "process died" in str(row["detail"])
     assert len(volumes(home)) == 3
-    monkeypatch.setattr(subject, "work_session", works.made_of)
+    monkeypatch.setattr(tasks, "work_session", works.made_of)
     assert harmonize_center(home, tiny, STANDARD, workers=1).n_done == 1
     assert volumes(home, "core.volume_rejection") == []
 
@@ -138,7 +137,7 @@ def test_a_scan_that_kills_its_process_is_rejected_alone_and_tried_again_next_ti
 def test_a_row_that_breaks_a_rule_is_rejected_and_the_others_are_published(
     home: Home, tiny: RegisteredCenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subject, "work_session", works.broken_rows)
+    monkeypatch.setattr(tasks, "work_session", works.broken_rows)
     assert harmonize_center(home, tiny, STANDARD, workers=1).n_rejected == 2
     assert {row["reason"] for row in volumes(home, "core.volume_rejection")} == {"broken_rule"}
     published = publish(home)
@@ -149,7 +148,7 @@ def test_a_row_that_breaks_a_rule_is_rejected_and_the_others_are_published(
 def test_what_a_step_refused_is_not_tried_again_until_something_changes(
     home: Home, tiny: RegisteredCenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subject, "work_session", works.refused)
+    monkeypatch.setattr(tasks, "work_session", works.refused)
     assert harmonize_center(home, tiny, STANDARD, workers=1).n_rejected == 4
     assert not harmonize_center(home, tiny, STANDARD, workers=1).changed
 
@@ -169,16 +168,3 @@ def test_volumes_are_part_of_what_a_training_depends_on(home: Home, tiny: Regist
     harmonize_center(home, tiny, STANDARD, workers=1)
     after = publish(home)
     assert before.data_id != after.data_id
-
-
-@pytest.mark.parametrize(
-    ("recipe", "asked", "memory_gb", "expected"),
-    [
-        pytest.param(STANDARD, 8, 5.1, 2, id="memory allows two"),
-        pytest.param(DRAFT, 8, 5.5, 3, id="a draft takes less"),
-        pytest.param(STANDARD, 3, 100, 3, id="as many as asked for"),
-        pytest.param(STANDARD, 4, 0.5, 1, id="never none"),
-    ],
-)
-def test_memory_bounds_the_number_of_processes(recipe: Recipe, asked: int, memory_gb: float, expected: int) -> None:
-    assert workers_for(recipe, asked, memory_gb) == expected

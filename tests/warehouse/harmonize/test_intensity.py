@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from warehouse.errors import HarmonizeError
-from warehouse.harmonize.intensity import IntensityScale, find_head, find_scale
-from warehouse.imaging.image import Image
+from warehouse.harmonize.intensity import IntensityScale, correct_bias, find_head, find_scale
+from warehouse.imaging.geometry import Image
 
 
 def head(air: float = 3.0) -> Image:
@@ -15,12 +15,6 @@ def head(air: float = 3.0) -> Image:
     ball = (place**2).sum(axis=0) < 15**2
     voxels = np.where(ball, random.uniform(400, 1000, ball.shape), np.abs(random.normal(0, air, ball.shape)))
     return Image(voxels.astype(np.float32), np.eye(4))
-
-
-def test_what_was_scaled_can_be_mapped_back_to_its_own_units() -> None:
-    scale = IntensityScale(12.0, 812.0)
-    values = np.linspace(12, 812, 50, dtype=np.float32)
-    np.testing.assert_allclose(scale.restore(scale.normalise(values)), values, rtol=1e-5)
 
 
 def test_what_lies_outside_is_clipped_to_zero_and_one() -> None:
@@ -60,3 +54,39 @@ def test_a_head_of_one_intensity_is_refused() -> None:
     voxels[2:6] = 5
     with pytest.raises(HarmonizeError, match="one intensity"):
         find_scale(Image(voxels, np.eye(4)), (0.01, 99.9))
+
+
+def test_a_known_field_is_taken_out(fine_template: Image) -> None:
+    shape = fine_template.voxels.shape
+    place = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+    field = np.exp(0.35 * place[0] - 0.25 * place[1] ** 2 + 0.2 * place[2])
+    mask = fine_template.voxels > 0.05 * fine_template.voxels.max()
+    white = mask & (fine_template.voxels > np.percentile(fine_template.voxels[mask], 70))
+    biased = fine_template.like(fine_template.voxels * field)
+    corrected = correct_bias(biased, mask)
+
+    def spread(image: Image) -> float:
+        return float(image.voxels[white].std() / image.voxels[white].mean())
+
+    clean = spread(fine_template)
+    assert spread(corrected) - clean < 0.25 * (spread(biased) - clean)
+
+
+def test_the_middle_of_the_brain_keeps_its_intensity(fine_template: Image) -> None:
+    mask = fine_template.voxels > 0
+    corrected = correct_bias(fine_template, mask)
+    ratio = np.median(corrected.voxels[mask]) / np.median(fine_template.voxels[mask])
+    assert ratio == pytest.approx(1, abs=0.05)
+
+
+def test_small_negative_values_do_no_harm(fine_template: Image) -> None:
+    voxels = fine_template.voxels.copy()
+    voxels[voxels == 0] = -0.01
+    corrected = correct_bias(fine_template.like(voxels), fine_template.voxels > 0)
+    assert np.isfinite(corrected.voxels).all()
+
+
+def test_a_mask_without_signal_is_refused(fine_template: Image) -> None:
+    with pytest.raises(HarmonizeError) as caught:
+        correct_bias(fine_template.like(np.zeros_like(fine_template.voxels)), fine_template.voxels > 0)
+    assert caught.value.stage == "bias"

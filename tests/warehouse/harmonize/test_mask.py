@@ -8,9 +8,9 @@ import pytest
 
 from warehouse.errors import HarmonizeError
 from warehouse.harmonize import mask as brain
-from warehouse.harmonize.image import load
 from warehouse.harmonize.mask import dice, find_brain, implausible
-from warehouse.imaging.image import Image
+from warehouse.imaging.geometry import Image
+from warehouse.imaging.scan import read_scan
 
 
 def ball(
@@ -26,7 +26,7 @@ def ball(
 @pytest.mark.slow
 @pytest.mark.parametrize(("scan", "low_ml", "high_ml"), [("sub-skyra", 1350, 1650), ("sub-prisma", 1450, 1800)])
 def test_the_brain_of_a_real_head_is_found(samples: Path, scan: str, low_ml: float, high_ml: float) -> None:
-    image, _ = load(samples / "images" / "vendor_t1w" / f"{scan}_T1w.nii.gz")
+    image = read_scan(samples / "images" / "vendor_t1w" / f"{scan}_T1w.nii.gz").image
     mask = find_brain(image)
     assert low_ml < mask.sum() * image.voxel_ml < high_ml
     assert implausible(mask, image) is None
@@ -81,7 +81,7 @@ def test_a_believable_brain_of_the_coarse_network_is_taken(monkeypatch: pytest.M
     ],
 )
 def test_the_coarse_network_agrees_with_both(samples: Path, scan: str) -> None:
-    image, _ = load(samples / "images" / f"{scan}.nii.gz")
+    image = read_scan(samples / "images" / f"{scan}.nii.gz").image
     step = tuple(max(1, round(3 / size)) for size in image.voxel_size_mm)
     coarse = Image(image.voxels[:: step[0], :: step[1], :: step[2]], image.affine @ np.diag([*step, 1.0]))
     assert dice(find_brain(coarse, "coarse"), find_brain(coarse)) >= 0.95

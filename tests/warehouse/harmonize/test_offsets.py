@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from warehouse.harmonize import mask as brain
 from warehouse.harmonize.recipe import Recipe
-from warehouse.harmonize.scan import EligibleScan
+from warehouse.harmonize.rows import EligibleScan
 from warehouse.harmonize.session import harmonize_session
-from warehouse.imaging.image import Image
+from warehouse.imaging.geometry import Image
 from warehouse.volumes import export, open_store
 
 QUICK = Recipe(name="quick", is_draft=True, grid_mm=3.0, n4=False, register_mm=4.0, mni_mm=6, converged_mm=0.1)

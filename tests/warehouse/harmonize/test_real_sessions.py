@@ -10,8 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from warehouse.harmonize.recipe import load_recipe
-from warehouse.harmonize.scan import EligibleScan, SessionResult
-from warehouse.harmonize.scan_rows import turned
+from warehouse.harmonize.rows import EligibleScan, HarmonizedRows, read_turned
 from warehouse.harmonize.session import harmonize_session
 from warehouse.imaging.itk import LPS, to_itk
 from warehouse.volumes import open_store
@@ -20,7 +19,7 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 STANDARD = load_recipe("standard")
 
 
-def harmonised(folder: Path, scans: dict[str, tuple[Path, str]]) -> SessionResult:
+def harmonised(folder: Path, scans: dict[str, tuple[Path, str]]) -> HarmonizedRows:
     """Harmonise scans given by an identifier, as path and contrast."""
     known = {"center_id": "lab", "participant_id": "01", "entities": {"sub": "01"}, "is_simulated": False}
     made = [
@@ -29,18 +28,18 @@ def harmonised(folder: Path, scans: dict[str, tuple[Path, str]]) -> SessionResul
     return harmonize_session(folder / "home" / "volumes", "lab/sub-01", made, STANDARD)
 
 
-def to_reference(result: SessionResult, image_id: str) -> NDArray[np.float64]:
+def to_reference(result: HarmonizedRows, image_id: str) -> NDArray[np.float64]:
     found = [row for row in result.transforms if row["image_id"] == image_id and row["kind"] == "to_reference"]
     return np.reshape(found[0]["matrix"], (4, 4)) if found else np.eye(4)
 
 
-def native(folder: Path, result: SessionResult, image_id: str) -> tuple[object, NDArray[np.bool_]]:
+def native(folder: Path, result: HarmonizedRows, image_id: str) -> tuple[object, NDArray[np.bool_]]:
     row = next(row for row in result.volumes if row["image_id"] == image_id and row["form"] == "native")
-    return turned(open_store(folder / "home" / row["path"]))
+    return read_turned(open_store(folder / "home" / row["path"]))
 
 
 @pytest.fixture(scope="module")
-def patient(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, SessionResult]:
+def patient(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, HarmonizedRows]:
     """Patient 03's second visit: thick slices, three grids, T1w 5.6 mm away from the FLAIR by their headers."""
     source = samples / "images" / "open_ms_longitudinal" / "patient03"
     folder = tmp_path_factory.mktemp("patient03")
@@ -53,7 +52,7 @@ def patient(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
 
 @pytest.mark.parametrize(("contrast", "file"), [("T1w", "T1W"), ("T2w", "T2W")])
 def test_alignment_agrees_with_the_authors_within_a_millimetre(
-    patient: tuple[Path, Path, SessionResult], contrast: str, file: str
+    patient: tuple[Path, Path, HarmonizedRows], contrast: str, file: str
 ) -> None:
     import SimpleITK as sitk
 

@@ -12,9 +12,9 @@ import pytest
 from tests.warehouse.harmonize.conftest import displaced, scanned, t2_like
 from warehouse.harmonize import mask as brain
 from warehouse.harmonize.recipe import Recipe
-from warehouse.harmonize.scan import EligibleScan, SessionResult
-from warehouse.harmonize.session import harmonize_session
-from warehouse.imaging.image import Image
+from warehouse.harmonize.rows import EligibleScan, HarmonizedRows
+from warehouse.harmonize.session import harmonize_session, rank_references
+from warehouse.imaging.geometry import Image
 from warehouse.tables.volumes import VOLUMES
 from warehouse.volumes import open_store
 
@@ -50,11 +50,11 @@ def scan(letter: str, path: Path, contrast: str) -> EligibleScan:
     return EligibleScan(letter * 16, path, contrast, attributes, f"{path.stat().st_size}")
 
 
-def work(folder: Path, scans: list[EligibleScan], recipe: Recipe = QUICK) -> SessionResult:
+def work(folder: Path, scans: list[EligibleScan], recipe: Recipe = QUICK) -> HarmonizedRows:
     return harmonize_session(folder / "home" / "volumes", "lab/sub-01", scans, recipe)
 
 
-def rows(result: SessionResult) -> list[list[dict[str, object]]]:
+def rows(result: HarmonizedRows) -> list[list[dict[str, object]]]:
     return [result.volumes, result.transforms, result.quality, result.rejections]
 
 
@@ -226,3 +226,19 @@ def test_a_stripped_recipe_leaves_nothing_outside_the_brain(tmp_path: Path, scan
 
 def test_a_draft_says_so_in_every_row(tmp_path: Path, scans: list[EligibleScan]) -> None:
     assert all(row["is_draft"] for row in work(tmp_path, scans).volumes)
+
+
+def test_the_best_resolved_t1w_is_the_reference() -> None:
+    scans = [
+        ("a", "FLAIR", np.array([0.5, 0.5, 1.0])),
+        ("b", "T1w", np.array([0.7, 0.7, 4.0])),
+        ("c", "T1w", np.array([1.0, 1.0, 1.0])),
+        ("d", "ceT1w", np.array([0.8, 0.8, 0.8])),
+    ]
+    assert [scans[index][0] for index in rank_references(scans)] == ["c", "b", "d", "a"]
+
+
+def test_the_choice_does_not_depend_on_the_order_of_equals() -> None:
+    size = np.ones(3)
+    assert rank_references([("b", "T2w", size), ("a", "T2w", size)]) == [1, 0]
+    assert rank_references([("a", "T2w", size), ("b", "T2w", size)]) == [0, 1]

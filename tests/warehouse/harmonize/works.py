@@ -6,8 +6,9 @@ import os
 import time
 from pathlib import Path
 
-from warehouse.harmonize.center import SessionTask
+from warehouse.errors import HarmonizeError
 from warehouse.harmonize.rows import HarmonizedRows, rejection
+from warehouse.harmonize.tasks import SessionTask
 
 BAD = "02_FLAIR"
 
@@ -84,7 +85,6 @@ def broken_rows(task: SessionTask) -> HarmonizedRows:
 def refused(task: SessionTask) -> HarmonizedRows:
     made = HarmonizedRows()
     for scan in task.scans:
-        made.rejections.append(
-            rejection(scan.image_id, task.center_id, task.recipe, "no_brain", "none was found", "look at it")
-        )
+        error = HarmonizeError("mask", "no_brain", "none was found", "look at it")
+        made.rejections.append(rejection(scan.image_id, task.center_id, task.recipe, error))
     return made

@@ -6,9 +6,7 @@ import pytest
 from scipy import ndimage
 
 from tests.warehouse.harmonize.conftest import displaced
-from warehouse.harmonize.grid import session_grid
-from warehouse.imaging.geometry import Grid
-from warehouse.imaging.image import Image
+from warehouse.imaging.geometry import Grid, Image, session_grid
 from warehouse.imaging.resampling import resample, resample_along_axes, resample_mask
 
 

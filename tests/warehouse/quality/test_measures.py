@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.warehouse.harmonize.phantoms import LEVELS, SCALP, SIGMA, Head, round_head
-from warehouse.imaging.image import Image
+from warehouse.imaging.geometry import Image
 from warehouse.quality.measures import MEASURES, Meaningless, cjv, cnr, efc, fber, measure, sample_of, snr, wm2max
 from warehouse.quality.tissues import has_background
 

@@ -66,7 +66,7 @@ def text_of(path: Path, **more: Any) -> str:
 
 
 def row_of(text: str, name: str) -> str:
-    return next(row for row in re.findall(r"<tr data-.*?</tr>", text) if f"sub-{name}<" in row)
+    return next(row for row in re.findall(r"<tr data-.*?</tr>", text, re.S) if f"sub-{name}<" in row)
 
 
 class Balance(html.parser.HTMLParser):
@@ -93,7 +93,7 @@ def test_every_scan_has_one_row_with_every_measure(tmp_path: Path) -> None:
     assert balance.open == []
     assert text.count("<tr data-verdict=") == 6
     assert "6 visits, 6 scans; recipe standard" in text
-    assert all(f">{name}" in text for name in COLUMNS)
+    assert all(f">{column.name}" in text for column in COLUMNS)
     assert row_of(text, "a").count('<td class="n') == len(COLUMNS)
 
 
@@ -164,7 +164,7 @@ def test_names_that_look_like_markup_stay_names(tmp_path: Path) -> None:
     evil = {"a": {"session_id": "alpha/sub-a", "contrast": "T1w", "name": "<script>alert(1)</script>"}}
     text = text_of(tmp_path / "quality.html", images=evil)
     assert "<script>alert" not in text
-    assert "$" not in re.sub(r"<script>.*?</script>", "", text, flags=re.S)
+    assert "{{" not in text
 
 
 def test_a_centre_without_volumes_has_a_page(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_sorting_and_filtering_work_from_the_disk(tmp_path: Path) -> None:
         pytest.skip(f"none of {', '.join(BROWSERS)} is installed")
     values: dict[str, float | None] = {"a": 0.9, "b": None, "c": 0.2, "d": 1.5}
     text = text_of(tmp_path / "quality.html", rows=tables(values, c="dark"))
-    column = 4 + COLUMNS.index("cjv")
+    column = 4 + [column.name for column in COLUMNS].index("cjv")
     driver = f"""<script>
         const order = () => [...document.querySelectorAll("tbody tr:not([hidden]) .id")]
             .map((item) => item.textContent.at(-1)).join("");

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from tests.warehouse.harmonize.conftest import displaced
 from tests.warehouse.harmonize.phantoms import SIGMA, Head, round_head
-from warehouse.imaging.image import Image
+from warehouse.imaging.geometry import Image
 from warehouse.quality.tissues import blank_region, has_background, segment
 
 CONTRASTS = {"t1_like": (300, 700, 1000), "t2_like": (1000, 600, 450), "flair_like": (150, 650, 520)}

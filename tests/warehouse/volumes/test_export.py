@@ -15,8 +15,8 @@ import pytest
 
 from tests.warehouse.volumes.conftest import AFFINES, Stored, make_payload
 from warehouse.errors import VolumeError
-from warehouse.volumes import Volume, export, naming, open_store, write
-from warehouse.volumes.export import compress, to_source_units
+from warehouse.volumes import Volume, export, open_store, write
+from warehouse.volumes.export import compress, resolution, to_source_units
 
 
 def read_json(path: Path | None) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def test_a_contrast_after_agent_keeps_its_name_apart(stored: Stored, tmp_path: P
     ("sizes", "label"), [((1, 1, 1), "1mm"), ((0.8, 0.8, 0.8), "0p8mm"), ((1, 1, 2.5), "1x1x2p5mm")], ids=str
 )
 def test_the_resolution_is_a_label_without_signs(stored: Stored, sizes: tuple[float, ...], label: str) -> None:
-    assert naming.resolution(stored(affine=np.diag([*sizes, 1.0]))) == label
+    assert resolution(stored(affine=np.diag([*sizes, 1.0]))) == label
 
 
 def test_a_nifti_holds_what_the_store_holds(stored: Stored, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tests.warehouse.volumes.conftest import AFFINES, SHAPE, Stored, make_payload, payload_of
 from warehouse.volumes import export, open_store, write
-from warehouse.volumes.ome import ome_attribute
+from warehouse.volumes.store import ome_attribute
 
 every_affine = pytest.mark.parametrize("affine", AFFINES.values(), ids=AFFINES)
 

@@ -1,7 +1,9 @@
-"""From an image in the catalogue to its voxels."""
+"""Volumes of a home: found by their image, and removed only where nothing names them and only when asked."""
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import duckdb
@@ -12,6 +14,7 @@ from tests.warehouse.volumes.conftest import make_payload
 from warehouse import volumes
 from warehouse.errors import CatalogueError, VolumeError
 from warehouse.lake.home import Home
+from warehouse.volumes import collection, open_store, write
 
 IMAGE = "0123456789abcdef"
 ROWS = [
@@ -84,3 +87,77 @@ def test_a_catalogue_from_before_volumes_is_said(home: Home) -> None:
 def test_a_home_without_catalogue_is_said(tmp_path: Path) -> None:
     with pytest.raises(CatalogueError, match="nothing is published"):
         volumes.open(IMAGE, home=tmp_path)
+
+
+def make_home(root: Path) -> tuple[Home, dict[str, Path]]:
+    """Make a home.
+
+    volumes/recipe/a-1/session.zarr         a catalogue names it
+                      native.zarr           nothing does
+                      .session.zarr-x.tmp   a writer was killed
+    volumes/recipe/b-2/session.zarr         nothing names it
+    """
+    home = Home(root / "home")
+    folder = home.root / "volumes" / "recipe"
+    made = {
+        "kept": folder / "a-1" / "session.zarr",
+        "orphan": folder / "a-1" / "native.zarr",
+        "temporary": folder / "a-1" / ".session.zarr-0f.tmp",
+        "lonely": folder / "b-2" / "session.zarr",
+    }
+    for name in ("kept", "orphan", "lonely"):
+        write(made[name], make_payload(shape=(5, 6, 7)), name=name)
+    (made["temporary"] / "0").mkdir(parents=True)
+    (made["temporary"] / "0" / "zarr.json").write_text("{")
+    age(home.root, 7200)
+    return home, made
+
+
+def age(folder: Path, seconds: float) -> None:
+    past = time.time() - seconds
+    for path in (folder, *folder.rglob("*")):
+        os.utime(path, (past, past))
+
+
+@pytest.mark.parametrize("is_relative", [True, False], ids=["relative", "absolute"])
+def test_what_nothing_names_is_listed_and_nothing_is_touched(tmp_path: Path, is_relative: bool) -> None:
+    home, made = make_home(tmp_path)
+    kept = made["kept"].relative_to(home.root) if is_relative else made["kept"]
+    before = sorted(home.root.rglob("*"))
+    assert collection.orphans(home, [str(kept)]) == sorted([made["temporary"], made["orphan"], made["lonely"]])
+    assert sorted(home.root.rglob("*")) == before
+
+
+def test_what_is_removed_is_gone_and_the_rest_can_be_read(tmp_path: Path) -> None:
+    home, made = make_home(tmp_path)
+    found = collection.orphans(home, [made["kept"]])
+    size = sum(file.stat().st_size for path in found for file in path.rglob("*") if file.is_file())
+    assert collection.remove(found) == size
+    assert not made["lonely"].parent.exists(), "folders that become empty go as well"
+    assert open_store(made["kept"]).shape == (5, 6, 7)
+    assert collection.orphans(home, [made["kept"]]) == []
+    assert collection.remove(found) == 0
+
+
+def test_what_was_just_written_is_left_for_the_catalogue_to_name(tmp_path: Path) -> None:
+    home, made = make_home(tmp_path)
+    shard = next(file for file in (made["lonely"] / "0" / "c").rglob("*") if file.is_file())
+    os.utime(shard)
+    assert made["lonely"] not in collection.orphans(home, [made["kept"]])
+    assert made["lonely"] in collection.orphans(home, [made["kept"]], older_than_s=0)
+
+
+def test_an_empty_home_has_no_garbage(tmp_path: Path) -> None:
+    assert collection.orphans(tmp_path, []) == []
+
+
+def test_what_is_no_store_is_never_removed(tmp_path: Path) -> None:
+    home, made = make_home(tmp_path)
+    scan = tmp_path / "raw" / "sub-01_T1w.nii.gz"
+    scan.parent.mkdir()
+    scan.write_bytes(b"voxels")
+    for wrong in (scan, home.root / "volumes", made["kept"].parent, made["kept"] / "0"):
+        with pytest.raises(VolumeError, match="no store"):
+            collection.remove([made["lonely"], wrong])
+    assert scan.exists()
+    assert made["lonely"].exists()

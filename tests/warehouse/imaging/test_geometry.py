@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from warehouse.harmonize.grid import choose_reference, session_grid
+from warehouse.imaging.geometry import session_grid
 
 
 def test_the_grid_at_one_millimetre_is_mni152s_box() -> None:
@@ -26,19 +26,3 @@ def test_the_grids_axes_are_right_anterior_and_superior() -> None:
     rotation = session_grid(2.0).affine[:3, :3]
     np.testing.assert_allclose(rotation, np.diag(np.diag(rotation)))
     assert np.all(np.diag(rotation) > 0)
-
-
-def test_the_best_resolved_t1w_is_the_reference() -> None:
-    scans = [
-        ("a", "FLAIR", np.array([0.5, 0.5, 1.0])),
-        ("b", "T1w", np.array([0.7, 0.7, 4.0])),
-        ("c", "T1w", np.array([1.0, 1.0, 1.0])),
-        ("d", "ceT1w", np.array([0.8, 0.8, 0.8])),
-    ]
-    assert [scans[index][0] for index in choose_reference(scans)] == ["c", "b", "d", "a"]
-
-
-def test_the_choice_does_not_depend_on_the_order_of_equals() -> None:
-    size = np.ones(3)
-    assert choose_reference([("b", "T2w", size), ("a", "T2w", size)]) == [1, 0]
-    assert choose_reference([("a", "T2w", size), ("b", "T2w", size)]) == [0, 1]
