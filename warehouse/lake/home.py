@@ -9,6 +9,8 @@ from pathlib import Path
 
 from warehouse.errors import TumsynError
 
+LAKE_VERSION = "2"  # of the names in parts and events; `warehouse.lake.migration` brings older ones up to date
+
 
 @dataclass(frozen=True)
 class Home:

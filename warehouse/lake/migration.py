@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from warehouse.errors import TumsynError
 from warehouse.lake import atomic
-from warehouse.lake.home import Home
+from warehouse.lake.home import LAKE_VERSION, Home
 
 if TYPE_CHECKING:  # a command that has nothing to migrate does without pyarrow
     import pyarrow as pa
 
     from warehouse.lake.parts import Part
 
-VERSION = "2"
 COLUMNS = {
     "core.rejection": {"mend": "remedy"},
     "core.volume_rejection": {"mend": "remedy"},
@@ -48,10 +47,12 @@ def migrate(home: Home) -> bool:
     TumsynError
         When the lake was written by a later version, or cannot be written.
     """
-    if not home.lake.is_dir() or (found := _version(home.lake_version)) == VERSION:
+    if not home.lake.is_dir() or (found := _version(home.lake_version)) == LAKE_VERSION:
         return False
-    if found > VERSION:
-        what = f"{home.root} was written by a later version of this project (lake {found}; {VERSION} is understood)"
+    if found > LAKE_VERSION:
+        what = (
+            f"{home.root} was written by a later version of this project (lake {found}; {LAKE_VERSION} is understood)"
+        )
         raise TumsynError(what, "use that version, or another home")
     from warehouse.lake import parts
     from warehouse.tables import STAGES
@@ -66,7 +67,7 @@ def migrate(home: Home) -> bool:
             for table, files in parts.event_files(home).items():
                 for path in files:
                     _rewritten_events(table, path)
-            atomic.write_text(home.lake_version, VERSION)
+            atomic.write_text(home.lake_version, LAKE_VERSION)
     except OSError as error:
         what = f"{home.root} was written by an earlier version and cannot be brought up to date: {error}"
         raise TumsynError(what, "make it writable for one command, e.g. `tumsyn centers list`") from error

@@ -17,8 +17,7 @@ import pyarrow.parquet as pq
 
 from warehouse.errors import PublishError
 from warehouse.lake import atomic
-from warehouse.lake.home import Home
-from warehouse.lake.migration import VERSION
+from warehouse.lake.home import LAKE_VERSION, Home
 from warehouse.tables import STAGES, TABLES, Stage, Table
 
 STALE_AFTER_S = 3600.0  # a temporary of a living writer is never this old
@@ -89,7 +88,7 @@ def commit_center(
     _check(center_id, tables, stage)
     with atomic.lock(lock_path(home), exclusive=False):
         if not home.manifests.exists():  # a new lake
-            atomic.write_text(home.lake_version, VERSION)
+            atomic.write_text(home.lake_version, LAKE_VERSION)
         parts = [_write_part(home, center_id, table, tables[table.name]) for table in STAGES[stage]]
         manifest = Manifest(center_id, dict(fingerprint), tuple(sorted(parts, key=lambda part: part.table)), stage)
         write_manifest(home, manifest)
