@@ -51,7 +51,7 @@ def migrate(home: Home) -> bool:
         return False
     if found > LAKE_VERSION:
         what = (
-            f"{home.root} was written by a later version of this project (lake {found}; {LAKE_VERSION} is understood)"
+            f"{home.root} was written by a later version (lake {found}; {LAKE_VERSION} is understood)"
         )
         raise TumsynError(what, "use that version, or another home")
     from warehouse.lake import parts
