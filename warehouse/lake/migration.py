@@ -50,9 +50,7 @@ def migrate(home: Home) -> bool:
     if not home.lake.is_dir() or (found := _version(home.lake_version)) == LAKE_VERSION:
         return False
     if found > LAKE_VERSION:
-        what = (
-            f"{home.root} was written by a later version (lake {found}; {LAKE_VERSION} is understood)"
-        )
+        what = f"{home.root} was written by a later version (lake {found}; {LAKE_VERSION} is understood)"
         raise TumsynError(what, "use that version, or another home")
     from warehouse.lake import parts
     from warehouse.tables import STAGES

@@ -118,7 +118,7 @@ def test_a_hangup_is_ignored_where_nohup_says_so(tmp_path: Path) -> None:
 
 def test_a_child_ends_when_its_parent_is_killed_and_leaves_the_words_to_it(tmp_path: Path) -> None:
     child = SCRIPT.format(mark="", ready=str(tmp_path / "ready"), work="time.sleep(60)")
-    code = "import os, subprocess, sys; from pipelines import stopping; "
+    code = "import os, subprocess, sys; from pipelines.runtime import stopping; "
     code += f"subprocess.run([sys.executable, '-c', {child!r}], env=os.environ | stopping.child_environment())"
     parent = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
     wait_for((tmp_path / "ready").exists)
