@@ -20,8 +20,8 @@ def test_the_demo_ends_with_commands_that_work(home: Home, tumsyn: Command, monk
     # What is trained and reported has tests of its own, with smaller networks.
     monkeypatch.setattr(demo, "EXTENTS", {demo.Profile.QUICK: demo.Extent(("lemon", "oasis3"), 1, "demo")})
     monkeypatch.setattr("model.simulation.acceptance.N_PEOPLE", 2)
-    monkeypatch.setattr(demo, "train_and_report", lambda home, training: home.root / "report.html")
-    monkeypatch.setattr("pipelines.runtime.evaluation.headline", lambda home, page, learning: "all is well")
+    monkeypatch.setattr(demo, "train_and_report", lambda home, settings: home.root / "report.html")
+    monkeypatch.setattr("pipelines.runtime.evaluation.headline", lambda home, page, settings: "all is well")
     result = tumsyn("demo", "--profile", "quick")
     assert result.exit_code == 0, result.output
     queries = re.findall(r"--home (\S+) (sql .*?\")$", result.stdout.replace("\\\n", ""), re.MULTILINE)

@@ -11,10 +11,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from pipelines.assets.describe import asset_key
-from pipelines.assets.partitions import sync_centers
+from pipelines.assets.tables import asset_key
 from pipelines.definitions import build_defs
-from pipelines.runtime.resources import HomeResource
+from pipelines.runtime.resources import HomeResource, sync_partitions
 from tests.pipelines.conftest import Command
 from tests.warehouse.harmonize import works
 from warehouse.catalog.tables import HARMONIZED, TABLES
@@ -48,7 +47,7 @@ def ingested(tumsyn: Command, tiny: RegisteredCenter) -> Command:
 def instance(home: Home, tiny: RegisteredCenter) -> Iterator[dg.DagsterInstance]:
     ingest_center(home, tiny)
     with dg.DagsterInstance.ephemeral() as instance:
-        sync_centers(instance, home)
+        sync_partitions(instance, home)
         yield instance
 
 
@@ -95,7 +94,7 @@ def test_rejected_scans_are_said_and_are_no_failure(ingested: Command, monkeypat
     monkeypatch.setattr(subject, "work_session", works.refused)
     result = ingested("harmonize", "--workers", "1")
     assert result.exit_code == 0
-    assert "4 rejected (core.volume_rejection says why)" in result.stderr
+    assert "4 rejected (core.volume_rejection has the reasons)" in result.stderr
 
 
 def test_a_centre_that_was_not_ingested_fails_with_what_to_do(tumsyn: Command, tiny: RegisteredCenter) -> None:
@@ -133,7 +132,7 @@ def test_batches_give_what_the_asset_gives(instance: dg.DagsterInstance, home: H
 def test_a_mosaic_is_shown_inline(instance: dg.DagsterInstance, home: Home) -> None:
     from PIL import Image
 
-    from pipelines.assets.volumes import results
+    from pipelines.assets.volumes import materializations
 
     run(instance, home, "harmonize", workers=1)
     manifest = lake.read_manifest(home, "tiny", "harmonize")
@@ -142,7 +141,7 @@ def test_a_mosaic_is_shown_inline(instance: dg.DagsterInstance, home: Home) -> N
     path.parent.mkdir(parents=True)
     Image.new("RGB", (900, 300)).save(path)
     done = subject.Harmonized("tiny", 4, 4, 0, 0, 1.0, manifest, True, (path,))
-    metadata = {key: values for key, _, values in results(home, done)}[VOLUME]
+    metadata = {key: values for key, _, values in materializations(home, done)}[VOLUME]
     assert metadata["mosaics"].value.startswith("![tiny_sub-01-0](data:image/jpeg;base64,")
 
 

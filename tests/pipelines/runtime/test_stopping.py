@@ -118,7 +118,7 @@ def test_a_hangup_is_ignored_where_nohup_says_so(tmp_path: Path) -> None:
 
 def test_a_child_ends_when_its_parent_is_killed_and_leaves_the_words_to_it(tmp_path: Path) -> None:
     child = SCRIPT.format(mark="", ready=str(tmp_path / "ready"), work="time.sleep(60)")
-    code = "import os, subprocess, sys; from pipelines import stopping; "
+    code = "import os, subprocess, sys; from pipelines.runtime import stopping; "
     code += f"subprocess.run([sys.executable, '-c', {child!r}], env=os.environ | stopping.child_environment())"
     parent = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
     wait_for((tmp_path / "ready").exists)
@@ -153,7 +153,7 @@ def test_a_signal_that_comes_when_the_work_is_done_does_not_spoil_it(tmp_path: P
     ("status", "stopped"), [(130, True), (143, True), (-15, True), (-2, True), (-9, False), (1, False), (0, False)]
 )
 def test_a_process_that_was_stopped_is_told_from_one_that_died(status: int, stopped: bool) -> None:
-    assert stopping.stopped_status(status) is stopped
+    assert stopping.is_stop(status) is stopped
 
 
 def test_a_fault_while_python_ends_is_seen_and_nothing_is_said_of_leaks(tmp_path: Path) -> None:
