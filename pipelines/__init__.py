@@ -1,1 +1,1 @@
-"""When, and in what order: Dagster and the command line, thin."""
+"""Orchestrate the work of `model` and `warehouse` by Dagster and the command line."""

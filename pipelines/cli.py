@@ -1,4 +1,4 @@
-"""The command `tumsyn`."""
+"""Define the command `tumsyn`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from pipelines.commands import (
     harmonize,
     ingest,
     phantom,
-    report,
-    sql,
     synthesize,
     train,
     ui,
@@ -30,7 +28,7 @@ from warehouse.lake.migration import migrate
 
 
 class Tumsyn(typer.core.TyperGroup):
-    """The command with its errors told as text on standard error: what is wrong, and what to do."""
+    """Command that shows an error as text on standard error: what is wrong, and what to do."""
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # Typer's context is its parent's
         """Run a command; only `--debug` shows a traceback."""
@@ -38,24 +36,20 @@ class Tumsyn(typer.core.TyperGroup):
             return super().invoke(ctx)
         except Exception as error:
             if isinstance(error, (typer.Exit, typer.Abort, BrokenPipeError)) or hasattr(error, "exit_code"):
-                raise  # Typer tells these itself: usage errors with status 2
+                raise  # Typer shows these itself: usage errors with status 2
             stopping.check()
             if ctx.params.get("debug"):
                 traceback.print_exc()
-            typer.echo(f"tumsyn: {_told(error)}", err=True)
+            unexpected = (
+                f"{type(error).__name__}: {error}\n  -> an unexpected error; `tumsyn --debug …` shows its place"
+            )
+            typer.echo(f"tumsyn: {error if isinstance(error, TumsynError) else unexpected}", err=True)
             raise typer.Exit(1) from error
-
-
-def _told(error: Exception) -> str:
-    if isinstance(error, TumsynError):
-        return str(error)
-    return f"{type(error).__name__}: {error}\n  -> this was not foreseen; `tumsyn --debug …` shows where it arose"
 
 
 app = typer.Typer(
     cls=Tumsyn,
     name="tumsyn",
-    help="Brain MRI of many centres in one catalogue that answers SQL questions.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -63,8 +57,8 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(wanted: bool) -> None:
+    if wanted:
         from importlib.metadata import version
 
         typer.echo(f"tumsyn {version('tumsyn')}")
@@ -83,26 +77,27 @@ def top(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
-    """Brain MRI of many centres in one catalogue that answers SQL questions."""
+    """Catalogue brain MRI of many centres, answer SQL queries, and train models that synthesise contrasts."""
     ctx.obj = Home(home.resolve()) if home else Home.default()
     migrate(ctx.obj)
 
 
+# in the order of `tumsyn --help`
 app.add_typer(centers.app, name="centers")
-app.command("ingest")(ingest.ingest)
-app.command("harmonize")(harmonize.harmonize)
-app.command("export")(volumes.export)
+app.command()(ingest.ingest)
+app.command()(harmonize.harmonize)
+app.command()(volumes.export)
 app.add_typer(volumes.app, name="volumes")
-app.command("sql")(sql.sql)
+app.command()(catalog.sql)
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(train.app, name="train")
-app.command("synthesize")(synthesize.synthesize)
-app.command("evaluate")(evaluate.evaluate)
-app.command("report")(report.report)
+app.command()(synthesize.synthesize)
+app.command()(evaluate.evaluate)
+app.command()(evaluate.report)
 app.add_typer(evaluate.app, name="models")
-app.command("phantom")(phantom.phantom)
-app.command("demo")(demo.demo)
-app.command("ui")(ui.ui)
+app.command()(phantom.phantom)
+app.command()(demo.demo)
+app.command()(ui.ui)
 
 
 def main() -> None:

@@ -1,1 +1,1 @@
-"""Assets, named as their tables and grouped by layer."""
+"""Define the Dagster assets, which are named as their tables, and their checks."""

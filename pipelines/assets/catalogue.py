@@ -1,17 +1,19 @@
-"""The published catalogue: tables derived in SQL, and the snapshot that holds everything."""
+"""Define the assets that a publication makes: the tables derived in SQL, the snapshot, and their checks."""
 # No postponed annotations here: Dagster reads the type of `context` as an object.
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from graphlib import TopologicalSorter
 
 import dagster as dg
 
-from pipelines.assets.describe import PREVIEW_ROWS, asset_key, asset_spec, final_failures, preview
-from pipelines.runtime.resources import HomeResource
+from pipelines.assets.metadata import PREVIEW_ROWS, preview
+from pipelines.assets.tables import asset_key, asset_spec, check_specs, check_table
+from pipelines.runtime.resources import RETRIES, HomeResource, failure, no_retries
 from warehouse.catalog import sqlfiles
 from warehouse.catalog.publish import Published, publish
 from warehouse.catalog.query import Catalogue
+from warehouse.errors import TumsynError
 from warehouse.lake.home import Home
 from warehouse.tables import HARMONIZED, PARTITIONED, TABLES, Table
 
@@ -19,15 +21,15 @@ SNAPSHOT = TABLES["meta.snapshot"]
 DERIVED = [table for table in TABLES.values() if table.origin == "derived"]
 
 
-def in_order() -> list[Table]:
-    """Return the derived tables, each after those that its SQL names: Dagster wants what is upstream first."""
+def upstream_first() -> list[Table]:
+    """Return the derived tables, each after those that its SQL names, as Dagster requires."""
     keys = {asset_key(table): table for table in DERIVED}
     sorter = TopologicalSorter({key: [name for name in reads(table) if name in keys] for key, table in keys.items()})
     return [keys[key] for key in sorter.static_order()]
 
 
 def reads(table: Table) -> list[dg.AssetKey]:
-    """Return the assets that a derived table's SQL names: lineage cannot differ from the query."""
+    """Return the assets that a derived table's SQL names, so that the lineage follows the query."""
     query = re.sub(r"--.*", "", sqlfiles.read(f"{table.layer}/{table.short}"))
     names = {f"{layer}.{short}" for layer, short in re.findall(r"\b(raw|core|out|meta)\.(\w+)", query)}
     return [asset_key(TABLES[name]) for name in sorted(names & TABLES.keys()) if name != table.name]
@@ -42,21 +44,25 @@ def reads(table: Table) -> list[dg.AssetKey]:
         ),
     ],
     pool="publish",
-    retry_policy=dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL),
+    retry_policy=RETRIES,
 )
 def catalogue(context: dg.AssetExecutionContext, home: HomeResource) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
     """Publish what all centres committed as one immutable, checked snapshot."""
     place = home.open()
-    with final_failures():
+    with no_retries():
         published = publish(place, run_id=context.run.run_id)
     context.log.info("snapshot %s: %s", published.snapshot_id, "published" if published.changed else "already in force")
-    yield from _results(place, published)
+    yield from published_tables(place, published, (*upstream_first(), SNAPSHOT))
 
 
-def _results(home: Home, published: Published) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+def published_tables(home: Home, published: Published, tables: Iterable[Table]) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+    """Yield the materialisation of each of these tables by a publication."""
     with Catalogue(home, published.snapshot_id).connect() as connection:
-        for table in (*in_order(), SNAPSHOT):
-            head = connection.table(table.name).limit(PREVIEW_ROWS).to_arrow_table()
+        for table in tables:
+            rows = connection.table(table.name)
+            columns = [name for name in rows.columns if name != "event_id"]
+            if "occurred_at" in columns:
+                rows = rows.order("occurred_at DESC")
             yield dg.MaterializeResult(
                 asset_key=asset_key(table),
                 data_version=dg.DataVersion(published.snapshot_id),
@@ -66,6 +72,18 @@ def _results(home: Home, published: Published) -> Iterator[dg.MaterializeResult]
                     "data_id": published.data_id,
                     "changed": published.changed,
                     "path": dg.MetadataValue.path(published.path),
-                    "preview": dg.MetadataValue.md(preview(head)),
+                    "preview": dg.MetadataValue.md(preview(rows.limit(PREVIEW_ROWS).to_arrow_table().select(columns))),
                 },
             )
+
+
+@dg.multi_asset_check(name="catalogue_specification", specs=check_specs(DERIVED, partitioned=False))
+def catalogue_specification(home: HomeResource) -> Iterator[dg.AssetCheckResult]:
+    """Check the published tables against the table specification."""
+    try:
+        connection = Catalogue(home.open()).connect()
+    except TumsynError as error:
+        raise failure(error) from error
+    with connection:
+        for table in DERIVED:
+            yield check_table(connection, table, table.name)

@@ -1,16 +1,16 @@
-"""The tables that each centre fills: raw and core, one partition per centre."""
+"""Define the assets that an ingest makes: the raw and core tables of a centre, and their checks."""
 # No postponed annotations here: Dagster reads the type of `context` as an object.
 
 from collections.abc import Iterator
 
 import dagster as dg
 
-from pipelines.assets.describe import asset_key, asset_spec, final_failures, preview
-from pipelines.assets.partitions import CENTERS
-from pipelines.runtime.resources import HomeResource, Progress
+from pipelines.assets.metadata import preview
+from pipelines.assets.tables import asset_key, asset_spec, center_checks
+from pipelines.runtime.resources import CENTERS, RETRIES, HomeResource, Progress, no_retries
 from warehouse.centers.registry import RegisteredCenter, registered
 from warehouse.errors import CenterError
-from warehouse.ingest import Ingested, ingest_center
+from warehouse.ingest import ingest_center
 from warehouse.ingest.center import ingest_code
 from warehouse.lake.home import Home
 from warehouse.lake.parts import read_table
@@ -25,7 +25,7 @@ class IngestConfig(dg.Config):
     force: bool = False
 
 
-def registration(home: Home, center_id: str) -> RegisteredCenter:
+def registered_center(home: Home, center_id: str) -> RegisteredCenter:
     """Return a registered centre.
 
     Raises
@@ -48,25 +48,20 @@ def registration(home: Home, center_id: str) -> RegisteredCenter:
         for table in PARTITIONED
     ],
     partitions_def=CENTERS,
-    retry_policy=dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL),
+    retry_policy=RETRIES,
 )
 def center_tables(
     context: dg.AssetExecutionContext, config: IngestConfig, home: HomeResource, progress: dg.ResourceParam[Progress]
 ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
-    """Read one centre's folder into raw and core tables; an unchanged one is left as it is."""
+    """Read one centre's folder into raw and core tables; leave an unchanged centre as it is."""
     place, center_id = home.open(), context.partition_key
-    with final_failures():
-        report = progress.of(center_id, context.log)
-        ingested = ingest_center(place, registration(place, center_id), progress=report, force=config.force)
+    with no_retries():
+        report = progress(center_id, context.log)
+        ingested = ingest_center(place, registered_center(place, center_id), progress=report, force=config.force)
     context.log.info("centre %s: %s", center_id, "ingested" if ingested.changed else "unchanged, nothing was read")
-    yield from _results(place, ingested)
-
-
-def _results(home: Home, ingested: Ingested) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
     parts = {part.table: part for part in ingested.manifest.parts}
-    for table in PARTITIONED:  # raw before core: Dagster wants what is upstream first
+    for table in PARTITIONED:  # raw before core: Dagster requires upstream assets first
         part = parts[table.name]
-        rows = read_table(home, ingested.center_id, table.name)
         yield dg.MaterializeResult(
             asset_key=asset_key(table),
             data_version=dg.DataVersion(part.sha256),
@@ -75,6 +70,9 @@ def _results(home: Home, ingested: Ingested) -> Iterator[dg.MaterializeResult]: 
                 "changed": ingested.changed,
                 "seconds": round(ingested.seconds, 3),
                 "part": part.path,
-                "preview": dg.MetadataValue.md(preview(rows) if rows is not None else ""),
+                "preview": dg.MetadataValue.md(preview(read_table(place, center_id, table.name))),
             },
         )
+
+
+center_tables_specification = center_checks("center_tables_specification", PARTITIONED)

@@ -1,35 +1,43 @@
-"""From prompts and pairs to a report: two trainings, what they are worth, and a page that says so.
+"""Define the assets of the models: two networks, their evaluations, the report, and their checks.
 
-The tables of events are assets too: what was said of models while a run went on is published once, by its evaluation.
+The tables of recorded events are assets too: `evaluation` publishes what a run recorded about models, once.
 """
 # No postponed annotations here: Dagster reads the type of `context` as an object.
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import Any, TypedDict
 
 import dagster as dg
 
-from pipelines.assets import model_metadata
-from pipelines.assets.describe import PREVIEW_ROWS, asset_key, asset_spec, failure, final_failures, preview
-from pipelines.runtime import evaluation as judging
-from pipelines.runtime.resources import HomeResource, Progress
+from pipelines.assets.catalogue import published_tables
+from pipelines.assets.metadata import evaluation_metadata, inline_image, training_curve, training_metadata
+from pipelines.assets.tables import asset_key, asset_spec
+from pipelines.runtime.evaluation import (
+    VERDICT,
+    evaluate_synthesis,
+    evaluate_text_encoder,
+    report_problems,
+    write_report,
+)
+from pipelines.runtime.resources import HomeResource, Progress, failure, no_retries
 from pipelines.runtime.training_process import Training
-from warehouse.catalog import sqlfiles
-from warehouse.catalog.publish import Published
-from warehouse.catalog.query import Catalogue
+from warehouse.catalog import model_registry, sqlfiles
+from warehouse.catalog.publish import publish
 from warehouse.errors import TumsynError
+from warehouse.lake import atomic
 from warehouse.lake.home import Home
 from warehouse.provenance import release
 from warehouse.tables import TABLES
 from warehouse.tables.models import MODELS
 
-GROUP = "model"
 TEXT_ENCODER, RETRIEVAL, SYNTHESIS, EVALUATION, REPORT = (
     dg.AssetKey(name) for name in ("text_encoder", "text_encoder_retrieval", "synthesis_model", "evaluation", "report")
 )
 PROMPT, PAIR, VOLUME = (asset_key(TABLES[name]) for name in ("out.prompt", "out.training_pair", "core.volume"))
-SAID_BY = {
+RECORDED_BY = {
     "core.training_run": (TEXT_ENCODER, SYNTHESIS),
     "core.training_metric": (TEXT_ENCODER, SYNTHESIS),
     "core.model_version": (TEXT_ENCODER, SYNTHESIS),
@@ -38,54 +46,55 @@ SAID_BY = {
     "core.retrieval_score": (RETRIEVAL,),
     "core.gate_verdict": (RETRIEVAL, EVALUATION),
 }
-OWNERS = ["team:model"]
-CODE = release()
-# A training whose process was killed goes on where it was.
-AGAIN = dg.RetryPolicy(max_retries=1, delay=1)
+
+
+class Common(TypedDict):
+    """Attributes that all assets of the models share."""
+
+    group_name: str
+    owners: list[str]
+    code_version: str
+
+
+GROUP = "model"
+COMMON = Common(group_name=GROUP, owners=["team:model"], code_version=release())
+TRAINING_RETRY = dg.RetryPolicy(max_retries=1, delay=1)  # a training whose process was killed resumes
+GALLERY_WIDTH_PX = 900
+LAST_SHARE = 0.2  # of the steps: the loss at the end is their mean
 
 
 class TrainingSettings(dg.Config):
-    """What is trained: a shipped configuration's name or a file's path, and cpu or cuda; a GPU where there is one."""
+    """A shipped configuration's name or a file's path, and cpu or cuda; the default is a GPU where there is one."""
 
     config: str = "standard"
     device: str | None = None
 
 
 class EvaluationSettings(dg.Config):
-    """By what it is judged: a shipped protocol's name or a file's path, and cpu or cuda."""
+    """A shipped protocol's name or a file's path, and cpu or cuda; the default is a GPU where there is one."""
 
     protocol: str = "standard"
     device: str | None = None
 
 
 class DeviceSettings(dg.Config):
-    """Where it is computed: cpu or cuda; a GPU where there is one."""
+    """cpu or cuda; the default is a GPU where there is one."""
 
     device: str | None = None
 
 
-@dg.asset(
-    deps=[PROMPT, VOLUME],
-    pool="gpu",
-    retry_policy=AGAIN,
-    kinds={"pytorch"},
-    group_name=GROUP,
-    owners=OWNERS,
-    code_version=CODE,
-)
+@dg.asset(deps=[PROMPT, VOLUME], pool="gpu", retry_policy=TRAINING_RETRY, kinds={"pytorch"}, **COMMON)
 def text_encoder(
     context: dg.AssetExecutionContext,
     config: TrainingSettings,
     home: HomeResource,
     training: dg.ResourceParam[Training],
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Network that puts prompts and images into one space, each beside its like."""
-    return _trained(context, home.open(), training, ["text-encoder", *_words(config)])
+    """Network that embeds prompts and images into one space, each image close to its own prompt."""
+    return _trained(context, home.open(), training, ["text-encoder", *_options(config)])
 
 
-@dg.asset(
-    deps=[TEXT_ENCODER, VOLUME], pool="gpu", kinds={"pytorch"}, group_name=GROUP, owners=OWNERS, code_version=CODE
-)
+@dg.asset(deps=[TEXT_ENCODER, VOLUME], pool="gpu", kinds={"pytorch"}, **COMMON)
 def text_encoder_retrieval(
     context: dg.AssetExecutionContext,
     config: DeviceSettings,
@@ -94,23 +103,15 @@ def text_encoder_retrieval(
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """How often the text encoder finds an image's prompt, and its contrast, among others."""
     model_id = model_of(context, TEXT_ENCODER)
-    with final_failures():
-        show = progress.of("retrieval", context.log)
-        judged = judging.judge_text_encoder(home.open(), model_id, show, device=config.device)
+    with no_retries():
+        report = progress("retrieval", context.log)
+        evaluated = evaluate_text_encoder(home.open(), model_id, report, device=config.device)
     return dg.MaterializeResult(
-        data_version=dg.DataVersion(judged.evaluation_id), metadata=model_metadata.of_judged(judged)
+        data_version=dg.DataVersion(evaluated.evaluation_id), metadata=evaluation_metadata(evaluated)
     )
 
 
-@dg.asset(
-    deps=[RETRIEVAL, PROMPT, PAIR, VOLUME],
-    pool="gpu",
-    retry_policy=AGAIN,
-    kinds={"pytorch"},
-    group_name=GROUP,
-    owners=OWNERS,
-    code_version=CODE,
-)
+@dg.asset(deps=[RETRIEVAL, PROMPT, PAIR, VOLUME], pool="gpu", retry_policy=TRAINING_RETRY, kinds={"pytorch"}, **COMMON)
 def synthesis_model(
     context: dg.AssetExecutionContext,
     config: TrainingSettings,
@@ -118,7 +119,7 @@ def synthesis_model(
     training: dg.ResourceParam[Training],
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Network that turns one contrast of a visit into another that a prompt asks for."""
-    words = ["synthesis", *_words(config), "--text-encoder", model_of(context, RETRIEVAL)]
+    words = ["synthesis", *_options(config), "--text-encoder", model_of(context, RETRIEVAL)]
     return _trained(context, home.open(), training, words)
 
 
@@ -128,14 +129,12 @@ def synthesis_model(
         dg.AssetSpec(
             EVALUATION,
             deps=[SYNTHESIS, PAIR, VOLUME],
-            description="Likeness of what the model makes to the real images of its test pairs, beside the baselines.",
+            description="Similarity of synthetic images to the real ones of the test pairs, beside the baselines.",
             kinds={"pytorch"},
-            group_name=GROUP,
-            owners=OWNERS,
-            code_version=CODE,
+            **COMMON,
         ),
-        *(  # beside the models, so that no line of the lineage leads back
-            asset_spec(table, SAID_BY[table.name], {"parquet", "duckdb"}, sqlfiles.spec_version(), GROUP)
+        *(  # in the group of the models, to avoid a cycle in the asset graph
+            asset_spec(table, RECORDED_BY[table.name], {"parquet", "duckdb"}, sqlfiles.spec_version(), GROUP)
             for table in MODELS
         ),
     ],
@@ -147,60 +146,128 @@ def evaluation(
     home: HomeResource,
     progress: dg.ResourceParam[Progress],
 ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
-    """Measure the model, record what was found, and publish what this run has said, once."""
+    """Evaluate the model, record the scores, and publish what this run recorded."""
     place, model_id = home.open(), model_of(context, SYNTHESIS)
-    with final_failures():
-        show = progress.of("evaluation", context.log)
-        judged = judging.evaluate_model(place, model_id, config.protocol, show, device=config.device)
-        published = judging.publish_once(place, context.run.run_id)
+    with no_retries():
+        report = progress("evaluation", context.log)
+        evaluated = evaluate_synthesis(place, model_id, config.protocol, report, device=config.device)
+        published = publish(place, run_id=context.run.run_id)
+    metadata = evaluation_metadata(evaluated) | {"protocol": config.protocol, "snapshot_id": published.snapshot_id}
     yield dg.MaterializeResult(
-        asset_key=EVALUATION,
-        data_version=dg.DataVersion(judged.evaluation_id),
-        metadata=model_metadata.of_judged(judged) | {"protocol": config.protocol, "snapshot_id": published.snapshot_id},
+        asset_key=EVALUATION, data_version=dg.DataVersion(evaluated.evaluation_id), metadata=metadata
     )
-    yield from _tables(place, published)
+    yield from published_tables(place, published, MODELS)
 
 
-@dg.asset(
-    deps=[EVALUATION, *(asset_key(table) for table in MODELS)],
-    kinds={"html"},
-    group_name=GROUP,
-    owners=OWNERS,
-    code_version=CODE,
-)
+@dg.asset(deps=[EVALUATION, *(asset_key(table) for table in MODELS)], kinds={"html"}, **COMMON)
 def report(context: dg.AssetExecutionContext, config: DeviceSettings, home: HomeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Page with the tasks' figures, the baselines, the gates and a gallery; it needs nothing beside it."""
-    said = latest(context, EVALUATION)
-    with final_failures():
-        path = judging.write_report(home.open(), str(said["model_id"]), str(said["protocol"]), device=config.device)
-    return dg.MaterializeResult(
-        data_version=dg.DataVersion(judging.digest(path)),
-        metadata={name: said[name] for name in ("model_id", "evaluation_id", "protocol")}
-        | model_metadata.of_report(path),
+    """Self-contained page with the scores of each task, the baselines, the gates and a gallery."""
+    evaluated = latest(context, EVALUATION)
+    with no_retries():
+        path = write_report(home.open(), str(evaluated["model_id"]), str(evaluated["protocol"]), device=config.device)
+    metadata: dict[str, Any] = {name: evaluated[name] for name in ("model_id", "evaluation_id", "protocol")}
+    metadata |= {"path": dg.MetadataValue.path(path), "size_bytes": path.stat().st_size}
+    if (gallery := path.with_name("gallery.png")).is_file():
+        metadata["gallery"] = dg.MetadataValue.md(inline_image(gallery, GALLERY_WIDTH_PX))
+    return dg.MaterializeResult(data_version=dg.DataVersion(atomic.sha256(path)[:16]), metadata=metadata)
+
+
+@dg.asset_check(asset=TEXT_ENCODER, blocking=True, description="The loss is finite at every step, and it fell.")
+def loss_fell(context: dg.AssetCheckExecutionContext, home: HomeResource) -> dg.AssetCheckResult:
+    """Check the curve of the training loss."""
+    run_id = str(latest(context, TEXT_ENCODER)["run_id"])
+    return check_curve(_values(home.open(), run_id, "train", "loss"), "loss of a batch")
+
+
+@dg.asset_check(asset=RETRIEVAL, blocking=True, description="Contrasts are found more often than by chance.")
+def retrieval_gates(context: dg.AssetCheckExecutionContext, home: HomeResource) -> dg.AssetCheckResult:
+    """Check the gates of the text encoder."""
+    return check_gates(home.open(), latest(context, RETRIEVAL))
+
+
+@dg.asset_check(
+    asset=SYNTHESIS,
+    blocking=True,
+    description="The error in the brains of people outside the training set is finite, and lower than before training.",
+)
+def error_fell(context: dg.AssetCheckExecutionContext, home: HomeResource) -> dg.AssetCheckResult:
+    """Check the curve of the validation error."""
+    place, run_id = home.open(), str(latest(context, SYNTHESIS)["run_id"])
+    if values := _values(place, run_id, "val", "l1"):
+        return check_curve(values, "mean absolute error of the validation pairs")
+    return check_curve(_values(place, run_id, "train", "loss"), "no image to validate on; loss of a batch")
+
+
+@dg.asset_check(asset=EVALUATION, blocking=True, description="The model passes every gate of the protocol.")
+def evaluation_gates(context: dg.AssetCheckExecutionContext, home: HomeResource) -> dg.AssetCheckResult:
+    """Check the gates of the synthesis model."""
+    return check_gates(home.open(), latest(context, EVALUATION))
+
+
+@dg.asset_check(
+    asset=REPORT, blocking=True, description="The page is complete, and its figures are those of the catalogue."
+)
+def report_is_complete(context: dg.AssetCheckExecutionContext, home: HomeResource) -> dg.AssetCheckResult:
+    """Compare the written page with the catalogue."""
+    written = latest(context, REPORT)
+    problems = report_problems(
+        home.open(), Path(str(written["path"])), str(written["evaluation_id"]), str(written["protocol"])
+    )
+    description = "; ".join(problems) or "every picture is there, and every figure is the catalogue's"
+    return dg.AssetCheckResult(passed=not problems, description=description)
+
+
+MODEL_CHECKS = (loss_fell, retrieval_gates, error_fell, evaluation_gates, report_is_complete)
+
+
+def check_curve(values: Sequence[float], what: str) -> dg.AssetCheckResult:
+    """Return whether a curve is finite and ends below its first value."""
+    if len(values) < 2 or not all(map(math.isfinite, values)):
+        not_finite = "" if all(map(math.isfinite, values)) else ", some not finite"
+        return dg.AssetCheckResult(passed=False, description=f"{what}: {len(values)} values{not_finite}")
+    first, last = values[0], fmean(values[-max(1, int(LAST_SHARE * len(values))) :])
+    description = f"{what}: {first:.4g} at first, {last:.4g} at the end"
+    metadata = {"first": first, "last": last}
+    return dg.AssetCheckResult(passed=last < first, description=description, metadata=metadata)
+
+
+def check_gates(home: Home, evaluated: dict[str, Any]) -> dg.AssetCheckResult:
+    """Return whether an evaluation passed all gates; a gate without enough data is a warning, which stops nothing."""
+    names = ("model_id", "data_id", "protocol_hash")
+    verdicts = model_registry.statements(home, VERDICT, **{name: evaluated[name] for name in names})
+    failed = [row for row in verdicts if model_registry.verdict_of(row) == "failed"]
+    undecided = [row for row in verdicts if model_registry.verdict_of(row) == "not_enough_data"]
+    details = [f"{row['gate']}: {row['detail']}" for row in failed or undecided or verdicts]
+    return dg.AssetCheckResult(
+        passed=bool(verdicts) and not failed and not undecided,
+        severity=dg.AssetCheckSeverity.WARN if verdicts and not failed else dg.AssetCheckSeverity.ERROR,
+        description="; ".join(details) or "there is no verdict",
+        metadata={row["gate"]: row["value"] for row in verdicts if row["value"] is not None},
     )
 
 
 def latest(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, key: dg.AssetKey) -> dict[str, Any]:
-    """Return what an asset told when it was made last.
+    """Return the metadata of an asset's last materialisation.
 
     Raises
     ------
     dagster.Failure
-        When it was never made.
+        When it was never materialised.
     """
     event = context.instance.get_latest_materialization_event(key)
     if event is None or event.asset_materialization is None:
         name = key.to_user_string()
-        raise failure(TumsynError(f"{name} was never made here", f"materialise {name}, or run train_and_report"))
+        error = TumsynError(f"{name} was never materialised here", f"materialise {name}, or run train_and_report")
+        raise failure(error)
     return {name: value.value for name, value in event.asset_materialization.metadata.items()}
 
 
 def model_of(context: dg.AssetExecutionContext, key: dg.AssetKey) -> str:
-    """Return the model that an asset was made of, or is."""
+    """Return the identity of the model that an asset is, or was made from."""
     return str(latest(context, key)["model_id"])
 
 
-def _words(config: TrainingSettings) -> list[str]:
+def _options(config: TrainingSettings) -> list[str]:
     path = Path(config.config)
     name = str(path.resolve()) if path.is_file() else config.config
     return ["--config", name, *(["--device", config.device] if config.device else [])]
@@ -210,20 +277,10 @@ def _trained(
     context: dg.AssetExecutionContext, home: Home, training: Training, words: list[str]
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
     result = training.run(context, home, words)
-    told = dict(result.metadata or {})
-    return result._replace(metadata=told | model_metadata.of_training(home, told))
+    metadata = dict(result.metadata or {})
+    run_id: Any = metadata["run_id"]
+    return result._replace(metadata=metadata | training_metadata(home, str(getattr(run_id, "value", run_id))))
 
 
-def _tables(home: Home, published: Published) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
-    with Catalogue(home, published.snapshot_id).connect() as connection:
-        for table in MODELS:
-            head = connection.table(table.name).order("occurred_at DESC").limit(PREVIEW_ROWS).to_arrow_table()
-            yield dg.MaterializeResult(
-                asset_key=asset_key(table),
-                data_version=dg.DataVersion(published.snapshot_id),
-                metadata={
-                    "dagster/row_count": published.n_rows[table.name],
-                    "snapshot_id": published.snapshot_id,
-                    "preview": dg.MetadataValue.md(preview(head.drop_columns(["event_id"]))),
-                },
-            )
+def _values(home: Home, run_id: str, split: str, metric: str) -> list[float]:
+    return [float(row["value"]) for row in training_curve(home, run_id, split=split, metric=metric)]

@@ -1,21 +1,27 @@
-"""Harmonised volumes, their transforms and quality: one partition per centre."""
+"""Define the assets that a harmonisation makes: volumes, transforms and quality of a centre, and their checks.
+
+The job `harmonize_batches` does the same work as the asset `center_volumes`, for more than one machine: a graph with
+dynamic outputs has one step per batch of sessions, which the configured executor distributes (processes here;
+Kubernetes, Celery or Ray in a cluster). All machines must see the same home and the same folders of centres.
+"""
 # No postponed annotations here: Dagster reads the type of `context` as an object.
 
-import base64
-import io
+import time
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 
-from pipelines.assets.centers import registration
-from pipelines.assets.describe import asset_key, asset_spec, final_failures, preview
-from pipelines.assets.partitions import CENTERS
-from pipelines.runtime.resources import HomeResource, Progress
-from warehouse.harmonize.center import Harmonized, harmonize_center
-from warehouse.harmonize.recipe import load_recipe, steps_hash
-from warehouse.harmonize.tasks import Work
+from pipelines.assets.centers import registered_center
+from pipelines.assets.metadata import inline_image, preview
+from pipelines.assets.tables import asset_key, asset_spec, center_checks
+from pipelines.runtime.resources import CENTERS, RETRIES, HomeResource, Progress, no_retries
+from warehouse.harmonize.center import Harmonized, finish, harmonize_center
+from warehouse.harmonize.plan import fingerprint, sessions
+from warehouse.harmonize.recipe import Recipe, load_recipe, steps_hash
+from warehouse.harmonize.rows import HarmonizedRows
+from warehouse.harmonize.tasks import Work, tasks_of, work_tasks
 from warehouse.lake.home import Home
 from warehouse.lake.parts import read_table
 from warehouse.quality.mosaics import slug, slug_of
@@ -27,7 +33,7 @@ MOSAIC_WIDTH_PX = 640
 
 
 class HarmonizeConfig(dg.Config):
-    """How a centre is harmonised: a shipped recipe's name or a file's path, and what it may take."""
+    """A shipped recipe's name or a file's path, and limits of processes and memory."""
 
     recipe: str = "standard"
     workers: int | None = None
@@ -40,7 +46,7 @@ class HarmonizeConfig(dg.Config):
     specs=[asset_spec(table, READ, {"python", "parquet"}, steps_hash()) for table in HARMONIZED],
     partitions_def=CENTERS,
     pool="harmonize",  # one centre at a time on one machine: its workers share the memory
-    retry_policy=dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL),
+    retry_policy=RETRIES,
 )
 def center_volumes(
     context: dg.AssetExecutionContext,
@@ -49,79 +55,152 @@ def center_volumes(
     progress: dg.ResourceParam[Progress],
     work: dg.ResourceParam[Work],
 ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
-    """Harmonise a centre's eligible scans; what was finished before is found again."""
+    """Harmonise a centre's eligible scans; scans that were finished before are reused."""
     place, center_id = home.open(), context.partition_key
-    with final_failures():
-        done = harmonize_center(
+    with no_retries():
+        harmonized = harmonize_center(
             place,
-            registration(place, center_id),
+            registered_center(place, center_id),
             load_recipe(config.recipe),
             workers=config.workers,
             memory_gb=config.memory_gb,
-            progress=progress.of(center_id, context.log),
+            progress=progress(center_id, context.log),
             force=config.force,
             work=work,
         )
-    context.log.info("centre %s: %s", center_id, told(done))
-    for key, version, metadata in results(place, done):
+    context.log.info("centre %s: %s", center_id, summary(harmonized))
+    for key, version, metadata in materializations(place, harmonized):
         yield dg.MaterializeResult(asset_key=key, data_version=dg.DataVersion(version), metadata=metadata)
 
 
-def told(done: Harmonized) -> str:
-    """Return what a harmonisation did, in one line."""
-    if not done.changed:
+center_volumes_specification = center_checks("center_volumes_specification", HARMONIZED)
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """What all batches of a centre share, and the work that was planned when they were cut."""
+
+    recipe: Recipe
+    fingerprint: str
+    n_scans: int
+    began: float  # seconds since 1970: steps run on several machines
+
+
+@dataclass(frozen=True)
+class SessionBatch:
+    """Sessions that one step harmonises."""
+
+    recipe: Recipe
+    session_ids: tuple[str, ...]
+    workers: int
+    force: bool
+
+
+class BatchConfig(dg.Config):
+    """A shipped recipe's name or a file's path, sessions per step, and processes per step."""
+
+    recipe: str = "standard"
+    batch_sessions: int = 20
+    workers: int = 1
+    force: bool = False
+
+
+# Dagster reads the outputs from the decorator, and refuses a return type that names several.
+@dg.op(out={"plan": dg.Out(BatchPlan), "batches": dg.DynamicOut(SessionBatch)})
+def plan_batches(context: dg.OpExecutionContext, config: BatchConfig, home: HomeResource):  # type: ignore[no-untyped-def]
+    """Cut a centre's sessions into batches."""
+    place = home.open()
+    with no_retries():
+        recipe = load_recipe(config.recipe)
+        found = sessions(place, registered_center(place, context.partition_key))
+    yield dg.Output(BatchPlan(recipe, fingerprint(found), sum(map(len, found.values())), time.time()), "plan")
+    names, size = list(found), max(1, config.batch_sessions)
+    for number, start in enumerate(range(0, len(names), size)):
+        batch = SessionBatch(recipe, tuple(names[start : start + size]), config.workers, config.force)
+        yield dg.DynamicOutput(batch, mapping_key=f"batch_{number}", output_name="batches")
+
+
+@dg.op(retry_policy=RETRIES)
+def harmonize_batch(
+    context: dg.OpExecutionContext, batch: SessionBatch, home: HomeResource, progress: dg.ResourceParam[Progress]
+) -> HarmonizedRows:
+    """Harmonise the sessions of one batch without committing them."""
+    place, center_id = home.open(), context.partition_key
+    found = sessions(place, registered_center(place, center_id))
+    wanted = {name: found[name] for name in batch.session_ids if name in found}
+    tasks = tasks_of(place, center_id, wanted, batch.recipe, batch.force)
+    return work_tasks(tasks, workers=batch.workers, progress=progress(center_id, context.log))
+
+
+@dg.op(retry_policy=RETRIES)
+def commit_batches(
+    context: dg.OpExecutionContext, plan: BatchPlan, batches: list[HarmonizedRows], home: HomeResource
+) -> None:
+    """Commit the rows of all batches at once, and report the tables as materialised."""
+    place, center_id, rows = home.open(), context.partition_key, HarmonizedRows()
+    for batch in batches:
+        rows.add(batch)
+    seconds = time.time() - plan.began
+    harmonized = finish(place, center_id, plan.recipe, rows, plan.fingerprint, plan.n_scans, seconds)
+    context.log.info("centre %s: %s", center_id, summary(harmonized))
+    for key, version, metadata in materializations(place, harmonized):
+        tags = {"dagster/data_version": version}
+        context.log_event(dg.AssetMaterialization(key, partition=center_id, metadata=metadata, tags=tags))
+
+
+@dg.job(partitions_def=CENTERS, description="Harmonise one centre in batches that any executor distributes.")
+def harmonize_batches() -> None:
+    """Map batches of sessions, then collect and commit them."""
+    plan, batches = plan_batches()
+    commit_batches(plan, batches.map(harmonize_batch).collect())
+
+
+def summary(harmonized: Harmonized) -> str:
+    """Return counts, duration and rate of a harmonisation in one line."""
+    if not harmonized.changed:
         return "unchanged, nothing was opened"
-    rate = f", {3600 * done.n_done / done.seconds:,.0f} scans/h" if done.n_done else ""
-    counts = f"{done.n_done:,} harmonised, {done.n_reused:,} found finished, {done.n_rejected:,} rejected"
-    return f"{done.n_scans:,} scans: {counts}, {done.seconds:,.0f} s{rate}"
+    n_done, seconds = harmonized.n_done, harmonized.seconds
+    rate = f", {3600 * n_done / seconds:,.0f} scans/h" if n_done else ""
+    counts = f"{n_done:,} harmonised, {harmonized.n_reused:,} found finished, {harmonized.n_rejected:,} rejected"
+    return f"{harmonized.n_scans:,} scans: {counts}, {seconds:,.0f} s{rate}"
 
 
-def results(home: Home, done: Harmonized) -> Iterator[tuple[dg.AssetKey, str, dict[str, Any]]]:
+def materializations(home: Home, harmonized: Harmonized) -> Iterator[tuple[dg.AssetKey, str, dict[str, Any]]]:
     """Yield key, data version and metadata of each table."""
-    parts = {part.table: part for part in done.manifest.parts}
+    parts = {part.table: part for part in harmonized.manifest.parts}
     for table in HARMONIZED:
-        rows = read_table(home, done.center_id, table.name)
         metadata: dict[str, Any] = {
             "dagster/row_count": parts[table.name].n_rows,
-            "changed": done.changed,
-            "seconds": round(done.seconds, 3),
+            "changed": harmonized.changed,
+            "seconds": round(harmonized.seconds, 3),
             "part": parts[table.name].path,
-            "preview": dg.MetadataValue.md(preview(rows) if rows is not None else ""),
+            "preview": dg.MetadataValue.md(preview(read_table(home, harmonized.center_id, table.name))),
         }
         if table.name == "core.volume":
-            metadata |= _summary(home, done)
+            metadata |= _counts_and_pictures(home, harmonized)
         yield asset_key(table), parts[table.name].sha256, metadata
 
 
-def _summary(home: Home, done: Harmonized) -> dict[str, Any]:
-    counts = {name: getattr(done, name) for name in ("n_scans", "n_done", "n_reused", "n_rejected")}
-    said: dict[str, Any] = counts | {"summary": told(done)}
-    if done.n_done:
-        said["scans_per_hour"] = round(3600 * done.n_done / done.seconds, 1)
-    if done.page is not None:
-        said["quality_page"] = dg.MetadataValue.path(done.page)
-    if done.pictures:
-        said["mosaics"] = dg.MetadataValue.md(_gallery(home, done))
-    return said
+def _counts_and_pictures(home: Home, harmonized: Harmonized) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
+        name: getattr(harmonized, name) for name in ("n_scans", "n_done", "n_reused", "n_rejected")
+    }
+    metadata["summary"] = summary(harmonized)
+    if harmonized.n_done:
+        metadata["scans_per_hour"] = round(3600 * harmonized.n_done / harmonized.seconds, 1)
+    if harmonized.page is not None:
+        metadata["quality_page"] = dg.MetadataValue.path(harmonized.page)
+    if harmonized.pictures:
+        metadata["mosaics"] = dg.MetadataValue.md(_gallery(home, harmonized))
+    return metadata
 
 
-def _gallery(home: Home, done: Harmonized) -> str:
-    """Return the first mosaics as Markdown, those of suspicious scans before all others."""
-    rows = read_table(home, done.center_id, "core.volume", ["session_id", "verdict"])
+def _gallery(home: Home, harmonized: Harmonized) -> str:
+    """Return the first mosaics as Markdown, with those of suspicious scans before all others."""
+    rows = read_table(home, harmonized.center_id, "core.volume", ["session_id", "verdict"])
     volumes = [] if rows is None else rows.to_pylist()
     flagged = {slug(row["session_id"]) for row in volumes if row["verdict"] == "flag"}
-    ordered = sorted(done.pictures, key=lambda path: (slug_of(path) not in flagged, path.name))
-    shown = [f"![{path.stem}](data:image/jpeg;base64,{_thumbnail(path)})" for path in ordered[:SHOWN_MOSAICS]]
+    ordered = sorted(harmonized.pictures, key=lambda path: (slug_of(path) not in flagged, path.name))
+    shown = [inline_image(path, MOSAIC_WIDTH_PX) for path in ordered[:SHOWN_MOSAICS]]
     rest = len(ordered) - len(shown)
     return "\n\n".join([*shown, f"and {rest} more beside the quality page"] if rest else shown)
-
-
-def _thumbnail(path: Path) -> str:
-    from PIL import Image
-
-    with Image.open(path) as picture:
-        small = picture.convert("RGB")
-        small.thumbnail((MOSAIC_WIDTH_PX, 4 * MOSAIC_WIDTH_PX))
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=70)
-    return base64.b64encode(buffer.getvalue()).decode()

@@ -1,1 +1,1 @@
-"""The parts of the command `tumsyn`, one module each."""
+"""Define the subcommands of `tumsyn`."""

@@ -1,4 +1,4 @@
-"""`tumsyn centers`: which datasets this home has, and which it could have."""
+"""Define `tumsyn centers`, which registers, checks and lists the datasets of a home."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pipelines.commands.output import Format, FormatOption, OutputOption, clean, note, show
+from pipelines.commands.output import Format, FormatOption, OutputOption, note, show
+from pipelines.runtime.progress import clean
 from warehouse.errors import CenterError, LayoutError
 from warehouse.lake.home import Home
 
@@ -16,14 +17,14 @@ if TYPE_CHECKING:
     from warehouse.centers.registry import Center, RegisteredCenter
     from warehouse.ingest import Examined
 
-app = typer.Typer(help="Which datasets this home has, and which it could have.", no_args_is_help=True)
+app = typer.Typer(help="Datasets of this home: list, register, check and remove them.", no_args_is_help=True)
 
 CenterArgument = Annotated[str, typer.Argument(metavar="CENTER", help="Identifier, e.g. adni.")]
 
 
 @app.command("list")
 def list_centers(ctx: typer.Context, form: FormatOption = Format.TABLE, output: OutputOption = None) -> None:
-    """List the centres that are registered, and the shipped definitions that are not yet."""
+    """List the registered centres, and the shipped definitions that are not registered."""
     import pyarrow as pa
 
     from warehouse.centers.registry import registered, shipped
@@ -53,29 +54,29 @@ def list_centers(ctx: typer.Context, form: FormatOption = Format.TABLE, output: 
 def add(
     ctx: typer.Context,
     center: CenterArgument,
-    root: Annotated[Path | None, typer.Option(help="Folder that holds the dataset; it is only ever read.")] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder of the dataset, which is only read.")] = None,
     layout: Annotated[
-        Literal["bids"] | None, typer.Option(help="bids: the folder is a BIDS dataset; any identifier will do.")
+        Literal["bids"] | None, typer.Option(help="bids: the folder is a BIDS dataset, and any identifier is accepted.")
     ] = None,
     definition: Annotated[Path | None, typer.Option(help="YAML that describes the dataset.")] = None,
     title: Annotated[str | None, typer.Option(help="Name of the dataset.")] = None,
     role: Annotated[
-        Literal["internal", "external"] | None, typer.Option(help="internal trains; external is only ever tested.")
+        Literal["internal", "external"] | None, typer.Option(help="internal: for training; external: for tests only.")
     ] = None,
     follow_links: Annotated[
         bool, typer.Option("--follow-links", help="Follow symbolic links that leave the folder.")
     ] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Take the place of a registered one.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace a registered centre.")] = False,
     dicom: Annotated[
-        Path | None, typer.Option(help="Folder of DICOM files: converted into a BIDS dataset first, and only read.")
+        Path | None, typer.Option(help="Folder of DICOM files, which are converted into a BIDS dataset first.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Where the converted dataset is put; default: converted/CENTER in the home.")
+        Path | None, typer.Option(help="Folder of the converted dataset; default: converted/CENTER in the home.")
     ] = None,
 ) -> None:
     """Register a dataset: a shipped one by its name, any BIDS dataset, DICOM files, or one by your own definition.
 
-    Nothing is read yet: `tumsyn centers check CENTER` tells what would be found, `tumsyn ingest CENTER` reads it.
+    Nothing is read yet: `tumsyn centers check CENTER` shows what an ingest would find, `tumsyn ingest CENTER` reads it.
     """
     from warehouse.centers.registry import register, registered
 
@@ -92,7 +93,7 @@ def add(
 
 
 def _converted(home: Home, center: str, source: Path, out: Path | None) -> Path:
-    """Convert DICOM files and say what came of it; return the dataset."""
+    """Convert DICOM files into a BIDS dataset, and return its folder."""
     from warehouse.ingest.dicom import convert
 
     made = convert(source, out or home.root / "converted" / center, center, home.salt())
@@ -100,31 +101,33 @@ def _converted(home: Home, center: str, source: Path, out: Path | None) -> Path:
         note(f"dcm2niix: {clean(line)}")
     note(f"{made.root}: {len(made.named)} images with a BIDS name, {len(made.unnamed)} series without")
     if made.unnamed:
-        note("  unnamed ones lie in sourcedata/unnamed: neither description nor TR, TE and TI tell their contrast")
+        note("  those are in sourcedata/unnamed: neither description nor TR, TE and TI determine their contrast")
     return made.root
 
 
 @app.command()
 def remove(ctx: typer.Context, center: CenterArgument) -> None:
-    """Forget a centre; its folder is not touched, and snapshots that were published keep its rows."""
+    """Remove a centre from this home; its folder is not touched, and published snapshots keep its rows."""
     from warehouse.lake.parts import drop_center
 
     home: Home = ctx.obj
     chosen(home, [center])
     (home.centers / f"{center}.yaml").unlink()
     drop_center(home, center)
-    note(f"forgot {center}; the next `tumsyn ingest` publishes a catalogue without it")
+    note(f"removed {center}; the next `tumsyn ingest` publishes a catalogue without it")
 
 
 @app.command()
 def check(
     ctx: typer.Context,
     center: CenterArgument,
-    root: Annotated[Path | None, typer.Option(help="Try a shipped definition on this folder, unregistered.")] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="Folder on which a shipped definition is tried without registering it.")
+    ] = None,
     form: FormatOption = Format.TABLE,
     output: OutputOption = None,
 ) -> None:
-    """Tell what an ingest would find: images, companions, rejections, and what the files do not agree on.
+    """Show what an ingest would find: images, companions, rejections, and contradictions between files.
 
     Sidecars, tables and headers are read as an ingest reads them; nothing is written.
     """
@@ -138,9 +141,9 @@ def check(
     rows = _groups(examined)
     names = [("disposition", pa.string()), ("kind", pa.string()), ("n_files", pa.int64()), ("example", pa.string())]
     show(pa.Table.from_pylist(rows, pa.schema(names)), form, output)
-    _tell_tables(entry)
-    _tell_groups("refused", examined.rows["core.rejection"], "reason", "remedy")
-    _tell_groups("finding", examined.rows["core.finding"], "kind", "remedy")
+    _show_tables(entry)
+    _show_groups("refused", examined.rows["core.rejection"], "reason", "remedy")
+    _show_groups("finding", examined.rows["core.finding"], "kind", "remedy")
     if not examined.n_candidates:
         raise LayoutError(
             f"no file under {entry.root} is an image by the layout of {center}",
@@ -164,8 +167,8 @@ def _groups(examined: Examined) -> list[dict[str, object]]:
     ]
 
 
-def _tell_groups(what: str, rows: list[dict[str, object]], key: str, remedy: str) -> None:
-    """Say of each kind of rejection or finding how many there are, with one of them in full."""
+def _show_groups(what: str, rows: list[dict[str, object]], key: str, remedy: str) -> None:
+    """Show the number of rejections or findings of each kind, with one of them in full."""
     groups: dict[str, list[dict[str, object]]] = defaultdict(list)
     for row in rows:
         groups[f"{row[key]} {row['field']}" if row.get("field") else str(row[key])].append(row)
@@ -177,7 +180,7 @@ def _tell_groups(what: str, rows: list[dict[str, object]], key: str, remedy: str
 
 
 def _place_of(row: dict[str, object]) -> str:
-    """Return where a rejection or finding is: file, row and participant, as far as it has them."""
+    """Return the place of a rejection or finding: file, row and participant, as far as it has them."""
     parts = (row.get("path"), row.get("row") and f"row {row['row']}", row.get("participant_id"))
     return ", ".join(str(part) for part in parts if part) or "the whole dataset"
 
@@ -205,7 +208,7 @@ def _shipped(center: str) -> Center:
     from warehouse.centers.registry import shipped
 
     if center not in shipped():
-        raise CenterError(f"{center!r} is no shipped definition; shipped are {', '.join(shipped())}",
+        raise CenterError(f"no definition of {center!r} ships; there are {', '.join(shipped())}",
                           f"for a BIDS dataset: tumsyn centers add {center} --layout bids --root DIR")  # fmt: skip
     return shipped()[center]
 
@@ -226,7 +229,7 @@ def _definition(
         base = {"title": center, "layout": {"kind": "bids"}}
     else:
         base = _shipped(center).model_dump()
-        if layout:  # the same dataset, converted: what its own layout was tested against no longer holds
+        if layout:  # the same dataset, converted: the tests of its own layout do not apply
             base |= {"layout": Layout(kind="bids").model_dump(), "verbatim": [], "layout_unverified": None}
     try:
         return Center.model_validate(base | given | {"center_id": center})
@@ -237,9 +240,8 @@ def _definition(
         ) from error
 
 
-def _tell_tables(entry: RegisteredCenter) -> None:
-    """Say which tables of participants the layout names, and whether they are there."""
+def _show_tables(entry: RegisteredCenter) -> None:
+    """Show which tables of participants the layout names and the dataset lacks."""
     for table in entry.center.layout.participants:
-        there = [path for pattern in table.files for path in entry.root.glob(pattern)]
-        if not there:
+        if not any(next(entry.root.glob(pattern), None) for pattern in table.files):
             note(f"no table of participants matches {' or '.join(table.files)}: ages and sexes will be missing")

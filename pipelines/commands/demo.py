@@ -1,4 +1,4 @@
-"""`tumsyn demo`: simulated centres from their folders to a catalogue, two trained networks and a report."""
+"""Define `tumsyn demo`, which runs the whole platform on simulated centres, from their folders to a report."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import typer
 from pipelines.commands.harmonize import harmonize_centers
 from pipelines.commands.ingest import ingest_centers
 from pipelines.commands.output import note
-from pipelines.runtime.progress import ProgressInTurn, show_in_children, shown_progress
+from pipelines.runtime.progress import display_in_turn, show_in_children, shown_progress
 from warehouse.errors import TumsynError
 from warehouse.harmonize.pool import processes
 from warehouse.lake.home import Home
@@ -37,14 +37,14 @@ class Profile(StrEnum):
 
 @dataclass(frozen=True)
 class Extent:
-    """What a profile makes.
+    """Size of a demonstration.
 
     Parameters
     ----------
     centers : tuple of str, optional
         Centres, by the names of the real ones; default: all of them.
     subjects_per_center : int
-        People that each of them enrols.
+        People in each of them.
     settings : str
         Name of the configurations of both networks, and of the protocol of their evaluation.
     """
@@ -56,7 +56,7 @@ class Extent:
 
 EXTENTS = {
     Profile.FULL: Extent(None, 2, "demo"),
-    # Three centres that are trained on, of which two have somebody in a test split, and an external one.
+    # Three internal centres, of which two have people in a test split, and an external one.
     Profile.QUICK: Extent(("camcan", "ixi", "lemon", "ucsf_pdgm"), 2, "quick"),
 }
 
@@ -67,9 +67,9 @@ def demo(
         Profile, typer.Option(help="full: thirteen centres; quick: four of them, for CI.")
     ] = Profile.FULL,
 ) -> None:
-    """Simulate centres, ingest, harmonise and publish them, train both networks on them, judge and report.
+    """Simulate centres, ingest, harmonise and publish them, train both networks, evaluate them, and report.
 
-    Everything is written into the home. What was made before and has not changed is not made again.
+    Everything is written into the home. What exists and has not changed is not made again.
     """
     home: Home = ctx.obj
     names = make_centers(home, EXTENTS[profile])
@@ -79,55 +79,45 @@ def demo(
         harmonize_centers(home, names, {"recipe": RECIPE})
     settings = EXTENTS[profile].settings
     page = train_and_report(home, settings)
-    _tell_what_next(home)
+    _show_next_steps(home)
     from pipelines.runtime.evaluation import headline
 
     typer.echo(f"\n{headline(home, page, settings)}\nreport: {_short(page)}")
 
 
 def train_and_report(home: Home, settings: str) -> Path:
-    """Train both networks, judge and report them in one run, unless that is done.
+    """Train both networks, evaluate and report them in one run, unless the report exists; return its path.
 
     Parameters
     ----------
     settings : str
         Name of the configurations of both networks, and of the protocol of their evaluation.
 
-    Returns
-    -------
-    Path
-        The report.
-
     Raises
     ------
     TumsynError
-        When a step fails, or a gate does not hold.
+        When a step fails, or a model fails a gate.
     """
     from pipelines.runtime.evaluation import current_report
 
-    with stage("train, judge and report"):
-        page = current_report(home, settings, settings, settings)
-        if page is None:
-            _run_everything(home, settings)
-            page = current_report(home, settings, settings, settings)
-            assert page is not None  # the run ends with it
-        else:
+    with stage("train, evaluate and report"):
+        if page := current_report(home, settings, settings, settings):
             note("the report is up to date")
-    return page
+            return page
+        from pipelines.runtime import launch
 
-
-def _run_everything(home: Home, settings: str) -> None:
-    from pipelines.runtime import launch
-
-    trained = {"config": settings}
-    config = {"text_encoder": trained, "synthesis_model": trained, "evaluation": {"protocol": settings}}
-    show_in_children()
-    with launch.opened(home) as instance:
-        outcome = launch.run(
-            instance, home, "train_and_report", config=config, resources={"progress": ProgressInTurn()}
-        )
-    if outcome.error:
-        raise TumsynError(outcome.error, "the catalogue is published; run this again, and it goes on where it stopped")
+        network = {"config": settings}
+        config = {"text_encoder": network, "synthesis_model": network, "evaluation": {"protocol": settings}}
+        show_in_children()
+        with launch.opened(home) as instance:
+            resources = {"progress": display_in_turn}
+            outcome = launch.run(instance, home, "train_and_report", config=config, resources=resources)
+        if outcome.error:
+            remedy = "the catalogue is published; run this again, and it continues where it stopped"
+            raise TumsynError(outcome.error, remedy)
+        page = current_report(home, settings, settings, settings)
+        assert page is not None  # the run ends with it
+        return page
 
 
 def make_centers(home: Home, extent: Extent) -> list[str]:
@@ -142,7 +132,7 @@ def make_centers(home: Home, extent: Extent) -> list[str]:
             seed=SEED,
             resolution_mm=RESOLUTION_MM,
             centers=extent.centers,
-            force=True,  # the folder is the demonstration's own: what another version made is made anew
+            force=True,  # the folder belongs to the demonstration: centres of another version are replaced
             progress=shown("visits"),
             pool=pool,
         )
@@ -160,17 +150,17 @@ def make_centers(home: Home, extent: Extent) -> list[str]:
 
 @contextmanager
 def stage(name: str) -> Iterator[None]:
-    """Say how long a part of the demonstration took."""
+    """Show how long a part of the demonstration took."""
     start = time.perf_counter()
     yield
     note(f"[{name}: {time.perf_counter() - start:.0f} s]")
 
 
-def _tell_what_next(home: Home) -> None:
+def _show_next_steps(home: Home) -> None:
     command, place = _short(Path(sys.executable).with_name("tumsyn")), _short(home.root)
     typer.echo(
         f"""
-Everything here is simulated: it shows how the platform works, and says nothing about patients.
+Everything here is simulated: it shows how the platform works, and nothing about patients.
 The catalogue is in {place}/warehouse, models, volumes and the lake beside it. Things to try next:
 
   {command} --home {place} sql "SELECT center_id, contrast_label, count(*) AS n_images FROM out.image_catalog \\
@@ -182,6 +172,6 @@ The catalogue is in {place}/warehouse, models, volumes and the lake beside it. T
 
 
 def _short(path: Path) -> str:
-    """Return a path as short as it can be typed from here."""
+    """Return a path relative to the working directory if it lies below it, quoted for a shell."""
     here = Path.cwd()
     return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))

@@ -1,4 +1,4 @@
-"""`tumsyn evaluate` and `tumsyn models`: what models are worth, and which one is used."""
+"""Define `tumsyn evaluate`, `tumsyn report` and `tumsyn models`, which evaluate, report and list models."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.commands.ingest import tell_snapshot
+from pipelines.commands.ingest import show_snapshot
 from pipelines.commands.output import Format, FormatOption, OutputOption, note, show
 from pipelines.commands.train import DeviceOption
 from pipelines.runtime.progress import shown_progress
@@ -16,7 +16,7 @@ from warehouse.lake.home import Home
 if TYPE_CHECKING:
     from pipelines.runtime.evaluation import Evaluated
 
-app = typer.Typer(help="Models of this home: which there are, and which one is used.", no_args_is_help=True)
+app = typer.Typer(help="Models of this home: list them, and choose the one that is used.", no_args_is_help=True)
 
 ModelOption = Annotated[
     str | None, typer.Option("--model", metavar="MODEL", help="Identity, alias or folder; default: the champion.")
@@ -29,35 +29,48 @@ ProtocolOption = Annotated[
 def evaluate(
     ctx: typer.Context, model: ModelOption = None, protocol: ProtocolOption = "standard", device: DeviceOption = None
 ) -> None:
-    """Measure a model on its test images beside the baselines, judge it by its gates, and publish.
+    """Evaluate a model on its test images beside the baselines, check its gates, and publish the scores.
 
-    A text encoder is judged by what it finds again. What is on record for the same model, data and protocol is not
-    measured twice. The first model of its kind and grid whose gates hold becomes champion. Status 1 where a gate fails.
+    A text encoder is evaluated by retrieval. An evaluation that is recorded for the same model, data and protocol is
+    not repeated. The first model of its kind and grid that passes all gates becomes champion. Status 1 if a gate fails.
     """
-    from pipelines.runtime import evaluation as judging
+    from pipelines.runtime import evaluation
+    from warehouse.catalog.publish import publish
 
     home: Home = ctx.obj
     with shown_progress() as shown:
         report = shown("evaluation")
-        if model is not None and judging.kind_of(home, model) == "text_encoder":
-            judged = judging.judge_text_encoder(home, model, report, device=device)
+        if model is not None and evaluation.kind_of(home, model) == "text_encoder":
+            evaluated = evaluation.evaluate_text_encoder(home, model, report, device=device)
         else:
-            judged = judging.evaluate_model(home, model, protocol, report, device=device)
-    judging.publish_once(home)
-    tell_snapshot(home)
-    tell_verdicts(judged)
-    if judged.failed:
-        raise ModelError(f"model {judged.model_id} fails: {', '.join(judged.failed)}", "train longer, or on more data")
+            evaluated = evaluation.evaluate_synthesis(home, model, protocol, report, device=device)
+    publish(home)
+    show_snapshot(home)
+    _show_verdicts(evaluated)
+    if failed := evaluated.failed:
+        raise ModelError(f"model {evaluated.model_id} fails: {', '.join(failed)}", "train longer, or on more data")
 
 
-def tell_verdicts(judged: Evaluated) -> None:
-    """Say what the gates say, and whether the model is used from now on."""
+def report(
+    ctx: typer.Context, model: ModelOption = None, protocol: ProtocolOption = "standard", device: DeviceOption = None
+) -> None:
+    """Write a model's evaluation as one self-contained page, and print its path.
+
+    The model must have been evaluated by the same protocol on the data in force.
+    """
+    from pipelines.runtime.evaluation import write_report
+
+    typer.echo(write_report(ctx.obj, model, protocol, device=device))
+
+
+def _show_verdicts(evaluated: Evaluated) -> None:
     from pipelines.runtime.evaluation import VERDICT_WORDS
     from warehouse.catalog.model_registry import verdict_of
 
-    for row in judged.verdicts:
+    for row in evaluated.verdicts:
         note(f"{VERDICT_WORDS[verdict_of(row)]}  {row['gate']}: {row['detail']}")
-    note(f"{judged.kind.replace('_', ' ')} {judged.model_id}" + (" is the champion" if judged.is_champion else ""))
+    champion = " is the champion" if evaluated.is_champion else ""
+    note(f"{evaluated.kind.replace('_', ' ')} {evaluated.model_id}{champion}")
 
 
 @app.command("list")
@@ -72,10 +85,10 @@ def list_models(ctx: typer.Context, form: FormatOption = Format.TABLE, output: O
 def promote(
     ctx: typer.Context,
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Identity, or the beginning of it.")],
-    reason: Annotated[str, typer.Option(help="Why; it is recorded.")] = "promoted by hand",
+    reason: Annotated[str, typer.Option(help="Reason, which is recorded.")] = "promoted by hand",
 ) -> None:
-    """Make a model the champion of its kind: it is used wherever none is named. The one before stays recorded."""
+    """Make a model the champion of its kind, which is used wherever no model is named."""
     from warehouse.catalog import model_registry
 
     model_id = model_registry.promote(ctx.obj, model, reason)
-    note(f"{model_id} is the champion; the catalogue says so from its next publication on")
+    note(f"{model_id} is the champion; the catalogue shows it after the next publication")

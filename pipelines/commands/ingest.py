@@ -1,34 +1,36 @@
-"""`tumsyn ingest`: the same Dagster assets as in the browser, run here with a progress bar."""
+"""Define `tumsyn ingest`, which runs the Dagster assets of an ingest here, with a progress bar."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipelines.commands.centers import chosen
 from pipelines.commands.output import note
-from pipelines.runtime.progress import ProgressByName, shown_progress
+from pipelines.runtime.progress import shown_progress
 from warehouse.errors import TumsynError
 from warehouse.lake.home import Home
 
 if TYPE_CHECKING:
     from warehouse.centers.registry import RegisteredCenter
 
+CentersArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="[CENTER]...", help="Registered centres; all of them by default.")
+]
+
 
 def ingest(
     ctx: typer.Context,
-    centers: Annotated[
-        list[str] | None, typer.Argument(metavar="[CENTER]...", help="Registered centres; all of them by default.")
-    ] = None,
+    centers: CentersArgument = None,
     force: Annotated[bool, typer.Option("--force", help="Read everything again, changed or not.")] = False,
 ) -> None:
     """Read what is new, changed or gone in the centres' folders, and publish a catalogue.
 
-    A centre whose folder is as it was is left alone. A centre that fails leaves what it had before in force, and the
-    others are published; the exit status is then 1.
+    A centre whose folder did not change is skipped. A centre that fails keeps the tables that it had, the others are
+    published, and the exit status is 1.
     """
     ingest_centers(ctx.obj, centers or [], force)
 
@@ -41,24 +43,32 @@ def ingest_centers(home: Home, names: list[str], force: bool = False) -> None:
     TumsynError
         When a centre failed, after the others were published.
     """
-    stale = _stale(chosen(home, names), home, force)
+    from warehouse.ingest import is_current
+    from warehouse.lake.parts import read_manifest
+
+    def counts(center_id: str) -> str:
+        manifest = read_manifest(home, center_id)
+        n_rows = {part.table: part.n_rows for part in manifest.parts} if manifest else {}
+        nouns = {"images": "core.image", "participants": "core.participant", "rejections": "core.rejection"}
+        return ", ".join(f"{n_rows.get(table, 0):,} {noun}" for noun, table in nouns.items())
+
+    entries = chosen(home, names)
+    stale = without_current(entries, lambda entry: not force and entry.root.is_dir() and is_current(home, entry))
     if not stale and is_published(home):
         note("the catalogue is up to date")
         return
-
-    config = {"center_tables": {"force": force}}
-    run_and_publish(home, stale, "ingest", config, lambda center_id: _counts(home, center_id))
+    run_and_publish(home, stale, "ingest", {"center_tables": {"force": force}}, counts)
 
 
 def run_and_publish(
     home: Home,
-    entries: list[RegisteredCenter],
+    entries: Iterable[RegisteredCenter],
     job: str,
     config: dict[str, Any],
-    counted: Callable[[str], str],
+    counts: Callable[[str], str],
     resources: dict[str, object] | None = None,
 ) -> None:
-    """Run a job for each centre with a progress bar, say what came of it, and publish once.
+    """Run a job for each centre with a progress bar, show the result, and publish once.
 
     Parameters
     ----------
@@ -66,10 +76,10 @@ def run_and_publish(
         Name of a job that is partitioned by centre.
     config : dict
         Configuration of its asset, by the asset's name.
-    counted : callable
-        Says what a centre has now.
+    counts : callable
+        Returns a summary of a centre after its run.
     resources : dict, optional
-        Of the job, by their names.
+        Resources of the job, by their names.
 
     Raises
     ------
@@ -83,31 +93,32 @@ def run_and_publish(
         for entry in entries:
             name, start = entry.center.center_id, time.perf_counter()
             with shown_progress() as shown:
-                given = {"progress": ProgressByName(shown)} | (resources or {})
+                given = {"progress": lambda name, log, shown=shown: shown(name)} | (resources or {})
                 outcome = launch.run(instance, home, job, partition=name, config=config, resources=given)
             if outcome.error:
                 failed.append(name)
                 note(f"{name}: failed\n  {outcome.error}")
             else:
-                note(f"{name}: {counted(name)}, {time.perf_counter() - start:.1f} s")
+                note(f"{name}: {counts(name)}, {time.perf_counter() - start:.1f} s")
         outcome = launch.run(instance, home, "publish")
     if outcome.error:
-        note("publish: failed; the catalogue before stays in force")
+        note("publish: failed; the previous catalogue stays in force")
         raise TumsynError(outcome.error)
-    tell_snapshot(home)
+    show_snapshot(home)
     if failed:
         raise TumsynError(
             f"failed: {', '.join(failed)}; everything else was published",
-            "correct what is said above, and run this again",
+            "correct the errors above, and run this again",
         )
 
 
-def _stale(entries: list[RegisteredCenter], home: Home, force: bool) -> list[RegisteredCenter]:
-    from warehouse.ingest import is_current
-
+def without_current(
+    entries: Iterable[RegisteredCenter], is_current: Callable[[RegisteredCenter], bool]
+) -> list[RegisteredCenter]:
+    """Return the centres that have work to do, and note the others as unchanged."""
     stale = []
     for entry in entries:
-        if not force and entry.root.is_dir() and is_current(home, entry):
+        if is_current(entry):
             note(f"{entry.center.center_id}: unchanged")
         else:
             stale.append(entry)
@@ -115,7 +126,7 @@ def _stale(entries: list[RegisteredCenter], home: Home, force: bool) -> list[Reg
 
 
 def is_published(home: Home) -> bool:
-    """Return whether the catalogue in force is made of what the centres committed last."""
+    """Return whether the catalogue in force is made from what the centres committed last."""
     from warehouse.catalog import snapshots
     from warehouse.catalog.publish import identify
     from warehouse.lake import parts
@@ -123,20 +134,9 @@ def is_published(home: Home) -> bool:
     return snapshots.in_force(home) == identify(parts.in_force(home), parts.event_files(home))
 
 
-def _counts(home: Home, center_id: str) -> str:
-    from warehouse.lake.parts import read_manifest
+def show_snapshot(home: Home) -> None:
+    """Show which snapshot is in force."""
+    from pipelines.runtime.evaluation import data_in_force
+    from warehouse.catalog import snapshots
 
-    manifest = read_manifest(home, center_id)
-    n_rows = {part.table: part.n_rows for part in manifest.parts} if manifest else {}
-    shown = {"images": "core.image", "participants": "core.participant", "rejections": "core.rejection"}
-    return ", ".join(f"{n_rows.get(table, 0):,} {what}" for what, table in shown.items())
-
-
-def tell_snapshot(home: Home) -> None:
-    """Say which snapshot is in force."""
-    from warehouse.catalog.query import Catalogue
-
-    with Catalogue(home).connect() as connection:
-        row = connection.execute("SELECT snapshot_id, data_id FROM meta.snapshot").fetchone()
-    assert row is not None  # every snapshot says what it is
-    note(f"published snapshot {row[0]} (data {row[1]})")
+    note(f"published snapshot {snapshots.in_force(home)} (data {data_in_force(home)})")

@@ -1,7 +1,8 @@
-"""How results are printed: a table for people; CSV, JSON and Parquet for programs."""
+"""Print or write rows: a table for people; CSV, JSON and Parquet for programs."""
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import sys
@@ -10,21 +11,22 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO, TextIO
 
 import typer
 
+from pipelines.runtime.progress import clean
 from warehouse.errors import TumsynError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 SHOWN_ROWS = 200
-WIDTH_OF_A_PIPE = 400  # characters; a table that no terminal limits is not folded
+PIPE_WIDTH = 400  # characters: no terminal limits the width of a table
 
 
 class Format(StrEnum):
-    """What is printed."""
+    """Format of rows."""
 
     TABLE = "table"
     CSV = "csv"
@@ -32,7 +34,7 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
-FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How the rows are written.")]
+FormatOption = Annotated[Format, typer.Option("--format", "-f", help="Format of the rows.")]
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", help="File to write; an existing one is not overwritten.")
 ]
@@ -59,13 +61,8 @@ def show(rows: pa.Table, form: Format, output: Path | None = None) -> None:
 
 
 def note(text: str) -> None:
-    """Say something on standard error, so that what is printed stays clean."""
+    """Print a message on standard error, which keeps it out of the rows."""
     typer.echo(text, err=True)
-
-
-def clean(text: str) -> str:
-    """Return text without characters that steer a terminal: names in a dataset may hold any."""
-    return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
 
 
 def _write_file(rows: pa.Table, form: Format, output: Path) -> None:
@@ -83,15 +80,14 @@ def _write_file(rows: pa.Table, form: Format, output: Path) -> None:
 
 
 def _print_table(rows: pa.Table) -> None:
-    from rich.console import Console
-
-    Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_PIPE).print(_rich(rows))
+    _table(rows, sys.stdout, None if sys.stdout.isatty() else PIPE_WIDTH)
     if rows.num_rows > SHOWN_ROWS:
         note(f"the first {SHOWN_ROWS} of {rows.num_rows:,} rows; `--format csv` prints all of them")
 
 
-def _rich(rows: pa.Table) -> object:
+def _table(rows: pa.Table, file: TextIO, width: int | None) -> None:
     from rich import box
+    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -102,28 +98,28 @@ def _rich(rows: pa.Table) -> object:
     columns = [column.to_pylist() for column in rows.slice(0, SHOWN_ROWS).columns]
     for values in zip(*columns, strict=True):
         table.add_row(*(Text(clean(_text(value))) for value in values))
-    return table
+    Console(file=file, width=width).print(table)
 
 
 def _text(value: object) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(_plain(value), ensure_ascii=False).strip('"')
+    return value if isinstance(value, str) else _json_text(value).strip('"')
+
+
+def _json_text(value: object) -> str:
+    return json.dumps(_plain(value), ensure_ascii=False)
 
 
 def _csv(rows: pa.Table, file: BinaryIO) -> None:
     import pyarrow as pa
     from pyarrow import csv
 
-    flat = [_as_json(column) if pa.types.is_nested(column.type) else column for column in rows.columns]
-    csv.write_csv(pa.Table.from_arrays(flat, rows.column_names), file)
-
-
-def _as_json(column: pa.ChunkedArray) -> pa.Array:
-    import pyarrow as pa
-
-    values = (None if value is None else json.dumps(_plain(value), ensure_ascii=False) for value in column.to_pylist())
-    return pa.array(values, pa.string())
+    for place, field in enumerate(rows.schema):
+        if pa.types.is_nested(field.type):
+            values = [None if value is None else _json_text(value) for value in rows[place].to_pylist()]
+            rows = rows.set_column(place, field.name, pa.array(values, pa.string()))
+    csv.write_csv(rows, file)
 
 
 def _json(rows: pa.Table, file: BinaryIO) -> None:
@@ -131,8 +127,7 @@ def _json(rows: pa.Table, file: BinaryIO) -> None:
     columns = (column.to_pylist() for column in rows.columns)
     file.write(b"[")
     for number, values in enumerate(zip(*columns, strict=True)):
-        record = {name: _plain(value) for name, value in zip(names, values, strict=True)}
-        file.write((",\n " if number else "").encode() + json.dumps(record, ensure_ascii=False).encode())
+        file.write((",\n " if number else "").encode() + _json_text(dict(zip(names, values, strict=True))).encode())
     file.write(b"]\n")
 
 
@@ -143,7 +138,7 @@ def _parquet(rows: pa.Table, file: BinaryIO) -> None:
 
 
 def _plain(value: object) -> object:
-    """Return a value as JSON can hold it; what is not a number becomes null."""
+    """Return a value that JSON can hold; a float that is not finite becomes null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Decimal):
@@ -162,12 +157,8 @@ def _plain(value: object) -> object:
 
 
 def _table_text(rows: pa.Table, file: BinaryIO) -> None:
-    import io
-
-    from rich.console import Console
-
     text = io.StringIO()
-    Console(file=text, width=WIDTH_OF_A_PIPE).print(_rich(rows))
+    _table(rows, text, PIPE_WIDTH)
     file.write(text.getvalue().encode())
 
 

@@ -1,4 +1,4 @@
-"""`tumsyn phantom`: thirteen simulated centres, each in its published layout, whose truth is known."""
+"""Define `tumsyn phantom`, which simulates thirteen centres with known ground truth, each in its published layout."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from warehouse.lake.home import Home
 
 def phantom(
     ctx: typer.Context,
-    out: Annotated[Path, typer.Option(help="Folder to write into; made if need be.")],
-    subjects_per_center: Annotated[int, typer.Option(min=1, help="People that each centre enrols.")] = 2,
+    out: Annotated[Path, typer.Option(help="Folder to write into; it is made where absent.")],
+    subjects_per_center: Annotated[int, typer.Option(min=1, help="People in each centre.")] = 2,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 1,
     resolution: Annotated[
-        float, typer.Option(help="Voxel size of the heads and finest edge of any image, mm, from 0.8 to 6.")
+        float, typer.Option(help="Voxel size of the heads, and smallest voxel side of any image, mm, from 0.8 to 6.")
     ] = 1.0,
     centers: Annotated[
         str | None, typer.Option(help="Comma-separated, by the names of the real ones, e.g. ixi,adni; all by default.")
@@ -30,10 +30,10 @@ def phantom(
         bool, typer.Option("--register", help="Register all centres of OUT in this home, for ingest.")
     ] = False,
 ) -> None:
-    """Write simulated centres whose truth is known, in the layouts of the real ones.
+    """Write simulated centres with known ground truth, in the layouts of the real ones.
 
-    OUT/phantom_truth.csv says all that is known of every scan, OUT/phantom_defects.csv what is wrong on purpose, and
-    OUT/truth holds the maps of every head. Centres that are there with the same settings are left as they are.
+    OUT/phantom_truth.csv describes every scan, OUT/phantom_defects.csv lists the deliberate defects, and OUT/truth
+    holds the maps of every head. Centres that exist with the same settings are left as they are.
     """
     from model.simulation.cohort import register_cohort, write_cohort
 

@@ -1,4 +1,4 @@
-"""`tumsyn synthesize`: a scan and a prompt in, a synthetic scan out."""
+"""Define `tumsyn synthesize`, which turns a scan into the contrast that a prompt asks for."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ ENDINGS = (".nii", ".nii.gz")
 
 def synthesize(
     ctx: typer.Context,
-    image: Annotated[Path, typer.Argument(metavar="IN.nii.gz", help="One volume of a head, NIfTI; any orientation.")],
-    prompt: Annotated[
-        str, typer.Option(help='What is wanted, e.g. "Modality: T2w; TE: 90 ms; Voxel size: (1, 1, 1)".')
+    image: Annotated[
+        Path, typer.Argument(metavar="IN.nii.gz", help="One volume of a head, NIfTI, in any orientation.")
     ],
-    out: Annotated[Path, typer.Option(metavar="OUT.nii.gz", help="File to write; an existing one stays.")],
-    source_prompt: Annotated[str | None, typer.Option(help="What the scan is, as far as it is known.")] = None,
+    prompt: Annotated[str, typer.Option(help='Wanted scan, e.g. "Modality: T2w; TE: 90 ms; Voxel size: (1, 1, 1)".')],
+    out: Annotated[Path, typer.Option(metavar="OUT.nii.gz", help="File to write; an existing one is not overwritten.")],
+    source_prompt: Annotated[str | None, typer.Option(help="Prompt of the scan itself, as far as it is known.")] = None,
     model: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Identity or folder; default: the champion, else what ships.")
+        str | None,
+        typer.Option(metavar="MODEL", help="Identity or folder; default: the champion, else shipped weights."),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda; by default cuda where it is.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; default: cuda where there is one.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that exists.")] = False,
 ) -> None:
     """Turn a scan into the contrast that a prompt asks for.
@@ -45,9 +46,9 @@ def synthesize(
 
 
 def _refuse_output(image: Path, out: Path, force: bool) -> None:
-    """Refuse before anything is computed."""
+    """Refuse an output before anything is computed."""
     if not out.name.endswith(ENDINGS):
-        raise ModelError(f"{out} is no name of a NIfTI file", "let it end in .nii or .nii.gz")
+        raise ModelError(f"{out} is not the name of a NIfTI file", "give a name that ends in .nii or .nii.gz")
     if out.exists() and image.exists() and out.samefile(image):
         raise ModelError(f"{out} is the scan itself", "give another --out; a scan is never overwritten")
     if out.exists() and not force:

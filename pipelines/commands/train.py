@@ -1,4 +1,4 @@
-"""`tumsyn train`: the same command by hand and as Dagster starts it, on a CPU or a GPU."""
+"""Define `tumsyn train`, which a person types, and which Dagster starts as a process."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from pipelines.runtime.telemetry import Telemetry
 
 app = typer.Typer(
-    help="Train a network on the published catalogue; a training that was interrupted goes on.", no_args_is_help=True
+    help="Train a network on the published catalogue; a training that was interrupted resumes.", no_args_is_help=True
 )
 
 
 class Device(StrEnum):
-    """What trains."""
+    """Kind of processor."""
 
     CPU = "cpu"
     CUDA = "cuda"
@@ -36,9 +36,9 @@ DeviceOption = Annotated[Device | None, typer.Option(help="By default a GPU wher
 
 @app.command("text-encoder")
 def text_encoder(ctx: typer.Context, config: ConfigOption = "standard", device: DeviceOption = None) -> None:
-    """Learn which prompt goes with which image, by contrast of both.
+    """Train the network that matches prompts with images.
 
-    The model is in the home's models/ and in core.model_version; it becomes champion once its gates hold.
+    The model is put into the home's models/ and core.model_version; `tumsyn evaluate` may make it champion.
     """
     train_model(ctx.obj, "text_encoder", config, device=device)
 
@@ -53,9 +53,9 @@ def synthesis(
         typer.Option("--text-encoder", metavar="MODEL", help="Identity, alias or folder; default: the champion."),
     ] = None,
 ) -> None:
-    """Learn to turn one contrast of a visit into another that a prompt asks for.
+    """Train the network that turns one contrast of a visit into another that a prompt asks for.
 
-    The checkpoint holds the text encoder too, so that it works alone.
+    The checkpoint includes the text encoder.
     """
     train_model(ctx.obj, "synthesis", config, device=device, text_encoder=encoder)
 
@@ -63,7 +63,7 @@ def synthesis(
 def train_model(
     home: Home, kind: str, config: str, *, device: str | None = None, text_encoder: str | None = None
 ) -> dict[str, Any]:
-    """Train a model, or go on, and record what came of it; nothing is published.
+    """Train a model, or resume its training, and record it; nothing is published.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def train_model(
     Returns
     -------
     dict
-        Row of `core.model_version`; that of an earlier run where the same was trained before.
+        Row of `core.model_version`; that of an earlier run if the same training was finished before.
 
     Raises
     ------
@@ -83,46 +83,44 @@ def train_model(
     """
     from pipelines.runtime.telemetry import AlreadyTrainedError, Telemetry, opened_pipes
 
+    noun = kind.replace("_", " ")
     with opened_pipes() as pipes, shown_progress() as shown:
-        reporter = Telemetry(home, {}, shown(kind.replace("_", " ")), pipes)
+        telemetry = Telemetry(home, {}, shown(noun), pipes)
         try:
-            trained = _trained(home, kind, config, reporter, device, text_encoder)
-            version = reporter.finished(trained)
+            version = telemetry.finished(_trained(home, kind, config, telemetry, device, text_encoder))
         except AlreadyTrainedError as before:
             version = before.version
         except Exception as error:
-            reporter.failed(error)
+            telemetry.failed(error)
             raise
         if pipes:
-            _tell(pipes, home, version)
-    done = "trained" if reporter.run else "trained before"
-    note(f"{kind.replace('_', ' ')} {version['model_id']}: {done}, {home.root / version['path']}")
+            _report_version(pipes, home, version)
+    done = "trained" if telemetry.run else "trained before"
+    note(f"{noun} {version['model_id']}: {done}, {home.root / version['path']}")
     if not pipes:
         note(f"next: tumsyn evaluate --model {version['model_id']}")
     return version
 
 
 def _trained(
-    home: Home, kind: str, config: str, reporter: Telemetry, device: str | None, text_encoder: str | None
+    home: Home, kind: str, name: str, telemetry: Telemetry, device: str | None, text_encoder: str | None
 ) -> Any:
-    """Train by the function of the kind; torch is imported only here."""
+    """Train by the function of the kind, and import torch only here."""
     from model.training.config import load_config
 
-    told: Any = {"started": reporter.started, "progress": reporter.progress}
+    config: Any = load_config(kind, name)
+    telemetry.config = config.model_dump(mode="json")
+    options: Any = {"started": telemetry.started, "progress": telemetry.progress, "device": device}
     if kind == "text_encoder":
         from model.training.text_encoder import train_text_encoder
 
-        settings = load_config("text_encoder", config)
-        reporter.config = settings.model_dump(mode="json")
-        return train_text_encoder(home, settings, reporter, device=device, **told)
+        return train_text_encoder(home, config, telemetry, **options)
     from model.training.synthesis import train_synthesis
 
-    wanted = load_config("synthesis", config)
-    reporter.config = wanted.model_dump(mode="json")
-    return train_synthesis(home, wanted, reporter, text_encoder=text_encoder, device=device, **told)
+    return train_synthesis(home, config, telemetry, text_encoder=text_encoder, **options)
 
 
-def _tell(pipes: PipesContext, home: Home, version: dict[str, Any]) -> None:
+def _report_version(pipes: PipesContext, home: Home, version: dict[str, Any]) -> None:
     names = ("model_id", "kind", "run_id", "data_id", "n_parameters", "size_bytes", "is_simulated")
     metadata: dict[str, Any] = {name: version[name] for name in names}
     metadata["path"] = {"raw_value": str(home.root / version["path"]), "type": "path"}

@@ -1,14 +1,19 @@
-"""`tumsyn ui`: Dagster in the browser, on this machine only."""
+"""Define `tumsyn ui`, which shows Dagster in the browser, on this machine only."""
 
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import subprocess
+import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 from pipelines.commands.output import note
+from pipelines.runtime import stopping
 from warehouse.errors import TumsynError
 from warehouse.lake.home import Home
 
@@ -22,14 +27,18 @@ def ui(
     home: Home = ctx.obj
     with socket.socket() as probe:
         if probe.connect_ex((HOST, port)) == 0:
-            raise TumsynError(f"port {port} is taken", f"close what listens there, or give another: --port {port + 1}")
+            raise TumsynError(f"port {port} is taken", f"end the program that uses it, or give --port {port + 1}")
 
-    from pipelines.runtime import group, launch
+    from pipelines.runtime import launch
 
     with launch.opened(home):
         note(f"Dagster shows {home.root} at http://{HOST}:{port} in some ten seconds; Ctrl-C ends it")
     words = ["dagster", "dev", "-m", "pipelines.definitions", "-h", HOST, "-p", str(port)]
-    with group.started(words, os.environ | launch.environment(home)) as server:
-        status = server.wait()
+    command = [sys.executable, "-m", "pipelines.runtime.stopping", *words]
+    variables = os.environ | launch.environment(home) | stopping.child_environment()
+    with subprocess.Popen(command, env=variables, start_new_session=True) as dagster:
+        status = dagster.wait()
+    with suppress(ProcessLookupError):
+        os.killpg(dagster.pid, signal.SIGKILL)  # processes that Dagster leaves behind when it is killed
     if status != 0:
-        raise TumsynError(f"Dagster ended with status {status}", "what it said stands above")
+        raise TumsynError(f"Dagster ended with status {status}", "read its messages above")

@@ -1,4 +1,4 @@
-"""`tumsyn export` and `tumsyn volumes`: harmonised volumes for other programs, and what they take on disk."""
+"""Define `tumsyn export` and `tumsyn volumes`, which export, list and clean up harmonised volumes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from warehouse.lake.home import Home
 if TYPE_CHECKING:
     from warehouse.volumes import Volume
 
-app = typer.Typer(help="Harmonised volumes: what there is, and what nobody needs.", no_args_is_help=True)
+app = typer.Typer(help="Harmonised volumes: list them, and remove those that are not needed.", no_args_is_help=True)
 
 
 class Form(StrEnum):
-    """On which grid."""
+    """Grid of a volume."""
 
     SESSION = "session"
     NATIVE = "native"
@@ -27,15 +27,15 @@ class Form(StrEnum):
 
 def export(
     ctx: typer.Context,
-    out: Annotated[Path, typer.Option(help="Folder of a BIDS derivative data set; made where absent.")],
+    out: Annotated[Path, typer.Option(help="Folder of a BIDS derivative dataset; it is made where absent.")],
     images: Annotated[
         list[str] | None, typer.Argument(metavar="[IMAGE_ID]...", help="Images, as in core.image.")
     ] = None,
     center: Annotated[str | None, typer.Option(help="Every volume of this centre instead.")] = None,
-    form: Annotated[Form, typer.Option(help="On the session's grid, or on the scan's own.")] = Form.SESSION,
+    form: Annotated[Form, typer.Option(help="Grid: that of the session, or the scan's own.")] = Form.SESSION,
     recipe: Annotated[str, typer.Option(help="Name or identity of the recipe.")] = "standard",
     source_units: Annotated[
-        bool, typer.Option("--source-units", help="Intensities as the source had them, instead of [0, 1].")
+        bool, typer.Option("--source-units", help="Intensities in the units of the source, instead of [0, 1].")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")] = False,
 ) -> None:
@@ -53,7 +53,7 @@ def export(
 
 @app.command("list")
 def list_volumes(ctx: typer.Context, output_format: FormatOption = Format.TABLE, output: OutputOption = None) -> None:
-    """List what is harmonised, by centre and recipe, with its size on disk."""
+    """List the volumes by centre and recipe, with their size on disk."""
     from warehouse.catalog import sqlfiles
     from warehouse.catalog.query import Catalogue
 
@@ -65,9 +65,9 @@ def gc(
     ctx: typer.Context,
     yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it they are listed.")] = False,
 ) -> None:
-    """List, or remove, stores that no snapshot and no centre names, and what interrupted runs left.
+    """List, or remove, stores that no snapshot and no centre refers to, and files of interrupted runs.
 
-    Stores that changed within the last hour stay: somebody may be writing them.
+    Stores that changed within the last hour are kept: another process may be writing them.
     """
     from warehouse.volumes import collection
     from warehouse.volumes.store import size_bytes
@@ -77,14 +77,12 @@ def gc(
     for path in found:
         typer.echo(path.relative_to(home.root))
     if not found:
-        note("every store is named by a snapshot or a centre")
+        note("a snapshot or a centre refers to every store")
     elif yes:
         note(f"removed {len(found):,} stores, {collection.remove(found) / 1e6:,.1f} MB")
     else:
         size = sum(size_bytes(path) for path in found)
-        note(
-            f"{len(found):,} stores, {size / 1e6:,.1f} MB, are named by nothing; `tumsyn volumes gc --yes` removes them"
-        )
+        note(f"{len(found):,} stores, {size / 1e6:,.1f} MB, are not needed; `tumsyn volumes gc --yes` removes them")
 
 
 def _of_images(home: Home, images: list[str], recipe: str, form: Form) -> list[Volume]:
@@ -105,7 +103,7 @@ def _of_center(home: Home, center: str, recipe: str, form: Form) -> list[Volume]
         try:
             rows = connection.execute(query, values).fetchall()
         except duckdb.CatalogException:
-            rows = []  # from before there were volumes
+            rows = []  # an old snapshot, without volumes
     fit = [(recipe_id, path) for _, name, recipe_id, path in rows if recipe in (name, recipe_id)]
     if not fit:
         known = ", ".join(sorted({f"{name} ({recipe_id})" for _, name, recipe_id, _ in rows})) or "none"
@@ -114,5 +112,5 @@ def _of_center(home: Home, center: str, recipe: str, form: Form) -> list[Volume]
             f"tumsyn harmonize {center} --recipe {recipe}",
         )
     if len(identities := sorted({recipe_id for recipe_id, _ in fit})) > 1:
-        raise VolumeError(f"recipe {recipe!r} is several: {', '.join(identities)}", "name it by its identity")
+        raise VolumeError(f"recipe {recipe!r} has several identities: {', '.join(identities)}", "give one of them")
     return [open_store(home.root / path) for _, path in fit]

@@ -1,1 +1,1 @@
-"""Running jobs: launching, stopping, waiting, progress, and the processes that train."""
+"""Run jobs, stop commands, and show and record the progress of work."""

@@ -1,7 +1,8 @@
-"""Running the jobs inside the process that asks, with the home's own history."""
+"""Run jobs inside this process, with the run history of the home."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,29 +12,29 @@ from uuid import uuid4
 
 import dagster as dg
 
-from pipelines.assets.partitions import sync_centers
 from pipelines.definitions import build_defs
 from pipelines.runtime import pools, stopping
-from pipelines.runtime.addresses import addressable
 from pipelines.runtime.progress import shown_waits
-from pipelines.runtime.resources import HomeResource
+from pipelines.runtime.resources import HomeResource, sync_partitions
 from warehouse.errors import TumsynError
+from warehouse.lake import atomic
 from warehouse.lake.home import Home
 
-# A run of a command is repeated by whoever types it again, never by Dagster's daemon.
+# Whoever typed a command repeats its run; Dagster's daemon does not.
 NO_RETRY = {"dagster/max_retries": "0"}
+SPECIAL = frozenset("?%")  # have a meaning in the addresses of databases
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: its identifier, and why it failed where it did."""
+    """A run's identifier, and the reason of its failure if it failed."""
 
     run_id: str
     error: str | None
 
 
 def environment(home: Home) -> dict[str, str]:
-    """Return what Dagster must find in the environment to keep its state in a home.
+    """Return the environment variables by which Dagster keeps its state in a home.
 
     Raises
     ------
@@ -52,14 +53,41 @@ def environment(home: Home) -> dict[str, str]:
     }
 
 
+def addressable(folder: Path) -> Path:
+    """Return a path of a folder that an address of a database can hold: its own, or a link in the user's cache.
+
+    Dagster writes the path of its SQLite files into an address as it is, where ``?`` and ``%`` have a meaning; SQLite
+    would open other files, or none.
+
+    Raises
+    ------
+    TumsynError
+        When a link is needed and cannot be made.
+    """
+    if not SPECIAL & set(str(folder)):
+        return folder
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tumsyn"
+    remedy = "set XDG_CACHE_HOME to a writable folder that has neither ? nor % in its path, or move the home"
+    if SPECIAL & set(str(cache)):
+        raise TumsynError(f"no database can be opened in {folder}, nor through a link in {cache}", remedy)
+    link = cache / hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    try:
+        temporary = atomic.temporary_beside(link)
+        temporary.symlink_to(folder, target_is_directory=True)
+        os.replace(temporary, link)
+    except OSError as error:
+        raise TumsynError(f"no link to {folder} can be made for its databases: {error}", remedy) from error
+    return link
+
+
 @contextmanager
 def opened(home: Home) -> Iterator[dg.DagsterInstance]:
-    """Open a home's instance: its partitions are the registered centres, and no dead run holds a pool."""
+    """Open a home's instance, after its partitions are updated and its orphaned runs are marked as failed."""
     home.dagster.mkdir(parents=True, exist_ok=True)
     os.environ.update(environment(home))
     with dg.DagsterInstance.get() as instance:
-        sync_centers(instance, home)
-        pools.bury_dead_runs(instance)
+        sync_partitions(instance, home)
+        pools.fail_orphaned_runs(instance)
         yield instance
 
 
@@ -79,7 +107,7 @@ def run(
     config : mapping, optional
         Configuration of the job's ops, by their names.
     resources : mapping, optional
-        Those that take the place of the definitions' own, by their names.
+        Replacements of the definitions' resources, by their names.
     """
     given = {"home": HomeResource(root=str(home.root))} | dict(resources or {})
     run_config: dict[str, object] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -97,13 +125,13 @@ def run(
             raise_on_error=False,
         )
 
-    with shown_waits() as say:
-        result = stopping.call(execute, pools.Waiting(instance, run_id, say).look, pools.LOOK_S)
+    with shown_waits() as show:
+        result = stopping.call(execute, pools.Monitor(instance, run_id, show).check, pools.CHECK_S)
     return Outcome(run_id, None if result.success else _reason(result))
 
 
 def _reason(result: dg.ExecuteInProcessResult) -> str:
-    """Return why a run failed, in the words of the step that failed first."""
+    """Return why a run failed: the blocking checks that did not pass, or the error of the step that failed first."""
     checks = [check for check in result.get_asset_check_evaluations() if check.blocking and not check.passed]
     broken = [check for check in checks if check.severity == dg.AssetCheckSeverity.ERROR]
     if broken:
@@ -114,5 +142,5 @@ def _reason(result: dg.ExecuteInProcessResult) -> str:
             if data.user_failure_data and data.user_failure_data.description:
                 return data.user_failure_data.description
             error = data.error.cause if data.error and data.error.cause else data.error
-            return error.message.strip() if error else "a step failed without saying why"
+            return error.message.strip() if error else "a step failed without a message"
     return "the run failed before any step"

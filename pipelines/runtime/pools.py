@@ -1,9 +1,8 @@
-"""Dagster's pools: who holds a slot, which run waits for it, and runs whose process was killed."""
+"""Monitor Dagster's pools: show which run holds a slot, and free the slots of runs whose process is gone."""
 
 from __future__ import annotations
 
 import json
-import os
 import socket
 import time
 from collections.abc import Callable
@@ -15,22 +14,22 @@ from dagster._core.execution.plan.instance_concurrency_context import InstanceCo
 
 PROCESS = "tumsyn/process"  # tag of a run that a command executes: its process
 SERVER = "dagster/grpc_info"  # tag of a run that was started in the browser: the server that executes it
-ALIVE = [
+UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-LOOK_S = 2.0  # between two looks at the pools while a run goes on
-REPEAT_S = 60.0  # between two notes that the same run is waited for
-LONGEST_SLEEP_S = 0.5  # between two checks of a waiting run, so that it can be stopped meanwhile
+CHECK_S = 2.0  # between two checks of the pools while a run goes on
+REPEAT_S = 60.0  # between two equal messages about a wait
+LONGEST_SLEEP_S = 0.5  # between two requests for a slot, so that a waiting run can be stopped
 
 
 def sleep_while_waiting() -> None:
-    """Let Dagster sleep until a waiting run asks for its slot again.
+    """Make a waiting run sleep until it may ask for its slot again.
 
-    Dagster 1.13 takes the minimum of 0 and the seconds that are left, so that it loops without a pause and keeps a core
-    busy. This replaces the one method that is wrong; `tests/pipelines/runtime/test_pools.py` measures the effect.
+    Dagster 1.13 takes the minimum of 0 and the remaining seconds, so that it loops without a pause and keeps a core
+    busy. This replaces the method; `tests/pipelines/runtime/test_pools.py` measures the effect.
     """
 
     def interval(self: InstanceConcurrencyContext) -> float:
@@ -41,49 +40,50 @@ def sleep_while_waiting() -> None:
     InstanceConcurrencyContext.interval_to_next_pending_claim_check = interval  # type: ignore[method-assign]
 
 
-class Waiting:
-    """Looks after a run that may wait for a pool: says for whom, and frees slots of processes that died.
+class Monitor:
+    """Monitors a run that may wait for a pool.
 
     Parameters
     ----------
     instance : dagster.DagsterInstance
     run_id : str
         The run that may wait.
-    say : callable
-        Shows a line to the person who waits.
+    show : callable
+        Shows a line to the user.
     """
 
-    def __init__(self, instance: dg.DagsterInstance, run_id: str, say: Callable[[str], None]) -> None:
-        self.instance, self.run_id, self.say = instance, run_id, say
-        self.said: dict[str, float] = {}
+    def __init__(self, instance: dg.DagsterInstance, run_id: str, show: Callable[[str], None]) -> None:
+        self.instance, self.run_id, self.show = instance, run_id, show
+        self.shown: dict[str, float] = {}
 
-    def look(self) -> None:
-        """Say for whom the run waits if it does, and free what dead processes hold."""
+    def check(self) -> None:
+        """Show which runs the run waits for, and free the slots of runs that have ended."""
         storage = self.instance.event_log_storage
         for pool in storage.get_concurrency_keys():
             info = storage.get_concurrency_info(pool)
-            mine = [step for step in info.pending_steps if step.run_id == self.run_id and not step.assigned_timestamp]
+            waiting = [
+                step for step in info.pending_steps if step.run_id == self.run_id and not step.assigned_timestamp
+            ]
             holders = sorted((info.active_run_ids | info.assigned_run_ids) - {self.run_id})
-            if not mine or not holders:
+            if not waiting or not holders:
                 continue
-            bury_dead_runs(self.instance)
+            fail_orphaned_runs(self.instance)
             holders = [run_id for run_id in holders if not self._free_if_ended(run_id)]
             if holders:
-                self._tell(pool, mine[0].enqueued_timestamp, holders)
+                self._show_wait(pool, waiting[0].enqueued_timestamp, holders)
 
     def _free_if_ended(self, run_id: str) -> bool:
-        """Free the slots of a run that is over, and return whether it is."""
         run = self.instance.get_run_by_id(run_id)
         if run is not None and not run.is_finished:
             return False
         self.instance.event_log_storage.free_concurrency_slots_for_run(run_id)
         return True
 
-    def _tell(self, pool: str, since: datetime, holders: list[str]) -> None:
-        words = f"waits for pool {pool}, held by {'; '.join(map(self._describe, holders))}"
-        if time.monotonic() - self.said.get(words, -REPEAT_S) >= REPEAT_S:
-            self.said[words] = time.monotonic()
-            self.say(f"{words}; waiting since {_clock(since.replace(tzinfo=since.tzinfo or UTC).timestamp())}")
+    def _show_wait(self, pool: str, since: datetime, holders: list[str]) -> None:
+        text = f"waits for pool {pool}, held by {'; '.join(map(self._describe, holders))}"
+        if time.monotonic() - self.shown.get(text, -REPEAT_S) >= REPEAT_S:
+            self.shown[text] = time.monotonic()
+            self.show(f"{text}; waiting since {_clock(since.replace(tzinfo=since.tzinfo or UTC).timestamp())}")
 
     def _describe(self, run_id: str) -> str:
         record = self.instance.get_run_record_by_id(run_id)
@@ -95,34 +95,29 @@ class Waiting:
         return f"run {run_id[:8]} ({record.dagster_run.job_name}{place}{started})"
 
 
-def bury_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Mark runs as failed whose process on this machine is gone, and free the pools that they hold.
+def fail_orphaned_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Mark runs whose process on this machine is gone as failed, free their pools, and return their identifiers.
 
-    A run that executes inside a process cannot report that the process was killed; without this it would seem to go
-    on for ever, and the next one would wait for its pool.
+    A run that executes inside a process cannot report that the process was killed; it would hold its pool for ever.
     """
-    dead = []
-    for run in instance.get_runs(dg.RunsFilter(statuses=ALIVE)):
-        if _is_dead(run):
-            instance.report_run_failed(run, "the process that ran it is gone")
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-            dead.append(run.run_id)
-    return dead
+    orphaned = [run for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)) if _is_orphaned(run)]
+    for run in orphaned:
+        instance.report_run_failed(run, "the process that ran it is gone")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    return [run.run_id for run in orphaned]
 
 
-def _is_dead(run: dg.DagsterRun) -> bool:
-    """Return whether a run's process is known to be gone; false where that cannot be known from here."""
+def _is_orphaned(run: dg.DagsterRun) -> bool:
+    """Return whether a run's process is known to be gone; false where this machine cannot know it."""
     name = run.tags.get(PROCESS, "")
     host, _, rest = name.partition(":")
     if host == socket.gethostname():
         return name != process_name(int(rest.split(":")[0]))
-    if SERVER in run.tags:
-        return not _answers(json.loads(run.tags[SERVER]))
-    return False
+    return SERVER in run.tags and not _answers(json.loads(run.tags[SERVER]))
 
 
 def _answers(server: dict[str, object]) -> bool:
-    """Return whether anybody listens where a run's server was, or that is on another machine."""
+    """Return whether a run's server accepts connections, or is on another machine."""
     if server.get("host") not in ("localhost", "127.0.0.1"):
         return True
     family, address = (
@@ -137,32 +132,24 @@ def _answers(server: dict[str, object]) -> bool:
         except (ConnectionRefusedError, FileNotFoundError):
             return False
         except OSError:
-            return True  # busy: it is there
+            return True  # it exists, and is busy
     return True
 
 
 def process_name(pid: int) -> str:
-    """Return a name for a process that no later one with the same number shares; empty where there is none."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return ""
-    except PermissionError:
-        pass  # somebody else's: it is there
-    return f"{socket.gethostname()}:{pid}:{_started(pid)}"
+    """Return host, number and start of a process, which no later process shares; empty where there is none.
 
-
-def _started(pid: int) -> str:
-    """Return when a process started, in ticks since boot; empty where the system does not say."""
+    The start is in ticks since boot: psutil adds the time of boot, which moves with the clock of the machine.
+    """
     try:
         record = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return ""
-    return record.rpartition(")")[2].split()[19]
+    return f"{socket.gethostname()}:{pid}:{record.rpartition(')')[2].split()[19]}"
 
 
 def _clock(seconds: float) -> str:
-    """Return a time of day, of this machine's zone."""
+    """Return a time of day in this machine's zone."""
     return time.strftime("%H:%M:%S", time.localtime(seconds))
 
 

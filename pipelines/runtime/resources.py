@@ -1,17 +1,23 @@
-"""What assets are handed: the home they work in, and where they report how far they are."""
+"""Define what the steps of a run share: the home, its centres as partitions, progress reports, and failures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 import dagster as dg
 
+from warehouse.centers.registry import registered
+from warehouse.errors import TumsynError
 from warehouse.lake.home import Home
 from warehouse.lake.migration import migrate
 
-Report = Callable[[int, int, str], None]  # done, total, what
+CENTERS = dg.DynamicPartitionsDefinition(name="center")  # subjects are rows, never partitions
+RETRIES = dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL)
+
+Report = Callable[[int, int, str], None]  # done, total, current item
+Progress = Callable[[str, dg.DagsterLogManager], Report]  # takes the name of the work and the log of the run
 
 
 class HomeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # its parameter is for IO managers
@@ -32,25 +38,51 @@ class HomeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # its pa
         return home
 
 
-class Progress(Protocol):
-    """Where work says how far it is."""
+def logged_progress(name: str, log: dg.DagsterLogManager) -> Report:
+    """Return a report that writes into the log of a run at every tenth of the work."""
+    tenths = -1
 
-    def of(self, name: str, log: dg.DagsterLogManager) -> Report:
-        """Return what the work on a centre, or whatever has this name, calls."""
-        ...
+    def report(done: int, total: int, item: str) -> None:
+        nonlocal tenths
+        if total and done * 10 // total > tenths:
+            tenths = done * 10 // total
+            log.info("%s: %s, %d of %d", name, item, done, total)
+
+    return report
 
 
-class LoggedProgress:
-    """The run's log, at every tenth of the work."""
+def partition_changes(instance: dg.DagsterInstance, home: Home) -> tuple[list[str], list[str]]:
+    """Return the centres that lack a partition, and the partitions whose centre is no longer registered."""
+    known = set(instance.get_dynamic_partitions("center"))
+    present = registered(home).keys()
+    return sorted(present - known), sorted(known - present)
 
-    def of(self, name: str, log: dg.DagsterLogManager) -> Report:
-        """Return what the work on a centre, or whatever has this name, calls."""
-        tenths = -1
 
-        def report(done: int, total: int, what: str) -> None:
-            nonlocal tenths
-            if total and done * 10 // total > tenths:
-                tenths = done * 10 // total
-                log.info("%s: %s, %d of %d", name, what, done, total)
+def sync_partitions(instance: dg.DagsterInstance, home: Home) -> None:
+    """Give each registered centre a partition, and delete all others."""
+    added, removed = partition_changes(instance, home)
+    instance.add_dynamic_partitions("center", added)
+    for center_id in removed:
+        instance.delete_dynamic_partition("center", center_id)
 
-        return report
+
+def failure(error: TumsynError) -> dg.Failure:
+    """Return the failure of a step that only a user can correct, which is therefore not retried."""
+    return dg.Failure(
+        description=str(error), metadata={"what": error.what, "remedy": error.remedy}, allow_retries=False
+    )
+
+
+@contextmanager
+def no_retries() -> Iterator[None]:
+    """Turn errors that a user must correct, and the termination of a run, into failures that are not retried.
+
+    Dagster's retry policy would repeat a step that was interrupted because its run is terminated.
+    """
+    try:
+        yield
+    except TumsynError as error:
+        raise failure(error) from error
+    except dg.DagsterExecutionInterruptedError as error:
+        stopped = TumsynError("the run was stopped", "start it again: it continues from what was finished")
+        raise failure(stopped) from error

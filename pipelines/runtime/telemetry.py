@@ -1,4 +1,4 @@
-"""Where a training says how far it is: the terminal, the home's events, and Dagster where that started it."""
+"""Report a training: to the terminal, to the events of the home, and to Dagster if it started the training."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from model.training.trained import Run, Trained
 
 RUN, METRIC = "core.training_run", "core.training_metric"
-Show = Callable[[int, int, str], None]  # done, total, what
+Report = Callable[[int, int, str], None]  # done, total, current item
 
 
 class AlreadyTrainedError(Exception):
-    """Stops a training that was finished before: its model is there.
+    """Stops a training that was finished before and whose model exists.
 
     Parameters
     ----------
@@ -39,56 +39,56 @@ class AlreadyTrainedError(Exception):
 
 @dataclass
 class Telemetry:
-    """What a training tells, and to whom.
+    """Recorder of one training.
 
     Parameters
     ----------
     home : Home
     config : dict
         Configuration, as it is recorded.
-    show : callable
-        The terminal: told done, total and what is done.
+    report : callable
+        Shows progress on the terminal.
     pipes : PipesContext, optional
-        Dagster, where it started this process.
+        Connection to Dagster, if it started this process.
     """
 
     home: Home
     config: dict[str, Any]
-    show: Show
+    report: Report
     pipes: PipesContext | None = None
     run: Run | None = None
     n_steps: int = 0
     rows: list[dict[str, Any]] = field(default_factory=list)
-    told_tenths: int = -1
+    logged_tenths: int = -1
     parent: int = field(default_factory=os.getppid)
 
     def started(self, run: Run) -> None:
-        """Record that a training starts, or goes on after its process was killed.
+        """Record that a training starts, or resumes after its process was killed.
 
         Raises
         ------
         AlreadyTrainedError
-            When it was finished before and its model is there: the same run makes the same model.
+            When it was finished before and its model exists: the same run gives the same model.
         """
         for version in model_registry.statements(self.home, model_registry.VERSION, run_id=run.run_id):
             if (self.home.root / version["path"]).is_dir():
                 raise AlreadyTrainedError(version)
         self.run = run
         begun = bool(model_registry.statements(self.home, RUN, run_id=run.run_id, status="started"))
-        model_registry.record(self.home, RUN, [self._statement("resumed" if begun else "started")])
-        self._log(f"training {run.run_id} {'goes on' if begun else 'starts'} on {run.device} in {run.precision}")
+        model_registry.record(self.home, RUN, [self._event("resumed" if begun else "started")])
+        self._log(f"training {run.run_id} {'resumes' if begun else 'starts'} on {run.device} in {run.precision}")
 
     def __call__(self, step: int, n_steps: int, split: str, measures: dict[str, float]) -> None:
-        """Take measures of a step."""
-        assert self.run is not None  # a training says that it starts
+        """Take the measures of a step."""
+        assert self.run is not None  # `started` comes first
         self.n_steps = max(step, self.n_steps)
         for metric, value in measures.items():
             place = {"run_id": self.run.run_id, "step": step, "split": split, "metric": metric}
-            self.rows.append({"event_id": _identity(place), "kind": self.run.kind, **place, "value": value})
-        figures = ", ".join(f"{name} {value:.4g}" for name, value in measures.items())
+            self.rows.append({"event_id": _event_id(place), "kind": self.run.kind, **place, "value": value})
         tenths = step * 10 // n_steps
-        if split == "val" or tenths > self.told_tenths:
-            self.told_tenths = tenths
+        if split == "val" or tenths > self.logged_tenths:
+            self.logged_tenths = tenths
+            figures = ", ".join(f"{name} {value:.4g}" for name, value in measures.items())
             self._log(f"step {step} of {n_steps}, {split}: {figures}")
 
     def progress(self, done: int, n_steps: int, loss: float) -> None:
@@ -100,11 +100,11 @@ class Telemetry:
             When Dagster, which started this process, is gone.
         """
         if self.pipes and os.getppid() != self.parent:
-            raise SystemExit("the run that asked for this training is gone")
-        self.show(done, n_steps, f"loss {loss:.4g}")
+            raise SystemExit("the run that started this training is gone")
+        self.report(done, n_steps, f"loss {loss:.4g}")
 
     def finished(self, trained: Trained) -> dict[str, Any]:
-        """Record curves, model and end, in this order: what is interrupted here is recorded by the next try.
+        """Record curves, model and end, in this order, so that the next run records what an interrupted one did not.
 
         Returns
         -------
@@ -116,43 +116,41 @@ class Telemetry:
         version = self._version(trained)
         model_registry.record(self.home, model_registry.VERSION, [version])
         keep_snapshot(self.home, self.run.snapshot_id, trained.model_id)
-        end = self._statement("finished") | {"n_steps": trained.n_steps, "seconds": trained.seconds}
+        end = self._event("finished") | {"n_steps": trained.n_steps, "seconds": trained.seconds}
         model_registry.record(
-            self.home, RUN, [{"event_id": _identity({"run_id": trained.run_id, "is": "finished"}), **end}]
+            self.home, RUN, [{"event_id": _event_id({"run_id": trained.run_id, "is": "finished"}), **end}]
         )
         return version
 
     def failed(self, error: BaseException) -> None:
-        """Record that it failed, and why; Dagster is told in the error's own words."""
+        """Record that the training failed, and why; pass the error to Dagster."""
         if self.run is not None:
             model_registry.record(self.home, METRIC, self.rows)
-            statement = self._statement("failed") | {"n_steps": self.n_steps, "detail": str(error)}
-            model_registry.record(self.home, RUN, [statement])
+            event = self._event("failed") | {"n_steps": self.n_steps, "detail": str(error)}
+            model_registry.record(self.home, RUN, [event])
         if self.pipes and isinstance(error, TumsynError):
             self.pipes.report_custom_message({"what": error.what, "remedy": error.remedy})
 
-    def _statement(self, status: str) -> dict[str, Any]:
+    def _event(self, status: str) -> dict[str, Any]:
         assert self.run is not None
         names = ("run_id", "kind", "data_id", "snapshot_id", "training_code", "seed", "device", "n_parameters")
-        said = {name: getattr(self.run, name) for name in names}
-        asked_by = self.pipes.run_id if self.pipes else None
-        return {**said, "status": status, "config": json.dumps(self.config), "dagster_run_id": asked_by}
+        return {
+            **{name: getattr(self.run, name) for name in names},
+            "status": status,
+            "config": json.dumps(self.config),
+            "dagster_run_id": self.pipes.run_id if self.pipes else None,
+        }
 
     def _version(self, trained: Trained) -> dict[str, Any]:
         from model.networks.checkpoint import WEIGHTS, read_config
 
         assert self.run is not None
         config = read_config(trained.path)
-        encoder = config.get("text_encoder") or {}
         return {
-            "event_id": _identity({"model_id": trained.model_id, "run_id": trained.run_id}),
-            "model_id": trained.model_id,
-            "kind": trained.kind,
-            "run_id": trained.run_id,
-            "data_id": trained.data_id,
-            "text_encoder_id": encoder.get("model_id"),
+            **{name: getattr(trained, name) for name in ("model_id", "kind", "run_id", "data_id", "n_parameters")},
+            "event_id": _event_id({"model_id": trained.model_id, "run_id": trained.run_id}),
+            "text_encoder_id": (config.get("text_encoder") or {}).get("model_id"),
             "path": trained.path.relative_to(self.home.root).as_posix(),
-            "n_parameters": trained.n_parameters,
             "size_bytes": (trained.path / WEIGHTS).stat().st_size,
             "is_simulated": self.run.is_simulated,
             "grid_mm": config.get("grid_mm"),
@@ -171,13 +169,13 @@ def keep_snapshot(home: Home, snapshot_id: str, model_id: str) -> None:
         return
     try:
         snapshots.pin(home, snapshot_id, referrer)
-    except CatalogueError:  # a later publication has retired it meanwhile; what it held is told by data_id
+    except CatalogueError:  # a later publication removed it meanwhile; `data_id` still identifies what it held
         return
 
 
 @contextmanager
 def opened_pipes() -> Iterator[PipesContext | None]:
-    """Open the way back to Dagster where it started this process; elsewhere there is none."""
+    """Open the connection to Dagster if it started this process."""
     if "DAGSTER_PIPES_CONTEXT" not in os.environ:
         yield None
         return
@@ -187,6 +185,6 @@ def opened_pipes() -> Iterator[PipesContext | None]:
         yield pipes
 
 
-def _identity(parts: dict[str, Any]) -> str:
-    """Return one event_id for one statement, however often it is made."""
+def _event_id(parts: dict[str, Any]) -> str:
+    """Return the same identity for the same event, however often it is recorded."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""A training as a process of its own: exactly the command that a person would type, told of through Dagster Pipes."""
+"""Train in a process of its own, by the command that a person would type, which reports through Dagster Pipes."""
 
 from __future__ import annotations
 
@@ -12,44 +12,45 @@ from typing import Any, Protocol
 
 import dagster as dg
 
-from pipelines.assets.describe import failure, final_failures
 from pipelines.runtime import stopping
+from pipelines.runtime.resources import failure, no_retries
 from warehouse.errors import TumsynError
 from warehouse.lake.home import Home
 
-END_S = 3.0  # that a training has to end when its step is ended
+END_S = 3.0  # between SIGTERM and SIGKILL, when the step of a training ends before it
 
 
 class Training(Protocol):
-    """Something that trains."""
+    """Resource that trains a model."""
 
     def run(self, context: dg.AssetExecutionContext, home: Home, words: Sequence[str]) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        """Run ``tumsyn train`` with these words, and return what it told."""
+        """Run ``tumsyn train`` with these words, and return what it reported."""
         ...
 
 
 class TrainingProcess:
-    """`tumsyn train` in a process: what takes a GPU, or dies with it, does so outside of Dagster's step."""
+    """Runs `tumsyn train` in a process, so that its memory and its crashes stay outside of Dagster's step."""
 
     def run(self, context: dg.AssetExecutionContext, home: Home, words: Sequence[str]) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        """Run ``tumsyn train`` with these words, and return what it told.
+        """Run ``tumsyn train`` with these words, and return what it reported.
 
         Raises
         ------
         dagster.Failure
-            When it told of an error that a person must remedy, or was stopped on request; neither is tried again. A
-            process that died without a word is, and then goes on where it was.
+            When it reported an error that a person must correct, or was stopped on request; neither is retried.
+        RuntimeError
+            When the process died without a report; the retry resumes the training.
         """
-        reader = _Listening()
-        with warnings.catch_warnings(), final_failures():
-            warnings.simplefilter("ignore", dg.PreviewWarning)  # of what Pipes itself uses
-            # The op's context: Pipes asks an asset's in a way that Dagster calls deprecated
+        reader = _ErrorReader()
+        with warnings.catch_warnings(), no_retries():
+            warnings.simplefilter("ignore", dg.PreviewWarning)  # raised by Pipes itself
+            # The op's context: Pipes reads an asset's context in a way that Dagster has deprecated.
             with dg.open_pipes_session(
                 context.op_execution_context, dg.PipesTempFileContextInjector(), reader
             ) as session:
-                status = _finished(command(home, words), session.get_bootstrap_env_vars())
+                status = _exit_status(command(home, words), session.get_bootstrap_env_vars())
         if status != 0:
-            raise failed(status, reader.told)
+            raise training_failure(status, reader.errors)
         return dg.PipesClientCompletedInvocation(session).get_materialize_result()
 
 
@@ -58,10 +59,19 @@ def command(home: Home, words: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", "pipelines.cli", "--home", str(home.root), "train", *words]
 
 
-def _finished(words: Sequence[str], pipes: Mapping[str, str]) -> int:
-    """Return the exit status of a process, which ends with the step that waits for it, and with this process.
+def training_failure(status: int, errors: Sequence[dict[str, str]]) -> Exception:
+    """Return the failure of a training; Dagster retries it unless it is a `dagster.Failure`."""
+    if errors:
+        return failure(TumsynError(**errors[-1]))
+    if stopping.is_stop(status):
+        return failure(TumsynError("the training was stopped", "run the same again: it continues where it was"))
+    return RuntimeError(f"the training's process died with exit status {status}")
 
-    `dagster.PipesSubprocessClient` does not tell the status of a process, and leaves it running where anything but
+
+def _exit_status(words: Sequence[str], pipes: Mapping[str, str]) -> int:
+    """Run a process, which ends with the step that waits for it and with this process, and return its exit status.
+
+    `dagster.PipesSubprocessClient` does not return the status of a process, and leaves it running where anything but
     Dagster's own interrupt ends the step.
     """
     environment = {**os.environ, **pipes, **stopping.child_environment()}
@@ -77,17 +87,8 @@ def _finished(words: Sequence[str], pipes: Mapping[str, str]) -> int:
             raise
 
 
-def failed(status: int, told: Sequence[dict[str, str]]) -> Exception:
-    """Return the failure of a training; Dagster tries again what is none of ours."""
-    if told:
-        return failure(TumsynError(**told[-1]))
-    if stopping.stopped_status(status):
-        return failure(TumsynError("the training was stopped", "run the same again: it goes on where it was"))
-    return RuntimeError(f"the training's process died with exit status {status}")
-
-
-class _Listening(dg.PipesTempFileMessageReader):
-    """Reads messages from a file, and keeps hold of who handles them: the session drops it when the process fails."""
+class _ErrorReader(dg.PipesTempFileMessageReader):
+    """Message reader that keeps the handler of its messages: the session drops it when the process fails."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,12 +96,12 @@ class _Listening(dg.PipesTempFileMessageReader):
 
     @contextmanager
     def read_messages(self, handler: dg.PipesMessageHandler) -> Iterator[Any]:
-        """Read what the process writes, for as long as it runs."""
+        """Read what the process writes, while it runs."""
         self.handler = handler
         with super().read_messages(handler) as parameters:
             yield parameters
 
     @property
-    def told(self) -> Sequence[dict[str, str]]:
-        """Errors that the process told."""
+    def errors(self) -> Sequence[dict[str, str]]:
+        """Errors that the process reported."""
         return self.handler.get_custom_messages() if self.handler else ()

@@ -9,13 +9,12 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from pipelines.assets import checks
+from pipelines.assets import tables
 from pipelines.assets.catalogue import catalogue
 from pipelines.assets.centers import center_tables
-from pipelines.assets.describe import asset_key
-from pipelines.assets.partitions import sync_centers
+from pipelines.assets.tables import asset_key
 from pipelines.definitions import build_defs
-from pipelines.runtime.resources import HomeResource
+from pipelines.runtime.resources import HomeResource, sync_partitions
 from warehouse.centers.registry import RegisteredCenter
 from warehouse.lake import parts
 from warehouse.lake.home import Home
@@ -27,7 +26,7 @@ IMAGE = dg.AssetKey(["core", "image"])
 @pytest.fixture
 def instance(home: Home, tiny: RegisteredCenter) -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.ephemeral() as instance:
-        sync_centers(instance, home)
+        sync_partitions(instance, home)
         yield instance
 
 
@@ -75,7 +74,7 @@ def test_a_rule_that_a_committed_row_breaks_stops_the_run(
         column = rows.schema.get_field_index("echo_time_s")
         return rows.set_column(column, rows.schema.field(column), pa.array([2.98] * len(rows), pa.float64()))
 
-    monkeypatch.setattr(checks, "read_table", milliseconds)
+    monkeypatch.setattr(tables, "read_table", milliseconds)
     result = ingested(instance, home)
     assert not result.success
     failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
@@ -95,7 +94,7 @@ def test_every_table_of_a_centre_is_checked_in_one_step(instance: dg.DagsterInst
     }
 
 
-def test_what_a_user_must_mend_is_not_tried_again(
+def test_what_a_user_must_correct_is_not_tried_again(
     instance: dg.DagsterInstance, home: Home, tiny: RegisteredCenter
 ) -> None:
     tiny.root.rename(tiny.root.with_name("moved"))

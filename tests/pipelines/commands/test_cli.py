@@ -72,7 +72,7 @@ def test_wrong_usage_ends_with_status_2_and_says_so_on_standard_error(tumsyn: Co
         pytest.param(["centers", "add", "x", "--definition", "no.yaml", "--root", "."], "correct", id="no definition"),
     ],
 )
-def test_an_error_is_told_with_its_remedy_on_standard_error_and_ends_with_status_1(
+def test_an_error_is_shown_with_its_remedy_on_standard_error_and_ends_with_status_1(
     tumsyn: Command, words: list[str], remedy: str
 ) -> None:
     result = tumsyn(*words)

@@ -11,20 +11,18 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from pipelines.assets.describe import asset_key
-from pipelines.assets.partitions import sync_centers
+from pipelines.assets.tables import asset_key
 from pipelines.definitions import build_defs
-from pipelines.runtime.resources import HomeResource
+from pipelines.runtime.resources import HomeResource, sync_partitions
 from tests.pipelines.conftest import Command
 from tests.warehouse.harmonize import works
 from warehouse.centers.registry import RegisteredCenter
-from warehouse.harmonize import tasks
-from warehouse.harmonize.center import Harmonized
+from warehouse.harmonize import center as subject
 from warehouse.harmonize.recipe import load_recipe
 from warehouse.ingest import ingest_center
 from warehouse.lake import parts
 from warehouse.lake.home import Home
-from warehouse.quality.mosaics import pictures_folder
+from warehouse.quality import pictures
 from warehouse.tables import HARMONIZED, TABLES
 from warehouse.volumes import Payload, write
 
@@ -36,7 +34,7 @@ VOLUME = asset_key(TABLES["core.volume"])
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scans are done by `works`."""
-    monkeypatch.setattr(tasks, "work_session", works.made_of)
+    monkeypatch.setattr(subject, "work_session", works.made_of)
 
 
 @pytest.fixture
@@ -49,7 +47,7 @@ def ingested(tumsyn: Command, tiny: RegisteredCenter) -> Command:
 def instance(home: Home, tiny: RegisteredCenter) -> Iterator[dg.DagsterInstance]:
     ingest_center(home, tiny)
     with dg.DagsterInstance.ephemeral() as instance:
-        sync_centers(instance, home)
+        sync_partitions(instance, home)
         yield instance
 
 
@@ -93,10 +91,10 @@ def test_a_recipe_of_ones_own_is_done_beside_the_shipped_one(ingested: Command, 
 
 
 def test_rejected_scans_are_said_and_are_no_failure(ingested: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "work_session", works.refused)
+    monkeypatch.setattr(subject, "work_session", works.refused)
     result = ingested("harmonize", "--workers", "1")
     assert result.exit_code == 0
-    assert "4 rejected (core.volume_rejection says why)" in result.stderr
+    assert "4 rejected (core.volume_rejection has the reasons)" in result.stderr
 
 
 def test_a_centre_that_was_not_ingested_fails_with_what_to_do(tumsyn: Command, tiny: RegisteredCenter) -> None:
@@ -134,16 +132,16 @@ def test_batches_give_what_the_asset_gives(instance: dg.DagsterInstance, home: H
 def test_a_mosaic_is_shown_inline(instance: dg.DagsterInstance, home: Home) -> None:
     from PIL import Image
 
-    from pipelines.assets.volumes import results
+    from pipelines.assets.volumes import materializations
 
     run(instance, home, "harmonize", workers=1)
     manifest = parts.read_manifest(home, "tiny", "harmonize")
     assert manifest is not None
-    path = pictures_folder(home, "tiny", load_recipe("standard")) / "sessions" / "tiny_sub-01-0.png"
+    path = pictures.folder(home, "tiny", load_recipe("standard")) / "sessions" / "tiny_sub-01-0.png"
     path.parent.mkdir(parents=True)
     Image.new("RGB", (900, 300)).save(path)
-    done = Harmonized("tiny", 4, 4, 0, 0, 1.0, manifest, True, (path,))
-    metadata = {key: values for key, _, values in results(home, done)}[VOLUME]
+    done = subject.Harmonized("tiny", 4, 4, 0, 0, 1.0, manifest, True, (path,))
+    metadata = {key: values for key, _, values in materializations(home, done)}[VOLUME]
     assert metadata["mosaics"].value.startswith("![tiny_sub-01-0](data:image/jpeg;base64,")
 
 

@@ -74,7 +74,7 @@ def test_the_scan_itself_is_never_overwritten(tumsyn: Command, scan: Path, model
 
 
 @pytest.mark.parametrize(
-    ("out", "said"), [("out.png", "no name of a NIfTI file"), ("absent/out.nii", "is not a folder")]
+    ("out", "said"), [("out.png", "not the name of a NIfTI file"), ("absent/out.nii", "is not a folder")]
 )
 def test_an_output_that_cannot_be_is_refused(tumsyn: Command, scan: Path, tmp_path: Path, out: str, said: str) -> None:
     refused = tumsyn("synthesize", str(scan), *ASKED, "--out", str(tmp_path / out))

@@ -28,7 +28,7 @@ def test_all_state_lies_in_the_home(home: Home, tiny: RegisteredCenter) -> None:
     assert not [name for name in ("storage", "history", "schedules", "logs") if (ROOT / name).exists()]
 
 
-def test_a_run_whose_process_was_killed_is_buried_and_frees_its_pool(home: Home, tiny: RegisteredCenter) -> None:
+def test_a_run_whose_process_was_killed_is_failed_and_frees_its_pool(home: Home, tiny: RegisteredCenter) -> None:
     with launch.opened(home) as instance:
         tags = {pools.PROCESS: pools.process_name(os.getpid()).replace(str(os.getpid()), str(DEAD), 1)}
         run = instance.create_run_for_job(
@@ -37,7 +37,7 @@ def test_a_run_whose_process_was_killed_is_buried_and_frees_its_pool(home: Home,
         instance.event_log_storage.initialize_concurrency_limit_to_default("publish")
         claimed = instance.event_log_storage.claim_concurrency_slot("publish", run.run_id, "catalogue")
         assert claimed.is_claimed
-        assert pools.bury_dead_runs(instance) == [run.run_id]
+        assert pools.fail_orphaned_runs(instance) == [run.run_id]
         assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE  # type: ignore[union-attr]
         assert instance.event_log_storage.get_concurrency_info("publish").claimed_slots == []
 
@@ -47,7 +47,7 @@ def test_a_run_of_a_living_process_or_of_somebody_else_is_left_alone(home: Home,
         for tags in ({pools.PROCESS: pools.process_name(os.getpid())}, {pools.PROCESS: "elsewhere:1:1"}, {}):
             job = launch.build_defs().resolve_job_def("publish")
             instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags)
-        assert pools.bury_dead_runs(instance) == []
+        assert pools.fail_orphaned_runs(instance) == []
 
 
 def test_a_later_process_with_the_same_number_has_another_name() -> None:
@@ -77,3 +77,39 @@ def test_the_instance_sends_nothing_and_greets_nobody() -> None:
     settings = yaml.safe_load((ROOT / "dagster.yaml").read_text())
     assert settings["telemetry"] == {"enabled": False}
     assert settings["nux"] == {"enabled": False}
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.mark.parametrize("name", ["a?b", "50%"])
+def test_only_a_path_that_a_database_cannot_be_given_is_linked(tmp_path: Path, cache: Path, name: str) -> None:
+    assert launch.addressable(tmp_path) == tmp_path
+    odd = tmp_path / name
+    odd.mkdir()
+    link = launch.addressable(odd)
+    assert link.parent == cache / "tumsyn"
+    assert link.resolve() == odd
+    assert launch.addressable(odd) == link
+
+
+def test_a_link_that_leads_elsewhere_is_set_right(tmp_path: Path, cache: Path) -> None:
+    odd = tmp_path / "a?b"
+    odd.mkdir()
+    link = launch.addressable(odd)
+    link.unlink()
+    link.symlink_to(tmp_path)
+    assert launch.addressable(odd).resolve() == odd
+
+
+def test_where_no_link_can_be_made_the_remedy_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "50%"))
+    with pytest.raises(TumsynError, match="XDG_CACHE_HOME"):
+        launch.addressable(tmp_path / "a?b")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(TumsynError, match="no link"):
+        launch.addressable(tmp_path / "a?b")

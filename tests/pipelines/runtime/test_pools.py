@@ -89,7 +89,7 @@ def test_a_holder_that_dies_while_it_is_waited_for_gives_its_place(
         hold({pools.SERVER: f'{{"host": "localhost", "socket": "{tmp_path}/gone"}}'})
     assert not claims(instance, "waiting")
     said: list[str] = []
-    pools.Waiting(instance, "waiting", said.append).look()
+    pools.Monitor(instance, "waiting", said.append).check()
     assert said == []
     assert claims(instance, "waiting")
 
@@ -98,9 +98,9 @@ def test_a_holder_that_lives_is_named_once_a_minute(instance: dg.DagsterInstance
     run_id = hold(alive())
     assert not claims(instance, "waiting")
     said: list[str] = []
-    waiting = pools.Waiting(instance, "waiting", said.append)
-    waiting.look()
-    waiting.look()
+    waiting = pools.Monitor(instance, "waiting", said.append)
+    waiting.check()
+    waiting.check()
     [line] = said
     assert f"waits for pool publish, held by run {run_id[:8]} (publish, process {os.getpid()} on " in line
     assert not claims(instance, "waiting")
@@ -117,11 +117,11 @@ def test_a_run_of_a_server_that_answers_or_is_elsewhere_is_alive(
         server.bind(str(tmp_path / "here"))
         server.listen()
         hold({pools.SERVER: f'{{"host": "localhost", "socket": "{tmp_path}/here"}}'})
-        assert pools.bury_dead_runs(instance) == []
+        assert pools.fail_orphaned_runs(instance) == []
 
 
 def test_dagster_still_loops_without_a_pause_of_its_own() -> None:
-    # Once this fails, Dagster has mended it, and `sleep_while_waiting` can go.
+    # Once this fails, Dagster has corrected it, and `sleep_while_waiting` can go.
     from importlib import metadata
 
     import dagster._core.execution.plan.instance_concurrency_context as context

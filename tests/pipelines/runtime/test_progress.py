@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.runtime.progress import TERMINAL, Lines, shown_progress
+from pipelines.runtime.progress import TERMINAL, Report, progress_on, report_to, shown_progress
 
 
 class Clock:
@@ -28,9 +28,13 @@ def clock() -> Clock:
     return Clock()
 
 
+def lines(name: str, stream: io.StringIO, clock: Clock, seconds: float = 5) -> Report:
+    return report_to(progress_on(stream, clock), name, seconds)
+
+
 def test_a_line_has_name_done_total_rate_and_remaining_time(clock: Clock) -> None:
     stream = io.StringIO()
-    report = Lines("synthesis", stream, seconds=5, clock=clock)
+    report = lines("synthesis", stream, clock)
     report(1, 100, "loss 0.9")
     clock.now += 10
     report(21, 100, "loss 0.5")
@@ -39,7 +43,7 @@ def test_a_line_has_name_done_total_rate_and_remaining_time(clock: Clock) -> Non
 
 def test_lines_are_at_least_some_seconds_apart(clock: Clock) -> None:
     stream = io.StringIO()
-    report = Lines("synthesis", stream, seconds=5, clock=clock)
+    report = lines("synthesis", stream, clock)
     for step in range(20):
         report(step, 20, "loss 1")
         clock.now += 1
@@ -48,7 +52,7 @@ def test_lines_are_at_least_some_seconds_apart(clock: Clock) -> None:
 
 def test_the_rate_of_a_resumed_training_counts_its_own_steps_only(clock: Clock) -> None:
     stream = io.StringIO()
-    report = Lines("synthesis", stream, seconds=5, clock=clock)
+    report = lines("synthesis", stream, clock)
     report(900, 1000, "")
     clock.now += 10
     report(910, 1000, "")
@@ -57,7 +61,7 @@ def test_the_rate_of_a_resumed_training_counts_its_own_steps_only(clock: Clock) 
 
 def test_names_from_a_dataset_cannot_steer_the_terminal(clock: Clock) -> None:
     stream = io.StringIO()
-    report = Lines("ixi", stream, seconds=0, clock=clock)
+    report = lines("ixi", stream, clock, seconds=0)
     report(1, 2, "sub-\x1b[2J")
     assert "\x1b" not in stream.getvalue()
 
@@ -67,7 +71,7 @@ def test_a_process_that_is_started_shows_lines_where_its_parent_said(tmp_path: P
     target.write_text("")
     code = (
         "import pipelines.runtime.progress as p\n"
-        "from functools import partial\np.Lines = partial(p.Lines, seconds=0.0)\n"
+        "from functools import partial\np.report_to = partial(p.report_to, seconds=0.0)\n"
         "with p.shown_progress() as shown:\n    shown('training')(1, 2, 'loss 1')\n"
     )
     done = subprocess.run(
@@ -77,7 +81,10 @@ def test_a_process_that_is_started_shows_lines_where_its_parent_said(tmp_path: P
     assert done.stderr == b""
 
 
-def test_without_a_terminal_the_display_writes_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(TERMINAL, raising=False)
+def test_without_a_terminal_the_display_writes_no_bar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "shown"
+    target.touch()
+    monkeypatch.setenv(TERMINAL, str(target))
     with shown_progress() as shown:
-        assert isinstance(shown("work"), Lines)
+        shown("work")(1, 2, "half")
+    assert target.read_text() == ""

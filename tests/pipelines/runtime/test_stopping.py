@@ -153,7 +153,7 @@ def test_a_signal_that_comes_when_the_work_is_done_does_not_spoil_it(tmp_path: P
     ("status", "stopped"), [(130, True), (143, True), (-15, True), (-2, True), (-9, False), (1, False), (0, False)]
 )
 def test_a_process_that_was_stopped_is_told_from_one_that_died(status: int, stopped: bool) -> None:
-    assert stopping.stopped_status(status) is stopped
+    assert stopping.is_stop(status) is stopped
 
 
 def test_a_fault_while_python_ends_is_seen_and_nothing_is_said_of_leaks(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def run_of(home: Home) -> Run:
     )
 
 
-def reporter_of(home: Home, pipes: Any = None) -> Telemetry:
+def telemetry_of(home: Home, pipes: Any = None) -> Telemetry:
     return Telemetry(home, {"name": "tiny"}, lambda *_: None, pipes)
 
 
@@ -63,11 +63,11 @@ def trained(home: Home) -> Trained:
     return Trained(model_id, path, "r" * 16, "synthesis", "d" * 16, **counts, seconds=1.5, metrics={})
 
 
-def learn(reporter: Telemetry) -> None:
-    reporter(0, 2, "val", {"l1": 0.5})
-    reporter(0, 2, "train", {"loss": 1.0})
-    reporter(1, 2, "train", {"loss": 0.5})
-    reporter(2, 2, "val", {"l1": 0.2})
+def learn(telemetry: Telemetry) -> None:
+    telemetry(0, 2, "val", {"l1": 0.5})
+    telemetry(0, 2, "train", {"loss": 1.0})
+    telemetry(1, 2, "train", {"loss": 0.5})
+    telemetry(2, 2, "val", {"l1": 0.2})
 
 
 def statuses(home: Home) -> list[str]:
@@ -75,10 +75,10 @@ def statuses(home: Home) -> list[str]:
 
 
 def test_a_training_leaves_its_start_its_curve_its_model_and_its_end(home: Home) -> None:
-    reporter = reporter_of(home)
-    reporter.started(run_of(home))
-    learn(reporter)
-    version = reporter.finished(trained(home))
+    telemetry = telemetry_of(home)
+    telemetry.started(run_of(home))
+    learn(telemetry)
+    version = telemetry.finished(trained(home))
     assert statuses(home) == ["started", "finished"]
     end = model_registry.statements(home, RUN, status="finished")[0]
     assert (end["n_steps"], end["seconds"], end["dagster_run_id"]) == (2, 1.5, None)
@@ -92,11 +92,11 @@ def test_a_training_leaves_its_start_its_curve_its_model_and_its_end(home: Home)
 
 
 def test_a_training_that_was_killed_says_started_and_the_next_one_resumed(home: Home) -> None:
-    first = reporter_of(home)
+    first = telemetry_of(home)
     first.started(run_of(home))
     first(0, 2, "train", {"loss": 1.0})
     assert statuses(home) == ["started"]
-    second = reporter_of(home)
+    second = telemetry_of(home)
     second.started(run_of(home))
     learn(second)
     second.finished(trained(home))
@@ -104,10 +104,10 @@ def test_a_training_that_was_killed_says_started_and_the_next_one_resumed(home: 
 
 
 def test_a_failure_is_recorded_with_its_reason_and_its_curve(home: Home) -> None:
-    reporter = reporter_of(home, pipes := FakePipes())
-    reporter.started(run_of(home))
-    reporter(0, 2, "train", {"loss": 1.0})
-    reporter.failed(ModelError("the loss is nan", "lower the learning rate"))
+    telemetry = telemetry_of(home, pipes := FakePipes())
+    telemetry.started(run_of(home))
+    telemetry(0, 2, "train", {"loss": 1.0})
+    telemetry.failed(ModelError("the loss is nan", "lower the learning rate"))
     [row] = model_registry.statements(home, RUN, status="failed")
     assert "lower the learning rate" in row["detail"]
     assert len(model_registry.statements(home, METRIC)) == 1
@@ -115,61 +115,61 @@ def test_a_failure_is_recorded_with_its_reason_and_its_curve(home: Home) -> None
 
 
 def test_a_failure_before_anything_starts_is_told_and_not_recorded(home: Home) -> None:
-    reporter = reporter_of(home, pipes := FakePipes())
-    reporter.failed(ModelError("there is no text encoder", "train one"))
+    telemetry = telemetry_of(home, pipes := FakePipes())
+    telemetry.failed(ModelError("there is no text encoder", "train one"))
     assert statuses(home) == []
     assert pipes.told
 
 
 def test_a_curve_that_is_told_again_is_recorded_once(home: Home) -> None:
     for error in (ModelError("once"), None):
-        reporter = reporter_of(home)
-        reporter.started(run_of(home))
-        learn(reporter)
+        telemetry = telemetry_of(home)
+        telemetry.started(run_of(home))
+        learn(telemetry)
         if error:
-            reporter.failed(error)
+            telemetry.failed(error)
         else:
-            reporter.finished(trained(home))
+            telemetry.finished(trained(home))
     assert len(model_registry.statements(home, METRIC)) == 4
     assert statuses(home) == ["started", "failed", "resumed", "finished"]
 
 
 def test_what_was_trained_before_is_not_trained_again_unless_its_model_is_gone(home: Home) -> None:
-    reporter = reporter_of(home)
-    reporter.started(run_of(home))
-    learn(reporter)
-    version = reporter.finished(trained(home))
+    telemetry = telemetry_of(home)
+    telemetry.started(run_of(home))
+    learn(telemetry)
+    version = telemetry.finished(trained(home))
     with pytest.raises(AlreadyTrainedError) as before:
-        reporter_of(home).started(run_of(home))
+        telemetry_of(home).started(run_of(home))
     assert before.value.version["model_id"] == version["model_id"]
     assert statuses(home) == ["started", "finished"]
     (home.root / version["path"]).rename(home.root / "elsewhere")
-    reporter_of(home).started(run_of(home))
+    telemetry_of(home).started(run_of(home))
 
 
 def test_the_catalogue_that_a_model_was_trained_on_is_kept_for_it(home: Home) -> None:
     publish(home)
     trained_on = snapshots.in_force(home)
-    reporter = reporter_of(home)
-    reporter.started(run_of(home))
-    version = reporter.finished(trained(home))
+    telemetry = telemetry_of(home)
+    telemetry.started(run_of(home))
+    version = telemetry.finished(trained(home))
     assert snapshots.pinned(home) == {trained_on: [f"model:{version['model_id']}"]}
 
 
 def test_dagster_is_told_at_every_tenth_and_every_validation(home: Home) -> None:
-    reporter = reporter_of(home, pipes := FakePipes())
-    reporter.started(run_of(home))
+    telemetry = telemetry_of(home, pipes := FakePipes())
+    telemetry.started(run_of(home))
     for step in range(100):
-        reporter(step, 100, "train", {"loss": 1.0 - step / 200})
-    reporter(100, 100, "val", {"l1": 0.1})
+        telemetry(step, 100, "train", {"loss": 1.0 - step / 200})
+    telemetry(100, 100, "val", {"l1": 0.1})
     assert len(pipes.lines) == 1 + 10 + 1
     assert pipes.lines[-1] == "step 100 of 100, val: l1 0.1"
     assert model_registry.statements(home, RUN)[0]["dagster_run_id"] == "a-dagster-run"
 
 
 def test_a_training_whose_run_is_gone_ends(home: Home) -> None:
-    reporter = reporter_of(home, FakePipes())
-    reporter.started(run_of(home))
-    reporter.parent = -1
+    telemetry = telemetry_of(home, FakePipes())
+    telemetry.started(run_of(home))
+    telemetry.parent = -1
     with pytest.raises(SystemExit, match="is gone"):
-        reporter.progress(1, 10, 0.5)
+        telemetry.progress(1, 10, 0.5)

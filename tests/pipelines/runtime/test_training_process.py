@@ -16,14 +16,12 @@ import pytest
 import yaml
 
 from model.evaluation import retrieval
-from pipelines.assets.describe import final_failures
 from pipelines.assets.models import text_encoder
 from pipelines.definitions import build_defs
-from pipelines.runtime import evaluation as judging
-from pipelines.runtime import training_process
-from pipelines.runtime.resources import HomeResource
+from pipelines.runtime.evaluation import current_report, headline
+from pipelines.runtime.resources import HomeResource, no_retries
 from pipelines.runtime.telemetry import RUN
-from pipelines.runtime.training_process import TrainingProcess, command
+from pipelines.runtime.training_process import TrainingProcess, command, training_failure
 from tests.model.tiny_home import make_tiny_home
 from warehouse.catalog import model_registry
 from warehouse.lake.home import Home
@@ -109,14 +107,14 @@ def test_the_command_is_the_one_that_a_person_types(home: Home) -> None:
 
 @pytest.mark.parametrize("status", [143, 130, -15])
 def test_a_training_that_was_stopped_is_not_tried_again(status: int) -> None:
-    error = training_process.failed(status, [])
+    error = training_failure(status, [])
     assert isinstance(error, dg.Failure)
     assert not error.allow_retries
     assert "run the same again" in str(error.description)
 
 
 def test_a_training_that_died_without_a_word_is_tried_again() -> None:
-    assert not isinstance(training_process.failed(-9, []), dg.Failure)
+    assert not isinstance(training_failure(-9, []), dg.Failure)
 
 
 def test_a_step_of_a_run_that_is_terminated_is_not_tried_again() -> None:
@@ -125,7 +123,7 @@ def test_a_step_of_a_run_that_is_terminated_is_not_tried_again() -> None:
     @dg.op(retry_policy=dg.RetryPolicy(max_retries=2))
     def step() -> None:
         calls.append(1)
-        with final_failures():
+        with no_retries():
             raise dg.DagsterExecutionInterruptedError
 
     @dg.job
@@ -163,7 +161,7 @@ def test_a_training_that_is_killed_goes_on_in_the_same_run_and_makes_the_same_we
 
 
 @pytest.mark.slow
-def test_an_error_that_a_person_must_mend_is_told_and_not_tried_again(home: Home, instance: dg.DagsterInstance) -> None:
+def test_an_error_that_a_person_must_correct_is_shown_and_not_retried(home: Home, instance: dg.DagsterInstance) -> None:
     result = encode(home, instance, "no such configuration")
     assert not result.success
     assert not [event for event in result.all_events if event.is_step_up_for_retry]
@@ -200,7 +198,7 @@ def test_tiny_networks_go_the_whole_way_from_prompts_to_a_report_and_then_nothin
     assert [row["status"] for row in model_registry.statements(home, RUN)] == ["started", "finished"] * 2
     assert len(list(home.models.glob("[!.]*"))) == 2
     assert model_registry.champion(home, "synthesis") is None  # nobody is promoted by gates that lacked people
-    page = judging.current_report(home, files["encoder"], files["network"], files["protocol"])
+    page = current_report(home, files["encoder"], files["network"], files["protocol"])
     assert page in list(home.reports.glob("*/report.html"))
     assert page is not None
-    assert "SIMULATED" in judging.headline(home, page, files["protocol"])
+    assert "SIMULATED" in headline(home, page, files["protocol"])

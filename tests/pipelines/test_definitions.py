@@ -6,12 +6,12 @@ import dagster as dg
 import pytest
 
 from pipelines.assets.catalogue import DERIVED, reads
-from pipelines.assets.describe import asset_key, column_schema, preview
+from pipelines.assets.metadata import preview
 from pipelines.assets.models import EVALUATION, REPORT, RETRIEVAL, SYNTHESIS, TEXT_ENCODER
-from pipelines.assets.partitions import sync_centers
+from pipelines.assets.tables import asset_key, column_schema
 from pipelines.definitions import ASSETS, build_defs, defs
-from tests.conftest import write_bids
-from warehouse.centers.registry import Center, Layout, RegisteredCenter, register
+from pipelines.runtime.resources import sync_partitions
+from warehouse.centers.registry import RegisteredCenter
 from warehouse.lake.home import Home
 from warehouse.tables import HARMONIZED, PARTITIONED, TABLES, Table
 from warehouse.tables.models import MODELS
@@ -84,7 +84,7 @@ def test_a_preview_is_markdown_of_a_few_short_cells() -> None:
 def test_partitions_are_the_registered_centres(home: Home, tiny: RegisteredCenter) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("center", ["gone"])
-        sync_centers(instance, home)
+        sync_partitions(instance, home)
         assert instance.get_dynamic_partitions("center") == ["tiny"]
 
 
@@ -93,46 +93,3 @@ def test_a_part_of_the_definitions_can_be_replaced() -> None:
     assert other.resources is not None
     assert other.resources["home"] == "elsewhere"
     assert "progress" in other.resources
-
-
-def test_a_new_centre_becomes_a_partition_while_dagster_runs(
-    home: Home, tiny: RegisteredCenter, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    from pipelines.runtime.resources import HomeResource
-    from pipelines.sensors import registered_centers
-
-    with dg.DagsterInstance.ephemeral() as instance:
-        sync_centers(instance, home)
-        resource = HomeResource(root=str(home.root))
-
-        def tick() -> dg.SensorResult | dg.SkipReason:
-            with dg.build_sensor_context(instance=instance, resources={"home": resource}) as context:
-                return registered_centers(context)  # type: ignore[return-value]
-
-        assert isinstance(tick(), dg.SkipReason)
-        root = write_bids(tmp_path_factory.mktemp("other") / "bids")
-        register(home, Center(center_id="other", title="Other", layout=Layout(kind="bids")), root)
-        result = tick()
-        assert isinstance(result, dg.SensorResult)
-        assert [request.partition_keys for request in result.dynamic_partitions_requests or []] == [["other"]]
-
-
-def test_changed_centres_are_ingested_and_published_once_switched_on(home: Home, tiny: RegisteredCenter) -> None:
-    from pipelines import sensors
-    from pipelines.runtime.resources import HomeResource
-    from warehouse.ingest import ingest_center
-
-    resource = HomeResource(root=str(home.root))
-    with dg.DagsterInstance.ephemeral() as instance:
-        sync_centers(instance, home)
-        with dg.build_sensor_context(instance=instance, resources={"home": resource}) as context:
-            asked = sensors.changed_centers(context)
-        assert isinstance(asked, dg.SensorResult)
-        assert [request.partition_key for request in asked.run_requests or []] == ["tiny"]
-        assert isinstance(sensors.committed_centers(home=resource), dg.SkipReason)
-        ingest_center(home, tiny)
-        with dg.build_sensor_context(instance=instance, resources={"home": resource}) as context:
-            assert isinstance(sensors.changed_centers(context), dg.SkipReason)
-        assert isinstance(sensors.committed_centers(home=resource), dg.RunRequest)
-    assert sensors.changed_centers.default_status is dg.DefaultSensorStatus.STOPPED
-    assert sensors.committed_centers.default_status is dg.DefaultSensorStatus.STOPPED

@@ -12,14 +12,20 @@ import dagster as dg
 import duckdb
 import pytest
 
-from pipelines.assets.describe import asset_key
-from pipelines.assets.model_checks import fallen
-from pipelines.assets.models import AGAIN, EVALUATION, REPORT, RETRIEVAL, SYNTHESIS, TEXT_ENCODER
+from pipelines.assets import models as subject
+from pipelines.assets.models import (
+    EVALUATION,
+    REPORT,
+    RETRIEVAL,
+    SYNTHESIS,
+    TEXT_ENCODER,
+    TRAINING_RETRY,
+    check_curve,
+)
+from pipelines.assets.tables import asset_key
 from pipelines.definitions import build_defs, defs
-from pipelines.runtime import evaluation as judging
 from pipelines.runtime.evaluation import Evaluated
 from pipelines.runtime.resources import HomeResource
-from pipelines.schedules import retrain_weekly
 from warehouse.catalog import model_registry, snapshots
 from warehouse.catalog.publish import publish
 from warehouse.lake.home import Home
@@ -52,14 +58,14 @@ class FakeTraining:
         return dg.MaterializeResult(metadata={"model_id": model_id, "run_id": run_id, "data_id": DATA})
 
 
-class FakeJudging:
+class FakeEvaluation:
     """Records the verdicts that a test wants."""
 
     def __init__(self, passed: dict[str, bool], verdict: str | None = None) -> None:
         self.passed, self.verdict = passed, verdict
         self.n_published = 0
 
-    def judged(self, home: Home, model_id: str, kind: str) -> Evaluated:
+    def evaluated(self, home: Home, model_id: str, kind: str) -> Evaluated:
         place = {"model_id": model_id, "data_id": DATA, "protocol_hash": "p" * 16}
         gate = {"gate": "it_works", "passed": self.passed[kind], "value": 1.0, "threshold": 0.5, "detail": "so it is"}
         model_registry.record(home, "core.gate_verdict", [place | gate | {"verdict": self.verdict}])
@@ -68,10 +74,10 @@ class FakeJudging:
         return Evaluated(model_id, kind, f"evaluation of {kind}", verdicts, [], is_champion)
 
     def text_encoder(self, home: Home, model: str, show: object, *, device: str | None = None) -> Evaluated:
-        return self.judged(home, model, "text_encoder")
+        return self.evaluated(home, model, "text_encoder")
 
     def synthesis(self, home: Home, model: str, protocol: str, show: object, *, device: str | None = None) -> Evaluated:
-        return self.judged(home, model, "synthesis")
+        return self.evaluated(home, model, "synthesis")
 
     def publish(self, home: Home, run_id: str | None = None) -> object:
         self.n_published += 1
@@ -100,17 +106,17 @@ def run(
     patch: pytest.MonkeyPatch,
     *,
     training: FakeTraining | None = None,
-    judge: FakeJudging | None = None,
-    faults: Sequence[str] = (),
+    evaluation: FakeEvaluation | None = None,
+    problems: Sequence[str] = (),
     config: dict[str, Any] | None = None,
 ) -> dg.ExecuteInProcessResult:
     """Run the job with what is given in place of networks."""
-    judge = judge or FakeJudging(all_hold())
-    patch.setattr(judging, "judge_text_encoder", judge.text_encoder)
-    patch.setattr(judging, "evaluate_model", judge.synthesis)
-    patch.setattr(judging, "publish_once", judge.publish)
-    patch.setattr(judging, "write_report", judge.report)
-    patch.setattr("pipelines.assets.model_checks.report_faults", lambda *_: list(faults))
+    evaluation = evaluation or FakeEvaluation(all_hold())
+    patch.setattr(subject, "evaluate_text_encoder", evaluation.text_encoder)
+    patch.setattr(subject, "evaluate_synthesis", evaluation.synthesis)
+    patch.setattr(subject, "publish", evaluation.publish)
+    patch.setattr(subject, "write_report", evaluation.report)
+    patch.setattr(subject, "report_problems", lambda *_: list(problems))
     training = training or FakeTraining({"text_encoder": FALLS, "synthesis": FALLS})
     resources = {"home": HomeResource(root=str(home.root)), "training": training}
     job = build_defs(resources=resources).resolve_job_def("train_and_report")
@@ -124,7 +130,7 @@ class Whole:
     home: Home
     result: dg.ExecuteInProcessResult
     training: FakeTraining
-    judge: FakeJudging
+    evaluation: FakeEvaluation
 
     def metadata(self, key: dg.AssetKey) -> dict[str, Any]:
         events = self.result.get_asset_materialization_events()
@@ -136,11 +142,16 @@ class Whole:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
     """One run of everything; only look at it."""
     home = Home(tmp_path_factory.mktemp("whole") / "home")
-    training, judge = FakeTraining({"text_encoder": FALLS, "synthesis": FALLS}), FakeJudging(all_hold())
+    training, evaluation = FakeTraining({"text_encoder": FALLS, "synthesis": FALLS}), FakeEvaluation(all_hold())
     config = {"ops": {"text_encoder": {"config": {"config": "demo"}},
                       "synthesis_model": {"config": {"config": "demo", "device": "cpu"}}}}  # fmt: skip
     with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patch:
-        yield Whole(home, run(home, instance, patch, training=training, judge=judge, config=config), training, judge)
+        yield Whole(
+            home,
+            run(home, instance, patch, training=training, evaluation=evaluation, config=config),
+            training,
+            evaluation,
+        )
 
 
 def made(result: dg.ExecuteInProcessResult) -> list[dg.AssetKey]:
@@ -152,7 +163,7 @@ def test_everything_runs_in_order_and_is_published_once(whole: Whole) -> None:
     assert whole.result.success
     steps = [event.step_key for event in whole.result.all_events if event.is_step_success]
     assert [step for step in steps if dg.AssetKey(str(step)) in CHAIN] == [key.path[0] for key in CHAIN]
-    assert whole.judge.n_published == 1
+    assert whole.evaluation.n_published == 1
     checks = whole.result.get_asset_check_evaluations()
     assert {check.asset_key for check in checks} == set(CHAIN)
     assert all(check.passed and check.blocking for check in checks)
@@ -183,12 +194,12 @@ def test_the_first_model_whose_gates_hold_is_champion(whole: Whole) -> None:
 def test_curves_and_gates_are_shown_with_the_assets(whole: Whole) -> None:
     assert str(whole.metadata(SYNTHESIS)["curves"]).startswith("![curves](data:image/png;base64,")
     assert whole.metadata(SYNTHESIS)["val_l1"] == FALLS[-1]
-    assert "- holds: it_works. so it is" in str(whole.metadata(EVALUATION)["gates"])
+    assert "- passed: it_works. so it is" in str(whole.metadata(EVALUATION)["gates"])
     assert whole.metadata(REPORT)["path"] == str(whole.home.reports / "one" / "report.html")
 
 
 @pytest.mark.parametrize(
-    ("curves", "passed", "faults", "n_made"),
+    ("curves", "passed", "problems", "n_made"),
     [
         pytest.param({"text_encoder": RISES}, {}, (), 1, id="the loss of the text encoder rose"),
         pytest.param({}, {"text_encoder": False}, (), 2, id="contrasts are found by chance"),
@@ -203,12 +214,12 @@ def test_a_gate_that_fails_stops_what_comes_after(
     monkeypatch: pytest.MonkeyPatch,
     curves: dict[str, Sequence[float]],
     passed: dict[str, bool],
-    faults: Sequence[str],
+    problems: Sequence[str],
     n_made: int,
 ) -> None:
     training = FakeTraining({"text_encoder": FALLS, "synthesis": FALLS} | curves)
-    judge = FakeJudging(all_hold() | passed)
-    result = run(home, instance, monkeypatch, training=training, judge=judge, faults=faults)
+    evaluation = FakeEvaluation(all_hold() | passed)
+    result = run(home, instance, monkeypatch, training=training, evaluation=evaluation, problems=problems)
     assert not result.success
     assert made(result) == CHAIN[:n_made]
     assert [check.asset_key for check in result.get_asset_check_evaluations() if not check.passed] == [
@@ -220,8 +231,8 @@ def test_too_few_people_warn_and_stop_nothing_and_make_no_champion(
     home: Home, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training = FakeTraining({"text_encoder": FALLS, "synthesis": FALLS})
-    judge = FakeJudging({"text_encoder": False, "synthesis": False}, "not_enough_data")
-    result = run(home, instance, monkeypatch, training=training, judge=judge)
+    evaluation = FakeEvaluation({"text_encoder": False, "synthesis": False}, "not_enough_data")
+    result = run(home, instance, monkeypatch, training=training, evaluation=evaluation)
     assert result.success
     assert made(result) == CHAIN
     warned = [check for check in result.get_asset_check_evaluations() if not check.passed]
@@ -242,7 +253,7 @@ def test_what_was_never_made_is_told_with_what_to_do(
     failure = result.failure_data_for_node("evaluation")
     assert failure is not None
     assert failure.user_failure_data is not None
-    assert "synthesis_model was never made here" in str(failure.user_failure_data.description)
+    assert "synthesis_model was never materialised here" in str(failure.user_failure_data.description)
 
 
 def test_the_chain_hangs_on_prompts_and_pairs() -> None:
@@ -259,36 +270,9 @@ def test_what_takes_a_gpu_takes_its_pool_and_a_training_that_dies_is_tried_again
     graph = defs.resolve_asset_graph()
     for key in CHAIN[:4]:
         assert graph.get(key).pools == {"gpu"}
-    assert AGAIN.max_retries == 1
+    assert TRAINING_RETRY.max_retries == 1
 
 
 @pytest.mark.parametrize("curve", [(), (1.0,), (1.0, 1.0), (1.0, float("nan"), 0.1)])
 def test_a_curve_that_did_not_fall_does_not_pass(curve: Sequence[float]) -> None:
-    assert not fallen(curve, "loss").passed
-
-
-def tick(home: Home) -> dg.RunRequest | dg.SkipReason:
-    with dg.build_schedule_context(resources={"home": HomeResource(root=str(home.root))}) as context:
-        return retrain_weekly(context)  # type: ignore[return-value]
-
-
-def test_the_schedule_trains_where_the_data_changed_and_says_why_it_does_not(filled: Home, tmp_path: Path) -> None:
-    import shutil
-
-    assert isinstance(tick(Home(tmp_path / "empty")), dg.SkipReason)
-    home = Home(shutil.copytree(filled.root, tmp_path / "copy", symlinks=True))
-    request = tick(home)
-    assert isinstance(request, dg.RunRequest)
-    data_id = request.tags["tumsyn/data_id"]
-    facts = {"snapshot_id": "s", "training_code": "0", "seed": 0, "device": "cpu", "config": "{}", "run_id": "r"}
-    end = {"kind": "synthesis", "status": "finished", "data_id": data_id}
-    model_registry.record(home, "core.training_run", [facts | end])
-    skipped = tick(home)
-    assert isinstance(skipped, dg.SkipReason)
-    assert data_id in str(skipped.skip_message)
-
-
-def test_the_schedule_is_weekly_and_off_until_it_is_switched_on() -> None:
-    assert retrain_weekly.cron_schedule == "0 3 * * 0"
-    assert retrain_weekly.default_status is dg.DefaultScheduleStatus.STOPPED
-    assert retrain_weekly.job_name == "train_and_report"
+    assert not check_curve(curve, "loss").passed

@@ -1,0 +1,154 @@
+"""Format what Dagster shows of an asset: Markdown tables, previews of rows, pictures, curves, and scores of models."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from pipelines.runtime.evaluation import VERDICT_WORDS, Evaluated
+from warehouse.catalog import model_registry
+from warehouse.lake.home import Home
+
+METRIC = "core.training_metric"
+PLOTTED = {"loss", "l1"}  # curves that are drawn; of all other measures the last value is shown
+PREVIEW_ROWS = 5
+PREVIEW_COLUMNS = 7
+CELL_WIDTH = 48  # characters
+Metadata = dict[str, Any]
+
+
+def markdown_table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a Markdown table, with numbers to four digits and long text cut."""
+    lines = [names, ["---"] * len(names), *([_cell(value) for value in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def preview(rows: pa.Table | None) -> str:
+    """Return the first rows of the first plain columns as a Markdown table.
+
+    Nested columns and JSON are left out: they are too long to read in a cell.
+    """
+    if rows is None:
+        return ""
+    plain = [field.name for field in rows.schema if not pa.types.is_nested(field.type)]
+    names = [name for name in plain if name not in ("fields", "entities")][:PREVIEW_COLUMNS]
+    head = rows.select(names).slice(0, PREVIEW_ROWS).to_pylist()
+    return markdown_table(names, [[row[name] for name in names] for row in head])
+
+
+def inline_image(path: Path, width_px: int) -> str:
+    """Return a picture, reduced to a width, as Markdown that needs no file."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    with Image.open(path) as picture:
+        small = picture.convert("RGB")
+        small.thumbnail((width_px, 4 * width_px))
+        small.save(buffer, "JPEG", quality=80)
+    return _embedded(buffer.getvalue(), path.stem, "jpeg")
+
+
+def training_metadata(home: Home, run_id: str) -> Metadata:
+    """Return the last value of every measure of a training run, its length, and its curves as a picture."""
+    measured = training_curve(home, run_id)
+    ends = model_registry.statements(home, "core.training_run", run_id=run_id, status="finished")
+    last = {f"{row['split']}_{row['metric']}": float(row["value"]) for row in measured}
+    metadata: Metadata = {name: float(f"{value:.4g}") for name, value in last.items() if math.isfinite(value)}
+    if ends:
+        metadata |= {"n_steps": ends[0]["n_steps"], "seconds": round(ends[0]["seconds"], 1)}
+    if measured:
+        metadata["curves"] = dg.MetadataValue.md(_embedded(_plot(measured), "curves", "png"))
+    return metadata
+
+
+def training_curve(home: Home, run_id: str, **equals: str) -> list[dict[str, Any]]:
+    """Return the rows of `core.training_metric` of a run whose columns have these values, in the order of steps."""
+    rows = model_registry.statements(home, METRIC, run_id=run_id, **equals)
+    return sorted(rows, key=lambda row: int(row["step"]))
+
+
+def evaluation_metadata(evaluated: Evaluated) -> Metadata:
+    """Return the identities, gates and scores of an evaluation."""
+    scores = _retrieval(evaluated.scores) if evaluated.kind == "text_encoder" else _tasks(evaluated)
+    # A list: in a table the sentences would get a narrow column.
+    gates = [
+        f"- {VERDICT_WORDS[model_registry.verdict_of(row)]}: {row['gate']}. {row['detail']}"
+        for row in evaluated.verdicts
+    ]
+    return {
+        "model_id": evaluated.model_id,
+        "evaluation_id": evaluated.evaluation_id,
+        "data_id": evaluated.verdicts[0]["data_id"],
+        "protocol_hash": evaluated.verdicts[0]["protocol_hash"],
+        "is_champion": evaluated.is_champion,
+        "gates": dg.MetadataValue.md("\n".join(gates)),
+        "figures": dg.MetadataValue.md(scores),
+    }
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    text = "" if value is None else value if isinstance(value, str) else json.dumps(value, default=str)
+    text = " ".join(text.replace("|", "\\|").split())
+    return text if len(text) <= CELL_WIDTH else f"{text[: CELL_WIDTH - 1]}…"
+
+
+def _retrieval(scores: Sequence[Mapping[str, Any]]) -> str:
+    names = ("task", "split", "n_candidates", "n_queries", "metric", "value", "low", "high", "chance")
+    return markdown_table(names, [[row[name] for name in names] for row in scores])
+
+
+def _tasks(evaluated: Evaluated) -> str:
+    """Return the mean brain PSNR of the model and of each baseline, by split and task."""
+    values: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for row in evaluated.scores:
+        if (row["metric"], row["mask"]) == ("psnr_db", "brain"):
+            means = values.setdefault((row["split"], row["task"]), {})
+            means.setdefault(row["model_id"], []).append(row["value"])
+    model_id = evaluated.model_id
+    baselines = sorted({name for found in values.values() for name in found} - {model_id})
+    names = ("split", "task", "pairs", "PSNR in the brain, dB", *(name.rpartition(":")[2] for name in baselines))
+    rows = [
+        (
+            *place,
+            len(found[model_id]),
+            *(fmean(found[name]) if name in found else None for name in (model_id, *baselines)),
+        )
+        for place, found in sorted(values.items(), reverse=True)
+    ]
+    return markdown_table(names, rows)
+
+
+def _plot(measured: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return the curves of a training as a PNG."""
+    from matplotlib.figure import Figure
+
+    lines: dict[tuple[str, str], list[tuple[int, float]]] = {}
+    for row in measured:
+        if row["metric"] in PLOTTED:
+            lines.setdefault((row["metric"], row["split"]), []).append((row["step"], row["value"]))
+    figure = Figure(figsize=(6.4, 3.0), layout="constrained")
+    axes = figure.subplots()
+    for (metric, split), points in sorted(lines.items()):
+        axes.plot(*zip(*points, strict=True), label=f"{metric}, {split}", marker="o" if len(points) < 20 else None)
+    axes.set(xlabel="step", yscale="log")
+    axes.grid(alpha=0.3)
+    if lines:
+        axes.legend(frameon=False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()
+
+
+def _embedded(picture: bytes, name: str, kind: str) -> str:
+    return f"![{name}](data:image/{kind};base64,{base64.b64encode(picture).decode()})"
