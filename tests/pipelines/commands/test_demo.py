@@ -19,7 +19,7 @@ from warehouse.lake.home import Home
 def test_the_demo_ends_with_commands_that_work(home: Home, tumsyn: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     # What is trained and reported has tests of its own, with smaller networks.
     monkeypatch.setattr(demo, "EXTENTS", {demo.Profile.QUICK: demo.Extent(("lemon", "oasis3"), 1, "demo")})
-    monkeypatch.setattr("model.simulation.acceptance.N_PEOPLE", 2)
+    monkeypatch.setattr("model.simulation.cohort.N_ACCEPTANCE_PEOPLE", 2)
     monkeypatch.setattr(demo, "train_and_report", lambda home, settings: home.root / "report.html")
     monkeypatch.setattr("pipelines.runtime.evaluation.headline", lambda home, page, settings: "all is well")
     result = tumsyn("demo", "--profile", "quick")
@@ -44,7 +44,7 @@ def test_the_demo_ends_with_commands_that_work(home: Home, tumsyn: Command, monk
 def test_centres_of_the_demo_are_simulated_registered_as_such_and_made_once(
     home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("model.simulation.acceptance.N_PEOPLE", 2)
+    monkeypatch.setattr("model.simulation.cohort.N_ACCEPTANCE_PEOPLE", 2)
     extent = demo.Extent(("aibl",), 1, "demo")
     assert demo.make_centers(home, extent) == ["phantom_aibl", "phantom_acceptance"]
     acceptance = registered(home)["phantom_acceptance"].center

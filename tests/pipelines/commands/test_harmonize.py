@@ -17,12 +17,13 @@ from pipelines.runtime.resources import HomeResource, sync_partitions
 from tests.pipelines.conftest import Command
 from tests.warehouse.harmonize import works
 from warehouse.centers.registry import RegisteredCenter
-from warehouse.harmonize import center as subject
+from warehouse.harmonize import tasks
+from warehouse.harmonize.center import Harmonized
 from warehouse.harmonize.recipe import load_recipe
 from warehouse.ingest import ingest_center
 from warehouse.lake import parts
 from warehouse.lake.home import Home
-from warehouse.quality import pictures
+from warehouse.quality.mosaics import pictures_folder
 from warehouse.tables import HARMONIZED, TABLES
 from warehouse.volumes import Payload, write
 
@@ -34,7 +35,7 @@ VOLUME = asset_key(TABLES["core.volume"])
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scans are done by `works`."""
-    monkeypatch.setattr(subject, "work_session", works.made_of)
+    monkeypatch.setattr(tasks, "work_session", works.made_of)
 
 
 @pytest.fixture
@@ -91,7 +92,7 @@ def test_a_recipe_of_ones_own_is_done_beside_the_shipped_one(ingested: Command, 
 
 
 def test_rejected_scans_are_said_and_are_no_failure(ingested: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subject, "work_session", works.refused)
+    monkeypatch.setattr(tasks, "work_session", works.refused)
     result = ingested("harmonize", "--workers", "1")
     assert result.exit_code == 0
     assert "4 rejected (core.volume_rejection has the reasons)" in result.stderr
@@ -137,10 +138,10 @@ def test_a_mosaic_is_shown_inline(instance: dg.DagsterInstance, home: Home) -> N
     run(instance, home, "harmonize", workers=1)
     manifest = parts.read_manifest(home, "tiny", "harmonize")
     assert manifest is not None
-    path = pictures.folder(home, "tiny", load_recipe("standard")) / "sessions" / "tiny_sub-01-0.png"
+    path = pictures_folder(home, "tiny", load_recipe("standard")) / "sessions" / "tiny_sub-01-0.png"
     path.parent.mkdir(parents=True)
     Image.new("RGB", (900, 300)).save(path)
-    done = subject.Harmonized("tiny", 4, 4, 0, 0, 1.0, manifest, True, (path,))
+    done = Harmonized("tiny", 4, 4, 0, 0, 1.0, manifest, True, (path,))
     metadata = {key: values for key, _, values in materializations(home, done)}[VOLUME]
     assert metadata["mosaics"].value.startswith("![tiny_sub-01-0](data:image/jpeg;base64,")
 
