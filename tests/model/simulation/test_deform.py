@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from model.simulation.deform import STEP_MM, deformation, flow, jacobian, petalia, random_velocity
+from model.simulation.deform import STEP_MM, deformation, flow, petalia, random_velocity
 from model.simulation.template import HeadGrid, template_grid
+from tests.model.simulation.made_heads import jacobian
 
 SAME = np.ones(3)
 
