@@ -14,14 +14,8 @@ from model.physics.tissue import FIELD_RANGE_T
 from warehouse.errors import PhysicsError
 
 SEQUENCES = (
-    "spin_echo",
-    "fast_spin_echo",
-    "inversion_recovery",
-    "spoiled_gradient_echo",
-    "mprage",
-    "t2star",
-    "swi",
-    "time_of_flight",
+    *("spin_echo", "fast_spin_echo", "inversion_recovery"),
+    *("spoiled_gradient_echo", "mprage", "t2star", "swi", "time_of_flight"),
 )
 CONTRASTS = ("T1w", "T2w", "PDw", "FLAIR", "T2starw", "SWI", "angio")
 INVERTED = ("inversion_recovery", "mprage")

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.physics.tissue import TISSUES
-from model.simulation.deform import STEP_MM as VELOCITY_STEP_MM
+from model.simulation.deform import VELOCITY_STEP_MM
 from model.simulation.head import Head, make_head
 from model.simulation.people import Subject
 
