@@ -17,13 +17,13 @@ from model.simulation.head import Head, make_head
 from model.simulation.people import LESIONS, Subject
 from model.simulation.protocols import VARIANTS, draw_protocol
 from model.simulation.rendering import average_over_voxels
-from model.simulation.scanner import FLEET, Scanner, acquire
+from model.simulation.scanner import CENTER_SCANNERS, Scanner, acquire
 from model.simulation.seeds import seed_of, stream
 from warehouse.errors import PhantomError
 from warehouse.imaging.geometry import Grid
 from warehouse.prompts.record import PromptRecord
 
-SCANNERS = tuple(scanner for scanners in FLEET.values() for scanner in scanners)
+SCANNERS = tuple(scanner for scanners in CENTER_SCANNERS.values() for scanner in scanners)
 
 
 class RandomPair(TypedDict):

@@ -15,14 +15,8 @@ from warehouse.errors import PhysicsError
 from warehouse.prompts.vocabulary import CONTRASTS
 
 SEQUENCES = (
-    "spin_echo",
-    "fast_spin_echo",
-    "inversion_recovery",
-    "spoiled_gradient_echo",
-    "mprage",
-    "t2star",
-    "swi",
-    "time_of_flight",
+    *("spin_echo", "fast_spin_echo", "inversion_recovery"),
+    *("spoiled_gradient_echo", "mprage", "t2star", "swi", "time_of_flight"),
 )
 INVERTED = ("inversion_recovery", "mprage")
 REFOCUSED = ("spin_echo", "fast_spin_echo", "inversion_recovery")

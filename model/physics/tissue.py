@@ -19,28 +19,9 @@ from torch import Tensor
 from warehouse.errors import PhysicsError
 
 TISSUES = (
-    "csf",
-    "cortex",
-    "white_matter",
-    "thalamus",
-    "striatum",
-    "pallidum",
-    "nigra",
-    "fat",
-    "muscle",
-    "skin",
-    "bone",
-    "marrow",
-    "vitreous",
-    "artery",
-    "vein",
-    "dura",
-    "plaque",
-    "hyperintensity",
-    "lacune",
-    "oedema",
-    "tumour",
-    "necrosis",
+    *("csf", "cortex", "white_matter", "thalamus", "striatum", "pallidum", "nigra"),
+    *("fat", "muscle", "skin", "bone", "marrow", "vitreous", "artery", "vein", "dura"),
+    *("plaque", "hyperintensity", "lacune", "oedema", "tumour", "necrosis"),
 )
 
 N_TISSUES = len(TISSUES)

@@ -1,1 +1,1 @@
-"""Simulated heads whose truth is known, and the scanners and centres that image them."""
+"""Simulated heads with ground truth, and the scanners and centres that image them."""

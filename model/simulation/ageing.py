@@ -1,11 +1,11 @@
-"""What age and sex do to a head, from 2 to 100 years.
+"""Effects of age (2 to 100 years) and sex on a head.
 
-Surfaces move along curves that were fitted so that grey and white volumes follow what is published: cortical grey
+Surfaces move along curves that were fitted to published volumes of grey and white matter: cortical grey
 matter peaks at 5.9 years and falls almost linearly, white matter peaks at 28.7 and falls faster from 50 on
 (Bethlehem et al. 2022, Nature 604, 525); the brain loses 0.2 % a year after 35 and 0.5 % a year at 60 (Hedman et
 al. 2012, Human Brain Mapping 33, 1987). Iron of pallidum and putamen follows Hallgren & Sourander (1958, J
-Neurochem 3, 41); that of the nigra is drawn after the pallidum. Skull, face, hyperintensities and the changes of T1
-and T2 are construction, in the direction that is published.
+Neurochem 3, 41); that of the nigra is modelled on the pallidum. Skull, face, hyperintensities and the changes of T1
+and T2 are construction; only their directions are published.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from model.physics.tissue import TISSUES
 from model.simulation.people import Subject
 from model.simulation.seeds import stream
 
-TEMPLATE_ML = 2065.0  # intracranial volume of the template, whose brain is larger than any population's
+TEMPLATE_ML = 2065.0  # intracranial volume of the template, which is larger than that of any population
 ADULT_ML = {"M": 1560.0, "F": 1390.0}  # mean intracranial volumes of adults
-SPREAD = 0.075  # of volumes between persons
-CALMEST = 40.0  # age at which relaxation values hold as tabulated
+SPREAD = 0.075  # standard deviation of volumes between persons, as a share
+REFERENCE_AGE_YEARS = 40.0  # at which the tabulated relaxation values hold
 
-# Shifts of surfaces outwards, mm, fitted to the volumes; between these ages along a monotone cubic.
+# Shifts of surfaces outwards, mm, fitted to the volumes; interpolated between ages by a monotone cubic.
 AGES = (2, 4, 6, 9, 14, 20, 28, 40, 50, 60, 70, 80, 100)
 PIAL_MM = (1.32, 1.33, 1.16, 0.94, 0.64, 0.51, 0.35, 0.07, -0.19, -0.46, -0.70, -0.94, -1.38)
 WHITE_MM = (-0.63, -0.80, -0.79, -0.68, -0.50, -0.31, -0.19, -0.19, -0.21, -0.28, -0.38, -0.51, -0.87)
 VENTRICLE_MM = (-1.2, -1.3, -1.3, -1.2, -1.1, -1.0, -0.9, -0.6, -0.2, 0.4, 1.2, 2.1, 3.2)
-SPREAD_MM = (0.12, 0.06, 0.35)  # of the same between persons
+SPREAD_MM = (0.12, 0.06, 0.35)  # standard deviation of these shifts between persons
 
 
 @dataclass(frozen=True)
 class AgeEffects:
-    """How a subject's surfaces differ from the template's.
+    """The differences between a subject and the template that age and sex make.
 
     Parameters
     ----------
@@ -46,9 +46,9 @@ class AgeEffects:
     skull_mm, fat_mm : float
         Thickness.
     face : float
-        How much shorter the face is.
+        Share by which the face is shorter.
     hyperintense : float
-        Load of white matter hyperintensities, 0 for none, about 1 for a healthy person of 75.
+        Load of white matter hyperintensities: 0 for none, about 1 for a healthy person of 75.
     """
 
     scale: NDArray[np.float64]
@@ -62,7 +62,7 @@ class AgeEffects:
 
 
 def age_effects(subject: Subject) -> AgeEffects:
-    """Return the effects of a subject's age and sex, with the spread between persons."""
+    """Return the effects of a subject's age and sex, with random variation between persons."""
     rng, age = stream(subject.seed, "body"), subject.age_years
     volume, width, depth, skull, fat, load = np.clip(rng.standard_normal(6), -2.5, 2.5)
     pial, white, ventricle = np.clip(rng.standard_normal(3), -2.5, 2.5) * SPREAD_MM
@@ -86,7 +86,7 @@ def _at(curve: tuple[float, ...], age_years: float) -> float:
 
 
 def relaxation_scale(subject: Subject) -> dict[str, tuple[float, float, float, float]]:
-    """Return what a subject's T1, T2, T2* and PD of each tissue are multiplied by.
+    """Return the factors by which T1, T2, T2* and PD of each tissue of a subject differ from the table.
 
     Myelin shortens T1 and T2 until midlife, then they lengthen (Yeatman et al. 2014, Nature Communications 5, 4932,
     find the turn between 30 and 50 years); iron shortens T2 and T2* of the nuclei.
@@ -107,7 +107,7 @@ def relaxation_scale(subject: Subject) -> dict[str, tuple[float, float, float, f
 
 
 def iron_ratio(tissue: str, age_years: float) -> float:
-    """Return iron of a nucleus as a share of that at 40 years, where the tabulated values hold."""
+    """Return the iron of a nucleus as a share of that at `REFERENCE_AGE_YEARS`."""
     curves = {"pallidum": (21.41, 0.09, 0.37), "striatum": (14.62, 0.04, 0.46), "nigra": (18.46, 0.09, 0.5)}
     if tissue not in curves:
         return 1.0
@@ -116,4 +116,4 @@ def iron_ratio(tissue: str, age_years: float) -> float:
     def iron(age: float) -> float:
         return float(height * (1 - np.exp(-rate * age)) + start)
 
-    return iron(age_years) / iron(CALMEST)
+    return iron(age_years) / iron(REFERENCE_AGE_YEARS)

@@ -1,4 +1,4 @@
-"""The template head as one table: a row per voxel of the head, a column per map; subjects are interpolated from it."""
+"""The template head as one table, a row per voxel and a column per map, from which subjects are interpolated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from model.simulation.structures import NUCLEI, OUTER, nuclei, skin_level, surro
 from model.simulation.template import Floats, HeadGrid, brain_levels, brain_maps, template_grid
 
 LEVELS = ("inner", "skin", "pial", "white", "ventricle")
-MARGIN_MM = 6.0  # of air that is kept around the head
+MARGIN_MM = 6.0  # width of the layer of air that is kept around the head
 COLUMNS = (*LEVELS, *(f"nucleus_{name}" for name in NUCLEI), "artery", "vein", *(f"outer_{name}" for name in OUTER))
 
 
@@ -27,11 +27,11 @@ class Atlas:
     ----------
     grid : HeadGrid
     rows : (voxels of the grid,) int64 tensor
-        Row of `table` for each voxel; 0 for air far from the head.
+        Row of `table` of each voxel; 0 for air far from the head.
     near : (voxels of the grid,) boolean tensor
-        Where a head can be drawn: not so near the end of the margin that a neighbour has no row.
+        Whether a head can be drawn there, i.e. all neighbours have a row.
     table : (rows, len(COLUMNS)) float16 tensor
-        Half precision: levels end at 90 mm, so they are right to 0.03 mm where it matters.
+        Levels end at 90 mm, so half precision is exact to 0.03 mm near the surfaces.
     """
 
     grid: HeadGrid
@@ -40,7 +40,7 @@ class Atlas:
     table: Tensor
 
     def sample(self, points_mm: Tensor) -> dict[str, Tensor]:
-        """Return all maps at points by trilinear interpolation.
+        """Return all maps at points, interpolated trilinearly.
 
         Parameters
         ----------
@@ -57,14 +57,14 @@ class Atlas:
         weights = (plane[:, None] * parts[None, :, :, 2]).reshape(8, -1).T.contiguous()
         base = (low[:, 0] * size[1] + low[:, 1]) * size[2] + low[:, 2]
         ahead = torch.tensor([0, 1, int(size[1]), int(size[1]) + 1]) * size[2]
-        # The row of the voxel above follows, since rows are counted along k and the head has a margin of air.
+        # The voxel above has the next row, since rows are numbered along k and the head has a margin of air.
         corners = self.rows[base[:, None] + ahead][:, :, None] + torch.arange(2)
         corners = corners.flatten(1).clamp_(max=len(self.table) - 1)
         mixed = functional.embedding_bag(corners, self.table, per_sample_weights=weights.half(), mode="sum")
         return dict(zip(COLUMNS, mixed.T.contiguous().float(), strict=True))
 
     def is_head(self, points_mm: Tensor) -> Tensor:
-        """Return which points lie in the head or in the air next to it: (n,) booleans."""
+        """Return whether each point lies in the head or in the air next to it, (n,) booleans."""
         size = torch.tensor(self.grid.shape)
         origin = torch.from_numpy(self.grid.affine[:3, 3]).float()
         at = ((points_mm - origin) / self.grid.step_mm).round_().long()
@@ -74,7 +74,7 @@ class Atlas:
 
 @lru_cache(maxsize=2)
 def atlas(step_mm: float) -> Atlas:
-    """Return the template head with voxels of a size; made once."""
+    """Return the template head with voxels of a size; cached."""
     grid = template_grid(step_mm)
     skin = skin_level(step_mm)
     near = skin > -MARGIN_MM
@@ -92,7 +92,7 @@ def _maps(step_mm: float) -> Iterator[Floats]:
     levels = brain_levels(step_mm)
     yield from (levels.inner, skin_level(step_mm), levels.pial, levels.white, levels.ventricle)
     del levels
-    brain_maps.cache_clear()  # the table holds them now, and what follows is large
+    brain_maps.cache_clear()  # frees memory: the table holds these maps now
     brain_levels.cache_clear()
     for bodies in (nuclei, vessels, surroundings):
         yield from bodies(step_mm)

@@ -84,17 +84,7 @@ def sidecar_fields(
     seed : int
         Determines which fields are lost.
     """
-    facts: dict[str, object] = {
-        "manufacturer": scanner.manufacturer,
-        "manufacturers_model_name": scanner.model,
-        "magnetic_field_strength_t": scanner.field_strength_t,
-        "mr_acquisition_type": acquisition_type(voxel_size_mm),
-        "slice_thickness_mm": slice_thickness_mm(voxel_size_mm),
-        "repetition_time_s": protocol.repetition_time_s,
-        "echo_time_s": protocol.echo_time_s,
-        "inversion_time_s": protocol.inversion_time_s,
-        "flip_angle_deg": protocol.flip_angle_deg,
-    }
+    facts = acquisition_facts(protocol, scanner, voxel_size_mm)
     random = stream(seed, "lost")
     lost = {key for key, chance in LOST.items() if random.random() < chance}
     fields = {
@@ -109,11 +99,18 @@ def sidecar_fields(
     }
 
 
-def slice_thickness_mm(voxel_size_mm: Sequence[float]) -> float:
-    """Return the largest edge of a voxel, which is the slice thickness of a 2D acquisition."""
-    return round(float(max(voxel_size_mm)), 4)
-
-
-def acquisition_type(voxel_size_mm: Sequence[float]) -> str:
-    """Return 2D for voxels much thicker than wide, 3D for others."""
-    return "2D" if max(voxel_size_mm) >= THICK * min(voxel_size_mm) else "3D"
+def acquisition_facts(
+    protocol: SequenceProtocol, scanner: Scanner, voxel_size_mm: Sequence[float]
+) -> dict[str, object]:
+    """Return the columns of `core.acquisition` that a sidecar can give; None where one does not apply."""
+    return {
+        "manufacturer": scanner.manufacturer,
+        "manufacturers_model_name": scanner.model,
+        "magnetic_field_strength_t": scanner.field_strength_t,
+        "mr_acquisition_type": "2D" if max(voxel_size_mm) >= THICK * min(voxel_size_mm) else "3D",
+        "slice_thickness_mm": round(float(max(voxel_size_mm)), 4),
+        "repetition_time_s": protocol.repetition_time_s,
+        "echo_time_s": protocol.echo_time_s,
+        "inversion_time_s": protocol.inversion_time_s,
+        "flip_angle_deg": protocol.flip_angle_deg,
+    }

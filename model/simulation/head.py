@@ -19,19 +19,20 @@ from model.simulation.deform import deformation
 from model.simulation.lesions import Lesions, lesions_of
 from model.simulation.people import Subject
 from model.simulation.seeds import stream
-from model.simulation.structures import OUTER, SKULL_MM
+from model.simulation.structures import NUCLEI, OUTER, SKULL_MM
 from model.simulation.template import HeadGrid
 
-NOISE_MM = (3.0, 6.0, 14.0)  # distance of the bumps of the noises that give texture and make outlines irregular
+NOISE_MM = (3.0, 6.0, 14.0)  # scales of the noises that give texture and make outlines irregular
 SKIN_MM, DURA_MM, TABLE_MM = 1.9, 0.8, 1.6
-N_NOISES = len(NOISE_MM)
+FINE_MM = 1.6  # coarser heads are drawn on a finer grid and averaged: a sulcus is 2 mm wide
+CHUNK = 131_072  # points at a time, to fit the cache
 
 Shares = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """What is drawn, and how finely.
+    """The drawing of a subject: shares of tissues at points of the template.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ class Drawing:
     lesions : Lesions
     seed : int
     step_mm : float
-        Size of a voxel; edges are that wide.
+        Size of a voxel, and width of edges.
     """
 
     age: AgeEffects
@@ -49,29 +50,29 @@ class Drawing:
 
     @property
     def n_channels(self) -> int:
-        """Tissues, inflow, intracranial space, and a mask for each kind of lesion."""
+        """Number of channels: tissues, inflow, intracranial space, and a mask for each kind of lesion."""
         return len(TISSUES) + 2 + len(self.lesions.kinds)
 
     def noise(self, grid: HeadGrid) -> Tensor:
-        """Return smooth noises of unit spread on a grid, one for each of `NOISE_MM`: (n, i, j, k)."""
+        """Return smooth noises of about unit standard deviation, one for each of `NOISE_MM`, (n, i, j, k)."""
         extent_mm = np.array(grid.shape) * grid.step_mm
         fields = []
         for every_mm in NOISE_MM:
             size = [int(n) for n in np.ceil(extent_mm / every_mm) + 1]
             values = stream(self.seed, "texture", every_mm).standard_normal((1, 1, *size)).astype(np.float32)
             fields.append(functional.interpolate(torch.from_numpy(values), size=grid.shape, mode="trilinear")[0, 0])
-        return torch.stack(fields) * 1.6  # interpolation between the points takes away spread
+        return torch.stack(fields) * 1.6  # interpolation reduces the standard deviation
 
     def channels(self, points_mm: Tensor, maps: Shares, noise: Tensor) -> Tensor:
-        """Return all channels of points: (n_channels, n).
+        """Return all channels at points, (n_channels, n).
 
         Parameters
         ----------
         points_mm : (3, n) tensor
             In the template.
         maps : dict of (n,) tensors
-            `Atlas.sample` of them.
-        noise : (N_NOISES, n) tensor
+            `Atlas.sample` at the points.
+        noise : (len(NOISE_MM), n) tensor
         """
         inside = self.cover(maps["inner"] * self._size)
         result = torch.zeros((self.n_channels, inside.shape[0]))
@@ -87,14 +88,14 @@ class Drawing:
             for name, share in shares.items():
                 result[TISSUES.index(name), at] += share
         tissues = result[: len(TISSUES)].clamp_(min=0.0)
-        self._bleed(tissues, maps)
+        self._add_blood(tissues, maps)
         tissues /= tissues.sum(dim=0).clamp_(min=1.0)
         result[len(TISSUES)] = self._fresh(points_mm) * tissues[TISSUES.index("artery")]
         result[len(TISSUES) + 1] = inside
         return result
 
-    def _bleed(self, tissues: Tensor, maps: Shares) -> None:
-        """Lay blood over everything that is not skin or air."""
+    def _add_blood(self, tissues: Tensor, maps: Shares) -> None:
+        """Replace tissue by blood in vessels below the skin, in place."""
         deep = self.cover(maps["skin"] * self._size - 2.0)
         blood = {name: maps[name] * deep for name in ("artery", "vein")}
         tissues *= (1.0 - blood["artery"] - blood["vein"]).clamp_(min=0.0)
@@ -102,7 +103,7 @@ class Drawing:
             tissues[TISSUES.index(name)] += share
 
     def cover(self, level_mm: Tensor) -> Tensor:
-        """Return the share of a voxel that lies within a surface at a distance, positive inside."""
+        """Return the share of a voxel inside a surface, given its distance (positive inside)."""
         return torch.clamp(0.5 + level_mm / self.step_mm, 0.0, 1.0)
 
     @property
@@ -113,21 +114,20 @@ class Drawing:
         age, size = self.age, self._size
         tissue = self.cover(torch.minimum(maps["pial"] * size + age.pial_mm, maps["inner"] * size - 0.8))
         beside = 1.0 - self.cover(maps["ventricle"] * size + age.ventricle_mm)
-        # Ventricles shrink by growing their walls: fluid far from tissue stays fluid.
+        # Ventricles shrink by thicker walls: fluid far from tissue stays fluid.
         wall = self.cover(maps["pial"] * size + age.pial_mm + 1.3 * max(-age.ventricle_mm, 0.0) + 0.5)
         tissue = (
             torch.where(maps["ventricle"] > -0.6, torch.minimum(beside, wall), torch.minimum(tissue, beside)) * inside
         )
         white = self.cover(maps["white"] * size + age.white_mm + 0.15 * noise[1])
-        rim = ((maps["ventricle"] + 3.0) / 1.5).clamp(0.0, 1.0)  # next to fluid, mixtures pass for grey matter
+        # Next to the ventricles, partial volumes of fluid and white matter would look like grey matter.
+        rim = ((maps["ventricle"] + 3.0) / 1.5).clamp(0.0, 1.0)
         white = torch.minimum(torch.maximum(white, rim), tissue)
         texture = 0.05 * noise[0].clamp(-2.0, 2.0)
         shares = {"cortex": tissue - white, "white_matter": white}
         swap = texture.clamp(min=0.0) * shares["white_matter"] + texture.clamp(max=0.0) * shares["cortex"]
         shares = {"cortex": shares["cortex"] + swap, "white_matter": shares["white_matter"] - swap}
-        nuclei = {
-            name: maps[f"nucleus_{name}"] for name in ("white_matter", "thalamus", "striatum", "pallidum", "nigra")
-        }
+        nuclei = {name: maps[f"nucleus_{name}"] for name in NUCLEI}
         left = 1.0 - torch.stack(list(nuclei.values())).sum(dim=0)
         shares = {name: share * left for name, share in shares.items()}
         for name, share in nuclei.items():
@@ -135,10 +135,11 @@ class Drawing:
         fluid = inside - tissue
         falx = self._falx(points_mm) * fluid
         shares = {**shares, "csf": fluid - falx, "dura": falx}
-        walls = {**maps, "ventricle": maps["ventricle"] + age.ventricle_mm / size}  # where this subject has them
+        walls = {**maps, "ventricle": maps["ventricle"] + age.ventricle_mm / size}  # of this subject
         return shares, self.lesions.paint(shares, points_mm, walls, noise, self.step_mm, size)
 
     def _falx(self, points_mm: Tensor) -> Tensor:
+        """Return the share of the falx, a sheet in the midsagittal plane above the corpus callosum."""
         x, y, z = points_mm
         above = ((y + 10.0) / 62.0) ** 2 + ((z - 5.0) / 38.0) ** 2 > 1.0
         share: Tensor = self.cover(0.5 - x.abs() * self._size) * (above & (z > -8.0))
@@ -165,11 +166,10 @@ class Drawing:
         return shares
 
     def _skull(self, points_mm: Tensor, depth_mm: Tensor, noise: Tensor, rest: Tensor) -> Shares:
-        """Return dura, inner table, diploe and outer table by distance from the dura."""
+        """Return dura, bone (inner and outer table) and marrow (diploe) by distance from the dura."""
         x, _, z = points_mm
-        squama = torch.sigmoid((x.abs() - 62.0) / 3.0) * torch.sigmoid(
-            (16.0 - z) / 4.0
-        )  # temples: thin, without diploe
+        # The bone of the temples is thin and has no diploe.
+        squama = torch.sigmoid((x.abs() - 62.0) / 3.0) * torch.sigmoid((16.0 - z) / 4.0)
         whole = self.age.skull_mm * (1.0 + 0.10 * noise[2]) * (1.0 - 0.45 * squama) + DURA_MM
         starts = (
             torch.zeros_like(whole),
@@ -186,17 +186,13 @@ class Drawing:
         return {"dura": dura, "bone": inner + diploe - marrow + outer, "marrow": marrow}
 
     def _fresh(self, points_mm: Tensor) -> Tensor:
-        """Return the share of arterial blood that is fresh: it is spent on the way up."""
+        """Return the share of arterial blood that is unsaturated, which falls in the superior direction."""
         return torch.clamp(0.85 - points_mm[2] / 200.0, 0.3, 1.0)
-
-
-FINE_MM = 1.6  # coarser heads are drawn finer and averaged: a sulcus is 2 mm wide
-CHUNK = 131_072  # points at a time: what fits the cache
 
 
 @dataclass(frozen=True)
 class Head:
-    """A simulated head with all that is true about it.
+    """A simulated head and its ground truth.
 
     Parameters
     ----------
@@ -206,15 +202,15 @@ class Head:
     affine : (4, 4) array
         Voxel to world, RAS+, mm; isotropic.
     lesion_masks : dict of (i, j, k) boolean arrays
-        By kind; empty for a subject without.
+        By kind; empty without lesions.
     displacement_mm : (3, i, j, k) float32 array
-        Added to a point of the subject it gives the point of the template (MNI space) that came here; RAS+, mm.
+        Added to a point of the subject to give the point of the template (MNI space) that it was drawn from; RAS+, mm.
     properties_scale : dict
-        What the tabulated T1, T2, T2* and PD of each tissue are multiplied by.
+        Factors of the tabulated T1, T2, T2* and PD of each tissue.
     inflow : (i, j, k) float32 tensor
-        Share of fresh arterial blood, 0 to 1.
+        Share of unsaturated arterial blood, 0 to 1.
     intracranial : (i, j, k) boolean array
-        The space inside the dura: the brain with the fluid in and around it.
+        The space inside the dura: brain and cerebrospinal fluid.
     """
 
     subject: Subject
@@ -227,7 +223,7 @@ class Head:
     intracranial: NDArray[np.bool_]
 
     def tissue(self, field_strength_t: float) -> Properties:
-        """Return relaxation, density and susceptibility of this subject's tissues."""
+        """Return relaxation times, proton density and susceptibility of this subject's tissues."""
         table = properties(field_strength_t)
         scale = torch.tensor([self.properties_scale[name] for name in TISSUES], dtype=table.t1_s.dtype)
         names = ("t1_s", "t2_s", "t2star_s", "pd")
@@ -237,18 +233,17 @@ class Head:
         return replace(table, **scaled)
 
     def labels(self) -> NDArray[np.uint8]:
-        """Return the largest share's tissue: 0 for air, else its place in `TISSUES` plus one."""
+        """Return the tissue of the largest share, (i, j, k): 0 for air, else its index in `TISSUES` plus one."""
         air = 1.0 - self.fractions.sum(dim=0, keepdim=True)
         return np.asarray(torch.cat([air, self.fractions]).argmax(dim=0).to(torch.uint8).numpy())
 
     def maps(self, field_strength_t: float) -> dict[str, Tensor]:
-        """Return T1, T2, T2*, PD and susceptibility: means over what a voxel holds, 0 in air; (i, j, k) each."""
+        """Return maps of T1, T2, T2*, PD and susceptibility, (i, j, k) each: means over tissues, 0 in air."""
         table = self.tissue(field_strength_t)
-        total = self.fractions.sum(dim=0)
-        known = total.clamp(min=1e-3)
+        total = self.fractions.sum(dim=0).clamp(min=1e-3)
         result = {}
         for name in ("t1_s", "t2_s", "t2star_s", "chi_ppm"):
-            result[name] = torch.einsum("t,tijk->ijk", getattr(table, name).float(), self.fractions) / known
+            result[name] = torch.einsum("t,tijk->ijk", getattr(table, name).float(), self.fractions) / total
         result["pd"] = torch.einsum("t,tijk->ijk", table.pd.float(), self.fractions)
         return result
 
@@ -281,7 +276,7 @@ def make_head(subject: Subject, resolution_mm: float = 1.0) -> Head:
 
 
 def _draw(where: Tensor, fine: HeadGrid, drawing: Drawing, times: int) -> Tensor:
-    """Return all channels, averaged over blocks of `times` voxels along each axis; air is skipped."""
+    """Return all channels, averaged over blocks of `times` voxels along each axis; air is not computed."""
     template = atlas(round(fine.step_mm, 4))
     noise = drawing.noise(fine)
     shape = tuple(size // times for size in fine.shape)

@@ -19,12 +19,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.simulation.ageing import age_effects
+from model.simulation.deform import VELOCITY_STEP_MM
 from model.simulation.people import Subject
 from model.simulation.seeds import stream
 from model.simulation.structures import NUCLEI, nuclei
 from model.simulation.template import brain_levels, intracranial_level, template_grid
 
-RAGGED = 0.16  # how far the outline wanders, as a share of the width
+OUTLINE_NOISE = 0.16  # amplitude of the irregularity of outlines, as a share of the width
+SITE_STEP_MM = 3.0  # of the grid of places
+OEDEMA_EDGE_MM = 1.5  # width of the border of oedema
+N_PLAQUES, FEWEST_PLAQUES, N_ACTIVE = 60, 14, 3
+SMALL_VESSEL_LOAD = 3.5  # least load of a confluent disease, relative to a healthy person of 75
+PARENCHYMA = ("white_matter", "cortex", "thalamus", "striatum", "pallidum", "nigra", "hyperintensity")
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ class Body:
 def body_shares(
     bodies: Sequence[Body], points_mm: Tensor, noise: Tensor, edge_mm: float, wider_mm: float = 0.0
 ) -> Tensor:
-    """Return how much of each point's voxel lies in any of the bodies, (n,).
+    """Return the share of each point's voxel that lies in any of the bodies, (n,).
 
     Parameters
     ----------
@@ -82,16 +88,13 @@ def _share(body: Body, offset_mm: Tensor, noise: Tensor, edge_mm: float, wider_m
     along = axis @ offset_mm
     across = (offset_mm - axis[:, None] * along).norm(dim=0)
     width = body.width_mm + wider_mm
-    level = width * (1.0 - torch.hypot(along / (body.length_mm + wider_mm), across / width) + RAGGED * noise[1])
+    level = width * (1.0 - torch.hypot(along / (body.length_mm + wider_mm), across / width) + OUTLINE_NOISE * noise[1])
     return (0.5 + level / edge_mm).clamp(0.0, 1.0)
-
-
-STEP_MM = 3.0
 
 
 @dataclass(frozen=True)
 class Sites:
-    """Places of one kind in MNI space, RAS+, mm.
+    """Possible places of lesions of one kind in MNI space, RAS+, mm.
 
     Parameters
     ----------
@@ -104,22 +107,22 @@ class Sites:
     away: NDArray[np.float64]
 
     def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return a random place, and the direction away from the ventricles there."""
+        """Return a random place and the direction away from the ventricles there."""
         one = int(rng.integers(len(self.points_mm)))
-        return self.points_mm[one] + rng.uniform(-STEP_MM / 2, STEP_MM / 2, 3), self.away[one]
+        return self.points_mm[one] + rng.uniform(-SITE_STEP_MM / 2, SITE_STEP_MM / 2, 3), self.away[one]
 
 
 @lru_cache(maxsize=1)
 def lesion_sites() -> dict[str, Sites]:
-    """Return the places of each kind: periventricular, juxtacortical, infratentorial, deep, nuclear."""
-    grid, levels = template_grid(STEP_MM), brain_levels(STEP_MM)
+    """Return the places of each kind: periventricular, juxtacortical, infratentorial, deep, nuclear, hemispheric."""
+    grid, levels = template_grid(SITE_STEP_MM), brain_levels(SITE_STEP_MM)
     points = grid.points_mm().astype(np.float64)
     x, y, z = points
     white = levels.white > 1.0
     above = z > -4
     deep = white & above & (levels.white > 2.5) & (np.abs(x) > 14)
     lateral = (levels.ventricle > -8) & (np.abs(x) > 9) & above
-    grey = nuclei(STEP_MM)[[NUCLEI.index(name) for name in ("thalamus", "striatum", "pallidum")]].sum(axis=0)
+    grey = nuclei(SITE_STEP_MM)[[NUCLEI.index(name) for name in ("thalamus", "striatum", "pallidum")]].sum(axis=0)
     kinds = {
         "periventricular": white & lateral & (levels.ventricle < -2.5),
         "juxtacortical": (np.abs(levels.white - 0.4) < 0.6) & (levels.inner > 5) & (levels.inner < 22) & (z > 0),
@@ -134,20 +137,16 @@ def lesion_sites() -> dict[str, Sites]:
     return {name: Sites(places[mask], away[mask].astype(np.float64)) for name, mask in kinds.items()}
 
 
-VELOCITY_STEP_MM = 4.0
-EDGE_MM = 1.5  # how sharply oedema ends
-
-
 @dataclass(frozen=True)
 class Tumour:
-    """One tumour in the template.
+    """A malignant glioma in the template: a solid rim that enhances, a necrotic core, and oedema of white matter.
 
     Parameters
     ----------
     center_mm : (x, y, z)
         RAS+.
     radius_mm, rim_mm, oedema_mm, push_mm : float
-        Of the solid part; thickness of its living rim; reach of the oedema beyond it; displacement at its edge.
+        Radius of the solid part; thickness of its viable rim; reach of the oedema beyond it; displacement at its edge.
     """
 
     center_mm: tuple[float, ...]
@@ -157,42 +156,31 @@ class Tumour:
     push_mm: float
 
     def levels(self, points_mm: Tensor, noise: Tensor, maps: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Return distances to the surfaces of solid part and core, positive inside, and the share of oedema."""
+        """Return the distances to the surfaces of solid part and core, mm, positive inside, and the share of oedema."""
         away = (points_mm - torch.tensor(self.center_mm)[:, None]).norm(dim=0)
         lobes = 0.13 * self.radius_mm * noise[2] + 0.06 * self.radius_mm * noise[1]
         solid = self.radius_mm + lobes - away
         core = solid - self.rim_mm * (1.0 + 0.35 * noise[1].clamp(-2, 2))
-        # Water follows the fibres: it fills white matter in fingers and stops at the cortex.
+        # Oedema spreads along fibres: it fills white matter irregularly and ends at the cortex.
         fingers = self.oedema_mm * (0.55 + 0.25 * maps["white"].clamp(-1, 3) + 0.2 * noise[2])
-        return solid, core, torch.sigmoid((solid + fingers) / EDGE_MM)
+        return solid, core, torch.sigmoid((solid + fingers) / OEDEMA_EDGE_MM)
 
     def push(self) -> NDArray[np.float32]:
-        """Return the velocity of points towards the tumour's centre: what is sampled nearer looks pushed away."""
+        """Return the velocity of the mass effect; it points inwards, since sampling nearer displaces outwards."""
         grid = template_grid(VELOCITY_STEP_MM)
         offset = grid.points_mm() - np.array(self.center_mm, np.float32)[:, None, None, None]
         away = np.sqrt((offset**2).sum(axis=0))
         speed = self.push_mm * np.exp(-(((away - self.radius_mm) / 20.0) ** 2)) * np.clip(away / self.radius_mm, 0, 1)
-        room = np.clip(intracranial_level(VELOCITY_STEP_MM) / 10.0, 0, 1)  # the skull does not give way
+        room = np.clip(intracranial_level(VELOCITY_STEP_MM) / 10.0, 0, 1)  # no displacement at the skull
         return np.asarray(-offset / np.maximum(away, 1e-3) * speed * room, np.float32)
 
 
 def tumour_of(subject: Subject) -> Tumour:
-    """Return a subject's tumour, in one hemisphere."""
+    """Return the tumour of a subject, in one hemisphere."""
     rng = stream(subject.seed, "tumour")
     center, _ = lesion_sites()["hemispheric"].draw(rng)
-    radius = float(rng.uniform(12, 20))
-    return Tumour(
-        tuple(center.tolist()),
-        radius,
-        float(rng.uniform(3.5, 5.5)),
-        float(rng.uniform(12, 22)),
-        float(rng.uniform(4, 8)),
-    )
-
-
-N_PLAQUES, FEWEST_PLAQUES, N_ACTIVE = 60, 14, 3
-SMALL_VESSEL_LOAD = 3.5  # a confluent disease is so many times the load of a healthy person of 75, at least
-PARENCHYMA = ("white_matter", "cortex", "thalamus", "striatum", "pallidum", "nigra", "hyperintensity")
+    sizes = (float(rng.uniform(*bounds)) for bounds in ((12, 20), (3.5, 5.5), (12, 22), (4, 8)))
+    return Tumour(tuple(center.tolist()), *sizes)
 
 
 @dataclass(frozen=True)
@@ -224,7 +212,7 @@ class Lesions:
 
     @property
     def push(self) -> NDArray[np.float32] | None:
-        """Velocity by which a tumour pushes the brain aside, mm, on the grid of velocities."""
+        """Velocity of the mass effect of a tumour, mm, on the grid of velocities; None without one."""
         return self.tumour.push() if self.tumour else None
 
     def paint(
@@ -236,7 +224,7 @@ class Lesions:
         step_mm: float,
         size: float,
     ) -> list[Tensor]:
-        """Let lesions take over tissue, in place; return the share of each of `kinds`.
+        """Replace tissue by lesions, in place, and return the share of each of `kinds`.
 
         Parameters
         ----------
@@ -245,7 +233,7 @@ class Lesions:
         points_mm : (3, n) tensor
             In the template.
         maps, noise
-            As `Drawing.channels` has them.
+            As in `Drawing.channels`.
         step_mm : float
             Size of a voxel of the subject, whose head is `size` times the template.
         """
@@ -271,7 +259,7 @@ class Lesions:
 
 
 def lesions_of(subject: Subject) -> Lesions:
-    """Return the lesions of a subject; a later visit keeps those of an earlier one."""
+    """Return the lesions of a subject; those of an earlier visit persist."""
     load = age_effects(subject).hyperintense
     if "small_vessel" in subject.lesions:
         load = SMALL_VESSEL_LOAD + 2.0 * load
@@ -281,20 +269,21 @@ def lesions_of(subject: Subject) -> Lesions:
 
 
 def hyperintense(load: float, points_mm: Tensor, maps: dict[str, Tensor], noise: Tensor) -> Tensor:
-    """Return the share of white matter that ageing and small vessels have changed: caps, bands and spots that merge."""
+    """Return the share of hyperintensities of ageing and small vessels: caps, bands and confluent spots."""
     x, _, z = points_mm
     beside = -maps["ventricle"]
     reach_mm = 3.0 * load**0.55 - 1.3 + 0.8 * noise[1] + 0.6 * min(load, 2.0) * noise[2]
     band = torch.sigmoid((reach_mm - beside) / 0.5)
     threshold = 4.6 - 1.25 * np.log1p(1.5 * load)
     spots = torch.sigmoid((noise[2] + 0.7 * noise[1] - threshold) * 3.0) * ((maps["white"] - 1.0) / 1.5).clamp(0, 1)
-    # Corpus callosum, capsules and what lies below the tentorium are spared.
+    # Corpus callosum, capsules and infratentorial white matter are spared.
     spared = ((x.abs() - 9.0) / 5.0).clamp(0, 1) * ((z + 6.0) / 6.0).clamp(0, 1)
     share: Tensor = torch.maximum(band * (z > -12), spots) * spared
     return share
 
 
 def _take(shares: dict[str, Tensor], tissue: str, cover: Tensor, sources: tuple[str, ...]) -> Tensor:
+    """Replace a share of source tissues by a tissue, in place, and return the replaced share."""
     taken = torch.zeros_like(cover)
     for name in sources:
         if name in shares and name != tissue:
@@ -306,7 +295,7 @@ def _take(shares: dict[str, Tensor], tissue: str, cover: Tensor, sources: tuple[
 
 
 def _plaques(subject: Subject) -> tuple[tuple[Body, ...], tuple[Body, ...]]:
-    """Return old and active plaques: each arises at an age, the latest that have arisen are active."""
+    """Return old and active plaques: each has an age of onset, and the latest ones are active."""
     rng, sites = stream(subject.seed, "plaques"), lesion_sites()
     begin = float(rng.uniform(18, 38))
     arisen = []

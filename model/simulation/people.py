@@ -1,4 +1,4 @@
-"""The people of each simulated centre: ages, sexes, lesions, visits, a travelling subject, and what tables omit."""
+"""The people of each simulated centre: ages, sexes, lesions, visits, and which facts its tables omit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Subject:
     Parameters
     ----------
     seed : int
-        Makes the anatomy; two visits of one person share it.
+        Determines the anatomy; all visits of one person share it.
     age_years : float
         From 2 to 100.
     sex : {"M", "F"}
@@ -31,7 +31,7 @@ class Subject:
     Raises
     ------
     PhantomError
-        For what cannot be simulated.
+        For values outside these ranges.
     """
 
     seed: int
@@ -54,7 +54,7 @@ class Subject:
 TRAVELLER = "phantom_traveller"
 TRAVELLER_NUMBER = 99  # in the identifiers of the centres it visits
 MOST_SUBJECTS = TRAVELLER_NUMBER - 1  # two of the layouts count to 99
-# All internal: whoever is seen by an external centre is left out of training everywhere.
+# All internal: a person whom an external centre sees as well is excluded from training everywhere.
 VISITED_BY_TRAVELLER = ("camcan", "ixi", "nki_rockland")
 TRAVELLER_AGE_YEARS = {"camcan": 41.25, "ixi": 41.5, "nki_rockland": 41.75}
 OLD_YEARS = 55.0  # from which lesions of ageing are drawn
@@ -63,19 +63,19 @@ AGE_WITHHELD, SEX_WITHHELD, CONTRAST_MISSING = 0.1, 0.07, 0.1
 
 
 @dataclass(frozen=True)
-class AgeDistribution:
-    """Whom a centre enrols.
+class Enrolment:
+    """The people that a centre enrols.
 
     Parameters
     ----------
     youngest_years, oldest_years : float
-        As the real dataset has them.
+        As in the real dataset.
     deformation_mm : float
         Standard deviation of the displacement from the template; larger at external centres.
     of_all, of_old : tuple of (lesion, probability)
-        Lesions of everybody, and of those beyond `OLD_YEARS`.
+        Lesions of all people, and of those older than `OLD_YEARS`.
     years_between : float
-        Until the repeat visit of the first subject and of every third thereafter; 0 where nobody comes back.
+        Time to the second visit of subjects 1, 4, 7, ...; 0 where there is none.
     """
 
     youngest_years: float
@@ -86,20 +86,20 @@ class AgeDistribution:
     years_between: float = 0.0
 
 
-SAMPLES: dict[str, AgeDistribution] = {
-    "adni": AgeDistribution(55, 90, of_old=(("small_vessel", 0.6), ("lacunes", 0.3)), years_between=2.0),
-    "aibl": AgeDistribution(60, 88, 5.5, of_old=(("small_vessel", 0.8), ("lacunes", 0.5))),
-    "camcan": AgeDistribution(18, 88),
-    "hcp_aging": AgeDistribution(36, 90),
-    "hcp_development": AgeDistribution(5, 21),
-    "hcp_young_adult": AgeDistribution(22, 36),
-    "ixi": AgeDistribution(20, 86),
-    "lemon": AgeDistribution(20, 77),
-    "nki_rockland": AgeDistribution(6, 85, years_between=1.5),
-    "oasis3": AgeDistribution(42, 95, 5.5, of_old=(("small_vessel", 0.8), ("lacunes", 0.5)), years_between=2.5),
-    "open_ms": AgeDistribution(19, 55, of_all=(("ms", 1.0),), of_old=(), years_between=1.0),
-    "ucsf_pdgm": AgeDistribution(18, 88, 6.0, of_all=(("tumour", 1.0),), of_old=(("small_vessel", 0.5),)),
-    "ukb": AgeDistribution(45, 82, years_between=2.25),
+ENROLMENTS: dict[str, Enrolment] = {
+    "adni": Enrolment(55, 90, of_old=(("small_vessel", 0.6), ("lacunes", 0.3)), years_between=2.0),
+    "aibl": Enrolment(60, 88, 5.5, of_old=(("small_vessel", 0.8), ("lacunes", 0.5))),
+    "camcan": Enrolment(18, 88),
+    "hcp_aging": Enrolment(36, 90),
+    "hcp_development": Enrolment(5, 21),
+    "hcp_young_adult": Enrolment(22, 36),
+    "ixi": Enrolment(20, 86),
+    "lemon": Enrolment(20, 77),
+    "nki_rockland": Enrolment(6, 85, years_between=1.5),
+    "oasis3": Enrolment(42, 95, 5.5, of_old=(("small_vessel", 0.8), ("lacunes", 0.5)), years_between=2.5),
+    "open_ms": Enrolment(19, 55, of_all=(("ms", 1.0),), of_old=(), years_between=1.0),
+    "ucsf_pdgm": Enrolment(18, 88, 6.0, of_all=(("tumour", 1.0),), of_old=(("small_vessel", 0.5),)),
+    "ukb": Enrolment(45, 82, years_between=2.25),
 }
 
 
@@ -110,15 +110,15 @@ class SimulatedPerson:
     Parameters
     ----------
     number : int
-        From 1 within the centre; identifiers are made of it.
+        From 1 within the centre; part of the identifiers.
     person_id : str
-        The human being, the same over centres.
+        The same in all centres that the person visits.
     seed : int
         Of the anatomy.
     ages_years : tuple of float
         At each visit.
-    is_age_told, is_sex_told : bool
-        Whether the centre's tables have them.
+    is_age_published, is_sex_published : bool
+        Whether the tables of the centre give them.
     missing : frozenset of str
         Contrasts that were not acquired.
     """
@@ -131,40 +131,40 @@ class SimulatedPerson:
     ages_years: tuple[float, ...]
     deformation_mm: float
     lesions: tuple[str, ...] = ()
-    is_age_told: bool = True
-    is_sex_told: bool = True
+    is_age_published: bool = True
+    is_sex_published: bool = True
     missing: frozenset[str] = field(default=frozenset())
 
     def at(self, visit: int) -> Subject:
-        """Return who is imaged at a visit, counted from 0."""
+        """Return the subject of a visit, counted from 0."""
         return Subject(self.seed, self.ages_years[visit], self.sex, self.deformation_mm, self.lesions)
 
     @property
     def n_visits(self) -> int:
-        """How often this person came."""
+        """Number of visits."""
         return len(self.ages_years)
 
 
 def enrol(center_id: str, n_subjects: int, seed: int) -> tuple[SimulatedPerson, ...]:
-    """Return the people of a centre; those of a smaller cohort are the first of a larger one.
+    """Return the people of a centre; a smaller cohort holds the first people of a larger one.
 
     Parameters
     ----------
     center_id : str
         Of the real centre, e.g. ixi.
     n_subjects : int
-        Without the travelling subject, who comes in addition where the traveller goes.
+        Without the travelling subject, who is added at the centres of `VISITED_BY_TRAVELLER`.
     seed : int
         Of the cohort.
 
     Raises
     ------
     PhantomError
-        For an unknown centre, or a number that identifiers have no room for.
+        For an unknown centre, or a number that does not fit into the identifiers.
     """
-    if center_id not in SAMPLES:
+    if center_id not in ENROLMENTS:
         raise PhantomError(
-            f"there is no simulated centre of {center_id!r}", f"choose from {', '.join(sorted(SAMPLES))}"
+            f"there is no simulated centre of {center_id!r}", f"choose from {', '.join(sorted(ENROLMENTS))}"
         )
     if not 1 <= n_subjects <= MOST_SUBJECTS:
         raise PhantomError(
@@ -175,8 +175,8 @@ def enrol(center_id: str, n_subjects: int, seed: int) -> tuple[SimulatedPerson, 
 
 
 def _person(center_id: str, number: int, seed: int) -> SimulatedPerson:
-    sample, random = SAMPLES[center_id], stream(seed, "person", center_id, number)
-    # Multiples of the golden ratio spread ages evenly over the range, however many people there are.
+    sample, random = ENROLMENTS[center_id], stream(seed, "person", center_id, number)
+    # Multiples of the golden ratio spread ages evenly over the range for any number of people.
     share = (stream(seed, "ages", center_id).random() + number * GOLDEN) % 1
     age = round(sample.youngest_years + share * (sample.oldest_years - sample.youngest_years), 2)
     comes_back = sample.years_between and number % 3 == 1
@@ -185,7 +185,7 @@ def _person(center_id: str, number: int, seed: int) -> SimulatedPerson:
     chances = (*sample.of_all, *(sample.of_old if age >= OLD_YEARS else ()))
     lesions = tuple(name for name, chance in chances if random.random() < chance)
     withheld = random.random(2)
-    is_first = number == 1  # complete, so that even a cohort of one offers everything
+    is_first = number == 1  # complete, so that a cohort of one offers every contrast
     return SimulatedPerson(
         center_id=center_id,
         number=number,
@@ -195,14 +195,14 @@ def _person(center_id: str, number: int, seed: int) -> SimulatedPerson:
         ages_years=ages,
         deformation_mm=sample.deformation_mm,
         lesions=lesions,
-        is_age_told=is_first or withheld[0] >= AGE_WITHHELD,
-        is_sex_told=is_first or withheld[1] >= SEX_WITHHELD,
+        is_age_published=is_first or withheld[0] >= AGE_WITHHELD,
+        is_sex_published=is_first or withheld[1] >= SEX_WITHHELD,
         missing=frozenset() if is_first else _missing(seed, center_id, number),
     )
 
 
 def _missing(seed: int, center_id: str, number: int) -> frozenset[str]:
-    """Return contrasts that were not acquired; T1w always was, so that nobody is without an image."""
+    """Return contrasts that were not acquired; T1w always was, so that everybody has an image."""
     labels = ("T2w", "PDw", "FLAIR", "T2starw", "SWI", "angio", "ceT1w")
     random = stream(seed, "missing", center_id, number)
     return frozenset(label for label in labels if random.random() < CONTRAST_MISSING)

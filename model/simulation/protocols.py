@@ -1,12 +1,12 @@
-"""Protocols as they are really seen, drawn within a contrast and nothing else.
+"""Random protocols of a contrast, from the ranges of real scans.
 
 The ranges are those of the sidecars of eight public datasets of OpenNeuro (ds000030, ds000117, ds000221, ds003592,
 ds003949, ds004199, ds004712, ds004889: 24,677 sidecars, counted by contrast) and of the protocols that the shipped
-centres' definitions cite; each variant says which. They are the same for every centre, anatomy and age: within a
-contrast a parameter can only be read from what it does to the image.
+centres' definitions cite; each variant names its source. They are the same for every centre, anatomy and age: within a
+contrast a parameter can only be inferred from its effect on the image.
 
-Left out on purpose: 3-D echo trains with variable flip angles (SPACE, CUBE, VISTA; TE of 285 to 565 ms), whose stated
-echo time is not the one that makes their contrast; and partial k-space, parallel imaging and preparation pulses.
+Not included: 3-D echo trains with variable flip angles (SPACE, CUBE, VISTA; TE of 285 to 565 ms), whose nominal
+echo time does not determine their contrast; partial k-space, parallel imaging and preparation pulses.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ class Variant:
     sequence : str
         As `model.physics.protocol` names it.
     share : float
-        How often it is drawn, among the variants of its contrast.
+        Relative probability among the variants of its contrast.
     repetition_time_s, echo_time_s : tuple of 2 float
     flip_angle_deg : tuple of 2 float
         Of the refocusing pulses for echo trains.
     inversion_time_s : tuple of 2 float, optional
     inversion_share : tuple of 2 float, optional
-        Inversion time as a share of the one seen together with the repetition time (`NULLING`).
+        Inversion time as a share of the usual one at the repetition time (`NULLING`).
     source : str
-        Where the range was seen.
+        Source of the range.
     """
 
     sequence: str
@@ -66,8 +66,8 @@ VARIANTS: dict[str, tuple[Variant, ...]] = {
     ),
     "PDw": (
         Variant("fast_spin_echo", 1.0, (2.7, 8.2), (0.008, 0.020), (120.0, 180.0),
-                source="IXI: TR 5.73 and 8.18 s, TE 8 ms; widened by us to shorter TR and longer TE, since no sidecar "
-                "of the contrast is public here"),
+                source="IXI: TR 5.73 and 8.18 s, TE 8 ms; widened here to shorter TR and longer TE, for want of "
+                "public sidecars of the contrast"),
     ),
     "FLAIR": (
         Variant("inversion_recovery", 1.0, (4.8, 12.0), (0.085, 0.140), (120.0, 180.0), inversion_share=(0.95, 1.05),
@@ -75,7 +75,7 @@ VARIANTS: dict[str, tuple[Variant, ...]] = {
     ),
     "T2starw": (
         Variant("t2star", 0.6, (0.5, 0.8), (0.015, 0.030), (15.0, 30.0),
-                source="OASIS-3 and ADNI: TR 650 ms, TE 20 ms, 20°; widened by us around it"),
+                source="OASIS-3 and ADNI: TR 650 ms, TE 20 ms, 20°; widened here"),
         Variant("t2star", 0.4, (0.030, 0.0426), (0.0167, 0.025), (12.0, 15.0),
                 source="ds000221, ds004712 (13,663 gradient echoes)"),
     ),
@@ -89,9 +89,9 @@ VARIANTS: dict[str, tuple[Variant, ...]] = {
     ),
 }  # fmt: skip
 
-# TR and TI that FLAIR states together, seconds (ds004889, ds004199, ds004712): TI nulls cerebrospinal fluid at its TR.
+# TR and TI of FLAIR sidecars that give both, seconds (ds004889, ds004199, ds004712); TI nulls cerebrospinal fluid.
 NULLING = ((4.8, 1.65), (5.0, 1.8), (6.0, 2.05), (7.0, 2.22), (9.5, 2.53), (10.0, 2.58), (11.0, 2.8), (12.0, 2.85))
-GAP_S = 0.001  # between the echo and the next excitation, at least: readout and spoiler
+GAP_S = 0.001  # least time between the echo and the next excitation: readout and spoiler
 TRAIN_SPACING_S = 0.0075
 LONGEST_TRAIN = 176
 
@@ -99,28 +99,28 @@ LONGEST_TRAIN = 176
 def draw_protocol(
     contrast: str, random: np.random.Generator, field_strength_t: float = 3.0, is_post_contrast: bool = False
 ) -> SequenceProtocol:
-    """Draw a protocol of a contrast: a variant by its share, then each parameter uniformly, whatever the field.
+    """Return a random protocol of a contrast: a variant by its share, then each parameter uniformly.
 
     Parameters
     ----------
     contrast : str
         A key of `VARIANTS`.
     random : numpy.random.Generator
-        Seeded by what the image is, not by whose or where.
+        Must be independent of person and centre.
     field_strength_t : float
-        Written into the protocol; no parameter depends on it.
+        Part of the protocol; no other parameter depends on it.
     is_post_contrast : bool
         Gadolinium, for T1w.
 
     Raises
     ------
     PhantomError
-        For a contrast that no range is known of.
+        For a contrast without ranges.
     """
     if contrast not in VARIANTS:
         raise PhantomError(f"no protocols of {contrast!r} are known", f"choose from {', '.join(VARIANTS)}")
     if is_post_contrast and contrast != "T1w":
-        raise PhantomError(f"post-contrast {contrast} is none of the contrasts", "draw T1w")
+        raise PhantomError(f"post-contrast {contrast} is not simulated", "draw T1w")
     variants = VARIANTS[contrast]
     shares = np.array([variant.share for variant in variants])
     variant = variants[int(random.choice(len(variants), p=shares / shares.sum()))]
@@ -151,7 +151,7 @@ def _inversion_time(random: np.random.Generator, variant: Variant, tr_s: float) 
 
 
 def _train(tr_s: float, ti_s: float) -> int:
-    """Return how many readouts fit around the inversion time, of `LONGEST_TRAIN` at most."""
+    """Return the number of readouts that fit around the inversion time, at most `LONGEST_TRAIN`."""
     room_s = 2 * min(ti_s, tr_s - ti_s)
     return min(LONGEST_TRAIN, 2 * int(0.95 * room_s / TRAIN_SPACING_S / 2))
 

@@ -25,30 +25,26 @@ if TYPE_CHECKING:
     from model.physics.protocol import SequenceProtocol
     from model.simulation.head import Head
 
-ORDER = 3  # half waves along an axis: what coils around a head make at 1.5 and 3 T varies over centimetres
-COARSE = 16  # points along an axis at which the waves are evaluated; they are smooth enough to be interpolated
+FIELD_ORDER = 3  # half waves along an axis: fields of head coils at 1.5 and 3 T vary over centimetres
+FIELD_POINTS = 16  # along an axis, at which the waves are evaluated before interpolation
 
 
 def smooth_field(shape: Sequence[int], random: np.random.Generator, share: float) -> Tensor:
-    """Return a positive field around 1 that varies slowly.
+    """Return a smooth positive field around 1, as coils make it, (i, j, k) float32.
 
     Parameters
     ----------
     shape : (3,) ints
-        Of the grid it is wanted on.
+        Of the grid.
     share : float
-        Peak to peak: the field runs from 1 - share / 2 to 1 + share / 2.
-
-    Returns
-    -------
-    (i, j, k) tensor of float32
+        Peak to peak: the field ranges from 1 - share / 2 to 1 + share / 2.
     """
     if not 0 <= share < 2:
         raise PhantomError(f"a field that varies by {share} of its mean changes sign", "give a share from 0 to below 2")
-    orders = np.indices((ORDER, ORDER, ORDER)).reshape(3, -1)
-    weights = (random.normal(size=orders.shape[1]) / (1 + (orders**2).sum(0))).reshape(ORDER, ORDER, ORDER)
+    orders = np.indices([FIELD_ORDER] * 3).reshape(3, -1)
+    weights = (random.normal(size=orders.shape[1]) / (1 + (orders**2).sum(0))).reshape([FIELD_ORDER] * 3)
     weights[0, 0, 0] = 0.0
-    waves = np.cos(np.pi * np.arange(ORDER)[:, None] * np.linspace(0, 1, COARSE))
+    waves = np.cos(np.pi * np.arange(FIELD_ORDER)[:, None] * np.linspace(0, 1, FIELD_POINTS))
     coarse = np.einsum("abc,ai,bj,ck->ijk", weights, waves, waves, waves)
     coarse = (coarse - coarse.min()) / (coarse.max() - coarse.min()) - 0.5
     field = torch.from_numpy((1 + share * coarse).astype(np.float32))
@@ -57,22 +53,22 @@ def smooth_field(shape: Sequence[int], random: np.random.Generator, share: float
 
 
 Manufacturer = Literal["Siemens", "GE", "Philips"]
-NECK_MM = 40.0  # more than any pose and tilt show below a head's grid
-AFTER_BRIGHTEST = 99.9  # percentile of the image that the vendor's peak stands for
+NECK_MM = 40.0  # more than any pose and tilt image below the grid of a head
+PEAK_PERCENTILE = 99.9  # of the image, which is stored as the peak of the vendor
 
 
 @dataclass(frozen=True)
 class Storage:
-    """How a vendor turns magnitudes into int16.
+    """The conversion of magnitudes to int16 by a vendor.
 
     Parameters
     ----------
     peak : tuple of 2 float
-        Range of the stored number of the brightest voxels, from scan to scan.
+        Range from which the stored number of the brightest voxels is drawn for each scan.
     largest : int
-        What is brighter is clipped: 12 bits, or 15.
+        Brighter values are clipped: 12 bits, or 15.
     has_slope : bool
-        Whether the header scales the stored numbers, as converters of Philips files write it.
+        Whether the header scales the stored numbers, as in converted Philips files.
     """
 
     peak: tuple[float, float]
@@ -98,10 +94,10 @@ class Scanner:
     field_strength_t : float
         Tesla.
     snr : float
-        Signal over the standard deviation of the noise in one channel, signal being the mean of cortex and white
-        matter without receive bias.
+        Mean signal of cortex and white matter without receive bias, over the standard deviation of the noise in one
+        channel.
     receive_bias, transmit_bias : float
-        Peak to peak, as a share of the mean, over the field of view and over the head's grid.
+        Peak to peak as a share of the mean, over the field of view and over the grid of the head.
     """
 
     manufacturer: Manufacturer
@@ -115,7 +111,7 @@ class Scanner:
         if self.manufacturer not in STORAGE:
             raise PhantomError(f"no vendor {self.manufacturer!r} can be simulated", f"choose from {sorted(STORAGE)}")
         if not self.snr > 0:
-            raise PhantomError(f"a signal-to-noise ratio of {self.snr} is no ratio", "give one above 0, e.g. 30")
+            raise PhantomError(f"a signal-to-noise ratio of {self.snr} is not positive", "give one above 0, e.g. 30")
         for name, share in (("receive_bias", self.receive_bias), ("transmit_bias", self.transmit_bias)):
             if not 0 <= share < 2:
                 raise PhantomError(f"{name} of {share} would make signal negative", "give a share from 0 to below 2")
@@ -128,7 +124,7 @@ class Acquired:
     Parameters
     ----------
     voxels : (i, j, k) array of int16
-        Stored numbers; `slope` times these are what the header says.
+        Stored numbers; the header scales them by `slope`.
     affine : (4, 4) array
         Voxel to scanner, RAS+, mm.
     noise_sd : float
@@ -152,10 +148,10 @@ def acquire(
     tilt_deg: tuple[float, float, float] = (0.0, 0.0, 0.0),
     seed: int,
 ) -> Acquired:
-    """Scan a head.
+    """Return the image that a scanner stores of a head.
 
     Signals are mixed on the head's grid under the transmit field, averaged over each voxel of the acquisition,
-    weighted by the receive field, given complex noise, and stored as the magnitude in integers.
+    weighted by the receive field, and stored as integer magnitudes after complex noise is added.
 
     Parameters
     ----------
@@ -164,11 +160,11 @@ def acquire(
     axcodes : str
         Direction of the voxel axes, e.g. LPS.
     pose : (4, 4) array, optional
-        Head to scanner, RAS+, mm, rigid; as the head lies where none is given.
+        Head to scanner, RAS+, mm, rigid; identity by default.
     tilt_deg : tuple of 3 float
         Rotation of the acquisition's axes about x, y and z of the scanner: an oblique acquisition.
     seed : int
-        Of fields, noise and stored peak.
+        Determines fields, noise and stored peak.
 
     Raises
     ------
@@ -188,12 +184,12 @@ def acquire(
 
 
 def with_neck(image: Tensor, affine: NDArray[np.float64]) -> tuple[Tensor, NDArray[np.float64]]:
-    """Return an image whose lowest layer goes on downwards, and its affine: a head does not end where its grid does.
+    """Return an image whose lowest layer is repeated downwards as a neck, and its affine.
 
     Parameters
     ----------
     image : (i, j, k) tensor
-        Its third axis runs upwards, as a head's does.
+        Its third axis points upwards.
     """
     n_layers = int(np.ceil(NECK_MM / np.linalg.norm(affine[:3, 2])))
     lowest = image[:, :, :1].expand(-1, -1, n_layers)
@@ -219,7 +215,7 @@ def add_noise(image: NDArray[np.float32], sigma: float, random: np.random.Genera
 def store(
     image: NDArray[np.float32], manufacturer: str, random: np.random.Generator
 ) -> tuple[NDArray[np.int16], float, float]:
-    """Return magnitudes as a vendor stores them.
+    """Convert magnitudes to the stored numbers of a vendor.
 
     Returns
     -------
@@ -227,10 +223,10 @@ def store(
     scale : float
         Stored number per unit of the image.
     slope : float
-        What the header multiplies stored numbers by; 1 where the vendor does not scale.
+        Factor in the header; 1 where the vendor does not scale.
     """
     storage = STORAGE[manufacturer]
-    brightest = float(np.percentile(image[::2, ::2, ::2], AFTER_BRIGHTEST))
+    brightest = float(np.percentile(image[::2, ::2, ::2], PEAK_PERCENTILE))
     if brightest <= 0:
         raise PhantomError("there is no signal in the image", "give a protocol in which some tissue has signal")
     scale = random.uniform(*storage.peak) / brightest
@@ -242,7 +238,7 @@ def store(
 def random_pose(
     random: np.random.Generator, center_mm: NDArray[np.float64], rotation_deg: float = 5.0, shift_mm: float = 4.0
 ) -> NDArray[np.float64]:
-    """Return how a head lies in a scanner: normal rotations about its centre, and shifts, by their standard deviations.
+    """Return a random pose of a head: normal rotations about its centre and shifts, given by standard deviations.
 
     Parameters
     ----------
@@ -261,7 +257,7 @@ def random_pose(
 
 
 def center_of(shape: tuple[int, ...] | torch.Size, affine: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the centre of a grid in world coordinates, mm."""
+    """Return the centre of a grid in world coordinates, mm, (3,)."""
     middle: NDArray[np.float64] = (affine @ [*((np.array(shape[-3:]) - 1) / 2), 1.0])[:3]
     return middle
 
@@ -270,11 +266,11 @@ def _rigid(pose: NDArray[np.float64]) -> NDArray[np.float64]:
     if pose.shape != (4, 4) or not np.allclose(pose[:3, :3] @ pose[:3, :3].T, np.eye(3), atol=1e-6):
         raise PhantomError("the pose is not rigid", "give a rotation and a shift as a 4 × 4 matrix")
     if np.linalg.det(pose[:3, :3]) < 0:
-        raise PhantomError("the pose mirrors the head", "give a rotation; left must stay left")
+        raise PhantomError("the pose mirrors the head", "give a rotation: left must stay left")
     return pose
 
 
-FLEET: dict[str, tuple[Scanner, ...]] = {
+CENTER_SCANNERS: dict[str, tuple[Scanner, ...]] = {
     "adni": (  # three vendors over some sixty sites; ADNI 1 at 1.5 T, later phases at 3 T
         Scanner("Siemens", "Trio", 3.0, 28, 0.45, 0.20),
         Scanner("GE", "Signa HDx", 1.5, 20, 0.35, 0.06),
@@ -304,6 +300,6 @@ FLEET: dict[str, tuple[Scanner, ...]] = {
 
 
 def scanner_of(center_id: str, number: int) -> Scanner:
-    """Return the scanner that a participant is sent to, by number: the same at every visit."""
-    scanners = FLEET[center_id]
+    """Return the scanner of a participant by number; it is the same at every visit."""
+    scanners = CENTER_SCANNERS[center_id]
     return scanners[(number - 1) % len(scanners)]

@@ -1,4 +1,4 @@
-"""Independent streams of random numbers, each named by what it decides."""
+"""Independent random generators, each named by what it is used for."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import numpy as np
 
 
 def stream(seed: object, *names: object) -> np.random.Generator:
-    """Return the generator of a seed and names: equal ones give equal numbers, others independent ones.
+    """Return the generator of a seed and names: equal arguments give equal numbers, others independent ones.
 
     Parameters
     ----------
     seed : printable value
     names : printable values
-        What the numbers are for, as ("deformation",).
+        The use of the numbers, e.g. "deformation".
     """
     return np.random.Generator(np.random.PCG64(int.from_bytes(_digest(seed, *names), "big")))
 
 
 def seed_of(seed: object, *names: object) -> int:
-    """Return another seed, of 63 bits, made of a seed and names.
+    """Return a seed of 63 bits that is derived from a seed and names.
 
     Examples
     --------

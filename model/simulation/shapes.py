@@ -1,4 +1,4 @@
-"""Bodies of which anatomy is built: ellipsoids and tubes, and a canvas on which later ones cover earlier ones."""
+"""Ellipsoids and tubes of which anatomy is built, and a canvas on which later bodies cover earlier ones."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from model.simulation.template import Floats, HeadGrid
 
@@ -16,7 +17,7 @@ Box = tuple[slice, slice, slice]
 def ellipsoid_level(
     x: Floats, y: Floats, z: Floats, center_mm: Point, radii_mm: Point, tilt_deg: float = 0.0
 ) -> Floats:
-    """Return the distance to the surface of an ellipsoid, mm, positive inside; exact on it, close near it.
+    """Return the distance to the surface of an ellipsoid, mm, positive inside; accurate near the surface only.
 
     Parameters
     ----------
@@ -24,7 +25,7 @@ def ellipsoid_level(
         World, RAS+, mm.
     center_mm, radii_mm : three numbers
     tilt_deg : float
-        Turns it about the left–right axis: positive lifts its front.
+        Rotation about the left–right axis; positive lifts the front.
     """
     turn = np.deg2rad(tilt_deg)
     ahead, above = y - center_mm[1], z - center_mm[2]
@@ -34,7 +35,7 @@ def ellipsoid_level(
     ratio = np.sqrt(sum((part / radius) ** 2 for part, radius in parts))
     slope = np.sqrt(sum((part / radius**2) ** 2 for part, radius in parts))
     level = ratio * (1.0 - ratio) / np.maximum(slope, 1e-6)
-    # At the very centre both are 0.
+    # At the centre, ratio and slope are 0.
     return np.asarray(np.where(ratio < 1e-3, min(radii_mm), level), dtype=np.float32)
 
 
@@ -56,13 +57,13 @@ def tube_level(x: Floats, y: Floats, z: Floats, start_mm: Point, end_mm: Point, 
 
 
 class Canvas:
-    """Fractions of named tissues on a grid; what is painted later covers what was there.
+    """Fractions of named tissues on a grid; later bodies cover earlier ones.
 
     Parameters
     ----------
     grid : HeadGrid
     names : sequence of str
-        The tissues; `air` may be one of them.
+        Tissues; `air` may be one of them.
     """
 
     def __init__(self, grid: HeadGrid, names: Sequence[str]) -> None:
@@ -80,7 +81,7 @@ class Canvas:
         *,
         both: bool = False,
     ) -> None:
-        """Paint an ellipsoid; `both` paints its mirror image as well."""
+        """Paint an ellipsoid; `both` adds its mirror image."""
         for center in _sides(center_mm, both):
             reach = max(radii_mm[1:]) if tilt_deg else 0.0
             box, axes = self.box(center, [radii_mm[0], max(radii_mm[1], reach), max(radii_mm[2], reach)])
@@ -95,7 +96,7 @@ class Canvas:
         *,
         both: bool = False,
     ) -> None:
-        """Paint a bent tube through points; one radius for all, or one a point."""
+        """Paint a bent tube through points, with one radius or one for each point; `both` adds its mirror image."""
         radii = [radii_mm] * len(points_mm) if isinstance(radii_mm, (int, float)) else list(radii_mm)
         sides: Iterable[float] = (1.0, -1.0) if both else (1.0,)
         for side in sides:
@@ -107,7 +108,7 @@ class Canvas:
                 self.level(name, tube_level(*axes, start, end, radius), share, box)
 
     def level(self, name: str, level_mm: Floats, share: float | Floats = 1.0, box: Box | None = None) -> None:
-        """Paint where a distance is positive; its edge is as wide as a voxel."""
+        """Paint where a distance is positive, with an edge as wide as a voxel."""
         if level_mm.size == 0:
             return
         cover = np.clip(0.5 + level_mm / self.grid.step_mm, 0.0, 1.0) * share
@@ -116,11 +117,11 @@ class Canvas:
         part[self.names.index(name)] += cover
 
     def covered(self) -> Floats:
-        """Return how much of each voxel is painted."""
+        """Return the painted share of each voxel."""
         return np.asarray(self.fractions.sum(axis=0))
 
     def box(self, center_mm: Point, half_mm: Sequence[float]) -> tuple[Box, tuple[Floats, Floats, Floats]]:
-        """Return the part of the grid around a body, and x, y and z of its voxels, mm."""
+        """Return the slices of the grid around a body, and x, y and z of their voxels, mm."""
         slices = []
         for axis, size in enumerate(self.grid.shape):
             first = (center_mm[axis] - half_mm[axis] - self.grid.affine[axis, 3]) / self.grid.step_mm - 2
@@ -132,7 +133,7 @@ class Canvas:
 
 
 def union(levels: Sequence[Floats], blend_mm: float) -> Floats:
-    """Return the level of bodies grown together: where two meet, the crease is filled over `blend_mm`."""
+    """Return the level of a smooth union of bodies: the crease between two is filled over `blend_mm`."""
     total = levels[0]
     for other in levels[1:]:
         near = np.clip(1.0 - np.abs(total - other) / blend_mm, 0.0, 1.0)
@@ -146,9 +147,7 @@ def _sides(center_mm: Point, both: bool) -> list[Point]:
 
 
 def smooth_noise(shape: tuple[int, ...], rng: np.random.Generator, every: int) -> NDArray[np.float32]:
-    """Return smooth noise of unit spread whose bumps are about `every` voxels apart."""
-    from scipy import ndimage
-
+    """Return smooth noise of unit standard deviation whose bumps are about `every` voxels apart."""
     coarse = tuple(max(4, -(-size // every) + 3) for size in shape)
     fine = ndimage.zoom(rng.standard_normal(coarse).astype(np.float32), every, order=1)
     fine = fine[tuple(slice(0, size) for size in shape)]

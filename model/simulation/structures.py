@@ -40,19 +40,12 @@ from model.simulation.template import (
 )
 
 NUCLEI = ("white_matter", "thalamus", "striatum", "pallidum", "nigra")
-CAUDATE_MM = (
-    (10.0, 18.0, -6.0),
-    (12.5, 19.0, 5.0),
-    (14.0, 9.0, 14.0),
-    (16.5, -4.0, 19.0),
-    (19.0, -18.0, 20.5),
-    (24.0, -30.0, 17.0),
-)
+CAUDATE_MM = ((10, 18, -6), (12.5, 19, 5), (14, 9, 14), (16.5, -4, 19), (19, -18, 20.5), (24, -30, 17))
 CAUDATE_RADII_MM = (4.5, 6.5, 5.0, 3.6, 2.8, 1.8)
 
 
 def nuclei(step_mm: float) -> Floats:
-    """Return the share of each of `NUCLEI` in MNI space, (5, i, j, k); white matter is the capsules."""
+    """Return the share of each of `NUCLEI` in MNI space, (5, i, j, k); its white matter are the capsules."""
     canvas = Canvas(template_grid(step_mm), NUCLEI)
     _capsules(canvas)
     canvas.ellipsoid("thalamus", (10.5, -18.0, 6.5), (8.6, 15.0, 8.6), tilt_deg=8.0, both=True)
@@ -63,7 +56,7 @@ def nuclei(step_mm: float) -> Floats:
     canvas.ellipsoid("pallidum", (19.5, -3.0, 0.0), (4.6, 9.0, 6.8), both=True)
     canvas.ellipsoid("nigra", (10.5, -17.5, -12.0), (2.4, 6.5, 3.6), tilt_deg=25.0, both=True)
     canvas.ellipsoid("nigra", (5.2, -20.5, -9.0), (2.9, 3.0, 3.6), both=True)  # red nucleus
-    canvas.ellipsoid("nigra", (15.0, -57.0, -34.0), (6.0, 7.5, 4.2), both=True)  # dentate: a crumpled sheet
+    canvas.ellipsoid("nigra", (15.0, -57.0, -34.0), (6.0, 7.5, 4.2), both=True)  # dentate, with white matter inside
     canvas.ellipsoid("white_matter", (14.2, -56.0, -33.2), (4.6, 6.0, 2.9), both=True)
     return canvas.fractions
 
@@ -77,12 +70,12 @@ def _capsules(canvas: Canvas) -> None:
 
 TABLE = Path(__file__).with_name("vessels.csv")
 BLOOD = ("artery", "vein")
-PLEXUS_SHARE = 0.35  # of blood in the choroid plexus
+PLEXUS_SHARE = 0.35  # share of blood in the choroid plexus
 
 
 @dataclass(frozen=True)
 class Vessel:
-    """One vessel, or one of a pair: points along it, mm, and its radius at each."""
+    """One vessel, or the right one of a pair: points along it, mm, and its radius at each."""
 
     name: str
     blood: str
@@ -134,7 +127,7 @@ MUSCLES: tuple[tuple[tuple[tuple[float, float, float], ...], float], ...] = (
 def surroundings(step_mm: float) -> Floats:
     """Return the structures of face, base and neck in MNI space: the share of each of `OUTER`, (10, i, j, k).
 
-    Where their sum is below 1, skull or soft tissue by depth fills the rest.
+    Where their sum is below 1, `Drawing` adds skull or soft tissue depending on depth.
     """
     canvas = Canvas(template_grid(step_mm), OUTER)
     _soft_tissue(canvas, skin_level(step_mm))
@@ -149,19 +142,22 @@ def surroundings(step_mm: float) -> Floats:
 
 @lru_cache(maxsize=4)
 def skin_level(step_mm: float) -> Floats:
-    """Return the depth below the skin, mm: cranium, face, jaw, neck, nose and ears grown together."""
+    """Return the depth below the skin, mm: a smooth union of cranium, face, jaw, neck, nose and ears."""
     coarse = template_grid(COARSE_MM)
     x, y, z = coarse.axes_mm()
-    cranium = intracranial_level(COARSE_MM) + np.float32(SKULL_MM + SCALP_MM)
-    bodies = [cranium]
-    bodies.append(ellipsoid_level(x, y, z, (0, 34, -52), (67, 50, 44)))  # upper face, base
-    bodies.append(ellipsoid_level(x, y, z, (0, 50, -88), (46, 37, 46)))  # jaws
-    bodies.append(ellipsoid_level(x, y, z, (0, 68, -112), (22, 18, 16)))  # chin
+    bodies = [
+        intracranial_level(COARSE_MM) + np.float32(SKULL_MM + SCALP_MM),
+        ellipsoid_level(x, y, z, (0, 34, -52), (67, 50, 44)),  # upper face, base
+        ellipsoid_level(x, y, z, (0, 50, -88), (46, 37, 46)),  # jaws
+        ellipsoid_level(x, y, z, (0, 68, -112), (22, 18, 16)),  # chin
+    ]
     for side in (-1.0, 1.0):
-        bodies.append(ellipsoid_level(x, y, z, (side * 40, 52, -70), (25, 30, 26)))  # cheeks
-        bodies.append(ellipsoid_level(x, y, z, (side * 48, 12, -85), (19, 32, 34)))  # angle of the jaw
-        bodies.append(ellipsoid_level(x, y, z, (side * 56, 22, -8), (24, 32, 34)))  # temple
-        bodies.append(ellipsoid_level(x, y, z, (side * 33, 68, -26), (19, 14, 8)))  # brow
+        bodies += [
+            ellipsoid_level(x, y, z, (side * 40, 52, -70), (25, 30, 26)),  # cheek
+            ellipsoid_level(x, y, z, (side * 48, 12, -85), (19, 32, 34)),  # angle of the jaw
+            ellipsoid_level(x, y, z, (side * 56, 22, -8), (24, 32, 34)),  # temple
+            ellipsoid_level(x, y, z, (side * 33, 68, -26), (19, 14, 8)),  # brow
+        ]
     neck_at = -34 + 0.12 * (z + 60)
     neck = 1.0 - np.hypot(x / 57, (y - neck_at) / 62)
     bodies.append(np.where(z < -38, neck * 57, -60.0 + 0 * neck).astype(np.float32))
@@ -178,7 +174,7 @@ def skin_level(step_mm: float) -> Floats:
 
 
 def _soft_tissue(canvas: Canvas, skin: Floats) -> None:
-    """Muscles in loose fat, below the base of the skull and in the temples."""
+    """Paint muscles in fat, below the base of the skull and in the temples."""
     grid = canvas.grid
     _, y, z = grid.axes_mm()
     rng = np.random.Generator(np.random.PCG64(20090104))
@@ -202,9 +198,8 @@ def _soft_tissue(canvas: Canvas, skin: Floats) -> None:
 
 
 def _bones(canvas: Canvas) -> None:
-    """Facial skeleton, base and jaw: dark cortex around marrow."""
-    for share_mm, tissue in ((0.0, "bone"), (-2.0, "marrow")):
-        grow = share_mm
+    """Paint facial skeleton, base and jaw: compact bone around marrow."""
+    for grow, tissue in ((0.0, "bone"), (-2.0, "marrow")):
         canvas.tube(
             tissue, [(31, 22, -86), (46, 14, -98), (44, 36, -112), (24, 62, -118), (0, 70, -119)], 7.0 + grow, both=True
         )
@@ -217,11 +212,11 @@ def _bones(canvas: Canvas) -> None:
         canvas.ellipsoid(tissue, (26, 22, -38), (24 + grow, 9 + grow, 6 + grow), both=True)  # greater wings
     canvas.ellipsoid("bone", (0, 62, -97), (24, 14, 7))  # teeth
     canvas.ellipsoid("bone", (0, 62, -108), (21, 12, 6))
-    canvas.ellipsoid("marrow", (0, 3, -32), (5, 5, 4))  # hypophysis: its lobes shine like marrow
+    canvas.ellipsoid("marrow", (0, 3, -32), (5, 5, 4))  # hypophysis, as bright as marrow
 
 
 def _sinuses(canvas: Canvas) -> None:
-    """Air in bone, each chamber with its mucosa."""
+    """Paint the air of the sinuses with mucosa and bone around it."""
     chambers = (
         ((32, 48, -68), (13, 16, 17)),  # maxillary
         ((8, 20, -42), (7.5, 13, 9)),  # sphenoid
@@ -240,7 +235,7 @@ def _sinuses(canvas: Canvas) -> None:
 
 
 def _airway(canvas: Canvas) -> None:
-    """Nose, throat and mouth."""
+    """Paint nose, throat and mouth."""
     canvas.tube("skin", [(0, 84, -50), (0, 97, -74)], (3.5, 7.0))  # cartilage of the nose
     canvas.ellipsoid("muscle", (0, 83, -97), (24, 6, 11), share=0.8)  # lips
     canvas.ellipsoid("muscle", (0, 46, -102), (21, 32, 20), tilt_deg=-8.0)  # tongue
@@ -255,7 +250,7 @@ def _airway(canvas: Canvas) -> None:
 
 
 def _orbit(canvas: Canvas, side: float) -> None:
-    """Fat, globe with lens, muscles and nerve."""
+    """Paint the orbit of a side: fat, globe with lens, muscles and nerve."""
     y = EYE_Y_MM
     apex = (side * 15, y - 41, -34)
     canvas.tube("bone", [(side * 33, y + 4, -40), (side * 31, y - 13, -39), apex], (18.5, 18.0, 6.0))
@@ -272,7 +267,7 @@ def _orbit(canvas: Canvas, side: float) -> None:
 
 
 def _neck(canvas: Canvas) -> None:
-    """Vertebrae around the cord in its fluid; the great foramen opens the skull."""
+    """Paint vertebrae, the spinal cord and the fluid around it, up through the foramen magnum."""
     canal = [(0, -40, -60), (0, -42, -84), (0, -44, -126)]
     canvas.tube("bone", [(0, -36, -74), (0, -38, -84)], (17.0, 17.0))  # atlas, axis
     for height in (-86.0, -104.0, -122.0):

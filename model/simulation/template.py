@@ -27,7 +27,7 @@ Floats = NDArray[np.float32]
 
 LOWEST_MM = np.array([-100.0, -122.0, -124.0])
 EXTENT_MM = np.array([200.0, 240.0, 226.0])
-TEMPLATE_MARGIN_MM = 14.5  # its voxels of 1 mm lie on those of the maps
+TEMPLATE_MARGIN_MM = 14.5  # aligns voxels of 1 mm with those of the maps
 FINEST_MM, COARSEST_MM = 0.8, 6.0
 
 
@@ -39,9 +39,9 @@ class HeadGrid:
     ----------
     step_mm : float
     block : int
-        The grid ends so that it divides into blocks of so many voxels along each axis.
+        The number of voxels along each axis is a multiple of this.
     margin_mm : float
-        How much further than the usual field of view it reaches on each side.
+        Added to the usual field of view on each side.
 
     Raises
     ------
@@ -68,7 +68,7 @@ class HeadGrid:
 
     @cached_property
     def affine(self) -> NDArray[np.float64]:
-        """Voxel to world, RAS+, mm; (4, 4). The outer faces of the first voxels lie at the same place for all sizes."""
+        """Voxel to world, RAS+, mm; (4, 4). The outer faces of the first voxels are the same for all sizes."""
         affine = np.diag([self.step_mm] * 3 + [1.0])
         affine[:3, 3] = LOWEST_MM - self.margin_mm + self.step_mm / 2
         return affine
@@ -87,7 +87,7 @@ class HeadGrid:
 
 
 def template_grid(step_mm: float) -> HeadGrid:
-    """Return the grid of the template: the brain of MNI space is larger than subjects, so is its field of view."""
+    """Return the grid of the template, whose field of view is larger than that of subjects, as is its brain."""
     return HeadGrid(step_mm, margin_mm=TEMPLATE_MARGIN_MM)
 
 
@@ -118,22 +118,22 @@ def brain_maps(step_mm: float) -> Maps:
 
 def _on(grid: HeadGrid, image: Any) -> Floats:
     values = np.asarray(image.dataobj, dtype=np.float32)
-    # A voxel of the grid is as wide as its step: what is finer is averaged first.
+    # Detail finer than a voxel of the grid is smoothed first.
     blur_mm = 0.4 * np.sqrt(max(grid.step_mm**2 - 1.0, 0.0))
     smooth = ndimage.gaussian_filter(values, blur_mm) if blur_mm > 0 else values
     return resampled(smooth, image.affine, grid, outside=0.0)
 
 
 def resampled(values: Floats, affine: NDArray[np.float64], grid: HeadGrid, outside: float | None = None) -> Floats:
-    """Return a volume on a grid by linear interpolation along each axis in turn; axes must not be turned.
+    """Return a volume on a grid, interpolated linearly along each axis in turn.
 
     Parameters
     ----------
     values : (i, j, k) array
     affine : (4, 4) array
-        Its own, diagonal, mm.
+        Of the volume, diagonal, mm.
     outside : float, optional
-        Beyond the volume; its outermost voxels go on where none is given.
+        Value beyond the volume; by default that of the nearest voxel.
     """
     for axis, line in enumerate(grid.axes_mm()):
         at = (line.ravel() - affine[axis, 3]) / affine[axis, axis]
@@ -149,21 +149,15 @@ def resampled(values: Floats, affine: NDArray[np.float64], grid: HeadGrid, outsi
 
 Axes = tuple[Floats, Floats, Floats]
 
-BRAIN_FROM = 0.15  # of the T1w template: below, there is nothing
-COARSE_MM = 2.0  # the dura is smooth: it is computed on this grid
-CLOSES_MM = 12.0  # fissures narrower than twice this are inside the dura
+BRAIN_FROM = 0.15  # intensity of the T1w template below which there is no brain
+COARSE_MM = 2.0  # grid on which the smooth surface of the dura is computed
+CLOSES_MM = 12.0  # fissures narrower than twice this lie inside the dura
 FLUID_MM = np.float32(1.2)  # between the outermost gyri and the dura
 FLUID_BELOW = -0.4  # on the axis
-CONTRAST_MM = 4.0  # how far the surroundings reach that a voxel is held against
-VENTRICLE_MM = (
-    (12.0, 10.0, 14.0),
-    (-12.0, 10.0, 14.0),
-    (27.0, -46.0, 8.0),
-    (-27.0, -46.0, 8.0),
-    (0.0, -10.0, 2.0),
-    (0.0, -46.0, -30.0),
-)
-NEAR_MM = 6.0  # levels are exact near their surface only, and end here
+CONTRAST_MM = 4.0  # standard deviation of the surroundings that a voxel is compared with
+# A point inside each ventricle.
+VENTRICLE_MM = ((12, 10, 14), (-12, 10, 14), (27, -46, 8), (-27, -46, 8), (0, -10, 2), (0, -46, -30))
+NEAR_MM = 6.0  # largest distance: levels are accurate near their surface only
 WHITE_AT, PIAL_AT = 0.62, -0.72  # where the axis crosses from grey to white, and from fluid to grey
 
 
@@ -209,7 +203,7 @@ def brain_levels(step_mm: float) -> Levels:
 
 @lru_cache(maxsize=4)
 def intracranial_level(step_mm: float) -> Floats:
-    """Return the distance to the dura, mm: the brain with sulci and cisterns filled, and a little fluid around it."""
+    """Return the distance to the dura, mm, positive inside: the closed brain with a thin layer of fluid around it."""
     if step_mm != COARSE_MM:
         return resampled(intracranial_level(COARSE_MM), template_grid(COARSE_MM).affine, template_grid(step_mm))
     brain = brain_maps(COARSE_MM).t1w > BRAIN_FROM
@@ -222,7 +216,7 @@ def intracranial_level(step_mm: float) -> Floats:
 
 
 def _skull_base() -> Floats:
-    """Return the level of the bone that rises between the lobes: body of the sphenoid and the petrous ridges."""
+    """Return the level of the bone between the lobes: body of the sphenoid and petrous ridges."""
     x, y, z = template_grid(COARSE_MM).axes_mm()
     levels: list[NDArray[Any]] = [
         np.asarray(1.0 - np.sqrt((x / 15) ** 2 + ((y - 1) / 15) ** 2 + ((z + 41) / 14) ** 2), np.float32) * 14
@@ -244,7 +238,8 @@ def signed_distance_mm(mask: NDArray[np.bool_], step_mm: float, furthest_mm: flo
 def ventricle_level(ventricle: NDArray[np.bool_], fluid: NDArray[np.bool_], step_mm: float) -> Floats:
     """Return the distance to the walls of the ventricles, mm, positive inside.
 
-    Where a ventricle opens into a cistern there is no wall: distances inside are to tissue; cisterns lie far outside.
+    Where a ventricle opens into a cistern there is no wall: inside, the distance is that to tissue; cisterns are given
+    the largest distance outside.
     """
     inside = ndimage.distance_transform_edt(ventricle | fluid) - 0.5
     outside = ndimage.distance_transform_edt(~ventricle) - 0.5
@@ -253,7 +248,7 @@ def ventricle_level(ventricle: NDArray[np.bool_], fluid: NDArray[np.bool_], step
 
 
 def ventricle_mask(axes: Axes, axis: Floats, inner: Floats) -> NDArray[np.bool_]:
-    """Tell ventricles from sulci: fluid far below the dura that hangs together with a place inside a ventricle."""
+    """Return the ventricles: fluid far below the dura that is connected with a point of `VENTRICLE_MM`."""
     x, y, z = axes
     side = np.abs(x)
     front = (side < 23) & (y > -24) & (y < 42) & (z > -8) & (z < 30)
@@ -290,7 +285,7 @@ def _sharpened_axis(maps: Maps, step_mm: float) -> Floats:
 
 
 def _with_brainstem(axes: Axes, axis: Floats, maps: Maps) -> Floats:
-    """Make pons, midbrain and medulla one tissue: there the maps show mixtures, which sharpening would chequer."""
+    """Set pons, midbrain and medulla to one tissue: their mixtures in the maps would become noise if sharpened."""
     x, y, z = axes
     stem = np.hypot(x / 17, (y + 27 - 0.4 * (z + 35)) / 15) < 1
     stem = stem & (z < -8) & (maps.grey + maps.white > 0.6)

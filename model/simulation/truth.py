@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.physics.tissue import TISSUES, Properties
-from model.simulation.files import acquisition_type, compressed, slice_thickness_mm
+from model.simulation.files import acquisition_facts, compressed
 from model.simulation.layouts.plan import Table, table_bytes
 
 if TYPE_CHECKING:
@@ -77,17 +77,9 @@ def scan_row(
         "contrast": place.contrast,
         "is_post_contrast": place.is_post_contrast,
         "sequence": protocol.sequence,
-        "manufacturer": scanner.manufacturer,
-        "manufacturers_model_name": scanner.model,
-        "magnetic_field_strength_t": scanner.field_strength_t,
-        "repetition_time_s": protocol.repetition_time_s,
-        "echo_time_s": protocol.echo_time_s,
-        "inversion_time_s": protocol.inversion_time_s,
-        "flip_angle_deg": protocol.flip_angle_deg,
+        **acquisition_facts(protocol, scanner, voxel_size_mm),
         "n_readouts": protocol.n_readouts if protocol.sequence == "mprage" else None,
         "readout_spacing_s": protocol.readout_spacing_s if protocol.sequence == "mprage" else None,
-        "slice_thickness_mm": slice_thickness_mm(voxel_size_mm),
-        "mr_acquisition_type": acquisition_type(voxel_size_mm),
         "told_fields": " ".join(told_fields),
         **{f"voxel_size_{axis}_mm": size for axis, size in zip("ijk", voxel_size_mm, strict=True)},
         "axcodes": place.look.axcodes,

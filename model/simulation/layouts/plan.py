@@ -1,37 +1,35 @@
-"""What a layout says of a simulated centre: which scans of whom lie where, and what its tables tell."""
+"""The plan of a simulated centre: paths of its scans, its tables, and what an ingest must read from them."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from model.simulation.people import SimulatedPerson
-from warehouse.centers.registry import Center
 
-Voxel = tuple[float, float, float]
 SIMULATED = "simulated phantom"
+DAYS_PER_YEAR = 365.25
 
 
 @dataclass(frozen=True)
 class Look:
-    """How a layout's scans of one contrast are stored: real voxel size (mm, by axis) and direction of the axes."""
+    """The geometry of a layout's scans of one contrast: real voxel size (mm, by axis) and directions of the axes."""
 
-    voxel_size_mm: Voxel
+    voxel_size_mm: tuple[float, float, float]
     axcodes: str
     is_oblique: bool = False
 
 
 @dataclass(frozen=True)
 class Place:
-    """One scan: whose, where, of what.
+    """One scan: its path, its person and visit, its contrast.
 
     Parameters
     ----------
     path : str
         Relative to the centre's root.
-    person : SimulatedPerson
     visit : int
         From 0.
     participant_id, session_label : str
@@ -111,77 +109,44 @@ class CenterPlan:
     Parameters
     ----------
     participants, sessions
-        What the tables tell, as an ingest must read it.
+        As an ingest must read them from the tables.
+    texts : mapping
+        Further files: path to content.
     """
 
-    places: tuple[Place, ...]
-    tables: tuple[Table, ...]
-    participants: tuple[ExpectedParticipant, ...]
-    sessions: tuple[ExpectedSession, ...] = ()
+    places: Sequence[Place]
+    tables: Sequence[Table]
+    participants: Sequence[ExpectedParticipant]
+    sessions: Sequence[ExpectedSession] = ()
     texts: Mapping[str, str] = field(default_factory=dict)
 
 
 Layout = Callable[[Sequence[SimulatedPerson]], CenterPlan]
 
 
-def acquired(places: Iterable[Place]) -> tuple[Place, ...]:
-    """Return the places whose contrast the person did not miss."""
-    return tuple(place for place in places if place.label not in place.person.missing)
-
-
-def participant(
-    identifier: str, person: SimulatedPerson, age_years: float | None = None, **bounds: float
-) -> ExpectedParticipant:
-    """Return what a table tells of a person, less what is withheld; `bounds` where a range is published."""
-    sex = person.sex if person.is_sex_told else None
-    if not person.is_age_told:
-        return ExpectedParticipant(identifier, sex)
-    return ExpectedParticipant(identifier, sex, age_years, bounds.get("low"), bounds.get("high"))
-
-
-def cell(value: object, is_told: bool = True, missing: str = "") -> str:
-    """Return a cell, or what the table writes where a fact is withheld."""
-    return f"{value:g}" if isinstance(value, float) and is_told else str(value) if is_told else missing
-
-
-def simulated(
-    center: Center,
+def expected_participant(
+    identifier: str,
+    person: SimulatedPerson,
+    age_years: float | None = None,
     *,
-    contrasts: Sequence[str] = (),
-    companions: Sequence[dict[str, str]] = (),
-    persons: Mapping[str, str] | None = None,
-) -> Center:
-    """Return the definition of the simulated centre that has a real one's layout.
+    low_years: float | None = None,
+    high_years: float | None = None,
+) -> ExpectedParticipant:
+    """Return a participant with the facts that the tables give: an age, or the bounds of a range."""
+    sex = person.sex if person.is_sex_published else None
+    ages = (age_years, low_years, high_years) if person.is_age_published else ()
+    return ExpectedParticipant(identifier, sex, *(None if age is None else float(age) for age in ages))
 
-    The real centre's protocols are left out: each scan says its own. Its title says that it is simulated.
 
-    Parameters
-    ----------
-    contrasts : sequence of str
-        Offered beyond those of the real centre.
-    companions : sequence of dict
-        Patterns that go before those of the layout.
-    persons : mapping
-        Participant to person, for the travelling subject.
-    """
-    document = center.model_dump(mode="json", exclude_defaults=True)
-    layout = document["layout"]
-    layout.pop("protocols", None)
-    if companions:
-        layout["companions"] = [*companions, *layout.get("companions", [])]
-    if persons:
-        layout["persons"] = dict(persons)
-    kept = {name: document[name] for name in ("city", "country", "latitude_deg", "longitude_deg") if name in document}
-    return Center.model_validate(
-        kept
-        | {
-            "center_id": f"phantom_{center.center_id}",
-            "title": f"{center.title} (simulated)",
-            "role": center.role,
-            "is_simulated": True,
-            "license": "as this software: made by it, of no person",
-            "access": "tumsyn phantom",
-            "contrasts": [*center.contrasts, *contrasts],
-            "layout": layout,
-        }
-    )
+def age_cell(person: SimulatedPerson, age: float | str, missing: str = "") -> str:
+    """Return the cell of an age, or `missing` if the tables do not give it."""
+    if not person.is_age_published:
+        return missing
+    return f"{age:g}" if isinstance(age, float) else str(age)
+
+
+def sex_cell(person: SimulatedPerson, codes: Mapping[str, str] | None = None, missing: str = "") -> str:
+    """Return the cell of a person's sex in the codes of a table, or `missing` if the tables do not give it."""
+    if not person.is_sex_published:
+        return missing
+    return codes[person.sex] if codes else person.sex

@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from model.simulation.deform import STEP_MM, deformation, flow, jacobian, petalia, random_velocity
+from model.simulation.deform import VELOCITY_STEP_MM, deformation, flow, petalia, random_velocity
 from model.simulation.template import HeadGrid, template_grid
+from tests.model.simulation.made_heads import jacobian
 
 SAME = np.ones(3)
 
@@ -28,7 +29,7 @@ def test_flowing_back_returns_to_where_one_was() -> None:
     there, back = torch.from_numpy(flow(velocity)), torch.from_numpy(flow(-velocity))
     size = torch.tensor(there.shape[1:])
     here = torch.stack(torch.meshgrid(*[torch.arange(n).float() for n in size], indexing="ij"))
-    at = ((here + there / STEP_MM) / (size - 1)[:, None, None, None] * 2 - 1).permute(1, 2, 3, 0).flip(-1)
+    at = ((here + there / VELOCITY_STEP_MM) / (size - 1)[:, None, None, None] * 2 - 1).permute(1, 2, 3, 0).flip(-1)
     returned = there + functional.grid_sample(back[None], at[None], align_corners=True)[0]
     off = returned[:, 8:-8, 8:-8, 8:-8].norm(dim=0)
     assert off.max() < 1.0
@@ -43,7 +44,7 @@ def test_a_large_head_is_sampled_from_nearer_the_middle_of_the_template() -> Non
 
 
 def test_poles_grow_as_is_usual_the_right_in_front_and_the_left_behind() -> None:
-    shift, grid = flow(petalia()), template_grid(STEP_MM)
+    shift, grid = flow(petalia()), template_grid(VELOCITY_STEP_MM)
 
     def ahead(*point_mm: float) -> float:
         i, j, k = (round(float(value)) for value in (np.linalg.inv(grid.affine) @ [*point_mm, 1])[:3])

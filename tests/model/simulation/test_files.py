@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from model.physics.protocol import SequenceProtocol
-from model.simulation.files import LOST, acquisition_type, compressed, nifti_bytes, sidecar_fields
+from model.simulation.files import LOST, acquisition_facts, compressed, nifti_bytes, sidecar_fields
 from model.simulation.rendering import rotation
 from model.simulation.scanner import Acquired, Scanner
 
@@ -69,4 +69,4 @@ def test_a_sequence_without_inversion_states_none() -> None:
 
 @pytest.mark.parametrize(("size", "kind"), [((1.0, 1.0, 1.2), "3D"), ((0.9, 0.9, 5.0), "2D")])
 def test_thick_voxels_are_slices(size: tuple[float, float, float], kind: str) -> None:
-    assert acquisition_type(size) == kind
+    assert acquisition_facts(PROTOCOL, SCANNER, size)["mr_acquisition_type"] == kind

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from model.simulation.deform import flow, jacobian
+from model.simulation.deform import VELOCITY_STEP_MM, flow
 from model.simulation.head import Head
-from model.simulation.lesions import VELOCITY_STEP_MM, Body, body_shares, hyperintense, lesions_of, tumour_of
+from model.simulation.lesions import Body, body_shares, hyperintense, lesions_of, tumour_of
 from model.simulation.people import Subject
 from model.simulation.template import intracranial_level
-from tests.model.simulation.made_heads import STEP_MM, head_of, share
+from tests.model.simulation.made_heads import STEP_MM, head_of, jacobian, share
 
 ML = STEP_MM**3 / 1000
 SICK = Subject(3, 60.0, "F", lesions=("tumour",))

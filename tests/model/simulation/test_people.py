@@ -3,19 +3,19 @@ from __future__ import annotations
 import pytest
 
 from model.simulation.layouts import LAYOUTS
-from model.simulation.people import SAMPLES, TRAVELLER, VISITED_BY_TRAVELLER, enrol
-from model.simulation.scanner import FLEET, scanner_of
+from model.simulation.people import ENROLMENTS, TRAVELLER, VISITED_BY_TRAVELLER, enrol
+from model.simulation.scanner import CENTER_SCANNERS, scanner_of
 from warehouse.centers.registry import shipped
 from warehouse.errors import PhantomError
 
 
 def test_every_shipped_centre_has_people_scanners_and_a_layout() -> None:
-    assert set(SAMPLES) == set(FLEET) == set(LAYOUTS) == set(shipped())
+    assert set(ENROLMENTS) == set(CENTER_SCANNERS) == set(LAYOUTS) == set(shipped())
 
 
-@pytest.mark.parametrize("center_id", sorted(SAMPLES))
+@pytest.mark.parametrize("center_id", sorted(ENROLMENTS))
 def test_ages_lie_in_the_range_of_the_dataset(center_id: str) -> None:
-    sample = SAMPLES[center_id]
+    sample = ENROLMENTS[center_id]
     people = [person for person in enrol(center_id, 30, 1) if person.person_id != TRAVELLER]
     first = [person.ages_years[0] for person in people]
     assert sample.youngest_years <= min(first)
@@ -30,17 +30,19 @@ def test_a_smaller_cohort_is_the_beginning_of_a_larger_one() -> None:
 
 
 def test_the_first_of_a_centre_is_complete() -> None:
-    for center_id in SAMPLES:
+    for center_id in ENROLMENTS:
         first = enrol(center_id, 1, 3)[0]
-        assert first.is_age_told
-        assert first.is_sex_told
+        assert first.is_age_published
+        assert first.is_sex_published
         assert not first.missing
 
 
 def test_the_travelling_subject_is_one_person_of_internal_centres_alone() -> None:
     roles = {center_id: shipped()[center_id].role for center_id in VISITED_BY_TRAVELLER}
     assert set(roles.values()) == {"internal"}
-    travellers = [person for center_id in SAMPLES for person in enrol(center_id, 1, 1) if person.person_id == TRAVELLER]
+    travellers = [
+        person for center_id in ENROLMENTS for person in enrol(center_id, 1, 1) if person.person_id == TRAVELLER
+    ]
     assert len(travellers) == len(VISITED_BY_TRAVELLER)
     assert len({(person.seed, person.sex) for person in travellers}) == 1
 
@@ -60,7 +62,7 @@ def test_who_comes_back_is_older_and_has_the_same_anatomy() -> None:
 
 
 def test_external_centres_deform_more_than_internal_ones() -> None:
-    by_role = {role: {SAMPLES[name].deformation_mm for name, center in shipped().items() if center.role == role}
+    by_role = {role: {ENROLMENTS[name].deformation_mm for name, center in shipped().items() if center.role == role}
                for role in ("internal", "external")}  # fmt: skip
     assert max(by_role["internal"]) < min(by_role["external"])
 

@@ -86,7 +86,7 @@ def test_axes_that_are_no_three_directions_are_refused(axcodes: str) -> None:
 
 
 def test_a_voxel_without_size_is_refused() -> None:
-    with pytest.raises(PhantomError, match="no voxel"):
+    with pytest.raises(PhantomError, match="not a voxel size"):
         grid_over((4, 4, 4), np.eye(4), np.eye(4), (1.0, 0.0, 1.0), "RAS")
 
 
