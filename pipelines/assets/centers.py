@@ -12,7 +12,7 @@ from warehouse.catalog.tables import PARTITIONED
 from warehouse.centers.registry import RegisteredCenter, registered
 from warehouse.errors import CenterError
 from warehouse.ingest import Ingested, ingest_center
-from warehouse.ingest.center import code_version
+from warehouse.ingest.center import ingest_code
 from warehouse.lake.home import Home
 from warehouse.lake.parts import read_table
 
@@ -44,7 +44,7 @@ def registration(home: Home, center_id: str) -> RegisteredCenter:
 @dg.multi_asset(
     name="center_tables",
     specs=[
-        asset_spec(table, RAW_KEYS if table.layer == "core" else [], {"python", "parquet"}, code_version())
+        asset_spec(table, RAW_KEYS if table.layer == "core" else [], {"python", "parquet"}, ingest_code())
         for table in PARTITIONED
     ],
     partitions_def=CENTERS,

@@ -116,6 +116,11 @@ def test_exactly_the_people_that_were_put_in_are_found(ingest: Ingest) -> None:
         assert found[name] == pytest.approx(facts), name
 
 
+def in_time(label: str | None) -> tuple[bool, str]:
+    """Sort follow-ups last."""
+    return str(label).startswith("FU"), str(label)
+
+
 def first_visits(expected: Expected) -> dict[tuple[str, str | None], float]:
     """Return the ages of participants for their only or first visits."""
     visits: dict[str, set[str | None]] = {}
@@ -123,7 +128,7 @@ def first_visits(expected: Expected) -> dict[tuple[str, str | None], float]:
         visits.setdefault(image.participant_id, set()).add(image.session_label)
     own = {visit.participant_id for visit in expected.sessions}
     return {
-        (person.participant_id, min(visits[person.participant_id], key=str)): person.age_years
+        (person.participant_id, min(visits[person.participant_id], key=in_time)): person.age_years
         for person in expected.participants
         if person.age_years is not None and person.participant_id in visits and person.participant_id not in own
     }
