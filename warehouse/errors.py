@@ -34,10 +34,6 @@ class ParticipantsError(TumsynError):
     """A table of participants cannot be read."""
 
 
-class HeaderError(TumsynError):
-    """A NIfTI header cannot be trusted."""
-
-
 class HarmonizeError(TumsynError):
     """A scan cannot be harmonised; says at which stage and by what code.
 

@@ -1,7 +1,7 @@
-"""NIfTI headers: every fact that the platform uses of them, and by name what cannot be used.
+"""Reads and validates NIfTI headers, for ingest, harmonisation and synthesis.
 
-nibabel decodes the fields. Which of two affines counts, and what is too small a fault to refuse, is decided here once
-for ingest, harmonisation and synthesis.
+nibabel decodes the fields. This module chooses between sform and qform, tolerates small faults, and refuses a header
+with the name of the field that cannot be used.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ HEADERS: dict[int, Any] = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 
 @dataclass(frozen=True)
 class Header:
-    """What a NIfTI header says.
+    """A valid NIfTI header.
 
     Parameters
     ----------
@@ -41,11 +41,11 @@ class Header:
     zooms : tuple of float
         Step along each axis, in `spatial_unit` and `temporal_unit`.
     scl_slope, scl_inter : float or None
-        Voxels are slope · stored + intercept; None where the header asks for no scaling.
+        Voxels are slope · stored + intercept; None where the header states no scaling.
     doubts : tuple of (str, str)
-        Field and what was found in it, where another field was used in its place.
+        Faulty fields that were replaced by others, with a description.
     n_bytes : int
-        Length of the file's content up to the last voxel; 0 where it is not known.
+        Length of the file's content up to the last voxel; 0 where it is unknown.
     """
 
     shape: tuple[int, ...]
@@ -95,9 +95,9 @@ def read_header(location: str) -> Header:
     Raises
     ------
     RefusedError
-        When the file is empty, truncated, damaged or something else, or a field of its header cannot be used.
+        When the file is empty, truncated, damaged or no NIfTI, or a field of its header cannot be used.
     NotFetchedError
-        When git-annex holds its content elsewhere.
+        When its content was not fetched by git-annex.
     """
     try:
         start = first_bytes(location, max(HEADERS))
@@ -112,12 +112,12 @@ def read_header(location: str) -> Header:
 
 
 def decode(start: bytes, name: str) -> Any:
-    """Return nibabel's header of the first bytes of a file, whatever their byte order.
+    """Return nibabel's header from the first bytes of a file, in either byte order.
 
     Raises
     ------
     RefusedError
-        Naming what the file is instead.
+        When it is another format, which the error names.
     """
     for size, kind in HEADERS.items():
         if len(start) >= size and size in (int.from_bytes(start[:4], order) for order in ("little", "big")):
@@ -131,7 +131,7 @@ def decode(start: bytes, name: str) -> Any:
 
 
 def _refuse_magic(magic: bytes) -> None:
-    """Raise `RefusedError` unless the header says that its voxels follow in the same file."""
+    """Raise `RefusedError` unless the voxels are in the same file as the header."""
     if magic.startswith((b"n+1", b"n+2")):
         return
     if magic.startswith((b"ni1", b"ni2")):
@@ -142,12 +142,12 @@ def _refuse_magic(magic: bytes) -> None:
 
 
 def facts(raw: Any) -> Header:
-    """Return the facts of a decoded header.
+    """Return the validated fields of a decoded header.
 
     Raises
     ------
     RefusedError
-        Naming the field.
+        When a field cannot be used, which the error names.
     """
     shape = _shape(raw)
     spatial, temporal, doubts = _units(raw)
@@ -171,13 +171,13 @@ def facts(raw: Any) -> Header:
 
 
 def voxel_offset(raw: Any) -> int:
-    """Return where the voxels begin, bytes: after the header and the four bytes of the extension flag at the least."""
+    """Return the offset of the voxels in bytes, at least the header and the four bytes of the extension flag."""
     least, stated = int(raw["sizeof_hdr"]) + 4, float(raw["vox_offset"])
     return max(int(stated), least) if math.isfinite(stated) else least
 
 
 def _code(raw: Any, name: str) -> int:
-    """Return the code of a form; one that NIfTI does not have counts as none."""
+    """Return the code of sform or qform, or 0 where the code is unknown."""
     code = int(raw[name])
     return code if 0 <= code <= MOST_CODE else 0
 
@@ -230,7 +230,7 @@ def _scaling(raw: Any) -> tuple[float | None, float | None]:
 
 
 def _affine(raw: Any, shape: tuple[int, ...], unit: str) -> tuple[Affine, tuple[Doubt, ...]]:
-    """Return the affine in mm, by sform, else qform, else voxel sizes alone; and what was passed over."""
+    """Return the affine in mm, by sform, else qform, else voxel sizes alone; and doubts about the other forms."""
     doubts: list[Doubt] = []
     qform = None
     sform = _sform(raw) if _code(raw, "sform_code") else None
@@ -263,7 +263,7 @@ def _qform(raw: Any, *, may_be_rounded: bool) -> Affine:
     Parameters
     ----------
     may_be_rounded : bool
-        Whether one that is too long by rounding is shortened; beside a good sform it is passed over instead.
+        Whether a quaternion that is too long by rounding is normalised; with a valid sform it is ignored instead.
     """
     vector = np.array([float(raw[f"quatern_{name}"]) for name in "bcd"])
     square, size = float(vector @ vector), np.abs(np.asarray(raw["pixdim"][1:4], np.float64))
@@ -287,7 +287,7 @@ def _qform(raw: Any, *, may_be_rounded: bool) -> Affine:
 
 
 def _by_zooms(raw: Any, shape: tuple[int, ...]) -> Affine:
-    """Return what a header without any form says: voxel sizes about the centre; left and right are unknown."""
+    """Return the affine of voxel sizes about the centre, where both forms are absent; left and right are unknown."""
     size = np.abs(np.asarray(raw["pixdim"][1:4], np.float64))
     size[len(shape[:3]) :] = 1.0
     affine = np.diag([*size, 1.0])
@@ -311,7 +311,7 @@ def _refuse_affine(affine: Affine, unit: str) -> None:
 
 
 def _disagreement(sform: Affine, qform: Affine, shape: tuple[int, ...]) -> str | None:
-    """Return how far apart both forms place the corners, where that is more than half a voxel.
+    """Return a doubt where both forms place a corner more than half a voxel apart.
 
     Raises
     ------
@@ -330,14 +330,14 @@ def _disagreement(sform: Affine, qform: Affine, shape: tuple[int, ...]) -> str |
 
 
 def _refuse_truncation(location: str, header: Header) -> None:
-    """Compare the size that the header needs with the one there is; gzip states it in its last four bytes."""
+    """Raise `RefusedError` where the file is shorter than its header needs; gzip states its length."""
     stated = stated_length(location)
     if stated is None:
         size = os.path.getsize(location)
         if size < header.n_bytes:
             what = f"{size} bytes where the header needs {header.n_bytes}"
             raise RefusedError("truncated", what, "fetch the image again")
-    elif stated != header.n_bytes % 2**32:  # several members, or bytes behind the last one: only unpacking tells
+    elif stated != header.n_bytes % 2**32:  # several members, or trailing bytes
         length = sum(map(len, unpacked(location)))
         if length < header.n_bytes:
             what = f"{length} bytes unpacked where the header needs {header.n_bytes}"
@@ -345,7 +345,7 @@ def _refuse_truncation(location: str, header: Header) -> None:
 
 
 def refuse_unless_one_volume(header: Header) -> None:
-    """Raise `RefusedError` where the header's voxels are not one volume of real numbers whose left side is known."""
+    """Raise `RefusedError` unless the voxels are one volume of real numbers with a known left side."""
     if header.qform_code == 0 and header.sform_code == 0:
         what = "no orientation: neither qform nor sform is set, so left and right are unknown"
         raise RefusedError("no_orientation", what, CONVERT)
