@@ -81,17 +81,12 @@ def first_bytes(location: str, size: int) -> bytes:
         raise _damaged(error) from error
     if len(found) >= size:
         return found
-    found = b"".join(_some(unpacked(location), size))
+    found = b""
+    for block in unpacked(location):
+        found += block
+        if len(found) >= size:
+            break
     return found[:size]
-
-
-def _some(blocks: Iterator[bytes], size: int) -> Iterator[bytes]:
-    length = 0
-    for block in blocks:
-        yield block
-        length += len(block)
-        if length >= size:
-            return
 
 
 def refuse_by_first_bytes(start: bytes, name: str) -> None:

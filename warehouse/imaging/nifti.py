@@ -26,6 +26,7 @@ LEAST_MM, MOST_MM = 0.05, 20.0  # sides of a voxel of a head
 MOST_CODE = 5  # NIFTI_XFORM_TEMPLATE_OTHER
 ROUNDED = 1e-4  # excess of a quaternion's squared length over 1 that rounding explains
 CONVERT = "convert the image again from DICOM"
+SET_FORM = "set a valid sform or qform, or " + CONVERT
 NOT_KEPT = frozenset({"doubts", "n_bytes"})  # fields of `Header` without a column: doubts are rows of core.finding
 HEADERS: dict[int, Any] = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 
@@ -270,14 +271,14 @@ def _qform(raw: Any, *, may_be_rounded: bool) -> Affine:
     longest = 1 + (ROUNDED if may_be_rounded else float(np.finfo(np.float32).eps))
     if not np.isfinite(vector).all() or square > longest:
         what = f"header: the quaternion of the qform has the squared length {square:.9g}, and at most 1 is possible"
-        raise RefusedError("bad_qform", what, "set a valid sform or qform, or " + CONVERT)
+        raise RefusedError("bad_qform", what, SET_FORM)
     if not (np.isfinite(size).all() and size.all()):
         what = f"header: the qform has voxels of {size.tolist()}, as pixdim says"
-        raise RefusedError("bad_qform", what, "set a valid sform or qform, or " + CONVERT)
+        raise RefusedError("bad_qform", what, SET_FORM)
     offset = [float(raw[f"qoffset_{name}"]) for name in "xyz"]
     if not np.isfinite(offset).all():
         what = f"header: the offset of the qform is {offset}"
-        raise RefusedError("bad_qform", what, "set a valid sform or qform, or " + CONVERT)
+        raise RefusedError("bad_qform", what, SET_FORM)
     vector = vector / np.sqrt(max(1.0, square))
     affine = np.eye(4)
     handed = -1.0 if float(raw["pixdim"][0]) < 0 else 1.0
@@ -298,7 +299,7 @@ def _by_zooms(raw: Any, shape: tuple[int, ...]) -> Affine:
 def _refuse_affine(affine: Affine, unit: str) -> None:
     if not np.isfinite(affine).all():
         what = "header: the affine holds NaN or infinity"
-        raise RefusedError("invalid_affine", what, "set a valid sform or qform, or " + CONVERT)
+        raise RefusedError("invalid_affine", what, SET_FORM)
     size = np.linalg.norm(affine[:3, :3], axis=0)
     if (size == 0).any() or abs(np.linalg.det(affine[:3, :3] / size)) < 1e-6:
         what = f"header: the affine's determinant is {np.linalg.det(affine[:3, :3]):.3g}"

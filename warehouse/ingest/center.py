@@ -98,7 +98,9 @@ def ingest_center(
     if changed:
         before = PreviousIngest() if force else _previous(home, registration, manifest, prints)
         with _collector_paused():
-            examined = examine(registration, entries, before, home.salt(), _persons(home), progress or _silent)
+            examined = examine(
+                registration, entries, before, home.salt(), _persons(home), progress or (lambda *_: None)
+            )
         if not examined.n_candidates:
             _refuse_empty(registration, entries, examined.found)
         tables = {table.name: table.rows(examined.rows[table.name]) for table in PARTITIONED}
@@ -120,7 +122,7 @@ def check_center(home: Home, registration: RegisteredCenter, *, progress: Progre
     manifest = read_manifest(home, registration.center.center_id)
     before = _previous(home, registration, manifest, _fingerprints(home, registration, entries))
     with _collector_paused():
-        return examine(registration, entries, before, b"not stored", _persons(home), progress or _silent)
+        return examine(registration, entries, before, b"not stored", _persons(home), progress or (lambda *_: None))
 
 
 def is_current(home: Home, registration: RegisteredCenter) -> bool:
@@ -295,7 +297,3 @@ def _persons(home: Home) -> Mapping[tuple[str, str], str]:
                 f"{home.persons}: columns {sorted(missing)} are missing", "write center_id,participant_id,person_id"
             )
         return {(row["center_id"], row["participant_id"]): row["person_id"] for row in reader}
-
-
-def _silent(done: int, total: int, what: str) -> None:
-    """Report no progress."""
