@@ -18,6 +18,7 @@ from warehouse.lake import parts
 from warehouse.lake.home import Home
 from warehouse.tables import HARMONIZED
 from warehouse.volumes import Payload, write
+from warehouse.volumes.store import size_bytes
 
 RECIPE = "0123456789abcdef"
 GRID_MM = 3.0
@@ -97,7 +98,9 @@ def _store(
     affine[:3, 3] = [-GRID_MM * (length - 1) / 2 for length in SHAPE]
     attributes: dict[str, Any] = {"image_id": image_id, "center_id": center_id, "form": "session", "recipe": "draft"}
     path = Path("volumes") / RECIPE / image_id / "session.zarr"
-    written = write(home.root / path, Payload(voxels, affine, mask.astype(np.uint8), attributes, b""), name=image_id)
+    voxels_sha256 = write(
+        home.root / path, Payload(voxels, affine, mask.astype(np.uint8), attributes, b""), name=image_id
+    )
     return {
         "image_id": image_id,
         "recipe_id": RECIPE,
@@ -116,8 +119,8 @@ def _store(
         "intensity_low": 0.0,
         "intensity_high": 1000.0,
         "source_sha256": hashlib.sha256(image_id.encode()).hexdigest(),
-        "voxels_sha256": written.voxels_sha256,
-        "size_bytes": written.size_bytes,
+        "voxels_sha256": voxels_sha256,
+        "size_bytes": size_bytes(home.root / path),
         "seconds": 0.1,
         "verdict": "pass",
     }

@@ -1,7 +1,7 @@
-"""Where the brain is, and whether that can be true.
+"""Finds the brain, and checks that a brain mask is plausible.
 
-The network is deepbet's (Fisch et al. 2024, Computers in Biology and Medicine 179, 108845).
-Its wheel ships the weights.
+The network is deepbet's (Fisch et al. 2024, Computers in Biology and Medicine 179, 108845), whose wheel contains the
+weights.
 """
 
 from __future__ import annotations
@@ -19,12 +19,11 @@ from warehouse.imaging.geometry import Image
 # An adult brain with its ventricles: 1,300 ml in a box of 140 × 170 × 130 mm (left–right, front–back, up–down).
 TYPICAL_ML = 1300.0
 TYPICAL_EXTENT_MM = np.array([140.0, 170.0, 130.0])
-STRIPPED_DICE = 0.93
-LOWEST, HIGHEST = 0.4, 1.65  # from an infant's brain to the largest adults', as a share of what fits
+STRIPPED_DICE = 0.93  # a head without air may have the volume of a large brain, but agrees less with the network's mask
+LOWEST, HIGHEST = 0.4, 1.65  # of the typical volume, from an infant's brain to the largest adults'
 
-
-# The network that looks for the brain's box, used on all of the field of view for the mask itself: at 3 mm it costs a
-# seventh and agrees with both networks' mask (benchmarks/RESULTS.md).
+# Settings that use the network for the brain's box on the whole field of view: at 3 mm it costs a seventh and agrees
+# with the mask of both networks (benchmarks/RESULTS.md).
 COARSE = {"small_shape": (64, 64, 64), "shape": (128, 128, 128), "bbox_margin": 10.0}
 Detail = Literal["fine", "coarse"]
 
@@ -37,7 +36,7 @@ def find_brain(image: Image, detail: Detail = "fine") -> NDArray[np.bool_]:
     image : Image
         Whole head or stripped, axes towards RAS.
     detail : "fine" or "coarse"
-        Both networks, or the coarse one alone; where that finds nothing that can be true, both are asked.
+        Both networks, or the coarse one alone; both are used where the coarse one finds no plausible brain.
 
     Raises
     ------
@@ -62,15 +61,14 @@ def _found(image: Image, detail: Detail) -> NDArray[np.bool_]:
     except (AssertionError, ValueError, IndexError, RuntimeError) as error:
         raise HarmonizeError("mask", "no_brain", f"no brain was found: {error}", "look at the scan") from error
     found = np.asarray(mask, dtype=bool)
-    stripped = _what_is_there(image)
-    # The network has seen whole heads: of a brain that was stripped before, what is left is the better mask. A head cut
-    # out of its air can have the volume of a large brain, but it agrees with the network's mask less than this.
+    stripped = _largest_piece(image)
+    # The network was trained on whole heads; for a stripped brain, the non-zero voxels are the better mask.
     return stripped if dice(stripped, found) > STRIPPED_DICE else found
 
 
 def is_stripped(mask: NDArray[np.bool_], image: Image) -> bool:
-    """Return whether a mask is all that there is: the scan was processed before it came to us."""
-    return dice(_what_is_there(image), mask) > 0.999
+    """Return whether a mask holds all non-zero voxels, as in a scan that its publishers stripped."""
+    return dice(_largest_piece(image), mask) > 0.999
 
 
 def dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
@@ -82,7 +80,7 @@ def dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
 def implausible(mask: NDArray[np.bool_], image: Image) -> str | None:
     """Return why a mask cannot be a brain, or None.
 
-    Its volume is held against what the field of view can hold: a slab of 70 mm with 700 ml of brain is right.
+    The expected volume depends on the field of view: 700 ml are plausible in a slab of 70 mm.
     """
     if not mask.any():
         return "the mask is empty"
@@ -94,7 +92,7 @@ def implausible(mask: NDArray[np.bool_], image: Image) -> str | None:
     box = [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
     filled = float(mask.sum()) / float(np.prod([found[-1] - found[0] + 1 for found in box]))
     if filled < 0.3:
-        return f"the mask fills {filled:.0%} of its box: no brain is that ragged"
+        return f"the mask fills {filled:.0%} of its box: brains fill more"
     if _signal(mask, image) <= 0:
         return "the mask holds no signal"
     return None
@@ -104,8 +102,8 @@ def _signal(mask: NDArray[np.bool_], image: Image) -> float:
     return float(np.median(image.voxels[mask]) - np.percentile(image.voxels, 0.5))
 
 
-def _what_is_there(image: Image) -> NDArray[np.bool_]:
-    """Return the largest piece that is not zero; interpolation leaves traces of up to a thousandth around it."""
+def _largest_piece(image: Image) -> NDArray[np.bool_]:
+    """Return the largest connected piece above a thousandth of the maximum, which interpolation leaves around it."""
     from scipy import ndimage
 
     parts, _ = ndimage.label(np.abs(image.voxels) > 1e-3 * np.percentile(image.voxels, 99.9))
@@ -121,5 +119,5 @@ def _network(detail: Detail = "fine") -> Any:
 
     coarse = {"model_path": f"{DATA_PATH}/models/bbox_model.pt"} if detail == "coarse" else {}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # its weights are TorchScript, which torch wants to retire
+        warnings.simplefilter("ignore", DeprecationWarning)  # its weights are TorchScript, which torch deprecates
         return BrainExtraction(no_gpu=True, **coarse)

@@ -1,4 +1,4 @@
-"""What is done to a scan, as named parameters; another parameter is another recipe."""
+"""Recipes: the parameters of harmonisation. Any other parameter gives another recipe identifier."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from warehouse.documents import read_yaml, shipped_or_own, validated
 from warehouse.provenance import source_hash
 
 SHIPPED = Path(__file__).parent / "recipes"
-STEPS_VERSION = 1  # part of every recipe_id since the first one; what the steps do is in `steps_hash`
+STEPS_VERSION = 1  # part of every recipe_id, kept so that identifiers stay; the code is hashed by `steps_hash`
 DECIDES_VOLUMES = ("warehouse.harmonize", "warehouse.imaging", "warehouse.volumes.store")
-# Parameters that came later, at the values that do what was done before them: there they change no identity.
+# Parameters that were added later, with the values of the earlier behaviour, which do not change a recipe_id.
 LATER = {"mask_network": "fine", "mni_mm": 3, "converged_mm": 0.001}
 
 
@@ -26,8 +26,8 @@ class Recipe(BaseModel):
     `n4`: bias correction. `percentiles`: intensities that become 0 and 1, inside the head; the defaults are those of
     TUMSyn's published code. `whole_head`: keep scalp and skull, else zeros outside the brain mask; the mask is stored
     in both cases. `mask_network`: both networks of the brain mask, or the coarse one alone. `register_mm`, `mni_mm`:
-    resolution at which scans are registered with each other, and with MNI152. `converged_mm`: a registration ends when
-    its steps are smaller than this.
+    resolution of the registration of scans with each other, and with MNI152. `converged_mm`: step size below which a
+    registration ends.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,25 +46,25 @@ class Recipe(BaseModel):
 
     @property
     def recipe_id(self) -> str:
-        """Return the hash of the parameters; the name is none of them."""
+        """Return the hash of the parameters, without the name."""
         given = self.model_dump(exclude={"name"}) | {"steps": STEPS_VERSION}
-        told = {key: value for key, value in given.items() if LATER.get(key) != value}
-        text = json.dumps(told, sort_keys=True)
+        hashed = {key: value for key, value in given.items() if LATER.get(key) != value}
+        text = json.dumps(hashed, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def steps_hash() -> str:
-    """Return a hash of the source of all steps: volumes that another version made are made again."""
+    """Return a hash of the source of all steps; volumes with another hash are made again."""
     return source_hash("warehouse.harmonize.session", DECIDES_VOLUMES)
 
 
 def load_recipe(name_or_path: str) -> Recipe:
-    """Read a shipped recipe by its name, or the user's own by its path.
+    """Return a shipped recipe by its name, or the user's own by its path.
 
     Raises
     ------
     TumsynError
-        Naming file, key and remedy.
+        When it is absent or invalid; the error names file and key.
     """
     path = shipped_or_own("recipe", name_or_path, SHIPPED)
     return validated(Recipe, read_yaml(path), path, "recipes/standard.yaml")

@@ -113,17 +113,16 @@ class _Session:
         self.rejected: set[str] = set()
 
     def readable(self, scans: Sequence[EligibleScan]) -> list[EligibleScan]:
-        """Return scans in the order of `rank_references`; those without a usable header are rejected."""
-        kept, facts = [], []
+        """Return scans sorted by `reference_rank`; those without a usable header are rejected."""
+        ranked = []
         for scan in scans:
             try:
                 size_mm = np.asarray(read_header(str(scan.path)).voxel_size_mm)
             except (RefusedError, NotFetchedError) as error:
                 self.reject(scan, refused(scan.path, error))
                 continue
-            kept.append(scan)
-            facts.append((scan.image_id, scan.contrast, size_mm))
-        return [kept[index] for index in rank_references(facts)]
+            ranked.append((reference_rank(scan.image_id, scan.contrast, size_mm), scan))
+        return [scan for _, scan in sorted(ranked, key=lambda item: item[0])]
 
     def find_reference(self, scans: Sequence[EligibleScan]) -> Reference | None:
         """Finish the first scan with a plausible brain that can be aligned with MNI152, and return it."""
@@ -308,20 +307,10 @@ class _Session:
         self.rows.rejections.append(rejection(scan.image_id, scan.attributes["center_id"], self.recipe, error))
 
 
-def rank_references(scans: Sequence[tuple[str, str, NDArray[np.float64]]]) -> list[int]:
-    """Return the indices of scans ordered by how well they serve as a session's reference, the best first.
-
-    Parameters
-    ----------
-    scans : sequence of (image_id, contrast, voxel size in mm)
-    """
-
-    def rank(index: int) -> tuple[int, float, float, str]:
-        image_id, contrast, size_mm = scans[index]
-        place = CONTRAST_RANK.index(contrast) if contrast in CONTRAST_RANK else len(CONTRAST_RANK)
-        return place, round(float(np.max(size_mm)), 2), round(float(np.prod(size_mm)), 3), image_id
-
-    return sorted(range(len(scans)), key=rank)
+def reference_rank(image_id: str, contrast: str, size_mm: NDArray[np.float64]) -> tuple[int, float, float, str]:
+    """Return a key that sorts scans by how well they serve as a session's reference, the best first."""
+    place = CONTRAST_RANK.index(contrast) if contrast in CONTRAST_RANK else len(CONTRAST_RANK)
+    return place, round(float(np.max(size_mm)), 2), round(float(np.prod(size_mm)), 3), image_id
 
 
 def refused(path: Path, error: RefusedError | NotFetchedError) -> HarmonizeError:

@@ -1,6 +1,6 @@
-"""Bytes of image files: what a file is by its first bytes, and unpacking gzip to the end with its checksum.
+"""Reads bytes of image files: identifies formats by their first bytes, and decompresses gzip with its checksum.
 
-Python's gzip module refuses files with bytes behind the last member, as some scanners' exports have; zlib does not.
+Python's gzip module refuses files with bytes after the last member, which some scanners' exports have; zlib does not.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import zlib
 from collections.abc import Iterator
 
 GZIP_MAGIC = b"\x1f\x8b"
-ANNEX_POINTER = b"/annex/objects/"  # what git-annex leaves in place of a file that was unlocked but not fetched
+ANNEX_POINTER = b"/annex/objects/"  # begins a file that git-annex unlocked but did not fetch
 BLOCK = 1 << 20
 WHOLE = 31  # zlib's window bits for a gzip member with header and checksum
 
-# First bytes of what is found under the name of an image, and what to do about it.
+# First bytes, reason, format and remedy of files that are no NIfTI.
 KNOWN = (
     (b"version https://git-lfs", "lfs_pointer", "a pointer of Git LFS, not the image", "git lfs pull"),
     (GZIP_MAGIC, "compressed_twice", "compressed by gzip twice", "unpack it once with gunzip"),
@@ -37,11 +37,11 @@ class RefusedError(Exception):
     Parameters
     ----------
     reason : str
-        One word for tables, e.g. truncated_gzip.
+        Code for tables, e.g. truncated_gzip.
     detail : str
-        What was found.
+        Observation.
     remedy : str
-        What to do about it.
+        What the user can do.
     """
 
     def __init__(self, reason: str, detail: str, remedy: str) -> None:
@@ -50,7 +50,7 @@ class RefusedError(Exception):
 
 
 class NotFetchedError(Exception):
-    """The file is a git-annex pointer: its content is elsewhere."""
+    """A git-annex pointer without its content."""
 
     def __init__(self, key: str) -> None:
         self.key = key
@@ -58,14 +58,14 @@ class NotFetchedError(Exception):
 
 
 def first_bytes(location: str, size: int) -> bytes:
-    """Return the first bytes of a file's content, unpacked where it is compressed by gzip.
+    """Return the first bytes of a file's content, decompressed if it is gzip.
 
     Raises
     ------
     RefusedError
-        When it is empty, or gzip data that end or break before.
+        When the file is empty, or its gzip data are damaged or too short.
     NotFetchedError
-        When git-annex holds its content elsewhere.
+        When its content was not fetched by git-annex.
     """
     with open(location, "rb") as file:
         start = file.read(max(4096, size))
@@ -75,27 +75,22 @@ def first_bytes(location: str, size: int) -> bytes:
         raise NotFetchedError(start.split(b"\n")[0].decode("utf-8", "replace").rsplit("/", 1)[-1])
     if not start.startswith(GZIP_MAGIC):
         return start[:size]
-    try:  # nearly always the first block holds enough
+    try:  # the first block nearly always suffices
         found = zlib.decompressobj(WHOLE).decompress(start, size)
     except zlib.error as error:
         raise _damaged(error) from error
     if len(found) >= size:
         return found
-    found = b"".join(_some(unpacked(location), size))
+    found = b""
+    for block in unpacked(location):
+        found += block
+        if len(found) >= size:
+            break
     return found[:size]
 
 
-def _some(blocks: Iterator[bytes], size: int) -> Iterator[bytes]:
-    length = 0
-    for block in blocks:
-        yield block
-        length += len(block)
-        if length >= size:
-            return
-
-
 def refuse_by_first_bytes(start: bytes, name: str) -> None:
-    """Raise `RefusedError` that says what a file is which is no NIfTI, judged by its first bytes."""
+    """Raise a `RefusedError` that names the format of a file that is no NIfTI, by its first bytes."""
     for magic, reason, what, remedy in KNOWN:
         if start.startswith(magic):
             raise RefusedError(reason, f"it is {what}", remedy)
@@ -117,12 +112,12 @@ def refuse_by_first_bytes(start: bytes, name: str) -> None:
 
 
 def unpacked(location: str) -> Iterator[bytes]:
-    """Yield the content of a gzip file of one or more members; bytes behind the last one are left out.
+    """Yield the content of a gzip file of one or more members; bytes after the last one are ignored.
 
     Raises
     ------
     RefusedError
-        When the data end before their end, are damaged, or have another checksum than the one they state.
+        When the data are truncated or damaged, or their checksum is wrong.
     """
     with open(location, "rb") as file:
         rest = file.read(BLOCK)
@@ -136,7 +131,7 @@ def unpacked(location: str) -> Iterator[bytes]:
                 except zlib.error as error:
                     raise _damaged(error) from error
                 rest = reader.unused_data if reader.eof else file.read(BLOCK)
-            if len(rest) < len(GZIP_MAGIC):  # the first bytes of the next member may lie in the next block
+            if len(rest) < len(GZIP_MAGIC):  # the magic number of the next member may continue in the next block
                 rest += file.read(BLOCK)
 
 
@@ -147,22 +142,22 @@ def _damaged(error: zlib.error) -> RefusedError:
 
 
 def content(location: str) -> bytes:
-    """Return all bytes of a file, unpacked and verified where it is compressed by gzip."""
+    """Return the content of a file, decompressed and verified if it is gzip."""
     return b"".join(_blocks(location))
 
 
 def checksum(location: str, n_bytes: int) -> str:
-    """Return CRC-32 and length of the first bytes of a file's content, unpacked where it is compressed by gzip.
+    """Return CRC-32 and length of the first bytes of a file's content, decompressed if it is gzip.
 
-    gzip states both in its last eight bytes (RFC 1952), and these are used where the length they state is the one
-    asked for. They are not those of the content where bytes follow it or where it has several members: the last member
-    of every file that bgzip writes is empty. Then the file is unpacked.
+    gzip states both in its last eight bytes (RFC 1952), which are used if their length is the requested one. They are
+    wrong for files with trailing bytes or several members (the last member of a bgzip file is empty); such files are
+    decompressed.
 
     Parameters
     ----------
     location : str
     n_bytes : int
-        Up to the last voxel. What lies behind does not enter, nor do the name and the time that gzip stores.
+        Up to the last voxel. Later bytes, and the name and time that gzip stores, are not hashed.
     """
     if stated_length(location) == n_bytes % 2**32:
         with open(location, "rb") as file:
@@ -177,7 +172,7 @@ def checksum(location: str, n_bytes: int) -> str:
 
 
 def _blocks(location: str) -> Iterator[bytes]:
-    """Yield the content of a file, unpacked where it is compressed by gzip."""
+    """Yield the content of a file, decompressed if it is gzip."""
     with open(location, "rb") as file:
         if file.read(len(GZIP_MAGIC)) != GZIP_MAGIC:
             file.seek(0)
@@ -188,7 +183,7 @@ def _blocks(location: str) -> Iterator[bytes]:
 
 
 def stated_length(location: str) -> int | None:
-    """Return the unpacked length that a gzip file states in its last four bytes; None for other files."""
+    """Return the uncompressed length modulo 2³² that a gzip file states; None for other files."""
     with open(location, "rb") as file:
         if file.read(2) != GZIP_MAGIC:
             return None

@@ -1,4 +1,4 @@
-"""To SimpleITK and back. ITK's world is LPS, and its arrays are (k, j, i); ours are RAS and (i, j, k)."""
+"""Converts images and transforms to SimpleITK and back: ITK has LPS and (k, j, i), we have RAS and (i, j, k)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the way back of a transform."""
+    """Return the inverse of a transform."""
     return np.asarray(np.linalg.inv(matrix), np.float64)
 
 
 def to_itk(image: Image, voxels: NDArray[Any] | None = None) -> sitk.Image:
-    """Return an image in ITK's world; other voxels may take the place of its own."""
+    """Return an image, or other voxels on its grid, as an ITK image."""
     import SimpleITK as sitk
 
     values = image.voxels if voxels is None else voxels

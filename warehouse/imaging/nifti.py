@@ -1,7 +1,7 @@
-"""NIfTI headers: every fact that the platform uses of them, and by name what cannot be used.
+"""Reads and validates NIfTI headers, for ingest, harmonisation and synthesis.
 
-nibabel decodes the fields. Which of two affines counts, and what is too small a fault to refuse, is decided here once
-for ingest, harmonisation and synthesis.
+nibabel decodes the fields. This module chooses between sform and qform, tolerates small faults, and refuses a header
+with the name of the field that cannot be used.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ LEAST_MM, MOST_MM = 0.05, 20.0  # sides of a voxel of a head
 MOST_CODE = 5  # NIFTI_XFORM_TEMPLATE_OTHER
 ROUNDED = 1e-4  # excess of a quaternion's squared length over 1 that rounding explains
 CONVERT = "convert the image again from DICOM"
+SET_FORM = "set a valid sform or qform, or " + CONVERT
 NOT_KEPT = frozenset({"doubts", "n_bytes"})  # fields of `Header` without a column: doubts are rows of core.finding
 HEADERS: dict[int, Any] = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a NIfTI header says.
+    """A valid NIfTI header.
 
     Parameters
     ----------
@@ -41,11 +42,11 @@ class Header:
     zooms : tuple of float
         Step along each axis, in `spatial_unit` and `temporal_unit`.
     scl_slope, scl_inter : float or None
-        Voxels are slope · stored + intercept; None where the header asks for no scaling.
+        Voxels are slope · stored + intercept; None where the header states no scaling.
     doubts : tuple of (str, str)
-        Field and what was found in it, where another field was used in its place.
+        Faulty fields that were replaced by others, with a description.
     n_bytes : int
-        Length of the file's content up to the last voxel; 0 where it is not known.
+        Length of the file's content up to the last voxel; 0 where it is unknown.
     """
 
     shape: tuple[int, ...]
@@ -95,9 +96,9 @@ def read_header(location: str) -> Header:
     Raises
     ------
     RefusedError
-        When the file is empty, truncated, damaged or something else, or a field of its header cannot be used.
+        When the file is empty, truncated, damaged or no NIfTI, or a field of its header cannot be used.
     NotFetchedError
-        When git-annex holds its content elsewhere.
+        When its content was not fetched by git-annex.
     """
     try:
         start = first_bytes(location, max(HEADERS))
@@ -112,12 +113,12 @@ def read_header(location: str) -> Header:
 
 
 def decode(start: bytes, name: str) -> Any:
-    """Return nibabel's header of the first bytes of a file, whatever their byte order.
+    """Return nibabel's header from the first bytes of a file, in either byte order.
 
     Raises
     ------
     RefusedError
-        Naming what the file is instead.
+        When it is another format, which the error names.
     """
     for size, kind in HEADERS.items():
         if len(start) >= size and size in (int.from_bytes(start[:4], order) for order in ("little", "big")):
@@ -131,7 +132,7 @@ def decode(start: bytes, name: str) -> Any:
 
 
 def _refuse_magic(magic: bytes) -> None:
-    """Raise `RefusedError` unless the header says that its voxels follow in the same file."""
+    """Raise `RefusedError` unless the voxels are in the same file as the header."""
     if magic.startswith((b"n+1", b"n+2")):
         return
     if magic.startswith((b"ni1", b"ni2")):
@@ -142,12 +143,12 @@ def _refuse_magic(magic: bytes) -> None:
 
 
 def facts(raw: Any) -> Header:
-    """Return the facts of a decoded header.
+    """Return the validated fields of a decoded header.
 
     Raises
     ------
     RefusedError
-        Naming the field.
+        When a field cannot be used, which the error names.
     """
     shape = _shape(raw)
     spatial, temporal, doubts = _units(raw)
@@ -171,13 +172,13 @@ def facts(raw: Any) -> Header:
 
 
 def voxel_offset(raw: Any) -> int:
-    """Return where the voxels begin, bytes: after the header and the four bytes of the extension flag at the least."""
+    """Return the offset of the voxels in bytes, at least the header and the four bytes of the extension flag."""
     least, stated = int(raw["sizeof_hdr"]) + 4, float(raw["vox_offset"])
     return max(int(stated), least) if math.isfinite(stated) else least
 
 
 def _code(raw: Any, name: str) -> int:
-    """Return the code of a form; one that NIfTI does not have counts as none."""
+    """Return the code of sform or qform, or 0 where the code is unknown."""
     code = int(raw[name])
     return code if 0 <= code <= MOST_CODE else 0
 
@@ -230,7 +231,7 @@ def _scaling(raw: Any) -> tuple[float | None, float | None]:
 
 
 def _affine(raw: Any, shape: tuple[int, ...], unit: str) -> tuple[Affine, tuple[Doubt, ...]]:
-    """Return the affine in mm, by sform, else qform, else voxel sizes alone; and what was passed over."""
+    """Return the affine in mm, by sform, else qform, else voxel sizes alone; and doubts about the other forms."""
     doubts: list[Doubt] = []
     qform = None
     sform = _sform(raw) if _code(raw, "sform_code") else None
@@ -263,21 +264,21 @@ def _qform(raw: Any, *, may_be_rounded: bool) -> Affine:
     Parameters
     ----------
     may_be_rounded : bool
-        Whether one that is too long by rounding is shortened; beside a good sform it is passed over instead.
+        Whether a quaternion that is too long by rounding is normalised; with a valid sform it is ignored instead.
     """
     vector = np.array([float(raw[f"quatern_{name}"]) for name in "bcd"])
     square, size = float(vector @ vector), np.abs(np.asarray(raw["pixdim"][1:4], np.float64))
     longest = 1 + (ROUNDED if may_be_rounded else float(np.finfo(np.float32).eps))
     if not np.isfinite(vector).all() or square > longest:
         what = f"header: the quaternion of the qform has the squared length {square:.9g}, and at most 1 is possible"
-        raise RefusedError("bad_qform", what, "set a valid sform or qform, or " + CONVERT)
+        raise RefusedError("bad_qform", what, SET_FORM)
     if not (np.isfinite(size).all() and size.all()):
         what = f"header: the qform has voxels of {size.tolist()}, as pixdim says"
-        raise RefusedError("bad_qform", what, "set a valid sform or qform, or " + CONVERT)
+        raise RefusedError("bad_qform", what, SET_FORM)
     offset = [float(raw[f"qoffset_{name}"]) for name in "xyz"]
     if not np.isfinite(offset).all():
         what = f"header: the offset of the qform is {offset}"
-        raise RefusedError("bad_qform", what, "set a valid sform or qform, or " + CONVERT)
+        raise RefusedError("bad_qform", what, SET_FORM)
     vector = vector / np.sqrt(max(1.0, square))
     affine = np.eye(4)
     handed = -1.0 if float(raw["pixdim"][0]) < 0 else 1.0
@@ -287,7 +288,7 @@ def _qform(raw: Any, *, may_be_rounded: bool) -> Affine:
 
 
 def _by_zooms(raw: Any, shape: tuple[int, ...]) -> Affine:
-    """Return what a header without any form says: voxel sizes about the centre; left and right are unknown."""
+    """Return the affine of voxel sizes about the centre, where both forms are absent; left and right are unknown."""
     size = np.abs(np.asarray(raw["pixdim"][1:4], np.float64))
     size[len(shape[:3]) :] = 1.0
     affine = np.diag([*size, 1.0])
@@ -298,7 +299,7 @@ def _by_zooms(raw: Any, shape: tuple[int, ...]) -> Affine:
 def _refuse_affine(affine: Affine, unit: str) -> None:
     if not np.isfinite(affine).all():
         what = "header: the affine holds NaN or infinity"
-        raise RefusedError("invalid_affine", what, "set a valid sform or qform, or " + CONVERT)
+        raise RefusedError("invalid_affine", what, SET_FORM)
     size = np.linalg.norm(affine[:3, :3], axis=0)
     if (size == 0).any() or abs(np.linalg.det(affine[:3, :3] / size)) < 1e-6:
         what = f"header: the affine's determinant is {np.linalg.det(affine[:3, :3]):.3g}"
@@ -311,7 +312,7 @@ def _refuse_affine(affine: Affine, unit: str) -> None:
 
 
 def _disagreement(sform: Affine, qform: Affine, shape: tuple[int, ...]) -> str | None:
-    """Return how far apart both forms place the corners, where that is more than half a voxel.
+    """Return a doubt where both forms place a corner more than half a voxel apart.
 
     Raises
     ------
@@ -330,14 +331,14 @@ def _disagreement(sform: Affine, qform: Affine, shape: tuple[int, ...]) -> str |
 
 
 def _refuse_truncation(location: str, header: Header) -> None:
-    """Compare the size that the header needs with the one there is; gzip states it in its last four bytes."""
+    """Raise `RefusedError` where the file is shorter than its header needs; gzip states its length."""
     stated = stated_length(location)
     if stated is None:
         size = os.path.getsize(location)
         if size < header.n_bytes:
             what = f"{size} bytes where the header needs {header.n_bytes}"
             raise RefusedError("truncated", what, "fetch the image again")
-    elif stated != header.n_bytes % 2**32:  # several members, or bytes behind the last one: only unpacking tells
+    elif stated != header.n_bytes % 2**32:  # several members, or trailing bytes
         length = sum(map(len, unpacked(location)))
         if length < header.n_bytes:
             what = f"{length} bytes unpacked where the header needs {header.n_bytes}"
@@ -345,7 +346,7 @@ def _refuse_truncation(location: str, header: Header) -> None:
 
 
 def refuse_unless_one_volume(header: Header) -> None:
-    """Raise `RefusedError` where the header's voxels are not one volume of real numbers whose left side is known."""
+    """Raise `RefusedError` unless the voxels are one volume of real numbers with a known left side."""
     if header.qform_code == 0 and header.sform_code == 0:
         what = "no orientation: neither qform nor sform is set, so left and right are unknown"
         raise RefusedError("no_orientation", what, CONVERT)

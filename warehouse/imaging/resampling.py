@@ -1,8 +1,8 @@
-"""Interpolation: a scan through all its transforms to a grid at once, or along its own axes to other voxel sizes.
+"""Resamples scans: through a transform to another grid, or along their own axes to other voxel sizes.
 
-Both blur first along axes that become coarser, interpolate by cubic splines and bound the result by the source, so
-that a network synthesises from what it has learned from. The second way needs no SimpleITK filter that asks for four
-voxels along an axis.
+Both functions blur axes that become coarser, interpolate by cubic splines and bound the result by the source, so that
+synthesis gets the same input as training. The second one works with axes of less than four voxels, which SimpleITK's
+filters refuse.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     import SimpleITK as sitk
 
 FWHM_PER_SIGMA = 2.355
-SAME_STEP = 1.05  # steps that are so much longer at most need no blur
+SAME_STEP = 1.05  # ratio of steps up to which no blur is needed
 
 
 def blur_sigma(step: float, size: float) -> float:
-    """Return the deviation of the Gaussian that widens voxels to a longer step, in the unit of both; 0 for no blur.
+    """Return the standard deviation of the Gaussian that widens voxels to a longer step, in the same unit; 0 for none.
 
     Full widths at half maximum add in squares.
     """
@@ -32,7 +32,7 @@ def blur_sigma(step: float, size: float) -> float:
 
 
 def resample(image: Image, to_session: NDArray[np.float64], grid: Grid) -> Image:
-    """Interpolate a scan on a grid by cubic B-splines, blurred first along axes that the grid samples more coarsely.
+    """Return a scan resampled on a grid by cubic B-splines, blurred along axes that the grid samples more coarsely.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def resample(image: Image, to_session: NDArray[np.float64], grid: Grid) -> Image
 
 
 def resample_along_axes(voxels: NDArray[np.float32], here: Grid, there: Grid) -> NDArray[np.float32]:
-    """Interpolate between grids of the same axes by cubic splines, blurred first along axes that become coarser.
+    """Return voxels resampled on a grid with the same axes by cubic splines, blurred along axes that become coarser.
 
     As `resample`, for volumes whose sides may be as short as one voxel, and without a transform.
 
@@ -74,7 +74,7 @@ def resample_along_axes(voxels: NDArray[np.float32], here: Grid, there: Grid) ->
     Returns
     -------
     (i, j, k) float32 array
-        Bounded by the extremes of the source, since splines overshoot at edges; beyond it, its outermost voxels.
+        Bounded by the extremes of the source, since splines overshoot at edges; outside it, its outermost voxels.
     """
     matrix = np.linalg.inv(here.affine) @ there.affine
     ratio = np.diag(matrix)[:3]
@@ -91,7 +91,7 @@ def resample_along_axes(voxels: NDArray[np.float32], here: Grid, there: Grid) ->
 def resample_mask(
     mask: NDArray[np.bool_], image: Image, to_session: NDArray[np.float64], grid: Grid
 ) -> NDArray[np.bool_]:
-    """Carry a mask to a grid: inside where at least half is, after linear interpolation."""
+    """Return a mask resampled on a grid by linear interpolation, thresholded at one half."""
     import SimpleITK as sitk
 
     values = _interpolated(to_itk(image, mask.astype(np.float32)), to_session, grid, sitk.sitkLinear)

@@ -1,8 +1,7 @@
-"""Reading a centre's folder: every file is accounted for, nothing is guessed.
+"""Ingest of a centre's folder: every file is accounted for, and no value is guessed.
 
-The way of a centre: `tree` lists files, `discover` says what each is, `reading` opens sidecars and headers,
-`participants` reads the tables, `visits` gives ages to visits, `rows` joins them, `checks` holds them against the
-specification, `agreement` against each other, `center` commits.
+`tree` lists files, `discover` sorts them by their `bids` names, `reading` opens `sidecars` and headers, `participants`
+reads `tables`, `visits` assigns ages, `rows` joins all, `checks` compares sources and rules, and `center` commits.
 """
 
 from warehouse.ingest.center import Examined, Ingested, check_center, ingest_center, is_current

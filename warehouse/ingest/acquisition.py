@@ -1,7 +1,7 @@
-"""How an image was acquired: from its sidecars, else from the centre's published protocol, else unknown.
+"""Reads how an image was acquired: from its sidecars, else from the centre's published protocol, else null.
 
-A value is read where it is one number, or a number with a unit that is known. A zero that stands for unknown, and a
-value that is not possible, are null and become findings: they cost the value, never the image.
+A value must be one number, alone or with a known unit. A zero that stands for unknown and an impossible value become
+null and a finding; the image is kept.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ SECONDS |= {"millisecond": 1e-3, "milliseconds": 1e-3, "us": 1e-6, "µs": 1e-6, 
 DEGREES = {"": 1.0, "deg": 1.0, "degs": 1.0, "degree": 1.0, "degrees": 1.0, "°": 1.0, "rad": 180 / math.pi}
 TESLA = {"": 1.0, "t": 1.0, "tesla": 1.0, "mt": 1e-3, "g": 1e-4, "gauss": 1e-4}
 MILLIMETRES = {"": 1.0, "mm": 1.0, "cm": 10.0, "um": 1e-3, "µm": 1e-3, "μm": 1e-3}
-HINTS = {"s": ("ms", 1e-3), "T": ("gauss", 1e-4)}  # what a value that is too large may have been meant in
+HINTS = {"s": ("ms", 1e-3), "T": ("gauss", 1e-4)}  # likely units of values that are too large
 
 
-class NotRead(ValueError):  # noqa: N818 - said of a value; it never leaves this module
-    """A value that cannot be read; `kind` is that of its finding."""
+class ValueNotReadError(ValueError):
+    """A value that cannot be read; `kind` is the kind of its finding."""
 
     def __init__(self, kind: str, why: str) -> None:
         self.kind = kind
@@ -43,9 +43,9 @@ class Measure:
     unit : str
         Unit of the column.
     units : dict of str to float
-        Units that a text may name, in lower case, and what they are in the unit of the column.
+        Units in lower case, with their size in the unit of the column.
     high : float
-        Upper limit; the lower one is 0 and never reached.
+        Upper limit; the lower limit is 0, exclusive.
     is_high_included : bool
         Whether the upper limit is itself possible.
     """
@@ -56,11 +56,11 @@ class Measure:
     is_high_included: bool = False
 
     def __call__(self, value: object) -> float | None:
-        """Return the value in the column's unit; None where it is missing.
+        """Return the value in the column's unit, or None where it is missing.
 
         Raises
         ------
-        NotRead
+        ValueNotReadError
             When it is no number of this unit, zero, or outside the limits.
         """
         if isinstance(value, float | int) and not isinstance(value, bool) and 0 < value < self.high:
@@ -69,14 +69,14 @@ class Measure:
         if number is None:
             return None
         if number == 0:
-            raise NotRead("value_unknown", "A zero stands for an unknown value and is null.")
+            raise ValueNotReadError("value_unknown", "A zero stands for an unknown value and is null.")
         if self._is_possible(number):
             return number
         what = f"{number:g} {self.unit} is not possible; the value is null."
         hint, factor = HINTS.get(self.unit, ("", 0.0))
         if hint and number > 0 and self._is_possible(number * factor):
             what += f" {number:g} {hint} would be {number * factor:g} {self.unit}."
-        raise NotRead("value_not_read", what)
+        raise ValueNotReadError("value_not_read", what)
 
     def _is_possible(self, number: float) -> bool:
         return 0 < number < self.high or (self.is_high_included and number == self.high)
@@ -89,9 +89,11 @@ class Measure:
         if value is None:
             return None
         if isinstance(value, list):
-            raise NotRead("value_not_read", f"A list of {len(value)} values is not one number; the value is null.")
+            raise ValueNotReadError(
+                "value_not_read", f"A list of {len(value)} values is not one number; the value is null."
+            )
         if not isinstance(value, str):
-            raise NotRead("value_not_read", f"{type(value).__name__} is not a number; the value is null.")
+            raise ValueNotReadError("value_not_read", f"{type(value).__name__} is not a number; the value is null.")
         text = clean_text(value)
         if text.lower() in MISSING:
             return None
@@ -99,7 +101,9 @@ class Measure:
         if match and (factor := self.units.get(match[2].lower())) is not None:
             number = float(match[1])
             return float(f"{number * factor:.12g}") if math.isfinite(number) else None
-        raise NotRead("value_not_read", f"It is no number with a unit such as {self.unit}; the value is null.")
+        raise ValueNotReadError(
+            "value_not_read", f"It is no number with a unit such as {self.unit}; the value is null."
+        )
 
 
 def _text(value: object) -> str | None:
@@ -108,33 +112,28 @@ def _text(value: object) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise NotRead("value_not_read", f"{type(value).__name__} is not a text; the value is null.")
+        raise ValueNotReadError("value_not_read", f"{type(value).__name__} is not a text; the value is null.")
     text = clean_text(value)
-    if is_replaced(text):  # by privacy: too long, with a date, or no text at all
-        raise NotRead("value_not_read", "It is no short text; the value is null.")
+    if is_replaced(text):  # by `privacy`: too long, with a date, or no text
+        raise ValueNotReadError("value_not_read", "It is no short text; the value is null.")
     return None if text.lower() in MISSING else text
 
 
-def _vendor(value: object) -> str | None:
-    text = _text(value)
-    return manufacturer(text) if text else None
+def _text_as(spelling: Callable[[str], str | None]) -> Callable[[object], str | None]:
+    """Return a reader of texts in another spelling."""
 
+    def read(value: object) -> str | None:
+        text = _text(value)
+        return spelling(text) if text else None
 
-def _model(value: object) -> str | None:
-    text = _text(value)
-    return scanner_model(text) if text else None
-
-
-def _sequence(value: object) -> str | None:
-    text = _text(value)
-    return text.replace("\\", "_") if text else None
+    return read
 
 
 def _dimensions(value: object) -> str | None:
     text = _text(value)
     if text is None or text.upper() in {"1D", "2D", "3D"}:
         return text.upper() if text else None
-    raise NotRead("value_not_read", "The text is neither 1D, 2D nor 3D; the value is null.")
+    raise ValueNotReadError("value_not_read", "The text is neither 1D, 2D nor 3D; the value is null.")
 
 
 def _flag(value: object) -> bool | None:
@@ -144,7 +143,7 @@ def _flag(value: object) -> bool | None:
     known = {"y": True, "yes": True, "true": True, "1": True, "n": False, "no": False, "false": False, "0": False}
     if text in MISSING or text in known:
         return known.get(text)
-    raise NotRead("value_not_read", "The text is neither yes nor no; the value is null.")
+    raise ValueNotReadError("value_not_read", "The text is neither yes nor no; the value is null.")
 
 
 @dataclass(frozen=True)
@@ -158,8 +157,8 @@ class Field:
 
 REPETITION_TIME = Measure("s", SECONDS, 60.0)
 FIELDS = (
-    Field("manufacturer", ("Manufacturer",), _vendor),
-    Field("manufacturers_model_name", ("ManufacturersModelName", "ManufacturerModelName"), _model),
+    Field("manufacturer", ("Manufacturer",), _text_as(manufacturer)),
+    Field("manufacturers_model_name", ("ManufacturersModelName", "ManufacturerModelName"), _text_as(scanner_model)),
     Field("magnetic_field_strength_t", ("MagneticFieldStrength",), Measure("T", TESLA, 25.0, True)),
     Field("repetition_time_s", ("RepetitionTime",), REPETITION_TIME),
     Field("repetition_time_excitation_s", ("RepetitionTimeExcitation",), REPETITION_TIME),
@@ -170,7 +169,7 @@ FIELDS = (
     Field("is_flip_angle_variable", ("VariableFlipAngleFlag",), _flag),
     Field("slice_thickness_mm", ("SliceThickness",), Measure("mm", MILLIMETRES, 100.0)),
     Field("mr_acquisition_type", ("MRAcquisitionType",), _dimensions),
-    Field("scanning_sequence", ("ScanningSequence",), _sequence),
+    Field("scanning_sequence", ("ScanningSequence",), _text_as(lambda text: text.replace("\\", "_"))),
 )
 TIMES = ("repetition_time_s", "repetition_time_excitation_s", "repetition_time_preparation_s", "inversion_time_s")
 KEYS = {field.column: field.keys[0] for field in FIELDS}
@@ -179,16 +178,16 @@ KEYS = {field.column: field.keys[0] for field in FIELDS}
 def read_acquisition(
     sidecar: Mapping[str, object], contrast: str | None, facts: Mapping[str, str], protocols: list[PublishedProtocol]
 ) -> tuple[dict[str, object], list[Finding]]:
-    """Return the columns of `core.acquisition` with their provenance, and what could not be read.
+    """Return the columns of `core.acquisition` with their provenance, and findings about unread values.
 
     Parameters
     ----------
     sidecar : mapping
-        All sidecars that apply, merged, the nearest winning.
+        All applicable sidecars merged; the nearest takes precedence.
     contrast : str or None
         Label of the contrast; post-contrast T1w is ceT1w.
     facts : mapping
-        Entities and the layout's own facts, which protocols may ask for.
+        Entities and the layout's named groups, which select protocols.
     protocols : list of PublishedProtocol
 
     Returns
@@ -198,7 +197,7 @@ def read_acquisition(
         Without a path: `field` is the key of the sidecar.
     """
     found, findings = _from_sidecar(sidecar)
-    _doubt_times(found, findings)
+    _drop_times_of_unknown_unit(found, findings)
     default = _protocol(contrast, facts, protocols) if protocols else {}
     values: dict[str, object] = {}
     for field in FIELDS:
@@ -207,7 +206,7 @@ def read_acquisition(
             value, source = default.get(field.column), "center_default"
         values[field.column] = value
         values[f"{field.column}_provenance"] = source if value is not None else None
-    _part_echo_and_repetition(values, findings)
+    _drop_contradicting_times(values, findings)
     return values, findings
 
 
@@ -220,7 +219,7 @@ def _from_sidecar(sidecar: Mapping[str, object]) -> tuple[dict[str, object], lis
                 continue
             try:
                 value = field.read(sidecar[key])
-            except NotRead as error:
+            except ValueNotReadError as error:
                 remedy = "correct the value in the sidecar" if error.kind == "value_not_read" else ""
                 findings.append(Finding(error.kind, None, None, key, sidecar[key], str(error), remedy))
                 continue
@@ -230,8 +229,8 @@ def _from_sidecar(sidecar: Mapping[str, object]) -> tuple[dict[str, object], lis
     return found, findings
 
 
-def _doubt_times(found: dict[str, object], findings: list[Finding]) -> None:
-    """Drop the other times of a sidecar whose echo time was left in milliseconds: they share its unit."""
+def _drop_times_of_unknown_unit(found: dict[str, object], findings: list[Finding]) -> None:
+    """Drop the other times of a sidecar whose echo time is in milliseconds; their unit is unknown."""
     wrong = next(
         (finding for finding in findings if finding.field == "EchoTime" and "would be" in finding.detail), None
     )
@@ -243,8 +242,8 @@ def _doubt_times(found: dict[str, object], findings: list[Finding]) -> None:
             findings.append(Finding("value_not_read", None, None, KEYS[column], value, detail, "write seconds"))
 
 
-def _part_echo_and_repetition(values: dict[str, object], findings: list[Finding]) -> None:
-    """Drop both TE and TR where TE is not the shorter one: one of them is wrong, and nothing says which."""
+def _drop_contradicting_times(values: dict[str, object], findings: list[Finding]) -> None:
+    """Drop both TE and TR where TE is not shorter than TR, because it is unknown which one is wrong."""
     echo, repetition = values["echo_time_s"], values["repetition_time_s"]
     if not isinstance(echo, float) or not isinstance(repetition, float) or echo < repetition:
         return
@@ -256,7 +255,7 @@ def _part_echo_and_repetition(values: dict[str, object], findings: list[Finding]
 
 
 def _protocol(contrast: str | None, facts: Mapping[str, str], protocols: list[PublishedProtocol]) -> dict[str, object]:
-    """Merge the protocols that fit; one with more conditions wins."""
+    """Return the values of the protocols that fit; one with more conditions takes precedence."""
     fitting = [
         p for p in protocols if p.contrast == contrast and all(facts.get(key) == value for key, value in p.when.items())
     ]

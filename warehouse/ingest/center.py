@@ -1,4 +1,4 @@
-"""One centre from its folder to the lake, and only what changed."""
+"""Ingests one centre from its folder into the lake, reading only files that changed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from pathlib import Path
 
 from warehouse.centers.registry import RegisteredCenter
 from warehouse.errors import LayoutError, ParticipantsError
-from warehouse.ingest import agreement, rows
-from warehouse.ingest.checks import refused_images
+from warehouse.ingest import checks, rows
 from warehouse.ingest.discover import Discovery, discover
 from warehouse.ingest.findings import finding_rows
 from warehouse.ingest.participants import People, read_people
@@ -37,14 +36,14 @@ DECIDES_ROWS = (
 
 @dataclass(frozen=True)
 class Ingested:
-    """What an ingest did.
+    """Result of an ingest.
 
     Parameters
     ----------
     changed : bool
-        False where nothing had changed since the last one, and nothing was opened.
+        False where nothing had changed since the last ingest and no file was opened.
     n_rows : dict of str to int
-        Rows of each table in force.
+        Rows of each table.
     seconds : float
         Wall time.
     """
@@ -58,16 +57,16 @@ class Ingested:
 
 @dataclass(frozen=True)
 class Examined:
-    """What a centre's files hold.
+    """Rows that an ingest of a centre would write.
 
     Parameters
     ----------
     found : Discovery
-        Every file in its place.
+        All files.
     rows : dict of str to list of dict
-        Rows of each table that an ingest writes, by its name.
+        Rows of each table, by its name.
     n_candidates : int
-        Files whose name says that they are images, whether they can be read or not.
+        Files that are images by their name, whether they can be read or not.
     """
 
     found: Discovery
@@ -86,16 +85,16 @@ def ingest_center(
     registration : RegisteredCenter
         The centre and its folder.
     progress : callable, optional
-        Called with files done, files in all, and what is being read.
+        Called with files done, files in all, and the file being read.
     force : bool
         Read everything again even where nothing has changed.
 
     Raises
     ------
     CenterError
-        When the root is not there.
+        When the root is absent.
     LayoutError
-        When it holds nothing that the layout knows: then what was ingested before stays in force.
+        When it holds no image by the layout; the last ingest then stays valid.
     """
     start = time.perf_counter()
     entries = walk(registration.root, registration.follow_links)
@@ -103,11 +102,13 @@ def ingest_center(
     manifest = read_manifest(home, registration.center.center_id)
     changed = force or manifest is None or manifest.fingerprint != prints
     if changed:
-        before = PreviousIngest() if force else _before(home, registration, manifest, prints)
+        before = PreviousIngest() if force else _previous(home, registration, manifest, prints)
         with _collector_paused():
-            examined = examine(registration, entries, before, home.salt(), _persons(home), progress or _silent)
+            examined = examine(
+                registration, entries, before, home.salt(), _persons(home), progress or (lambda *_: None)
+            )
         if not examined.n_candidates:
-            _refuse_nothing(registration, entries, examined.found)
+            _refuse_empty(registration, entries, examined.found)
         tables = {table.name: table.rows(examined.rows[table.name]) for table in PARTITIONED}
         manifest = commit_center(home, registration.center.center_id, tables, prints)
     assert manifest is not None
@@ -116,32 +117,32 @@ def ingest_center(
 
 
 def check_center(home: Home, registration: RegisteredCenter, *, progress: Progress | None = None) -> Examined:
-    """Return what an ingest would find; files are read as it would read them, and nothing is written.
+    """Return the rows that an ingest would write; nothing is written.
 
     Raises
     ------
     CenterError
-        When the root is not there.
+        When the root is absent.
     """
     entries = walk(registration.root, registration.follow_links)
     manifest = read_manifest(home, registration.center.center_id)
-    before = _before(home, registration, manifest, _fingerprints(home, registration, entries))
+    before = _previous(home, registration, manifest, _fingerprints(home, registration, entries))
     with _collector_paused():
-        return examine(registration, entries, before, b"not kept", _persons(home), progress or _silent)
+        return examine(registration, entries, before, b"not stored", _persons(home), progress or (lambda *_: None))
 
 
 def is_current(home: Home, registration: RegisteredCenter) -> bool:
-    """Return whether an ingest would find nothing to do; no file of the centre is opened."""
+    """Return whether an ingest would change nothing; no file of the centre is opened."""
     manifest = read_manifest(home, registration.center.center_id)
     if manifest is None:
         return False
     return manifest.fingerprint == _fingerprints(home, registration, walk(registration.root, registration.follow_links))
 
 
-def _before(
+def _previous(
     home: Home, registration: RegisteredCenter, manifest: Manifest | None, prints: Mapping[str, str]
 ) -> PreviousIngest:
-    """Return what the last ingest found, where the same code and definition made it."""
+    """Return the last ingest if the same code and definition made it, else an empty one."""
     keys = ("code", "definition")
     if manifest is None or any(manifest.fingerprint.get(key) != prints[key] for key in keys):
         return PreviousIngest()
@@ -164,13 +165,13 @@ def examine(
     entries : list of Entry
         Its files.
     before : PreviousIngest
-        What need not be read again.
+        Content of files that need not be read again.
     salt : bytes
         The home's secret, for hashes of serial numbers.
     persons : mapping of (str, str) to str
         Person by centre and participant, for people who took part in several centres.
     progress : callable
-        Called with files done, files in all, and what is being read.
+        Called with files done, files in all, and the file being read.
     """
     center = registration.center
     found = discover(center, entries)
@@ -189,17 +190,17 @@ def examine(
         *images.findings,
         *of_ages,
         *rows.split_findings(center, participants),
-        *agreement.rows_and_images(people, visits),
-        *agreement.sidecars_without_image(found, images, sidecars),
-        *agreement.sidecars_and_headers(images, headers, sidecars),
-        *agreement.sidecars_and_people(images, people, ages),
+        *checks.rows_and_images(people, visits),
+        *checks.sidecars_without_image(found, images, sidecars),
+        *checks.sidecars_and_headers(images, headers, sidecars),
+        *checks.sidecars_and_people(images, people, ages),
     ]
     _with_tables(found, people)
     made = {
         "raw.file": rows.file_rows(center.center_id, found),
         "raw.sidecar": [sidecar.row(center.center_id) for _, sidecar in sorted(sidecars.items())],
         "raw.participant_row": [{"center_id": center.center_id} | row for row in people.rows.values()],
-        "raw.header": rows.header_rows(center.center_id, headers),
+        "raw.header": [rows.header_row(center.center_id, *item) for item in sorted(headers.items())],
         "core.center": [rows.center_row(registration)],
         "core.participant": participants,
         "core.session": rows.session_rows(center.center_id, images, ages),
@@ -221,7 +222,7 @@ def visits_of(found: Discovery) -> dict[str, set[str | None]]:
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Keep Python's cycle collector from walking a million small rows, none of them in a cycle, again and again."""
+    """Pause Python's cycle collector, which would walk a million small rows again and again."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -231,7 +232,7 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _refuse_nothing(registration: RegisteredCenter, entries: list[Entry], found: Discovery) -> None:
+def _refuse_empty(registration: RegisteredCenter, entries: list[Entry], found: Discovery) -> None:
     center = registration.center
     example = next((entry.path for entry in entries if entry.path.endswith((".nii", ".nii.gz"))), None)
     seen = f"{len(entries)} files, e.g. {example or (entries[0].path if entries else 'none')}"
@@ -249,8 +250,8 @@ def _refuse_nothing(registration: RegisteredCenter, entries: list[Entry], found:
 
 
 def _refuse_broken(found: Discovery, images: rows.ImageRows) -> None:
-    """Move images that break a rule from the accepted to the refused."""
-    refused = refused_images(images)
+    """Move images that break a rule to the refusals."""
+    refused = checks.refused_images(images)
     if not refused:
         return
     identities = {image["image_id"] for image in images.images if image["path"] in refused}
@@ -263,7 +264,7 @@ def _refuse_broken(found: Discovery, images: rows.ImageRows) -> None:
 
 
 def _with_tables(found: Discovery, people: People) -> None:
-    """Move tables that could not be read from the companions to the refused."""
+    """Move tables that could not be read from the companions to the refusals."""
     for path, number, refusal in people.refused:
         if number is None and path in found.companions:
             found.refusals[path] = (found.companions.pop(path)[0], refusal)
@@ -297,7 +298,7 @@ def ingest_code() -> str:
 
 
 def _persons(home: Home) -> Mapping[tuple[str, str], str]:
-    """Read the home's table of people who took part in several centres."""
+    """Return the home's table of people who took part in several centres."""
     if not home.persons.exists():
         return {}
     with home.persons.open(newline="", encoding="utf-8-sig") as file:
@@ -307,7 +308,3 @@ def _persons(home: Home) -> Mapping[tuple[str, str], str]:
                 f"{home.persons}: columns {sorted(missing)} are missing", "write center_id,participant_id,person_id"
             )
         return {(row["center_id"], row["participant_id"]): row["person_id"] for row in reader}
-
-
-def _silent(done: int, total: int, what: str) -> None:
-    """Report to nobody."""

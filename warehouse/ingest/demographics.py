@@ -1,4 +1,4 @@
-"""What tables of participants write in the cells for age and sex, and what it means. Never a guess."""
+"""Parses the cells for age and sex in tables of participants; nothing is guessed."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Age:
 
     @property
     def text(self) -> str:
-        """The age or its range, for messages."""
+        """The age or its range as text, for messages."""
         if self.years is not None:
             return f"{self.years:g}"
         low, high = ("" if bound is None else f"{bound:g}" for bound in (self.low_years, self.high_years))
@@ -65,7 +65,7 @@ class Age:
 
 
 def parse_age(text: str, unit: str = "years", offset_days: float = 0.0) -> Age:
-    """Read a cell.
+    """Return the age in a cell.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def parse_age(text: str, unit: str = "years", offset_days: float = 0.0) -> Age:
         A number, a range (`55-60`), an open range (`36+`, `>89`), a number with its own unit (`6 months`, `034Y`,
         `P18M`), or a word for missing.
     unit : {"years", "months", "weeks", "days", "bins"}
-        Unit of a number that has none of its own.
+        Unit of a number without a unit.
     offset_days : float
         Days since the age was taken.
 
@@ -101,7 +101,7 @@ def parse_age(text: str, unit: str = "years", offset_days: float = 0.0) -> Age:
 
 
 def _own_unit(plain: str) -> float | None:
-    """Return the years of an age that names its own unit, or None."""
+    """Return the years of an age with its own unit, or None."""
     if match := DICOM_AGE.fullmatch(plain.upper()):
         return float(match[1]) / DICOM_PER_YEAR[match[2]]
     if match := DURATION.fullmatch(plain.upper()):
@@ -112,7 +112,7 @@ def _own_unit(plain: str) -> float | None:
 
 
 def unit_of(text: str) -> str | None:
-    """Return the unit of age that a text names; None where it names none, several, or an age that is not since birth.
+    """Return the unit of age in a text; None where it has none or several, or the age is not since birth.
 
     Examples
     --------
@@ -125,7 +125,7 @@ def unit_of(text: str) -> str | None:
 
 
 def age_of_level(text: str, unit: str) -> Age:
-    """Read the explanation of a code of age, such as `16-20 years` or `89 or older`.
+    """Return the age in the explanation of a code, such as `16-20 years` or `89 or older`.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def age_of_level(text: str, unit: str) -> Age:
 
 
 def sex_of_level(text: str) -> str | None:
-    """Return M, F, O or n/a for the explanation of a code of sex; None where it says neither or both.
+    """Return M, F, O or n/a for the explanation of a code of sex; None where it is ambiguous.
 
     Examples
     --------
@@ -157,12 +157,12 @@ def sex_of_level(text: str) -> str | None:
 
 
 def parse_sex(text: str, values: dict[str, str]) -> str | None:
-    """Read a cell by the table's own codes, else by the common words.
+    """Return the sex in a cell by the table's own codes, else by common words.
 
     Raises
     ------
     ValueError
-        When the code is not known: 1 and 2 mean nothing unless the centre's definition says what they mean.
+        When the code is unknown; 1 and 2 have no meaning unless the centre's definition gives one.
     """
     plain = re.sub(r"\.0$", "", text.strip())
     if plain.lower() in MISSING:

@@ -1,7 +1,7 @@
-"""DICOM series as a BIDS dataset, converted by dcm2niix, which its wheel ships (extra `dicom`).
+"""Converts DICOM series to a BIDS dataset by dcm2niix, whose wheel contains the program (extra `dicom`).
 
-Participants and visits get labels that tell nobody's name: salted hashes of patient and study. dcm2niix leaves names,
-dates and institutions out of its sidecars; what is left passes the privacy rules of the ingest.
+Labels of participants and visits are salted hashes of patient and study. dcm2niix omits names, dates and institutions
+from its sidecars, and the ingest applies its privacy rules to the rest.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 
 from warehouse.errors import LayoutError
 
-PATIENT, STUDY = "%i_patient", "%k_study"  # folders that dcm2niix makes; the words stand where an identifier is empty
+PATIENT, STUDY = "%i_patient", "%k_study"  # folders that dcm2niix makes; the words keep them from being empty
 BY_DESCRIPTION = (
     ("localizer", r"localizer|localiser|scout|survey|3[\s_-]?plane|calib|aahead"),
     ("FLAIR", r"flair|tirm|dark.?fluid"),
@@ -38,7 +38,7 @@ SUFFIX_OF_FILE = {"SWI": "swi"}
 
 @dataclass
 class Converted:
-    """What a conversion made.
+    """Result of a conversion.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Converted:
     named : list of str
         Images with a BIDS name, relative to the root.
     unnamed : list of str
-        Series whose contrast neither description nor parameters tell, under ``sourcedata/unnamed``.
+        Series of unknown contrast, under ``sourcedata/unnamed``.
     messages : list of str
         Warnings and errors of dcm2niix, one a line.
     """
@@ -59,7 +59,7 @@ class Converted:
 
 
 def convert(source: Path, root: Path, name: str, salt: bytes) -> Converted:
-    """Convert all series below a folder into a new BIDS dataset; the folder is only read.
+    """Convert all series below a folder into a new BIDS dataset; the folder is not changed.
 
     Parameters
     ----------
@@ -86,20 +86,20 @@ def convert(source: Path, root: Path, name: str, salt: bytes) -> Converted:
         raise LayoutError(f"{root} is not empty", "give another folder with --out, or remove what is there")
     root.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as scratch:
-        made = Converted(root, messages=_run(source, Path(scratch) / "series"))
-        _arrange(Path(scratch) / "series", Path(scratch) / "bids", made, salt)
-        if not (made.named or made.unnamed):
-            said = "; ".join(made.messages[-3:]) or "dcm2niix found no series"
-            raise LayoutError(f"no image was converted from {source}: {said}", "look whether it holds DICOM files")
+        converted = Converted(root, messages=_run(source, Path(scratch) / "series"))
+        _arrange(Path(scratch) / "series", Path(scratch) / "bids", converted, salt)
+        if not (converted.named or converted.unnamed):
+            why = "; ".join(converted.messages[-3:]) or "dcm2niix found no series"
+            raise LayoutError(f"no image was converted from {source}: {why}", "check that it holds DICOM files")
         _describe(Path(scratch) / "bids", name)
         if root.exists():
             root.rmdir()
         os.replace(Path(scratch) / "bids", root)
-    return made
+    return converted
 
 
 def _run(source: Path, target: Path) -> list[str]:
-    """Run dcm2niix and return what it complained about; a series that fails costs itself."""
+    """Run dcm2niix and return its warnings and errors; the other series are converted when one fails."""
     if find_spec("dcm2niix") is None:
         raise LayoutError(
             "dcm2niix is not installed, which converts DICOM",
@@ -115,7 +115,7 @@ def _run(source: Path, target: Path) -> list[str]:
     return [line.strip() for line in lines if re.match(r"\s*(?:error|warning)", line, re.IGNORECASE)]
 
 
-def _arrange(series: Path, root: Path, made: Converted, salt: bytes) -> None:
+def _arrange(series: Path, root: Path, converted: Converted, salt: bytes) -> None:
     """Move every image to its BIDS name."""
     images = sorted(series.rglob("*.nii.gz"))
     stems = {image: _stem(image.relative_to(series).parts, _sidecar(image), salt) for image in images}
@@ -131,7 +131,7 @@ def _arrange(series: Path, root: Path, made: Converted, salt: bytes) -> None:
             place = root / f"{path}{ending}"
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(beside, place)
-        (made.unnamed if path.startswith("sourcedata/") else made.named).append(f"{path}.nii.gz")
+        (converted.unnamed if path.startswith("sourcedata/") else converted.named).append(f"{path}.nii.gz")
 
 
 def _stem(parts: tuple[str, ...], sidecar: Mapping[str, Any], salt: bytes) -> str:
@@ -148,14 +148,14 @@ def _stem(parts: tuple[str, ...], sidecar: Mapping[str, Any], salt: bytes) -> st
 
 
 def guess_contrast(sidecar: Mapping[str, Any]) -> str | None:
-    """Return the contrast of a series by dcm2niix's own guess, its description, or its parameters; None if unclear.
+    """Return the contrast of a series by dcm2niix's guess, its description, or its parameters; None if unclear.
 
-    Limits of TR, TE and TI are the customary ones at 1.5 and 3 T (Bernstein and others, Handbook of MRI Pulse
-    Sequences, 2004); between them nothing is guessed.
+    Limits of TR, TE and TI are customary ones at 1.5 and 3 T (Bernstein et al., Handbook of MRI Pulse Sequences, 2004);
+    the contrast of values between the limits is unclear.
     """
-    told = sidecar.get("BidsGuess")
-    if isinstance(told, list) and told and told[0] == "anat":
-        suffix = str(told[-1]).rsplit("_", 1)[-1]
+    guess = sidecar.get("BidsGuess")
+    if isinstance(guess, list) and guess and guess[0] == "anat":
+        suffix = str(guess[-1]).rsplit("_", 1)[-1]
         if suffix in {"T1w", "T2w", "PDw", "FLAIR", "T2starw", "angio"}:
             return suffix
     words = f"{sidecar.get('SeriesDescription', '')} {sidecar.get('ProtocolName', '')}".lower()

@@ -1,25 +1,53 @@
-"""What each file of a centre is: an image, a known companion, or a refusal."""
+"""Sorts the files of a centre into images, known companions, and refusals."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
 from warehouse.centers.registry import Center, ImagePattern
-from warehouse.ingest.bids import BidsPlaces
-from warehouse.ingest.companions import companion_kind, is_housekeeping, refusal_of_format
+from warehouse.ingest.bids import BidsPlaces, label, name_entities
 from warehouse.ingest.findings import Finding
-from warehouse.ingest.sidecars import name_entities
 from warehouse.ingest.tree import Entry, Refusal
 
 NIFTI = (".nii", ".nii.gz")  # in any case
-LABEL = re.compile(r"[^A-Za-z0-9]")
+KIND_OF_EXTENSION = {
+    extension: kind
+    for kind, extensions in {
+        "sidecar": ".json",
+        "table": ".tsv .csv .xls .xlsx .ods .tsv.gz .csv.gz .parquet",
+        "gradient": ".bval .bvec .bvals .bvecs .b",
+        "transform": ".mat .xfm .lta .tfm .h5 .x5 .m3z .reg",
+        "surface": ".gii .annot .label .curv .thickness .sulc .pial .white .inflated .sphere .ctab .cifti .wb .spec .scene .stl .vtk",
+        "documentation": ".txt .md .rst .pdf .docx .doc .bib .cff .log .yaml .yml .toml .xml .rtf .1d .out .stats .dat",
+        "figure": ".png .jpg .jpeg .svg .html .htm .css .js .gif .tif .tiff",
+        "code": ".py .sh .m .r .ipynb .cfg .ini .rmd .jl",
+        "physiology": ".edf .vhdr .vmrk .eeg .fif .set .fdt .bdf .snirf .con .sqd .kdf .mff .puls .resp .ecg .ext .acq .smr .nwb .pos .meg4",
+    }.items()
+    for extension in extensions.split()
+}
+NAMES = {"README", "CHANGES", "LICENSE", "LICENCE", "CITATION", "AUTHORS", "NOTICE", "VERSION", "bvals", "bvecs"}
+HOUSEKEEPING = re.compile(  # of operating systems, editors, version control and network drives
+    r"\._.*|\.ds_store|thumbs\.db|desktop\.ini|icon\r?|\.gitattributes|\.gitignore|\.gitmodules|\.gitkeep|\.gitannex.*"
+    r"|\.bidsignore|\.nfs.*|\.heudiconv|\.~lock\..*|~\$.*|.*~|.*\.sw[op]|\.rhistory|\.directory|\.fuse_hidden.*"
+)
+HOUSEKEEPING_FOLDERS = frozenset(
+    {"__macosx", ".trashes", ".trash", ".spotlight-v100", ".fseventsd", "@eadir", "#recycle", "$recycle.bin"}
+    | {"lost+found", ".ipynb_checkpoints", "__pycache__", ".heudiconv", ".bidscoin", ".snapshot"}
+)
+OTHER_MODALITIES = re.compile(r"(^|/)(meg|eeg|ieeg|beh|nirs|motion|micr|mrs)/")
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".7z", ".rar")
+DICOM = (".dcm", ".ima", ".dicom", ".dcm.gz")
+CONVERTIBLE = tuple(
+    ".mgz .mgh .hdr .img .img.gz .mnc .mnc.gz .nrrd .nhdr .mha .mhd .par .rec .head .brik".split()  # noqa: SIM905
+)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A NIfTI whose name says whose it is.
+    """A NIfTI file with a known participant.
 
     Parameters
     ----------
@@ -32,7 +60,7 @@ class Candidate:
     derived : bool
         Whether its place or name marks it as derived from another image.
     place : str or None
-        Why its place in the tree rules it out for synthesis.
+        Why its place in the tree excludes it from synthesis.
     """
 
     entry: Entry
@@ -47,9 +75,9 @@ class Candidate:
 
 @dataclass
 class Discovery:
-    """Every entry of a tree, in exactly one of three places.
+    """All entries of a tree, each as an image, a companion or a refusal.
 
-    `prefix` is the folder that a BIDS dataset lies in, with a slash at its end; empty where that is the root.
+    `prefix` is the folder of a BIDS dataset with a slash at its end; empty where it is the root.
     """
 
     images: list[Candidate] = field(default_factory=list)
@@ -60,13 +88,13 @@ class Discovery:
 
 
 def discover(center: Center, entries: Iterable[Entry]) -> Discovery:
-    """Sort entries into images, companions and refusals.
+    """Return all entries as images, companions and refusals.
 
     Parameters
     ----------
     center : Center
     entries : iterable of Entry
-        All files of the tree; no file is opened, but for files without a known ending.
+        All files of the tree; only files without a known extension are opened.
     """
     layout, listed = center.layout, list(entries)
     images = [(re.compile(pattern.pattern), pattern) for pattern in layout.images]
@@ -94,11 +122,6 @@ def discover(center: Center, entries: Iterable[Entry]) -> Discovery:
         else:
             found.refusals[entry.path] = (entry, refusal_of_format(entry))
     return found
-
-
-def label(text: str) -> str:
-    """Return a BIDS label: letters and digits only."""
-    return LABEL.sub("", text)
 
 
 def _by_pattern(entry: Entry, patterns: list[tuple[re.Pattern[str], ImagePattern]]) -> Candidate | None:
@@ -147,3 +170,51 @@ def _place_nifti(found: Discovery, entry: Entry, bids: BidsPlaces | None) -> Non
 def _datatype(path: str) -> str | None:
     folders = path.split("/")[:-1]
     return folders[-1] if folders and not folders[-1].lower().startswith(("sub-", "ses-")) else None
+
+
+def is_housekeeping(path: str) -> bool:
+    """Return whether a file is one that systems and programs leave behind, whatever its extension."""
+    *folders, name = path.lower().split("/")
+    return HOUSEKEEPING.fullmatch(name) is not None or not HOUSEKEEPING_FOLDERS.isdisjoint(folders)
+
+
+def companion_kind(path: str) -> str | None:
+    """Return the kind of a companion by its name, or None."""
+    name = PurePosixPath(path).name
+    lower = name.lower()
+    if name in NAMES:
+        return "documentation"
+    if OTHER_MODALITIES.search(path) and not lower.endswith((".json", ".tsv")):
+        return "physiology"
+    if lower.endswith((*ARCHIVES, *DICOM, *CONVERTIBLE)):
+        return None
+    double = "".join(PurePosixPath(lower).suffixes[-2:])
+    return KIND_OF_EXTENSION.get(double) or KIND_OF_EXTENSION.get(PurePosixPath(lower).suffix)
+
+
+def refusal_of_format(entry: Entry) -> Refusal:
+    """Return why a file that is neither NIfTI nor a known companion is refused."""
+    lower = PurePosixPath(entry.path).name.lower()
+    suffix = PurePosixPath(lower).suffix
+    if lower.endswith(DICOM) or lower == "dicomdir" or _is_dicom(entry):
+        remedy = "convert its series: dcm2niix -b y -z y -f %p_%s -o OUT FOLDER"
+        return Refusal("discover", "dicom", "a DICOM file", remedy)
+    if lower.endswith(ARCHIVES):
+        return Refusal("discover", "archive", "an archive: its files cannot be seen", "unpack it under the root")
+    if lower.endswith(CONVERTIBLE):
+        remedy = "convert it to .nii.gz, e.g. by mri_convert or nibabel"
+        return Refusal("discover", "unsupported_format", f"{suffix} is not NIfTI", remedy)
+    remedy = "add a pattern under layout.companions of the centre's definition"
+    return Refusal("discover", "unknown_file", f"extension {suffix or '(none)'} is not known", remedy)
+
+
+def _is_dicom(entry: Entry) -> bool:
+    """Return whether a present file has the magic number of DICOM."""
+    if entry.content != "present" or (entry.size_bytes or 0) < 132:
+        return False
+    try:
+        with open(entry.location, "rb") as file:
+            file.seek(128)
+            return file.read(4) == b"DICM"
+    except OSError:
+        return False

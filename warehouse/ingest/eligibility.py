@@ -1,4 +1,4 @@
-"""Which images can be used for synthesis, and why not the others."""
+"""Decides which images can be used for synthesis, with the reason."""
 
 from __future__ import annotations
 
@@ -7,61 +7,36 @@ from collections.abc import Mapping
 from warehouse.imaging.files import RefusedError
 from warehouse.imaging.nifti import Header, refuse_unless_one_volume
 
-CONTRAST_OF_SUFFIX = {
-    "T1w": "T1w",
-    "T2w": "T2w",
-    "PDw": "PDw",
-    "FLAIR": "FLAIR",
-    "T2starw": "T2starw",
-    "SWI": "SWI",
-    "swi": "SWI",
-    "angio": "angio",
-}
+CONTRAST_OF_SUFFIX = {name: name for name in ("T1w", "T2w", "PDw", "FLAIR", "T2starw", "SWI", "angio")} | {"swi": "SWI"}
 
-# BIDS suffixes that are images of a brain and no contrast of ours, in the words a user reads.
+# BIDS suffixes of images that show a brain in none of the seven contrasts, by the reason that users read.
 REASONS = {
-    "mask": "a mask",
-    "defacemask": "a mask",
-    "roi": "a region of interest",
-    "dseg": "a segmentation",
-    "probseg": "a segmentation",
-    "dwi": "diffusion",
-    "sbref": "a reference volume",
-    "bold": "functional",
-    "cbv": "functional",
-    "asl": "perfusion",
-    "m0scan": "perfusion",
-    "pet": "PET",
-    "ct": "CT",
-    "phasediff": "a field map",
-    "phase1": "a field map",
-    "phase2": "a field map",
-    "magnitude": "a field map",
-    "magnitude1": "a field map",
-    "magnitude2": "a field map",
-    "fieldmap": "a field map",
-    "epi": "a field map",
-    "TB1map": "a field map",
-    "TB1TFL": "a field map",
-    "MP2RAGE": "one inversion of MP2RAGE",
-    "mp2rage": "one inversion of MP2RAGE",
-    "UNIT1": "a combined MP2RAGE image, no weighted contrast",
-    "T2star": "a deprecated suffix that may be a map or a weighted image",
-    "PD": "a deprecated suffix that may be a map or a weighted image",
-    "inplaneT1": "an in-plane reference",
-    "inplaneT2": "an in-plane reference",
-    "localizer": "a localiser",
-    "scout": "a localiser",
-    "PDT2": "two contrasts in one file",
-    "MTR": "magnetisation transfer",
-    "MTS": "magnetisation transfer",
-    "VFA": "one of several flip angles",
-    "FLASH": "gradient echoes of a parametric series",
-    "GRE": "gradient echoes, magnitude or phase parts",
-    "MEGRE": "gradient echoes of a parametric series",
-    "MESE": "spin echoes of a parametric series",
+    suffix: reason
+    for reason, suffixes in {
+        "a mask": "mask defacemask",
+        "a region of interest": "roi",
+        "a segmentation": "dseg probseg",
+        "diffusion": "dwi",
+        "a reference volume": "sbref",
+        "functional": "bold cbv",
+        "perfusion": "asl m0scan",
+        "PET": "pet",
+        "CT": "ct",
+        "a field map": "phasediff phase1 phase2 magnitude magnitude1 magnitude2 fieldmap epi TB1map TB1TFL",
+        "one inversion of MP2RAGE": "MP2RAGE mp2rage",
+        "a combined MP2RAGE image, no weighted contrast": "UNIT1",
+        "a deprecated suffix that may be a map or a weighted image": "T2star PD",
+        "an in-plane reference": "inplaneT1 inplaneT2",
+        "a localiser": "localizer scout",
+        "two contrasts in one file": "PDT2",
+        "magnetisation transfer": "MTR MTS",
+        "one of several flip angles": "VFA",
+        "gradient echoes of a parametric series": "FLASH MEGRE",
+        "gradient echoes, magnitude or phase parts": "GRE",
+        "spin echoes of a parametric series": "MESE",
+    }.items()
+    for suffix in suffixes.split()
 }
-
 
 # DICOM, Image Type value 3 of vendors and Complex Image Component (0008,9208).
 COMPLEX_PARTS = {
@@ -85,7 +60,7 @@ def judge(
     derived: bool,
     image_type: frozenset[str] = frozenset(),
 ) -> tuple[bool, str]:
-    """Decide whether an image can be used for synthesis.
+    """Return whether an image can be used for synthesis, and why or why not.
 
     Parameters
     ----------
@@ -94,9 +69,9 @@ def judge(
     suffix : str or None
         BIDS suffix.
     header : Header or None
-        None where the content is absent: then only the name decides.
+        None where the content is absent; then only the name decides.
     declared : str or None
-        The layout's own reason why such images are never used.
+        The layout's reason why such images are never used.
     derived : bool
         Whether it lies under `derivatives/` or `sourcedata/`, or its name marks it as derived.
     image_type : frozenset of str
@@ -154,6 +129,6 @@ def _by_header(header: Header) -> str | None:
         refuse_unless_one_volume(header)
     except RefusedError as refusal:
         return refusal.detail
-    if min(header.shape[:3]) < 2:  # synthesis takes a single slice; to learn from, a head has several
+    if min(header.shape[:3]) < 2:  # a single slice can be synthesised from, but not trained on
         return f"shape {header.shape} is no volume"
     return None

@@ -1,4 +1,4 @@
-"""Findings: what an ingest saw in a centre's files that costs no image, for `core.finding`."""
+"""Findings: observations about a centre's files that exclude no image, for `core.finding`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-READ_KINDS = frozenset(
-    {"header_corrected", "field_repeated", "field_not_read"}
-)  # found while a file was open: kept while it is unchanged
+# Kinds that come from reading a file; they are kept while the file is unchanged.
+READ_KINDS = frozenset({"header_corrected", "field_repeated", "field_not_read"})
 LONGEST_LIST = 4
 LARGEST_INTEGER = 2**53  # readers of JSON hold larger ones inexactly
 NUMBER = r"[<>=~+-]*\s*\d{0,6}(?:[.,;:]\d{1,17})?(?:e[+-]?\d{1,3})?"
@@ -19,13 +18,13 @@ UNIT = (
 )
 REPLACED = re.compile(r"\(text of \d+ characters\)|\(list of \d+\)|\(object\)|\(number too large\)")
 NUMBERS = re.compile(rf"\[{NUMBER}(?:, {NUMBER}){{0,3}}\]")
-# No dates, no telephone numbers, no names: one number or range with a unit, or up to three letters.
+# One number or range with a unit, or up to three letters; no dates, telephone numbers or names.
 HARMLESS = re.compile(rf"{NUMBER}\s*(?:(?:-|–|to)\s*{NUMBER})?\s*{UNIT}|[a-z]{{1,3}}|n/a|nan|true|false", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to know.
+    """One observation.
 
     Parameters
     ----------
@@ -38,11 +37,11 @@ class Finding:
     field : str or None
         Column of a table, key of a sidecar or field of a header.
     value : object
-        What was found, as it was read: `finding_rows` removes what may identify a person.
+        Value as it was read; `finding_rows` removes what may identify a person.
     detail : str
-        What was found and what was done with it. It must not repeat text of the dataset.
+        Observation and consequence. It must not repeat text of the dataset.
     remedy : str
-        What the user can change; empty where nothing needs to be changed.
+        What the user can change, or empty.
     participant_id : str or None
         Participant that it concerns, without the sub- prefix.
     """
@@ -58,7 +57,7 @@ class Finding:
 
 
 def finding_rows(center_id: str, findings: Iterable[Finding]) -> list[dict[str, object]]:
-    """Return the rows of `core.finding`; of findings that agree in all but detail and remedy the first stands."""
+    """Return the rows of `core.finding`; of findings that differ in detail and remedy only, the first is kept."""
     rows: dict[str, dict[str, object]] = {}
     for finding in findings:
         values = asdict(finding) | {"value": shown(finding.value)}
@@ -69,7 +68,7 @@ def finding_rows(center_id: str, findings: Iterable[Finding]) -> list[dict[str, 
 
 
 def shown(value: object) -> str | None:
-    """Return a value as it may be shown: numbers with a unit and short words stay, other text becomes its length.
+    """Return a value as it may be shown: numbers with a unit and short words; other text is replaced by its length.
 
     Examples
     --------
@@ -83,11 +82,8 @@ def shown(value: object) -> str | None:
     if isinstance(value, dict):
         return "(object)"
     if isinstance(value, list):
-        return (
-            str(value)
-            if len(value) <= LONGEST_LIST and all(_is_number(part) for part in value)
-            else f"(list of {len(value)})"
-        )
+        is_short = len(value) <= LONGEST_LIST and all(_is_number(part) for part in value)
+        return str(value) if is_short else f"(list of {len(value)})"
     text = str(value)
     if is_replaced(text) or NUMBERS.fullmatch(text) or HARMLESS.fullmatch(text):
         return text
@@ -95,7 +91,7 @@ def shown(value: object) -> str | None:
 
 
 def is_replaced(text: str) -> bool:
-    """Return whether a text stands for a value that is not shown, as `shown` writes it."""
+    """Return whether a text is what `shown` writes in place of a value."""
     return REPLACED.fullmatch(text) is not None
 
 

@@ -1,4 +1,4 @@
-"""Tables of participants and visits: who they are, how old, of which sex, and whose rows cannot be used."""
+"""Reads tables of participants and visits: labels, ages, sexes, and rows that cannot be used."""
 
 from __future__ import annotations
 
@@ -11,28 +11,32 @@ from datetime import datetime
 
 from warehouse.centers.registry import Center, IdColumn, ParticipantsTable
 from warehouse.errors import ParticipantsError
-from warehouse.ingest.columns import BIDS_TABLES, PHENOTYPE, SCANS, SESSIONS, Columns, find_columns
-from warehouse.ingest.delimited import SURPLUS, read_table
+from warehouse.ingest.bids import MatchedLabels, label, match_labels, name_entities
 from warehouse.ingest.demographics import Age
-from warehouse.ingest.dictionaries import Dictionaries
-from warehouse.ingest.discover import label
 from warehouse.ingest.findings import Finding, shown
-from warehouse.ingest.labels import Matched, match
 from warehouse.ingest.privacy import clean_row
-from warehouse.ingest.sidecars import name_entities
+from warehouse.ingest.tables import (
+    BIDS_TABLES,
+    PHENOTYPE,
+    SCANS,
+    SESSIONS,
+    SURPLUS,
+    Columns,
+    Dictionaries,
+    find_columns,
+    read_table,
+)
 from warehouse.ingest.tree import Entry, Refusal
 
-TELLING = frozenset(
-    {"participant", "participants", "subject", "sub", "patient", "id", "age", "sex", "gender", "session"}
-)
+HARMLESS_NAMES = {"participant", "participants", "subject", "sub", "patient", "id", "age", "sex", "gender", "session"}
 Key = tuple[str | None, str | None]  # participant and visit that a row names
 
 
 @dataclass
 class Person:
-    """What the tables say of one participant.
+    """One participant in the tables.
 
-    `age_is_of_visit`: the age is that of the first visit with one, not of the participant. `age_path` is its table.
+    `age_is_of_visit`: the age is that of the first visit with an age, not of the participant. `age_path` is its table.
     """
 
     sex: str | None = None
@@ -46,10 +50,10 @@ class Person:
 
 @dataclass
 class People:
-    """What the tables of a centre say, and what could not be read.
+    """The participants in the tables of a centre.
 
-    `rows` are rows of `raw.participant_row` by path and line; `refused` are (path, row, refusal), row None for a whole
-    table.
+    `rows` are rows of `raw.participant_row` by path and line; `refused` are (path, row, refusal) with row None for a
+    whole table; `offsets` are patterns of visit labels that count days.
     """
 
     participants: dict[str, Person] = field(default_factory=dict)
@@ -60,7 +64,7 @@ class People:
     findings: list[Finding] = field(default_factory=list)
 
     def age_at(self, participant: str, session: str | None) -> Age:
-        """Return the age at a visit: the visit's own, or the first age plus the days that its label counts."""
+        """Return the age at a visit: the visit's own, or the participant's plus the days in the visit's label."""
         own = self.sessions.get((participant, session or ""))
         if own and own.known:
             return own
@@ -74,9 +78,9 @@ class People:
 
 @dataclass(frozen=True)
 class _Table:
-    """One table that is being read.
+    """A table.
 
-    `participant` is given where every row is a visit of the same one. `is_secondary`: its values only fill gaps.
+    `participant` is set where every row is a visit of the same one. `is_secondary`: its values only fill gaps.
     """
 
     spec: ParticipantsTable
@@ -102,7 +106,7 @@ def read_people(
     visits : mapping of str to collection of (str or None), optional
         Labels of the visits with an image, by participant: labels of a BIDS dataset's tables are matched with them.
     prefix : str
-        Folder that a BIDS dataset lies in, relative to the root, with a slash at its end.
+        Folder of a BIDS dataset, relative to the root, with a slash at its end.
     """
     by_path = {entry.path: entry for entry in entries if entry.content == "present" and not entry.refusal}
     inside = {path.removeprefix(prefix): entry for path, entry in by_path.items()}
@@ -137,7 +141,7 @@ class _Reader:
         self.visits = visits
 
     def read(self, spec: ParticipantsTable, entry: Entry, participant: str | None = None) -> None:
-        """Read one table; whatever is wrong with it costs it alone."""
+        """Read one table; any error refuses this table only."""
         is_secondary = spec is PHENOTYPE or spec is SCANS
         try:
             with open(entry.location, "rb") as file:
@@ -150,13 +154,13 @@ class _Reader:
                 return
             if participant is None and not any(name in rows[0] for name in spec.id.names):
                 raise ParticipantsError(
-                    f"{entry.path}: none of the columns {spec.id.names} (found {_telling(rows[0])})",
+                    f"{entry.path}: none of the columns {spec.id.names} (found {_described_header(rows[0])})",
                     "name the column of identifiers in the layout",
                 )
         except ParticipantsError as error:
             self._refuse_table(entry.path, error.what, error.remedy)
             return
-        except Exception as error:  # noqa: BLE001 - whatever a damaged table does to a reader, it costs the table only
+        except Exception as error:  # noqa: BLE001 - a damaged table may raise anything, and only it is refused
             self._refuse_table(entry.path, f"{entry.path}: {type(error).__name__}", "check the file, and save it again")
             return
         self.people.findings += columns.findings
@@ -179,11 +183,11 @@ class _Reader:
             _read_row(self.people, table, number, row, participant, session)
 
     def _matched(self, table: _Table, keys: list[Key]) -> list[Key]:
-        """Return keys with the labels of the folders, where those of the table are written in another way."""
+        """Return keys with the labels of the folders in place of the spelling in the table."""
         if not self.visits:
             return keys
-        people = match({participant for participant, _ in keys if participant}, self.visits)
-        self._say(table, people, "participants", table.spec.id.names)
+        people = match_labels({participant for participant, _ in keys if participant}, self.visits)
+        self._add_findings(table, people, "participants", table.spec.id.names)
         matched = [(people.of(participant) if participant else None, session) for participant, session in keys]
         wanted: dict[str, set[str]] = {}
         for participant, session in matched:
@@ -192,17 +196,17 @@ class _Reader:
         sessions = {participant: _match_visits(some, self.visits[participant]) for participant, some in wanted.items()}
         names = table.spec.session.names if table.spec.session else table.spec.id.names
         for participant, found in sessions.items():
-            self._say(table, found, f"visits of {participant}", names)
+            self._add_findings(table, found, f"visits of {participant}", names)
         return [
             (participant, sessions[participant].of(session) if session and participant in sessions else session)
             for participant, session in matched
         ]
 
-    def _say(self, table: _Table, matched: Matched, whose: str, names: list[str]) -> None:
+    def _add_findings(self, table: _Table, matched: MatchedLabels, whose: str, names: list[str]) -> None:
         column = next((name for name in names if name in table.columns.header), None)
-        if matched.same:
-            one, other = min(matched.same.items())
-            detail = f"{len(matched.same)} {whose} were matched with folders, e.g. {one!r} with {other!r}."
+        if matched.folders:
+            one, other = min(matched.folders.items())
+            detail = f"{len(matched.folders)} {whose} were matched with folders, e.g. {one!r} with {other!r}."
             self.people.findings.append(Finding("label_matched", table.path, field=column, detail=detail))
         for ambiguous in sorted(matched.ambiguous):
             detail = f"The label {ambiguous!r} of {whose} fits several folders or rows; it was matched with none."
@@ -210,22 +214,22 @@ class _Reader:
             self.people.findings.append(Finding("label_ambiguous", table.path, None, column, ambiguous, detail, remedy))
 
 
-def _telling(header: Iterable[str]) -> str:
-    """Return the columns of a header that names labels, ages or sexes; the first line may be data, with names in it."""
+def _described_header(header: Iterable[str]) -> str:
+    """Return the number of columns and the names that hold labels, ages or sexes; others may be data with names."""
     names = list(header)
-    shown_names = [name for name in names if TELLING & set(re.split(r"[^a-z]+", name.lower()))]
+    shown_names = [name for name in names if HARMLESS_NAMES & set(re.split(r"[^a-z]+", name.lower()))]
     return f"{len(names)} columns, among them {shown_names[:12]}"
 
 
-def _match_visits(labels: Collection[str], folders: Collection[str | None]) -> Matched:
-    """Match visits; where the folders name none, the only visit of the table is meant."""
+def _match_visits(labels: Collection[str], folders: Collection[str | None]) -> MatchedLabels:
+    """Match visits; a table's only visit matches folders without labels."""
     if set(folders) == {None} and len(labels) == 1:
-        return Matched({next(iter(labels)): ""})
-    return match(labels, [folder for folder in folders if folder])
+        return MatchedLabels({next(iter(labels)): ""})
+    return match_labels(labels, [folder for folder in folders if folder])
 
 
 def _key(table: _Table, row: dict[str, str]) -> Key:
-    """Return the participant and the visit that a row names, as the table writes them."""
+    """Return the participant and the visit of a row, in the spelling of the table."""
     spec = table.spec
     if spec is SCANS:
         return table.participant, name_entities(_cell(row, spec.id.names).rpartition("/")[2]).get("ses", "")
@@ -239,14 +243,8 @@ def _read_row(
     people: People, table: _Table, number: int, row: dict[str, str], participant: str | None, session: str | None
 ) -> None:
     spec, columns = table.spec, table.columns
-    _keep_raw(
-        people,
-        table.path,
-        number,
-        participant,
-        session,
-        clean_row(row, columns.declared, columns.named, spec.private, columns.read),
-    )
+    fields = clean_row(row, columns.declared, columns.named, spec.private, columns.read)
+    _keep_raw(people, table.path, number, participant, session, fields)
 
     def refuse(reason: str, detail: str, remedy: str) -> None:
         people.refused.append((table.path, number, Refusal("participants", reason, detail, remedy)))
@@ -264,11 +262,8 @@ def _read_row(
     try:
         _set_sex(people, person, columns.sex_of(row), table, participant)
     except ValueError as error:
-        refuse(
-            "sex",
-            str(error),
-            "explain the code under Levels in the JSON beside the table, or under sex.values of the centre",
-        )
+        remedy = "explain the code under Levels in the JSON beside the table, or under sex.values of the centre"
+        refuse("sex", str(error), remedy)
     try:
         _set_age(people, person, columns.age_of(row), table, (participant, session))
     except ValueError as error:
@@ -278,7 +273,7 @@ def _read_row(
 
 
 def _unread_label(table: _Table, row: dict[str, str], participant: str | None, session: str | None) -> IdColumn | None:
-    """Return the column whose label cannot be read, if any."""
+    """Return the column whose label cannot be read, or None."""
     spec = table.spec
     if not participant or (table.participant is not None and session is None):
         return spec.id
@@ -288,7 +283,7 @@ def _unread_label(table: _Table, row: dict[str, str], participant: str | None, s
 def _keep_raw(
     people: People, path: str, number: int, participant: str | None, session: str | None, fields: dict[str, str]
 ) -> None:
-    """Keep a row once, also where two entries of the layout read it for two visits."""
+    """Add a row once, also where two entries of the layout read it for two visits."""
     known = people.rows.get((path, number))
     if known:
         known["session_label"] = session if known["session_label"] == session else None
@@ -349,7 +344,7 @@ def _label(row: dict[str, str], column: IdColumn) -> str | None:
 
 
 def _cell(row: dict[str, str], names: list[str]) -> str:
-    """Return the first of the named columns that holds something."""
+    """Return the first non-empty cell of the named columns."""
     return next((row[name] for name in names if row.get(name)), "")
 
 

@@ -1,8 +1,8 @@
-"""Which fields of sidecars and tables enter the lake: those that are named here, numbers, and declared codes.
+"""Privacy: selects the fields of sidecars and tables that may be stored, and drops and counts all others.
 
-Everything else is dropped and counted. A list of what identifies people is never complete: operators type names into
-comments, and converters copy them. So sidecar keys are allowed one by one, and a cell of a table must be a number, a
-code that the JSON beside the table declares (`Levels`), or a common word such as yes, control or right.
+A list of identifying fields would never be complete, because operators type names into comments and converters copy
+them. Therefore sidecar keys are allowed one by one, and a cell of a table must be a number, a code that the JSON beside
+the table declares (`Levels`), or a common word such as yes, control or right.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SERIALS = frozenset(
     {"deviceserialnumber", "scannerserialnumber", "gantryserialnumber", "magnetserialnumber", "serialnumber", "serial"}
     | {"serialno", "deviceserial", "scannerserial", "deviceserialno", "scannerserialno"}
 )
-CONTAINERS = ("global", "const")  # where dcmstack puts what dcm2niix puts at the top
+CONTAINERS = ("global", "const")  # in which dcmstack nests the fields that dcm2niix writes at the top
 
 # Numbers, truth values, or lists of numbers. Text is kept only where it is a number with a unit.
 NUMBER_KEYS = frozenset(
@@ -58,7 +58,7 @@ CODE_KEYS = frozenset(
     ConversionSoftware ConversionSoftwareVersion ArterialSpinLabelingType TaskName BIDSVersion DatasetType License DatasetDOI
     """.split()  # noqa: SIM905 - a list would be one word a line
 )
-PERSON_KEYS = {  # what the catalogue reads of a person, each in its form only
+PERSON_KEYS = {  # sex and age, each in its form only
     "PatientSex": re.compile(r"[MFOmfo]|male|female|other", re.IGNORECASE),
     "PatientAge": re.compile(r"\d{1,3}(?:\.\d+)?|\d{3}[YMWD]"),
 }
@@ -69,7 +69,7 @@ NO_AGENT = re.compile(
     re.IGNORECASE,
 )
 
-# Words of a column's name by which it may say who or where a person is, or when something was.
+# Words in the names of columns that may hold a person's identity or place, or a date.
 IDENTIFYING_WORDS = frozenset(
     """
     name names surname firstname lastname fullname forename nickname initials born birthday birthdate birthyear birthplace
@@ -120,7 +120,7 @@ def clean_text(text: str) -> str:
 
 
 def clean_sidecar(fields: Mapping[str, object], salt: bytes) -> tuple[dict[str, object], int, str | None]:
-    """Return what of a sidecar may be kept.
+    """Return the fields of a sidecar that may be stored.
 
     Parameters
     ----------
@@ -132,9 +132,9 @@ def clean_sidecar(fields: Mapping[str, object], salt: bytes) -> tuple[dict[str, 
     Returns
     -------
     clean : dict
-        Named fields; a value that is neither a number nor a code is replaced by what it is, e.g. its length.
+        Allowed fields; a value that is neither a number nor a code is replaced by a description, e.g. its length.
     n_dropped : int
-        How many fields were dropped or replaced.
+        Number of fields that were dropped or replaced.
     device_id : str or None
         Salted hash of the device's serial number, where there was one.
     """
@@ -164,7 +164,7 @@ def clean_row(
     private: Collection[str] = (),
     read: Collection[str] = (),
 ) -> dict[str, str]:
-    """Return the cells of a table's row that may be kept.
+    """Return the cells of a table's row that may be stored.
 
     Parameters
     ----------
@@ -173,11 +173,11 @@ def clean_row(
     declared : mapping of str to collection of str, optional
         Codes that the JSON beside the table explains, by column.
     named : collection of str
-        Columns of labels: one word is kept.
+        Columns of labels, which may hold one word.
     private : collection of str
-        Columns that the layout calls private.
+        Columns that the layout declares private.
     read : collection of str
-        Columns of age and sex: a number with a unit or a word of up to three letters is kept.
+        Columns of age and sex, which may hold a number with a unit or a word of up to three letters.
     """
     declared = declared or {}
     return {
@@ -193,7 +193,7 @@ def clean_row(
 
 @lru_cache(maxsize=4096)
 def is_identifying(column: str) -> bool:
-    """Return whether a column's name says that it may identify a person, a place or a moment.
+    """Return whether a column may identify a person, a place or a date, by its name.
 
     Examples
     --------
@@ -228,7 +228,7 @@ def _is_harmless(column: str, value: str, codes: Collection[str], is_named: bool
 
 
 def _measure(value: object) -> object:
-    """Return a number, a list of numbers or a text of a number as it is, and anything else as what it is."""
+    """Return a number, a list of numbers or a text of a number unchanged, and a description of anything else."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, float):
@@ -262,7 +262,7 @@ def _person(name: str, value: object) -> object:
 
 
 def _agent(value: object) -> object:
-    """Return GIVEN or NONE: the text beside an agent may say who gave how much to whom."""
+    """Return GIVEN or NONE, because the text about an agent may name people."""
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if value is None or isinstance(value, bool):
@@ -273,7 +273,7 @@ def _agent(value: object) -> object:
 
 
 def _length(text: str) -> str:
-    """Return the length of a text in its place."""
+    """Return a description of a text by its length."""
     return f"(text of {len(text)} characters)"
 
 

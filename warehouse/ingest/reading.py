@@ -1,4 +1,4 @@
-"""Opening files: sidecars and headers, each once, and not again while it is unchanged."""
+"""Reads sidecars and headers of images; files that have not changed since the last ingest are not opened."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from warehouse.lake.parts import read_table
 from warehouse.tables import TABLES
 
 Progress = Callable[[int, int, str], None]
-HEADER_REMEDY = {
+HEADER_REMEDIES = {
     "qform": "decide which is right and write both forms alike, e.g. with nibabel or fslorient",
     "xyzt_units": "set xyzt_units to the unit that the affine is in",
 }
@@ -33,18 +33,18 @@ Item = TypeVar("Item")
 
 @dataclass
 class PreviousIngest:
-    """What the last ingest found, of files that have not changed since."""
+    """Results of the last ingest by path, for files that have not changed since."""
 
     signatures: dict[str, tuple[object, ...]] = field(default_factory=dict)
     sidecars: dict[str, Sidecar] = field(default_factory=dict)
     headers: dict[str, Header] = field(default_factory=dict)
     refusals: dict[str, Refusal] = field(default_factory=dict)
-    findings: dict[str, list[Finding]] = field(default_factory=dict)  # of READ_KINDS only; others are made anew
+    findings: dict[str, list[Finding]] = field(default_factory=dict)  # of READ_KINDS only
     content_hashes: dict[str, str | None] = field(default_factory=dict)
 
     @classmethod
     def load(cls, home: Home, center_id: str) -> PreviousIngest:
-        """Read it from the parts in force."""
+        """Read the last ingest of a centre from its current parts."""
         files, sidecars, headers, rejections = (
             _rows(home, center_id, name) for name in ("raw.file", "raw.sidecar", "raw.header", "core.rejection")
         )
@@ -66,12 +66,12 @@ class PreviousIngest:
         )
 
     def unchanged(self, entry: Entry) -> bool:
-        """Return whether a file's record is as it was."""
+        """Return whether a file's record is the same as in the last ingest."""
         return self.signatures.get(entry.path) == entry.signature
 
 
 def read_sidecars(found: Discovery, before: PreviousIngest, salt: bytes, progress: Progress) -> dict[str, Sidecar]:
-    """Read every JSON companion; one that does not parse moves to the refusals."""
+    """Return every sidecar by path; one that cannot be parsed moves to the refusals."""
     sidecars = {}
     entries = [entry for entry, kind in found.companions.values() if kind == "sidecar" and entry.content == "present"]
     for entry in _counted(entries, "sidecars", progress, lambda item: item.path):
@@ -88,7 +88,7 @@ def read_sidecars(found: Discovery, before: PreviousIngest, salt: bytes, progres
                 continue
             except SidecarError as error:
                 refusal = Refusal("parse", "bad_sidecar", error.what, error.remedy)
-            except Exception as error:  # noqa: BLE001 - as above: one file's fault is never the centre's
+            except Exception as error:  # noqa: BLE001 - a damaged file may raise anything, and only it is refused
                 refusal = _unforeseen(error, "bad_sidecar")
         del found.companions[entry.path]
         found.refusals[entry.path] = (entry, refusal)
@@ -96,7 +96,7 @@ def read_sidecars(found: Discovery, before: PreviousIngest, salt: bytes, progres
 
 
 def read_headers(found: Discovery, before: PreviousIngest, progress: Progress) -> dict[str, Header]:
-    """Read the header of every image that is there; one that cannot be used moves to the refusals."""
+    """Return the header of every present image by path; one that cannot be used moves to the refusals."""
     headers: dict[str, Header] = {}
     kept: list[Candidate] = []
     for candidate in _counted(found.images, "headers", progress, lambda item: item.entry.path):
@@ -125,7 +125,7 @@ def _read_one(candidate: Candidate, headers: dict[str, Header], kept: list[Candi
         pa.scalar(header.n_volumes, pa.int32())
         headers[entry.path] = header
         found.findings += [
-            Finding("header_corrected", entry.path, field=name, detail=detail, remedy=HEADER_REMEDY[name])
+            Finding("header_corrected", entry.path, field=name, detail=detail, remedy=HEADER_REMEDIES[name])
             for name, detail in header.doubts
         ]
         kept.append(replace(candidate, entry=_with_content_hash(entry, header.n_bytes)))
@@ -140,7 +140,7 @@ def _read_one(candidate: Candidate, headers: dict[str, Header], kept: list[Candi
         kept.append(replace(candidate, entry=absent))
     except RefusedError as error:
         found.refusals[entry.path] = (entry, Refusal("read", error.reason, error.detail, error.remedy))
-    except Exception as error:  # noqa: BLE001 - whatever a damaged file does to a reader, it costs this file only
+    except Exception as error:  # noqa: BLE001 - a damaged file may raise anything, and only it is refused
         found.refusals[entry.path] = (entry, _unforeseen(error, "unreadable_header"))
 
 
@@ -151,7 +151,7 @@ def _unforeseen(error: Exception, reason: str) -> Refusal:
 
 
 def _with_content_hash(entry: Entry, n_bytes: int) -> Entry:
-    """Return the record with the checksum of its unpacked content, by which a copy is known under another name."""
+    """Return the record with the checksum of its unpacked content, which identifies copies."""
     if entry.content_hash:
         return entry
     try:

@@ -1,4 +1,4 @@
-"""From what was found and read to the rows of `raw` and `core`."""
+"""Builds the rows of `raw` and `core` from files, headers, sidecars and tables."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 @dataclass
 class ImageRows:
-    """Rows of `core.image` and `core.acquisition`, and what sidecars say of people."""
+    """Rows of `core.image` and `core.acquisition`, and sex and age of participants by their sidecars."""
 
     images: list[Row] = field(default_factory=list)
     acquisitions: list[Row] = field(default_factory=list)
@@ -34,24 +34,24 @@ class ImageRows:
     findings: list[Finding] = field(default_factory=list)
 
     def age_of(self, participant: str, session: str | None) -> Age:
-        """Return the age that a sidecar gives at a visit."""
+        """Return the age at a visit by a sidecar."""
         return self.age.get((participant, session), Age())
 
 
 def image_id(center_id: str, path: str) -> str:
-    """Return the identity of an image: it stands as long as its centre and path do."""
+    """Return the identifier of an image, a hash of its centre and path."""
     return hashlib.sha256(f"{center_id}\0{path}".encode()).hexdigest()[:16]
 
 
 def session_id(center_id: str, participant: str, session: str | None) -> str:
-    """Return the identity of a visit."""
+    """Return the identifier of a visit."""
     return f"{center_id}/sub-{participant}" + (f"/ses-{session}" if session else "")
 
 
 def image_rows(
     registration: RegisteredCenter, found: Discovery, headers: Mapping[str, Header], sidecars: Mapping[str, Sidecar]
 ) -> ImageRows:
-    """Join names, headers, sidecars and protocols to one row per image."""
+    """Return one row per image, joined from names, headers, sidecars and protocols."""
     center = registration.center
     inheritance = Inheritance.of(sidecars)
     result = ImageRows()
@@ -60,7 +60,7 @@ def image_rows(
         path = candidate.entry.path
         applying = [sidecars[name] for name in inheritance.applying(path)]
         merged = {key: value for sidecar in applying for key, value in sidecar.fields.items()}
-        agent, told = contrast_agent(candidate, merged)
+        agent, disagreement = contrast_agent(candidate, merged)
         sidecar_paths = [sidecar.path for sidecar in applying]
         image = _image(center.center_id, candidate, headers.get(path), sidecar_paths, agent, image_type(merged))
         facts = candidate.facts | candidate.entities
@@ -68,7 +68,7 @@ def image_rows(
         acquisition, unread = read_acquisition(
             merged, str(contrast) if contrast else None, facts, center.layout.protocols
         )
-        for finding in [*told, *unread]:
+        for finding in [*disagreement, *unread]:
             place = next((s.path for s in reversed(applying) if finding.field in s.fields), path)
             findings[replace(finding, path=place, value=shown(finding.value))] = None
         device = next((sidecar.device_id for sidecar in reversed(applying) if sidecar.device_id), None)
@@ -83,7 +83,7 @@ def image_rows(
 
 
 def _mark_copies(result: ImageRows) -> None:
-    """Keep the first of several images of one content eligible: no scan may be paired with, or counted as, a copy."""
+    """Make all but the first of several images of the same content ineligible, so that no scan counts twice."""
     first: dict[str, Row] = {}
     for image in result.images:
         content = str(image["content_hash"] or "")
@@ -103,7 +103,7 @@ def _mark_copies(result: ImageRows) -> None:
 
 
 def contrast_agent(candidate: Candidate, merged: Mapping[str, object]) -> tuple[bool, list[Finding]]:
-    """Return whether an image was taken after a contrast agent, by its name, else by its sidecars."""
+    """Return whether an image was acquired after a contrast agent, by its name, else by its sidecars."""
     label = candidate.entities.get("ce")
     given = [merged[key] for key in AGENT_KEYS if key in merged]
     by_sidecar = "GIVEN" in given if given else None
@@ -116,12 +116,12 @@ def contrast_agent(candidate: Candidate, merged: Mapping[str, object]) -> tuple[
 
 
 def image_type(merged: Mapping[str, object]) -> frozenset[str]:
-    """Return what sidecars say of the kind of image, in upper case."""
-    told: list[object] = []
+    """Return the values of ImageType and ComplexImageComponent, in upper case."""
+    values: list[object] = []
     for key in ("ImageType", "ComplexImageComponent"):
         value = merged.get(key)
-        told += value if isinstance(value, list) else [value]
-    words = (part for one in told if isinstance(one, str) for part in one.split("\\"))
+        values += value if isinstance(value, list) else [value]
+    words = (part for one in values if isinstance(one, str) for part in one.split("\\"))
     return frozenset(word.strip().upper() for word in words)
 
 
@@ -134,9 +134,9 @@ def _image(
     kinds: frozenset[str],
 ) -> Row:
     entry, entities = candidate.entry, candidate.entities
-    judged = {name: value for name, value in entities.items() if name != "ce"} | ({"ce": "agent"} if agent else {})
+    named = {name: value for name, value in entities.items() if name != "ce"} | ({"ce": "agent"} if agent else {})
     declared = candidate.declared or candidate.place
-    eligible, reason = judge(judged, candidate.suffix, header, declared, candidate.derived, kinds)
+    eligible, reason = judge(named, candidate.suffix, header, declared, candidate.derived, kinds)
     contrast = contrast_of(candidate.suffix)
     row: Row = {name: entities.get(name) for name in ("acq", "ce", "rec", "run", "echo", "part", "inv")}
     row |= {
@@ -174,19 +174,19 @@ def _geometry(header: Header) -> Row:
 
 
 def _note_patient(result: ImageRows, image: Row, merged: Mapping[str, object]) -> None:
-    """Keep sex and age that converters copied from DICOM, for where no table has them."""
+    """Store sex and age that converters copied from DICOM, for participants that no table describes."""
     try:
         if sex := parse_sex(str(merged.get("PatientSex", "")), {}):
             result.sex.setdefault(str(image["participant_id"]), sex)
         age = parse_age(str(merged.get("PatientAge", "")))
     except ValueError:
-        return  # what the scanner's console was told is no fact that a row could be refused for
-    if age.known and age.years != 0:  # 000Y is what anonymisation leaves
+        return  # entries at the scanner's console are too unreliable to refuse a row for
+    if age.known and age.years != 0:  # anonymisation writes 000Y
         result.age.setdefault((str(image["participant_id"]), image["session_label"]), age)
 
 
 def session_rows(center_id: str, images: ImageRows, ages: Mapping[tuple[str, str | None], Age]) -> list[Row]:
-    """One row per visit that has an image; `ages` are those that tables give, by participant and visit."""
+    """Return one row per visit with an image; `ages` are those of the tables, by participant and visit."""
     rows: dict[str, Row] = {}
     for image in images.images:
         key, participant, session = str(image["session_id"]), str(image["participant_id"]), image["session_label"]
@@ -195,19 +195,15 @@ def session_rows(center_id: str, images: ImageRows, ages: Mapping[tuple[str, str
         age, source = ages.get((participant, session), Age()), "participants"
         if not age.known:
             age, source = images.age_of(participant, session), "sidecar"
-        rows[key] = {
-            "session_id": key,
-            "center_id": center_id,
-            "participant_id": participant,
-            "session_label": session,
-        } | _age(age, source)
+        row: Row = {"session_id": key, "center_id": center_id, "participant_id": participant, "session_label": session}
+        rows[key] = row | _age(age, source)
     return list(rows.values())
 
 
 def participant_rows(
     center: Center, images: ImageRows, people: People, persons: Mapping[tuple[str, str], str]
 ) -> list[Row]:
-    """One row per participant that a table lists or an image shows."""
+    """Return one row per participant with a row in a table or with an image."""
     center_id = center.center_id
     listed = {str(row["participant_id"]) for row in people.rows.values() if row["participant_id"]}
     imaged = {str(image["participant_id"]) for image in images.images}
@@ -215,9 +211,9 @@ def participant_rows(
     for participant in sorted(listed | imaged):
         person = people.participants.get(participant)
         named = persons.get((center_id, participant)) or (person.person_id if person else None)
-        sex, source = (
-            (person.sex, "participants") if person and person.sex else (images.sex.get(participant), "sidecar")
-        )
+        sex, source = person.sex if person else None, "participants"
+        if not sex:
+            sex, source = images.sex.get(participant), "sidecar"
         row: Row = {
             "center_id": center_id,
             "participant_id": participant,
@@ -250,7 +246,7 @@ def split_findings(center: Center, participants: Iterable[Row]) -> list[Finding]
 
 
 def file_rows(center_id: str, found: Discovery) -> list[Row]:
-    """One row per file, with what became of it."""
+    """Return one row per file with its disposition."""
     places = [(candidate.entry, "image", "nifti") for candidate in found.images]
     places += [(entry, "companion", kind) for entry, kind in found.companions.values()]
     places += [(entry, "rejection", refusal.reason) for entry, refusal in found.refusals.values()]
@@ -273,16 +269,12 @@ def file_rows(center_id: str, found: Discovery) -> list[Row]:
 def header_row(center_id: str, path: str, header: Header) -> Row:
     """Return the row of `raw.header`."""
     fields = {name: value for name, value in asdict(header).items() if name not in NOT_KEPT}
-    return {"center_id": center_id, "path": path} | _lists(fields)
-
-
-def header_rows(center_id: str, headers: Mapping[str, Header]) -> list[Row]:
-    """One row per header that was read."""
-    return [header_row(center_id, path, header) for path, header in sorted(headers.items())]
+    lists = {name: list(value) for name, value in fields.items() if isinstance(value, tuple)}
+    return {"center_id": center_id, "path": path} | fields | lists
 
 
 def rejection_rows(center_id: str, refused: Iterable[tuple[str, int | None, Refusal]]) -> list[Row]:
-    """One row per refusal; two cells of one row of a table are joined."""
+    """Return one row per refusal; refusals of several cells of one row of a table are joined."""
     rows: dict[tuple[str, int | None], Row] = {}
     for path, number, refusal in refused:
         if known := rows.get((path, number)):
@@ -291,9 +283,8 @@ def rejection_rows(center_id: str, refused: Iterable[tuple[str, int | None, Refu
             known["remedy"] = f"{known['remedy']}; {refusal.remedy}"
             continue
         identity = hashlib.sha256(f"{center_id}\0{path}\0{number}".encode()).hexdigest()[:16]
-        rows[path, number] = {"rejection_id": identity, "center_id": center_id, "path": path, "row": number} | asdict(
-            refusal
-        )
+        row: Row = {"rejection_id": identity, "center_id": center_id, "path": path, "row": number}
+        rows[path, number] = row | asdict(refusal)
     return list(rows.values())
 
 
@@ -315,7 +306,3 @@ def _age(age: Age, source: str) -> Row:
         "age_high_years": age.high_years,
         "age_provenance": source if age.known else None,
     }
-
-
-def _lists(values: Row) -> Row:
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}

@@ -1,7 +1,7 @@
-"""JSON sidecars: reading them loudly, and which of them apply to an image.
+"""Reads JSON sidecars, and finds those that apply to an image.
 
-bids2table resolves inheritance as well, but skips what it cannot read without a word, and a lost sidecar is a lost echo
-time. So the reading is ours, and a test holds the result against bids2table and pybids.
+bids2table resolves inheritance as well, but silently skips files that it cannot read, and a lost sidecar is a lost echo
+time. A test compares the result with bids2table and pybids.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from bids2table import parse_bids_entities
-
 from warehouse.errors import SidecarError
+from warehouse.ingest.bids import name_entities
 from warehouse.ingest.findings import Finding
 from warehouse.ingest.privacy import ALLOWED_KEYS, clean_sidecar
 
@@ -28,7 +27,7 @@ PARAMETERS = {
 
 @dataclass(frozen=True)
 class Sidecar:
-    """One sidecar's content, without what identifies anybody, and what was found while it was read."""
+    """The fields of a sidecar that may be stored, and findings about it."""
 
     path: str
     fields: dict[str, object]
@@ -49,7 +48,7 @@ class Sidecar:
 
 
 def read_sidecar(location: str, path: str, salt: bytes) -> Sidecar:
-    """Read one JSON object; a byte-order mark is allowed, NaN counts as missing.
+    """Return the sidecar in a JSON file; a byte-order mark is allowed, NaN counts as missing.
 
     Raises
     ------
@@ -61,7 +60,7 @@ def read_sidecar(location: str, path: str, salt: bytes) -> Sidecar:
 
 
 def read_object(location: str, path: str) -> tuple[dict[str, object], list[Finding]]:
-    """Return the JSON object that a file holds, and the fields that it names twice.
+    """Return the JSON object in a file, and findings about fields that occur twice.
 
     Raises
     ------
@@ -104,7 +103,7 @@ def _nothing(_: str) -> None:
 
 
 def _repeated(text: str) -> set[str]:
-    """Return the names that an object holds twice; JSON readers keep the last and say nothing."""
+    """Return the names that occur twice in an object; JSON readers silently keep the last."""
     repeated: set[str] = set()
 
     def joined(pairs: list[tuple[str, object]]) -> None:
@@ -116,7 +115,7 @@ def _repeated(text: str) -> set[str]:
 
 
 def _unread(fields: Mapping[str, object], path: str) -> list[Finding]:
-    """Return keys that are a scan parameter's name but for case, blanks or underscores: BIDS names are exact."""
+    """Return findings for keys that differ from a scan parameter's name in case, blanks or underscores."""
     return [
         Finding(
             "field_not_read",
@@ -132,10 +131,10 @@ def _unread(fields: Mapping[str, object], path: str) -> list[Finding]:
 
 @dataclass
 class Inheritance:
-    """Finds the sidecars that apply to an image by the BIDS inheritance principle.
+    """Index of sidecars by the BIDS inheritance principle.
 
-    A sidecar applies when it lies in the image's folder or above, has the same suffix, and its entities are all among
-    the image's, with the same values. Nearer ones win; in one folder, the one with more entities wins.
+    A sidecar applies to an image when it is in the image's folder or above, has the same suffix, and its entities are
+    all among the image's, with the same values. Nearer sidecars take precedence, then those with more entities.
     """
 
     by_folder: dict[str, dict[str | None, list[tuple[frozenset[tuple[str, str]], str]]]] = field(default_factory=dict)
@@ -159,9 +158,9 @@ class Inheritance:
         return cls(dict(index), stems)
 
     def applying(self, path: str) -> list[str]:
-        """Return the sidecars of an image, the nearest last."""
+        """Return the sidecars that apply to an image, the nearest last."""
         folder, _, name = path.rpartition("/")
-        entities = name_entities(name) if name.startswith("sub-") else {}  # other names have no entities to inherit by
+        entities = name_entities(name) if name.startswith("sub-") else {}  # other names have no entities
         suffix = entities.pop("suffix", None)
         own = frozenset(entities.items())
         folders = (
@@ -175,18 +174,12 @@ class Inheritance:
         ]
         beside = stem(path)
         if beside in self.by_stem and beside + ".json" not in found:
-            found.append(beside + ".json")  # dcm2niix puts it beside the image under the same name, BIDS or not
+            found.append(beside + ".json")  # dcm2niix writes it beside the image, BIDS or not
         return found
 
 
 def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower()) if len(name) < 40 else ""
-
-
-def name_entities(name: str) -> dict[str, str]:
-    """Return the BIDS entities of a file's name and its suffix."""
-    parsed: Mapping[str, object] = parse_bids_entities(name)
-    return {key: str(value) for key, value in parsed.items() if key not in {"ext", "datatype"}}
 
 
 def stem(path: str) -> str:

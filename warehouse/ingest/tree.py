@@ -1,4 +1,4 @@
-"""Every file under a centre's root, by its record alone: nothing is opened."""
+"""Lists every file under a centre's root by its file-system record; no file is opened."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ class Entry:
 
     @property
     def signature(self) -> tuple[object, ...]:
-        """Return what changes when the file does."""
+        """Return a value that changes when the file does."""
         return (self.size_bytes, self.mtime_ns, self.ctime_ns, self.link_target, self.content)
 
 
 def walk(root: Path, follow_links: bool = False) -> list[Entry]:
     """List every file under a root, sorted by path.
 
-    Folders of version control (`.git`, `.datalad`, …) are left out: they hold the same content again.
+    Folders of version control (`.git`, `.datalad`, …) are left out, because they hold copies of the content.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def _enter(folder: str, path: str, top: str, follow: bool, seen: set[tuple[int, 
 
 
 def _is_utf8(name: str) -> bool:
-    """Return whether a name can be written in a table; Python keeps other bytes as lone surrogates."""
+    """Return whether a name is UTF-8; Python represents other bytes as lone surrogates."""
     return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
@@ -153,9 +153,8 @@ def _link(location: str, path: str, top: str, follow: bool, seen: set[tuple[int,
         record = os.stat(location)
     except OSError as error:
         if key and error.errno == errno.ENOENT:
-            yield replace(
-                entry, size_bytes=int(key["size"]) if key["size"] else None, content="absent", content_hash=_hash(key)
-            )
+            size_bytes = int(key["size"]) if key["size"] else None
+            yield replace(entry, size_bytes=size_bytes, content="absent", content_hash=_hash(key))
         elif error.errno == errno.ELOOP:
             yield _refused(entry, "symlink_loop", f"link to {target} leads back to itself", "remove the link")
         else:
@@ -170,14 +169,8 @@ def _link(location: str, path: str, top: str, follow: bool, seen: set[tuple[int,
     elif stat.S_ISDIR(record.st_mode):
         yield from _linked_folder(entry, record, top, inside, follow, seen)
     else:
-        content_hash = _hash(key) if key else None
-        yield replace(
-            entry,
-            size_bytes=record.st_size,
-            mtime_ns=record.st_mtime_ns,
-            ctime_ns=record.st_ctime_ns,
-            content_hash=content_hash,
-        )
+        entry = replace(entry, size_bytes=record.st_size, content_hash=_hash(key) if key else None)
+        yield replace(entry, mtime_ns=record.st_mtime_ns, ctime_ns=record.st_ctime_ns)
 
 
 def _linked_folder(
@@ -189,7 +182,7 @@ def _linked_folder(
             entry, "symlink_loop", f"link to {entry.link_target} leads back to a folder above it", "remove the link"
         )
     elif inside or _identity(record) in seen:
-        yield replace(entry, alias=True)  # the folder is read at its own place; twice would count its files twice
+        yield replace(entry, alias=True)  # the folder is read at its own path, so that its files count once
     else:
         seen.add(_identity(record))
         yield from _enter(real, entry.path, top, follow, seen)

@@ -1,7 +1,7 @@
-"""Which visit an age belongs to, where a table gives one age for a participant of several visits.
+"""Assigns a participant's age to a visit, where a table has one age for several visits.
 
-An age is of its visit or null. A participant's one age goes to the only visit, or to the first one where the labels
-say which is the first; no later visit inherits it.
+The age goes to the only visit, or to the first one where the labels show which is the first. The age at other visits
+is null.
 """
 
 from __future__ import annotations
@@ -23,12 +23,11 @@ TOLERANCE_YEARS = 1.0
 
 
 def ages_of_visits(people: People, visits: Visits) -> tuple[dict[tuple[str, str | None], Age], list[Finding]]:
-    """Return the age at every visit, as tables give it, and what to know about it.
+    """Return the age at every visit by the tables, and findings about the assignment.
 
     Parameters
     ----------
     people : People
-        What the tables say.
     visits : mapping of str to collection of (str or None)
         Labels of the visits with an image, by participant.
     """
@@ -54,14 +53,14 @@ def ages_of_visits(people: People, visits: Visits) -> tuple[dict[tuple[str, str 
 
 
 def visit_of_age(own: Collection[str | None], labels: Collection[str]) -> tuple[str | None] | None:
-    """Return the visit that a participant's one age belongs to; None where it cannot be told.
+    """Return the visit that a participant's one age belongs to, or None where it is unknown.
 
     Parameters
     ----------
     own : collection of (str or None)
         Labels of the participant's visits.
     labels : collection of str
-        Labels of all visits of the dataset: where it has an earlier one, the participant's first image is a later one.
+        Labels of all visits of the dataset; if it has an earlier one, the participant's first image is a follow-up.
 
     Returns
     -------
@@ -75,19 +74,16 @@ def visit_of_age(own: Collection[str | None], labels: Collection[str]) -> tuple[
     if baseline:
         return (baseline[0],) if len(baseline) == 1 else None
     if None in own and all(OFFSET.fullmatch(label) or FOLLOW_UP.fullmatch(label) for label in named):
-        return (None,)  # the images without a label are those before the follow-up
-    if len(named) == 1:  # images without a label beside it, such as masks, are of no visit
+        return (None,)  # images without a label come before the follow-up
+    if len(named) == 1:  # images without a label, such as masks, belong to no visit
         return None if OFFSET.fullmatch(named[0]) else (named[0],)
     counted = [match for label in named if (match := COUNTED.fullmatch(label))]
     if len(counted) < len(named) or len({match["prefix"] for match in counted}) > 1:
         return None
     first = min(counted, key=lambda match: int(match["number"]))
     earlier = (match for label in labels if (match := COUNTED.fullmatch(label)) and match["prefix"] == first["prefix"])
-    if (
-        OFFSET.fullmatch(first[0])
-        or FOLLOW_UP.fullmatch(first[0])
-        or any(BASELINE.fullmatch(label) for label in labels)
-    ):
+    is_later = OFFSET.fullmatch(first[0]) or FOLLOW_UP.fullmatch(first[0])
+    if is_later or any(BASELINE.fullmatch(label) for label in labels):
         return None
     is_date = len(first["number"]) == len("20240101")
     if not is_date and any(int(match["number"]) < int(first["number"]) for match in earlier):
@@ -101,27 +97,15 @@ def _disagreement(person: Person, participant: str, known: Mapping[str | None, A
         return []
     if min(ages) - TOLERANCE_YEARS <= person.age.years <= max(ages) + TOLERANCE_YEARS:
         return []
-    of_visits = f"{min(ages):g} to {max(ages):g}"
-    detail = f"The participant's age is {person.age.years:g} years, the ages of the visits are {of_visits}; "
-    return [
-        Finding(
-            "sources_disagree",
-            person.age_path,
-            field="age",
-            value=person.age.years,
-            detail=detail + "those of the visits are used.",
-            remedy="correct one of the tables",
-            participant_id=participant,
-        )
-    ]
+    detail = (
+        f"The participant's age is {person.age.years:g} years, the ages of the visits are {min(ages):g} to "
+        f"{max(ages):g}; those of the visits are used."
+    )
+    remedy = "correct one of the tables"
+    return [Finding("sources_disagree", person.age_path, None, "age", person.age.years, detail, remedy, participant)]
 
 
 def _not_assigned(person: Person, participant: str, n_visits: int) -> Finding:
-    return Finding(
-        "age_not_assigned",
-        person.age_path,
-        field="age",
-        detail=f"One age is given for the participant; {n_visits} visits have none, since an age is of its visit.",
-        remedy="give the age of each visit in sub-LABEL_sessions.tsv, or in a row per session",
-        participant_id=participant,
-    )
+    detail = f"One age is given for the participant; {n_visits} visits have none, since an age is of its visit."
+    remedy = "give the age of each visit in sub-LABEL_sessions.tsv, or in a row per session"
+    return Finding("age_not_assigned", person.age_path, None, "age", None, detail, remedy, participant)

@@ -1,13 +1,13 @@
-"""Numbers that tell a poor scan: MRIQC's names and definitions, or no number and the reason why.
+"""Measures of a scan's quality with MRIQC's names and definitions; a measure without a value has a reason.
 
-Source of every definition: MRIQC, `mriqc/qc/anatomical.py` and how `mriqc/interfaces/anatomical.py` calls it (Esteban
-et al., PLOS ONE 2017, doi:10.1371/journal.pone.0184661). All are ratios, without unit, and do not change when a scan is
-multiplied by a constant. What differs from MRIQC, and why:
+Source of every definition: MRIQC, `mriqc/qc/anatomical.py` and its calls in `mriqc/interfaces/anatomical.py` (Esteban
+et al., PLOS ONE 2017, doi:10.1371/journal.pone.0184661). All are ratios without unit, and do not change when a scan is
+multiplied by a constant. Differences from MRIQC:
 
-- The scan is measured as it came, before bias correction and resampling; MRIQC corrects first. CJV thus sees the coil.
+- The scan is measured before bias correction and resampling, so that CJV includes the coil's shading.
 - Tissues are labels, not probabilities: MRIQC's weighted moments with weights of 0 and 1.
-- MRIQC writes -1, 0 or infinity where it has no answer; here there is no value, and a reason.
-- Air is what lies above the brain's centre, outside the head; MRIQC's "hat" ends at the line from nasion to inion.
+- MRIQC writes -1, 0 or infinity for missing values; here the value is None, with a reason.
+- Air is outside the head and above the brain's centre; MRIQC's "hat" ends at the line from nasion to inion.
 - Values are not rounded.
 """
 
@@ -29,15 +29,15 @@ MEASURES = ("snr_csf", "snr_gm", "snr_wm", "snr_total", "cnr", "cjv", "efc", "fb
 MAD = 1.4826  # makes the median absolute deviation of a normal distribution its standard deviation
 MIN_VOXELS = 100
 NO_AIR = "the air is not as measured: the scan was stripped, defaced or masked"
-NO_TISSUE = "tissues were not told apart"
+NO_TISSUE = "tissues were not segmented"
 
 Mask = NDArray[np.bool_]
 Values = NDArray[np.floating[Any]]
 Measured = tuple[float | None, str | None]
 
 
-class Meaningless(Exception):  # noqa: N818
-    """There is no such number for this scan; says why."""
+class UndefinedMeasureError(Exception):
+    """A measure has no value for a scan; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -57,20 +57,20 @@ def measure(
     background_ok: bool,
     background_reason: str = NO_AIR,
 ) -> dict[str, Measured]:
-    """Measure a scan on its own grid, in its own units.
+    """Return all measures of a scan, on its own grid and in its own units.
 
     Parameters
     ----------
     image : Image
-        As acquired: before bias correction and scaling. Negative values count as 0, as in MRIQC.
+        Before bias correction and scaling. Negative values count as 0, as in MRIQC.
     mask : (i, j, k) bool array
         The brain.
     tissue : (i, j, k) uint8 array, optional
         1 CSF, 2 grey matter, 3 white matter, on the same grid.
     background_ok : bool
-        Whether the air is as measured (`tissues.has_background`).
+        Whether the air holds measured noise (`tissues.has_background`).
     background_reason : str
-        Why it is not.
+        Why it does not.
 
     Returns
     -------
@@ -85,9 +85,9 @@ def measure(
         try:
             value = scan.recipes()[name]()
             if not np.isfinite(value):
-                raise Meaningless("the intensities give no finite number")
+                raise UndefinedMeasureError("the intensities give no finite number")
             found[name] = (float(value), None)
-        except Meaningless as reason:
+        except UndefinedMeasureError as reason:
             found[name] = (None, str(reason))
     return found
 
@@ -95,7 +95,7 @@ def measure(
 def snr(sample: TissueSample) -> float:
     """Signal-to-noise ratio within a tissue: median / (σ √(n / (n − 1))). Higher is better."""
     if not sample.deviation > 0:
-        raise Meaningless("the tissue has a single intensity")
+        raise UndefinedMeasureError("the tissue has a single intensity")
     return float(sample.median / (sample.deviation * np.sqrt(sample.n / (sample.n - 1))))
 
 
@@ -103,30 +103,30 @@ def cnr(wm: TissueSample, gm: TissueSample, sigma_air: float) -> float:
     """Contrast-to-noise ratio (Magnotta 2006): |WM − GM| / √(σ_air² + σ_WM² + σ_GM²), medians. Higher is better."""
     noise = np.sqrt(sigma_air**2 + wm.deviation**2 + gm.deviation**2)
     if not noise > 0:
-        raise Meaningless("there is no noise in air or tissue")
+        raise UndefinedMeasureError("there is no noise in air or tissue")
     return float(abs(wm.median - gm.median) / noise)
 
 
 def cjv(wm: TissueSample, gm: TissueSample) -> float:
     """Coefficient of joint variation (Ganzetti 2016): (MAD_WM + MAD_GM) / |WM − GM|, medians. Lower is better."""
     if wm.median == gm.median:
-        raise Meaningless("grey and white matter have the same median")
+        raise UndefinedMeasureError("grey and white matter have the same median")
     return float((wm.mad + gm.mad) / abs(wm.median - gm.median))
 
 
 def efc(values: Values) -> float:
     """Entropy focus criterion (Atkinson 1997), as a share of the largest entropy. Lower is better.
 
-    E = Σ x/x_max ln(x/x_max) with x_max = √Σx², divided by N/√N ln(1/√N): 0 where all energy is in one voxel, 1 where
-    every voxel is the same.
+    E = Σ x/x_max ln(x/x_max) with x_max = √Σx², divided by N/√N ln(1/√N): 0 if all energy is in one voxel, 1 if all
+    voxels are equal.
     """
     if values.size < 2:
-        raise Meaningless("too few voxels")
+        raise UndefinedMeasureError("too few voxels")
     x = values.astype(np.float64)
-    x /= x.max() or 1.0  # keeps squares of tiny or huge units in range
+    x /= x.max() or 1.0  # keeps squares in range
     energy = np.sqrt(np.square(x).sum())
     if not energy > 0:
-        raise Meaningless("every voxel is 0")
+        raise UndefinedMeasureError("every voxel is 0")
     ratio = x / energy
     root = np.sqrt(values.size)
     return float(xlogy(ratio, ratio).sum() / (root * np.log(1.0 / root)))
@@ -135,41 +135,42 @@ def efc(values: Values) -> float:
 def fber(head: Values, air: Values) -> float:
     """Foreground–background energy ratio (Shehzad 2015): median head² / median air². Higher is better.
 
-    MRIQC's documents speak of means; its code takes medians, and so does this.
+    MRIQC's documentation says means; its code takes medians, as here.
     """
     below = float(np.median(np.square(air, dtype=np.float64)))
     if not below > 0:
-        raise Meaningless("more than half of the air is exactly 0")
+        raise UndefinedMeasureError("more than half of the air is exactly 0")
     return float(np.median(np.square(head, dtype=np.float64)) / below)
 
 
 def wm2max(wm: TissueSample, values: Values) -> float:
-    """White matter's median over the 99.95th percentile of the volume: low where fat or vessels outshine it."""
+    """White matter's median over the 99.95th percentile of the volume; low where fat or vessels are brighter."""
     top = float(np.percentile(values, 99.95))
     if not top > 0:
-        raise Meaningless("every voxel is 0")
+        raise UndefinedMeasureError("every voxel is 0")
     return wm.median / top
 
 
 def sample_of(values: Values, name: str = "the tissue") -> TissueSample:
     """Summarise a tissue's intensities."""
     if values.size < MIN_VOXELS:
-        raise Meaningless(f"{name} has {values.size} voxels, fewer than {MIN_VOXELS}")
+        raise UndefinedMeasureError(f"{name} has {values.size} voxels, fewer than {MIN_VOXELS}")
     exact = values.astype(np.float64)
     median = float(np.median(exact))
     if not median > 0:
-        raise Meaningless(f"{name} has a median intensity of 0")
+        raise UndefinedMeasureError(f"{name} has a median intensity of 0")
     return TissueSample(median, float(exact.std()), MAD * float(np.median(np.abs(exact - median))), exact.size)
 
 
 def find_head(voxels: Values, mask: Mask, padding: Mask) -> Mask:
-    """Return brain, skull and scalp: brighter than half of Otsu's threshold between air and tissue, without holes.
+    """Return brain, skull and scalp: voxels above half of Otsu's threshold between air and tissue, without holes.
 
-    Padding is no air: its zeros would pull the threshold into the noise.
+    Padding is excluded, because its zeros would lower the threshold into the noise. This differs from
+    `warehouse.harmonize.intensity.find_head` on purpose, see there.
     """
     values = voxels[~padding]
     if values.size == 0 or values.min() == values.max():
-        raise Meaningless("every voxel is the same")
+        raise UndefinedMeasureError("every voxel is the same")
     counts, edges = np.histogram(np.minimum(values, np.percentile(values, 99)), bins=256)
     centres = (edges[:-1] + edges[1:]) / 2
     n_below, n_above = np.cumsum(counts), counts.sum() - np.cumsum(counts)
@@ -183,7 +184,7 @@ def find_head(voxels: Values, mask: Mask, padding: Mask) -> Mask:
 
 
 class _Scan:
-    """One scan, what is measured of it, and what the measures share (found once, when first needed)."""
+    """A scan to measure, and the intermediate results that its measures share."""
 
     def __init__(
         self, image: Image, mask: Mask, tissue: NDArray[np.uint8] | None, background_ok: bool, why_not: str
@@ -195,7 +196,7 @@ class _Scan:
         self._air: tuple[Mask, Mask] | None = None
 
     def recipes(self) -> Mapping[str, Callable[[], float]]:
-        """Return how each measure is found; any may raise Meaningless."""
+        """Return a function for each measure; any may raise UndefinedMeasureError."""
         return {
             "snr_csf": lambda: snr(self.sample("csf")),
             "snr_gm": lambda: snr(self.sample("gm")),
@@ -209,29 +210,29 @@ class _Scan:
         }
 
     def sample(self, name: str) -> TissueSample:
-        """Return one tissue's summary."""
+        """Return the sample of one tissue."""
         if self.tissue is None:
-            raise Meaningless(NO_TISSUE)
+            raise UndefinedMeasureError(NO_TISSUE)
         if name not in self._samples:
             self._samples[name] = sample_of(self.image.voxels[self.tissue == TISSUES[name]], name.upper())
         return self._samples[name]
 
     def air(self) -> tuple[Mask, Mask]:
-        """Return air and head; padding with zeros is neither."""
+        """Return masks of air and head, both without padding."""
         if not self.background_ok:
-            raise Meaningless(self.why_not)
+            raise UndefinedMeasureError(self.why_not)
         if not np.isfinite(self.image.voxels).all():
-            raise Meaningless("some voxels are NaN or infinite")
+            raise UndefinedMeasureError("some voxels are NaN or infinite")
         if self._air is None:
             padding = blank_region(self.image.voxels)
             head = find_head(self.image.voxels, self.mask, padding)
             self._air = (~head & ~padding, head)
         if np.count_nonzero(self._air[0]) < MIN_VOXELS:
-            raise Meaningless("no air in the field of view")
+            raise UndefinedMeasureError("no air in the field of view")
         return self._air
 
     def whole(self) -> Values:
-        """Return all voxels less the padding: a measure of the whole volume needs true air as well."""
+        """Return all voxels without padding; the measures of the whole volume need measured air."""
         air, head = self.air()
         return self.image.voxels[air | head]
 
@@ -244,7 +245,7 @@ class _Scan:
         clear = air & ~ndimage.binary_dilation(head, iterations=2) & self._above_the_brain()
         values = self.image.voxels[clear]
         if values.size < MIN_VOXELS:
-            raise Meaningless("no air above the brain's centre in the field of view")
+            raise UndefinedMeasureError("no air above the brain's centre in the field of view")
         spread = MAD * float(np.median(np.abs(values - np.median(values))))
         if spread > 0:
             ghost = clear & (self.image.voxels > 10.0 * spread)
@@ -252,7 +253,7 @@ class _Scan:
         return float(self.image.voxels[clear].astype(np.float64).std())
 
     def _above_the_brain(self) -> Mask:
-        """Return the voxels that lie higher in the world than the brain's centre; shading below comes of the neck."""
+        """Return the voxels above the brain's centre in the world; the neck shades those below."""
         centre = np.array(ndimage.center_of_mass(self.mask))
         index = np.ogrid[tuple(slice(0, size) for size in self.mask.shape)]
         height = sum(

@@ -213,12 +213,11 @@ def _write_title(figure: Figure, panel: Panel, top: float, height_px: float) -> 
 
 
 def _write_key(figure: Figure, height_px: float) -> None:
-    notes = [(MASK, "— brain mask of the scan")]
-    notes += [
-        (OUTLINE, "- - outline of the reference's brain"),
-        (QUIET, "left of the picture = left of the person (L, R)"),
-    ]
-    for x, (colour, text) in zip((GAP_PX * 2, 260, 560), notes, strict=True):
+    for x, colour, text in (
+        (GAP_PX * 2, MASK, "— brain mask of the scan"),
+        (260, OUTLINE, "- - outline of the reference's brain"),
+        (560, QUIET, "left of the picture = left of the person (L, R)"),
+    ):
         _write(figure, x, 12, text, height_px, size=10, color=colour)
 
 

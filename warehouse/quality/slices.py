@@ -1,7 +1,6 @@
-"""Slices of volumes for pictures: where to cut, which side is which, and the colours that all pictures share.
+"""Slices of volumes for pictures: the cut, the marks of both sides, and the colours that all pictures share.
 
-Neurological convention everywhere: the left of a picture is the person's left, and both sides are marked. Belongs here:
-what every picture needs. Does not belong here: a picture itself.
+Neurological convention: the left of a picture is the person's left, and both sides are marked.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ MARGIN_MM = 18.0  # around the brain: the scalp stays in view
 
 @dataclass(frozen=True)
 class View:
-    """What part of a grid is drawn: the same for every volume that is compared.
+    """The part of a grid that is drawn, the same for all volumes that are compared.
 
     Parameters
     ----------
@@ -49,12 +48,12 @@ class View:
         step: NDArray[np.float64],
         margin_mm: float = MARGIN_MM,
     ) -> View:
-        """Return the box around all masks with a margin, and the middle of the first; the whole grid without a mask.
+        """Return the box around all masks with a margin, centred on the first one; the whole grid without masks.
 
         Parameters
         ----------
         masks : sequence of (i, j, k) array
-            What is not zero is inside; empty ones are passed over.
+            Non-zero voxels are inside; empty masks are ignored.
         shape : sequence of int
             Of the grid, whose axes run along RAS.
         step : (3,) array
@@ -77,7 +76,7 @@ class View:
         return cls((low[0], low[1], low[2]), (high[0], high[1], high[2]), (centre[0], centre[1], centre[2]), step)
 
     def size_mm(self, axis: int) -> float:
-        """Return how long the view is along an axis, mm."""
+        """Return the length of the view along an axis, mm."""
         return float((self.high[axis] - self.low[axis]) * self.step[axis])
 
     def cut(self, volume: NDArray[Any], across: int) -> NDArray[Any]:

@@ -1,9 +1,9 @@
-"""Which voxels are cerebrospinal fluid, grey and white matter, in a scan of any contrast; and whether its air is real.
+"""Segments cerebrospinal fluid, grey and white matter in a scan of any contrast, and checks its air.
 
-A mixture of Gaussians whose weights vary in space: the ICBM 152 maps of grey and white matter (packaged with nilearn)
-say where a tissue may be, the scan's own intensities say how bright it is. No contrast is assumed. The coil's shading
-is fitted along with it, so that no bias correction is needed before. This is the model of Ashburner & Friston, Unified
-segmentation, NeuroImage 2005 (doi:10.1016/j.neuroimage.2005.02.018), without its deformations.
+The model is a mixture of Gaussians with priors in space, the ICBM 152 maps of grey and white matter (packaged with
+nilearn). No contrast is assumed. The coil's shading is fitted as well, so no bias correction is needed. This is the
+model of Ashburner & Friston, Unified segmentation, NeuroImage 2005 (doi:10.1016/j.neuroimage.2005.02.018), without its
+deformations.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from warehouse.imaging.geometry import Image
 CSF, GM, WM = 1, 2, 3
 TISSUES = {"csf": CSF, "gm": GM, "wm": WM}
 
-N_FITTED = 40_000  # voxels that the mixture is fitted on: enough for 8 parameters and a smooth field
+N_FITTED = 40_000  # voxels that the mixture is fitted to, enough for 8 parameters and a smooth field
 N_ROUNDS = 30
-PRIOR_BLUR_MM = 2.0  # a rigid or affine alignment leaves sulci some mm away
-PRIOR_FLOOR = 0.03  # no place forbids a tissue
+PRIOR_BLUR_MM = 2.0  # sulci differ by some mm after rigid or affine alignment
+PRIOR_FLOOR = 0.03  # least prior of a tissue anywhere
 OUTLIERS = 0.02  # share of voxels that are no tissue: vessels, lesions, remains of the skull
 FIELD_DEGREE = 3
-NEIGHBOUR = 0.4  # pull of each of a voxel's nearest neighbours towards their tissue, in log odds
+NEIGHBOUR = 0.4  # weight of each of a voxel's nearest neighbours, in log odds of their tissue
 MIN_FITTED = 500
 
-DARK = 0.1  # of the brain's median: below it is air, or as good as
-STRIPPED = 0.1  # less bright tissue around the brain than this share of it: skull and scalp are gone
-CUT = 0.05  # of the brain's size: a region of one value as large as that is no chance
+DARK = 0.1  # of the brain's median; darker voxels count as air
+STRIPPED = 0.1  # of the brain's size; with less bright tissue around it, skull and scalp were removed
+CUT = 0.05  # of the brain's size; a region of one value that is as large was set to it
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -40,10 +40,10 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class _Mixture:
-    """Fitted parameters. The kinds of voxel are CSF, GM, WM and, last, those that hold both CSF and GM.
+    """Fitted parameters. The classes of voxels are CSF, GM, WM and, last, mixtures of CSF and GM.
 
-    The mixed kind has no mean and deviation of its own: its voxels lie evenly between the two it is made of. Without it
-    the folds of the cortex would pull the mean of CSF towards grey.
+    The mixed class has no own mean and deviation: its intensities are uniform between those of CSF and GM. Without it
+    the folds of the cortex would shift the mean of CSF towards grey matter.
     """
 
     mean: Floats  # (3,)
@@ -52,7 +52,7 @@ class _Mixture:
     field: Floats  # coefficients of the shading
 
     def odds(self, values: Floats, prior: Floats) -> Floats:
-        """Return likelihood × prior of the four kinds, (n, 4), of values with the shading removed."""
+        """Return likelihood × prior of the four classes, (n, 4), of values with the shading removed."""
         between = self.mean[0] - self.mean[1]
         mean = np.append(self.mean, self.mean[:2].mean())
         deviation = np.append(self.deviation, np.sqrt(self.deviation[1] ** 2 + between**2 / 12))
@@ -62,7 +62,7 @@ class _Mixture:
         return np.asarray(weight * np.exp(-0.5 * z * z) / (deviation * np.sqrt(2 * np.pi)))
 
     def tissue_odds(self, values: Floats, prior: Floats) -> Floats:
-        """Return the odds of the three tissues, (n, 3): a mixed voxel counts as the tissue that it is more of."""
+        """Return the odds of the three tissues, (n, 3); a mixed voxel counts as its larger part."""
         odds = self.odds(values, prior)
         between = self.mean[0] - self.mean[1]
         fluid = np.clip((values - self.mean[1]) / between if between else np.full_like(values, 0.5), 0.0, 1.0)
@@ -87,9 +87,8 @@ def segment(image: Image, mask: Mask, mni_affine: NDArray[np.floating[Any]]) -> 
     Returns
     -------
     (i, j, k) uint8 array
-        0 outside the mask, 1 CSF, 2 grey matter, 3 white matter. Voxels of exactly zero are no tissue: they were cut
-        away before the scan came here. Zeros everywhere where the brain has a single intensity or fewer than 500
-        voxels: there is nothing to tell apart.
+        0 outside the mask, 1 CSF, 2 grey matter, 3 white matter. Voxels of exactly zero were cut away and are no
+        tissue. All are 0 where the brain has a single intensity or fewer than 500 voxels.
     """
     labels = np.zeros(mask.shape, np.uint8)
     mask = mask & (image.voxels != 0)
@@ -138,7 +137,7 @@ def _priors(mni_mm: Floats) -> Floats:
 def _terms(world: Floats) -> Floats:
     """Return the polynomial terms of the shading at points in mm, the constant first.
 
-    Scaled by a head's radius, not by the field of view: a thin slab must not get a curve of its own.
+    Coordinates are scaled by a head's radius instead of the field of view, which would bend the field in thin slabs.
     """
     x = (world - world.mean(axis=0)) / 80.0
     powers = [
@@ -166,18 +165,18 @@ def _fit(values: Floats, prior: Floats, terms: Floats) -> _Mixture:
         deviation = np.sqrt((pure * (flat[:, None] - mean) ** 2).sum(axis=0) / total[:3])
         expected = (prior / (prior @ mixture.share)[:, None]).sum(axis=0)
         mixture = _Mixture(mean, np.maximum(deviation, floor), total / expected, mixture.field)
-        if round_ >= 3:  # the means settle first, lest the shading explain the tissues
+        if round_ >= 3:  # the means converge first, so that the shading does not fit the tissues
             mixture = replace(mixture, field=_fit_field(values, pure, mixture, terms))
     return mixture
 
 
 def _start(values: Floats, prior: Floats, n_terms: int) -> _Mixture:
-    """Begin at the median intensity of the places that are surest for each tissue."""
+    """Return start values: the median intensity where each tissue is most probable."""
     mean = np.empty(3)
     for tissue in (GM, WM, CSF):
         sure = values[prior[:, tissue - 1] >= np.quantile(prior[:, tissue - 1], 0.9)]
         mean[tissue - 1] = np.median(sure)
-        if tissue == CSF:  # half of these places hold cortex: fluid is on the far side of grey matter
+        if tissue == CSF:  # half of these voxels are cortex; fluid is beyond grey matter in intensity
             side = 0.75 if mean[0] > mean[1] else 0.25
             mean[0] = np.quantile(sure, side)
     spread = 1.4826 * np.median(np.abs(values - np.median(values))) + 1e-3
@@ -187,7 +186,7 @@ def _start(values: Floats, prior: Floats, n_terms: int) -> _Mixture:
 
 
 def _fit_field(values: Floats, chance: Floats, mixture: _Mixture, terms: Floats) -> Floats:
-    """Return the smooth factor that best makes each voxel its tissue's mean: weighted least squares, held near 1."""
+    """Return the shading that best fits each voxel to its tissue's mean, by regularised weighted least squares."""
     precision = chance / mixture.deviation**2
     weight = precision @ mixture.mean**2
     aim = values * (precision @ mixture.mean)
@@ -197,13 +196,13 @@ def _fit_field(values: Floats, chance: Floats, mixture: _Mixture, terms: Floats)
     one[0] = 1.0
     field = np.linalg.solve(normal + hold, terms.T @ aim + hold @ one)
     factor = terms @ field
-    if factor.min() < 0.2:  # a fit that leaves the physical range explains something else
+    if factor.min() < 0.2:  # not physical
         return mixture.field
     return np.asarray(field / factor.mean())
 
 
 def _smooth_labels(odds: Floats, inside: Mask, voxel_size_mm: Floats) -> NDArray[np.uint8]:
-    """Choose each voxel's tissue, heeding its neighbours in proportion to their nearness."""
+    """Return each voxel's tissue, with neighbours weighted by the inverse square of their distance."""
     chance = odds / np.maximum(odds.sum(axis=1, keepdims=True), 1e-300)
     pull = NEIGHBOUR * (voxel_size_mm.min() / voxel_size_mm) ** 2
     score = np.log(np.maximum(odds, 1e-300))
@@ -217,14 +216,14 @@ def _smooth_labels(odds: Floats, inside: Mask, voxel_size_mm: Floats) -> NDArray
 
 
 def has_background(voxels: NDArray[np.floating[Any]], mask: Mask) -> tuple[bool, str]:
-    """Tell whether the air around the head is as the scanner measured it, so that noise can be read from it.
+    """Return whether the air around the head holds the scanner's noise, and why or why not.
 
     Returns
     -------
     bool
         False for a stripped or defaced head, and for air that was set to one value or is too coarsely stored.
     str
-        Why, in words.
+        The reason.
     """
     brain = float(np.median(voxels[mask])) if mask.any() else 0.0
     if not brain > 0:
@@ -237,7 +236,7 @@ def has_background(voxels: NDArray[np.floating[Any]], mask: Mask) -> tuple[bool,
     n_air = np.count_nonzero(air)
     if n_air < CUT * n_brain:
         return False, "no air in the field of view"
-    value, share, n_levels = _commonest(voxels[air])
+    value, share, n_levels = _most_common(voxels[air])
     blank = blank_region(voxels, value)
     if np.count_nonzero(blank & air) > 0.5 * n_air:
         return False, f"air is not as measured: most of it was set to {value:g}"
@@ -249,7 +248,7 @@ def has_background(voxels: NDArray[np.floating[Any]], mask: Mask) -> tuple[bool,
 
 
 def blank_region(voxels: NDArray[np.floating[Any]], value: float = 0.0) -> Mask:
-    """Return where a value fills more than a few voxels: what was cut out, or padded on."""
+    """Return regions of one value that are larger than a few voxels: cut-outs and padding."""
     same = voxels == value
     if not same.any():
         return np.asarray(same)
@@ -257,8 +256,8 @@ def blank_region(voxels: NDArray[np.floating[Any]], value: float = 0.0) -> Mask:
     return np.asarray(ndimage.binary_dilation(core, iterations=2) & same)
 
 
-def _commonest(values: NDArray[np.floating[Any]]) -> tuple[float, float, int]:
-    """Return the commonest value, its share, and how many values make up 99 % of all."""
+def _most_common(values: NDArray[np.floating[Any]]) -> tuple[float, float, int]:
+    """Return the most common value, its share, and the number of values that make up 99 % of all."""
     levels, counts = np.unique(values, return_counts=True)
     order = np.argsort(counts)[::-1]
     n_levels = int(np.searchsorted(np.cumsum(counts[order]), 0.99 * values.size)) + 1
@@ -266,7 +265,7 @@ def _commonest(values: NDArray[np.floating[Any]]) -> tuple[float, float, int]:
 
 
 def _touches_head(blank: Mask, bright: Mask, n_brain: int) -> bool:
-    """Tell whether a large blank region has a face in common with bright tissue: padding has none."""
+    """Return whether a large blank region touches bright tissue, which padding does not."""
     pieces, n_pieces = ndimage.label(blank)
     if n_pieces == 0:
         return False

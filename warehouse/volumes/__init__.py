@@ -5,7 +5,7 @@ from warehouse.volumes.collection import (
 )
 from warehouse.volumes.export import Exported, export
 from warehouse.volumes.readers import Voxels
-from warehouse.volumes.store import Payload, Written, write
+from warehouse.volumes.store import Payload, write
 from warehouse.volumes.volume import Volume, open_store
 
-__all__ = ["Exported", "Payload", "Volume", "Voxels", "Written", "export", "open", "open_store", "write"]
+__all__ = ["Exported", "Payload", "Volume", "Voxels", "export", "open", "open_store", "write"]

@@ -68,26 +68,8 @@ class Payload:
     nifti_header: bytes
 
 
-@dataclass(frozen=True)
-class Written:
-    """A store that was written.
-
-    Parameters
-    ----------
-    path : Path
-    size_bytes : int
-        Of all its files.
-    voxels_sha256 : str
-        Hash of the voxels with their type and shape.
-    """
-
-    path: Path
-    size_bytes: int
-    voxels_sha256: str
-
-
-def write(path: Path, payload: Payload, *, name: str) -> Written:
-    """Write a store and verify it.
+def write(path: Path, payload: Payload, *, name: str) -> str:
+    """Write a store, verify it, and return the hash of its voxels as stored.
 
     An intact store with the same voxels, mask and header is kept, and its attributes are replaced where they differ.
 
@@ -128,7 +110,7 @@ def write(path: Path, payload: Payload, *, name: str) -> Written:
             _into_place(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-    return Written(path, size_bytes(path), digests["0"])
+    return digests["0"]
 
 
 def digest(array: NDArray[Any]) -> str:

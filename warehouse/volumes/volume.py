@@ -90,11 +90,6 @@ class Volume:
         i, j, k = self.shape
         return Grid((i, j, k), self.affine)
 
-    @property
-    def voxels_sha256(self) -> str:
-        """Hash of the voxels, as `warehouse.volumes.store.digest` has it."""
-        return str(self.attributes["voxels_sha256"])
-
     @cached_property
     def nifti_header(self) -> bytes:
         """The source's NIfTI header, byte for byte as it came; empty where the source had none."""

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.warehouse.ingest.conftest import Dataset
 from warehouse.errors import LayoutError
+from warehouse.ingest.bids import MatchedLabels, match_labels
 from warehouse.ingest.discover import discover
 from warehouse.ingest.tree import Entry, walk
 
@@ -238,3 +239,34 @@ def test_the_walk_is_the_only_one(tmp_path: Path, dataset: Dataset, monkeypatch:
     monkeypatch.setattr(os, "scandir", lambda *_: pytest.fail("a second walk"))
     monkeypatch.setattr(os, "listdir", lambda *_: pytest.fail("a second walk"))
     assert len(discover(dataset.center, entries).images) == 1
+
+
+@pytest.mark.parametrize(
+    ("table", "folder"),
+    [("1", "001"), ("001", "1"), ("S1", "S01"), ("sub001", "001"), ("s01", "S01"), ("A1B02", "a01b2")],
+)
+def test_a_label_that_differs_by_padding_case_or_prefix_is_matched(table: str, folder: str) -> None:
+    assert match_labels([table], [folder, "other"]) == MatchedLabels({table: folder})
+
+
+def test_an_exact_label_is_always_its_own() -> None:
+    found = match_labels(["1", "01"], ["1", "01"])
+    assert (found.of("1"), found.of("01")) == ("1", "01")
+    assert found == MatchedLabels()
+
+
+@pytest.mark.parametrize(
+    ("table", "folders", "ambiguous"),
+    [(["1"], ["01", "001"], {"1"}), (["1", "01"], ["001"], {"1", "01"}), (["1", "001"], ["001"], {"1"})],
+)
+def test_a_label_that_fits_twice_is_matched_with_none(
+    table: list[str], folders: list[str], ambiguous: set[str]
+) -> None:
+    found = match_labels(table, folders)
+    assert found.folders == {}
+    assert found.ambiguous == ambiguous
+
+
+@pytest.mark.parametrize(("table", "folder"), [("1", "2"), ("10", "1"), ("100", "1"), ("A1", "B1"), ("12", "1")])
+def test_other_labels_are_not_matched(table: str, folder: str) -> None:
+    assert match_labels([table], [folder]) == MatchedLabels()

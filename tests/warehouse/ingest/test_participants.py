@@ -8,9 +8,9 @@ import pytest
 from tests.warehouse.ingest.conftest import Dataset
 from warehouse.centers.registry import Center
 from warehouse.errors import ParticipantsError
-from warehouse.ingest.delimited import read_table
 from warehouse.ingest.demographics import Age
 from warehouse.ingest.participants import People, read_people
+from warehouse.ingest.tables import read_table
 from warehouse.ingest.tree import walk
 
 

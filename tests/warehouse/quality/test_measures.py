@@ -10,7 +10,18 @@ import pytest
 
 from tests.warehouse.harmonize.phantoms import LEVELS, SCALP, SIGMA, Head, round_head
 from warehouse.imaging.geometry import Image
-from warehouse.quality.measures import MEASURES, Meaningless, cjv, cnr, efc, fber, measure, sample_of, snr, wm2max
+from warehouse.quality.measures import (
+    MEASURES,
+    UndefinedMeasureError,
+    cjv,
+    cnr,
+    efc,
+    fber,
+    measure,
+    sample_of,
+    snr,
+    wm2max,
+)
 from warehouse.quality.tissues import has_background
 
 AIR_BASED = {"cnr", "efc", "fber", "wm2max"}
@@ -163,7 +174,7 @@ def test_a_stripped_scan_has_no_measure_of_its_air(whole: Head) -> None:
 def test_without_tissues_only_the_whole_volume_is_measured(whole: Head) -> None:
     found = measure(whole.image, whole.mask, None, True)
     assert {name for name, (value, _) in found.items() if value is None} == TISSUE_BASED
-    assert {found[name][1] for name in TISSUE_BASED} == {"tissues were not told apart"}
+    assert {found[name][1] for name in TISSUE_BASED} == {"tissues were not segmented"}
 
 
 def test_a_missing_tissue_is_named(whole: Head) -> None:
@@ -206,7 +217,7 @@ def test_each_measure_refuses_what_it_cannot_say() -> None:
         lambda: wm2max(level, np.zeros(10)),
         lambda: sample_of(np.zeros(200)),
     ):
-        with pytest.raises(Meaningless):
+        with pytest.raises(UndefinedMeasureError):
             refused()
 
 

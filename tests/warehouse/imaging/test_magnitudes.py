@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from warehouse.imaging.files import RefusedError
-from warehouse.imaging.intensities import magnitudes
+from warehouse.imaging.scan import magnitudes
 
 
 def brain(mean: float = 500.0, spread: float = 100.0) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
