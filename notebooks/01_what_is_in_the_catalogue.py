@@ -3,10 +3,10 @@
 #
 # **Question.** Which centres, contrasts and people does the catalogue hold, and by which parameters were they scanned?
 #
-# **Answer.** In the demonstration: thirteen simulated centres, each with one to six of the seven contrasts, people from
-# childhood to old age, and a cluster of TR, TE and TI for each contrast and vendor; what a centre does not publish is
-# missing and stays so. The first cell says it of *your* catalogue: that of the home which `TUMSYN_HOME` names, opened
-# read-only. Everything is counted by SQL; run the cells from top to bottom.
+# **Answer.** The demonstration has simulated centres with one to six of the seven contrasts each, people from childhood
+# to old age, and a cluster of TR, TE and TI for each contrast and vendor. A value that a centre does not publish is
+# missing. The first cell answers for *your* catalogue, that of the home which `TUMSYN_HOME` names; it is opened
+# read-only. SQL does all counting; run the cells from top to bottom.
 
 # %%
 import matplotlib.pyplot as plt
@@ -23,14 +23,14 @@ plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "figu
 
 
 def ask(sql: str) -> pd.DataFrame:
-    """Answer one question about the catalogue."""
+    """Return the rows of a query on the catalogue."""
     return connection.sql(sql).df()
 
 
-said = ask(
+summary = ask(
     f"SELECT count(*) AS n_images, count(DISTINCT person_id) AS n_people, bool_or(is_simulated) AS sim {ELIGIBLE}"
 )
-n_images, n_people, has_simulated = said.iloc[0]
+n_images, n_people, has_simulated = summary.iloc[0]
 note = "simulated data" if has_simulated else "real data"
 n_centers = len(ask("FROM core.center"))
 assert n_images, "the catalogue has no eligible image: ingest a centre first"
@@ -40,8 +40,8 @@ print(
 
 # %% [markdown]
 # ## Centres and contrasts
-# How many images each centre gives to each contrast. External centres (*) are for testing only. An empty field is a
-# contrast that the centre does not offer: no model can learn the pair there.
+# The table counts the images of each contrast in each centre. External centres (*) are for tests only. An empty field
+# is a contrast that the centre does not have, so that no model can learn its pairs there.
 
 # %%
 counted = ask(f"SELECT center_id, role, contrast_label, count(*) AS n_images {ELIGIBLE} GROUP BY ALL ORDER BY ALL")
@@ -64,8 +64,8 @@ axes.set(xlabel="contrast", ylabel="centre (* external)", title=f"Images by cent
 plt.show()
 
 # %% [markdown]
-# ## Who may be trained on
-# All images of a person fall into one split. Few people in a test split mean wide intervals in every report.
+# ## Splits
+# All images of a person are in one split. Few people in a test split give wide intervals in every report.
 
 # %%
 SPLITS = ["train", "val", "test_internal", "test_external", "excluded"]
@@ -81,7 +81,7 @@ plt.show()
 
 # %% [markdown]
 # ## Ages
-# A person's age is the lowest one known. Where a centre publishes only a range, there is no number and none is made up.
+# A person's age is the lowest known one. Where a centre publishes only a range, the age is missing.
 
 # %%
 ages = ask(
@@ -100,8 +100,8 @@ plt.show()
 
 # %% [markdown]
 # ## Parameters of the scans
-# What a prompt can ask for is what was scanned: a value far from every dot is an extrapolation. Only contrasts with an
-# inversion have a TI. Dots are shifted a little within their row, by a fixed seed, so that equal values show.
+# A prompt whose value is far from every dot asks for an extrapolation. Only contrasts with an inversion pulse have a
+# TI. Dots are jittered within their row, by a fixed seed, so that equal values are visible.
 
 # %%
 PARAMETERS = {
@@ -132,7 +132,7 @@ plt.show()
 
 # %% [markdown]
 # ## What is missing
-# The share of images without a value. What is missing is the word None in a prompt; it is never guessed.
+# The picture shows the share of images without a value. A prompt has the word None in its place.
 
 # %%
 gaps = ask("SELECT field, center_id, sum(n_missing) / sum(n_images) AS share FROM out.missing_metadata GROUP BY ALL")

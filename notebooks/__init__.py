@@ -1,1 +1,1 @@
-"""Questions answered with the catalogue: `# %%` scripts. Nothing imports them."""
+"""Answer questions with the catalogue, in `# %%` scripts that nothing imports."""

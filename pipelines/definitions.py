@@ -6,27 +6,14 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from pipelines.assets.catalogue import catalogue, catalogue_specification
-from pipelines.assets.centers import center_tables, center_tables_specification
-from pipelines.assets.models import (
-    MODEL_CHECKS,
-    evaluation,
-    report,
-    synthesis_model,
-    text_encoder,
-    text_encoder_retrieval,
-)
-from pipelines.assets.volumes import center_volumes, center_volumes_specification
+from pipelines import assets
 from pipelines.automation import JOBS, SCHEDULES, SENSORS
 from pipelines.runtime.resources import HomeResource, logged_progress
 from pipelines.runtime.training_process import TrainingProcess
 from warehouse.harmonize.tasks import work_tasks
 
-ASSETS = [
-    *(center_tables, center_volumes, catalogue),
-    *(text_encoder, text_encoder_retrieval, synthesis_model, evaluation, report),
-]
-CHECKS = [center_tables_specification, center_volumes_specification, catalogue_specification, *MODEL_CHECKS]
+ASSETS = dg.load_assets_from_package_module(assets)
+CHECKS = dg.load_asset_checks_from_package_module(assets)
 
 
 def build_defs(resources: Mapping[str, object] | None = None) -> dg.Definitions:

@@ -63,24 +63,22 @@ GALLERY_WIDTH_PX = 900
 LAST_SHARE = 0.2  # of the steps: the loss at the end is their mean
 
 
-class TrainingSettings(dg.Config):
-    """A shipped configuration's name or a file's path, and cpu or cuda; the default is a GPU where there is one."""
-
-    config: str = "standard"
-    device: str | None = None
-
-
-class EvaluationSettings(dg.Config):
-    """A shipped protocol's name or a file's path, and cpu or cuda; the default is a GPU where there is one."""
-
-    protocol: str = "standard"
-    device: str | None = None
-
-
 class DeviceSettings(dg.Config):
     """cpu or cuda; the default is a GPU where there is one."""
 
     device: str | None = None
+
+
+class TrainingSettings(DeviceSettings):
+    """A shipped configuration's name or a file's path, and a device."""
+
+    config: str = "standard"
+
+
+class EvaluationSettings(DeviceSettings):
+    """A shipped protocol's name or a file's path, and a device."""
+
+    protocol: str = "standard"
 
 
 @dg.asset(deps=[PROMPT, VOLUME], pool="gpu", retry_policy=TRAINING_RETRY, kinds={"pytorch"}, **COMMON)
@@ -215,9 +213,6 @@ def report_is_complete(context: dg.AssetCheckExecutionContext, home: HomeResourc
     )
     description = "; ".join(problems) or "every picture is there, and every figure is the catalogue's"
     return dg.AssetCheckResult(passed=not problems, description=description)
-
-
-MODEL_CHECKS = (loss_fell, retrieval_gates, error_fell, evaluation_gates, report_is_complete)
 
 
 def check_curve(values: Sequence[float], what: str) -> dg.AssetCheckResult:

@@ -23,7 +23,7 @@ ReferrerOption = Annotated[str, typer.Option("--for", help="Who needs it: a name
 def sql(
     ctx: typer.Context,
     statement: Annotated[
-        str | None, typer.Argument(metavar="[SELECT]", help="One SELECT statement; - reads it from standard input.")
+        str | None, typer.Argument(metavar="SELECT", help="One SELECT statement; - reads it from standard input.")
     ] = None,
     query: Annotated[
         str | None, typer.Option("--query", metavar="NAME", help="Run a query that ships, see --list-queries.")

@@ -141,7 +141,9 @@ def check(
     rows = _groups(examined)
     names = [("disposition", pa.string()), ("kind", pa.string()), ("n_files", pa.int64()), ("example", pa.string())]
     show(pa.Table.from_pylist(rows, pa.schema(names)), form, output)
-    _show_tables(entry)
+    for table in entry.center.layout.participants:
+        if not any(next(entry.root.glob(pattern), None) for pattern in table.files):
+            note(f"no table of participants matches {' or '.join(table.files)}: ages and sexes will be missing")
     _show_groups("refused", examined.rows["core.rejection"], "reason", "remedy")
     _show_groups("finding", examined.rows["core.finding"], "kind", "remedy")
     if not examined.n_candidates:
@@ -238,10 +240,3 @@ def _definition(
         raise CenterError(
             f"centre {center!r}: {'.'.join(map(str, first['loc']))}: {first['msg']}", "correct that value"
         ) from error
-
-
-def _show_tables(entry: RegisteredCenter) -> None:
-    """Show which tables of participants the layout names and the dataset lacks."""
-    for table in entry.center.layout.participants:
-        if not any(next(entry.root.glob(pattern), None) for pattern in table.files):
-            note(f"no table of participants matches {' or '.join(table.files)}: ages and sexes will be missing")

@@ -9,9 +9,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -26,13 +25,6 @@ from warehouse.lake.home import Home
 RESOLUTION_MM = 3.0
 RECIPE = "draft"
 SEED = 1
-
-
-class Profile(StrEnum):
-    """How much of the demonstration runs."""
-
-    FULL = "full"
-    QUICK = "quick"
 
 
 @dataclass(frozen=True)
@@ -55,17 +47,17 @@ class Extent:
 
 
 EXTENTS = {
-    Profile.FULL: Extent(None, 2, "demo"),
+    "full": Extent(None, 2, "demo"),
     # Three internal centres, of which two have people in a test split, and an external one.
-    Profile.QUICK: Extent(("camcan", "ixi", "lemon", "ucsf_pdgm"), 2, "quick"),
+    "quick": Extent(("camcan", "ixi", "lemon", "ucsf_pdgm"), 2, "quick"),
 }
 
 
 def demo(
     ctx: typer.Context,
     profile: Annotated[
-        Profile, typer.Option(help="full: thirteen centres; quick: four of them, for CI.")
-    ] = Profile.FULL,
+        Literal["full", "quick"], typer.Option(help="full: thirteen centres; quick: four of them, for CI.")
+    ] = "full",
 ) -> None:
     """Simulate centres, ingest, harmonise and publish them, train both networks, evaluate them, and report.
 

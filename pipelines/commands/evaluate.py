@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,16 +13,13 @@ from pipelines.runtime.progress import shown_progress
 from warehouse.errors import ModelError
 from warehouse.lake.home import Home
 
-if TYPE_CHECKING:
-    from pipelines.runtime.evaluation import Evaluated
-
 app = typer.Typer(help="Models of this home: list them, and choose the one that is used.", no_args_is_help=True)
 
 ModelOption = Annotated[
     str | None, typer.Option("--model", metavar="MODEL", help="Identity, alias or folder; default: the champion.")
 ]
 ProtocolOption = Annotated[
-    str, typer.Option("--protocol", metavar="NAME|FILE", help="standard, demo, or a YAML file of your own.")
+    str, typer.Option("--protocol", metavar="NAME|FILE", help="standard, demo, quick, or a YAML file of your own.")
 ]
 
 
@@ -35,6 +32,7 @@ def evaluate(
     not repeated. The first model of its kind and grid that passes all gates becomes champion. Status 1 if a gate fails.
     """
     from pipelines.runtime import evaluation
+    from warehouse.catalog.model_registry import verdict_of
     from warehouse.catalog.publish import publish
 
     home: Home = ctx.obj
@@ -46,7 +44,10 @@ def evaluate(
             evaluated = evaluation.evaluate_synthesis(home, model, protocol, report, device=device)
     publish(home)
     show_snapshot(home)
-    _show_verdicts(evaluated)
+    for row in evaluated.verdicts:
+        note(f"{evaluation.VERDICT_WORDS[verdict_of(row)]}  {row['gate']}: {row['detail']}")
+    champion = " is the champion" if evaluated.is_champion else ""
+    note(f"{evaluated.kind.replace('_', ' ')} {evaluated.model_id}{champion}")
     if failed := evaluated.failed:
         raise ModelError(f"model {evaluated.model_id} fails: {', '.join(failed)}", "train longer, or on more data")
 
@@ -61,16 +62,6 @@ def report(
     from pipelines.runtime.evaluation import write_report
 
     typer.echo(write_report(ctx.obj, model, protocol, device=device))
-
-
-def _show_verdicts(evaluated: Evaluated) -> None:
-    from pipelines.runtime.evaluation import VERDICT_WORDS
-    from warehouse.catalog.model_registry import verdict_of
-
-    for row in evaluated.verdicts:
-        note(f"{VERDICT_WORDS[verdict_of(row)]}  {row['gate']}: {row['detail']}")
-    champion = " is the champion" if evaluated.is_champion else ""
-    note(f"{evaluated.kind.replace('_', ' ')} {evaluated.model_id}{champion}")
 
 
 @app.command("list")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from warehouse.centers.registry import RegisteredCenter
 
 CentersArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="[CENTER]...", help="Registered centres; all of them by default.")
+    list[str] | None, typer.Argument(metavar="CENTER", help="Registered centres; all of them by default.")
 ]
 
 

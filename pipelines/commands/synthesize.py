@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pipelines.commands.output import note
+from pipelines.commands.train import DeviceOption
 from warehouse.errors import ModelError
 
 ENDINGS = (".nii", ".nii.gz")
@@ -25,7 +26,7 @@ def synthesize(
         str | None,
         typer.Option(metavar="MODEL", help="Identity or folder; default: the champion, else shipped weights."),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda; default: cuda where there is one.")] = None,
+    device: DeviceOption = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that exists.")] = False,
 ) -> None:
     """Turn a scan into the contrast that a prompt asks for.

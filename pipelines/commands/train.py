@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -21,17 +20,12 @@ app = typer.Typer(
 )
 
 
-class Device(StrEnum):
-    """Kind of processor."""
-
-    CPU = "cpu"
-    CUDA = "cuda"
-
-
 ConfigOption = Annotated[
-    str, typer.Option("--config", metavar="NAME|FILE", help="standard, demo, or a YAML file of your own.")
+    str, typer.Option("--config", metavar="NAME|FILE", help="standard, demo, quick, or a YAML file of your own.")
 ]
-DeviceOption = Annotated[Device | None, typer.Option(help="By default a GPU where there is one, else the CPU.")]
+DeviceOption = Annotated[
+    Literal["cpu", "cuda"] | None, typer.Option(help="Default: a GPU where there is one, else the CPU.")
+]
 
 
 @app.command("text-encoder")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,21 +17,15 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Harmonised volumes: list them, and remove those that are not needed.", no_args_is_help=True)
 
 
-class Form(StrEnum):
-    """Grid of a volume."""
-
-    SESSION = "session"
-    NATIVE = "native"
+Form = Literal["session", "native"]  # grid of a volume
 
 
 def export(
     ctx: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder of a BIDS derivative dataset; it is made where absent.")],
-    images: Annotated[
-        list[str] | None, typer.Argument(metavar="[IMAGE_ID]...", help="Images, as in core.image.")
-    ] = None,
+    images: Annotated[list[str] | None, typer.Argument(metavar="IMAGE_ID", help="Images, as in core.image.")] = None,
     center: Annotated[str | None, typer.Option(help="Every volume of this centre instead.")] = None,
-    form: Annotated[Form, typer.Option(help="Grid: that of the session, or the scan's own.")] = Form.SESSION,
+    form: Annotated[Form, typer.Option(help="Grid: that of the session, or the scan's own.")] = "session",
     recipe: Annotated[str, typer.Option(help="Name or identity of the recipe.")] = "standard",
     source_units: Annotated[
         bool, typer.Option("--source-units", help="Intensities in the units of the source, instead of [0, 1].")
@@ -40,14 +33,17 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")] = False,
 ) -> None:
     """Write volumes as NIfTI with their brain masks and provenance, as BIDS derivatives."""
-    from warehouse.volumes import export as write_bids
+    from warehouse import volumes as stores
 
     if bool(images) == bool(center):
         raise typer.BadParameter("give either images or --center")
     home: Home = ctx.obj
-    volumes = _of_center(home, center, recipe, form) if center else _of_images(home, images or [], recipe, form)
+    if center:
+        volumes = _of_center(home, center, recipe, form)
+    else:
+        volumes = [stores.open(image_id, recipe, form, home=home) for image_id in dict.fromkeys(images or [])]
     for volume in volumes:
-        typer.echo(write_bids(volume, out, source_units=source_units, force=force).image)
+        typer.echo(stores.export(volume, out, source_units=source_units, force=force).image)
     note(f"{len(volumes):,} volumes -> {out}")
 
 
@@ -77,18 +73,12 @@ def gc(
     for path in found:
         typer.echo(path.relative_to(home.root))
     if not found:
-        note("a snapshot or a centre refers to every store")
+        note("every store is needed")
     elif yes:
         note(f"removed {len(found):,} stores, {collection.remove(found) / 1e6:,.1f} MB")
     else:
         size = sum(size_bytes(path) for path in found)
         note(f"{len(found):,} stores, {size / 1e6:,.1f} MB, are not needed; `tumsyn volumes gc --yes` removes them")
-
-
-def _of_images(home: Home, images: list[str], recipe: str, form: Form) -> list[Volume]:
-    from warehouse import volumes
-
-    return [volumes.open(image_id, recipe, form.value, home=home) for image_id in dict.fromkeys(images)]
 
 
 def _of_center(home: Home, center: str, recipe: str, form: Form) -> list[Volume]:
@@ -98,7 +88,7 @@ def _of_center(home: Home, center: str, recipe: str, form: Form) -> list[Volume]
     from warehouse.catalog.query import Catalogue
     from warehouse.volumes import open_store
 
-    query, values = sqlfiles.read("catalog/volumes_of_center"), {"center_id": center, "form": form.value}
+    query, values = sqlfiles.read("catalog/volumes_of_center"), {"center_id": center, "form": form}
     with Catalogue(home).connect() as connection:
         try:
             rows = connection.execute(query, values).fetchall()
@@ -108,7 +98,7 @@ def _of_center(home: Home, center: str, recipe: str, form: Form) -> list[Volume]
     if not fit:
         known = ", ".join(sorted({f"{name} ({recipe_id})" for _, name, recipe_id, _ in rows})) or "none"
         raise VolumeError(
-            f"centre {center} has no {form.value} volumes by recipe {recipe!r}; recipes that it has: {known}",
+            f"centre {center} has no {form} volumes by recipe {recipe!r}; recipes that it has: {known}",
             f"tumsyn harmonize {center} --recipe {recipe}",
         )
     if len(identities := sorted({recipe_id for recipe_id, _ in fit})) > 1:

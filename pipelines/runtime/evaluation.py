@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.runtime.progress import Report
 from warehouse.catalog import model_registry
 from warehouse.catalog.query import Catalogue
 from warehouse.errors import ModelError
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 SCORE, RETRIEVAL, VERDICT = "core.evaluation_score", "core.retrieval_score", "core.gate_verdict"
 VERDICT_WORDS = {"passed": "passed", "failed": "FAILED", "not_enough_data": "not enough data"}
 SEED = 0  # draws the images by which a text encoder is evaluated
-Report = Callable[[int, int, str], None]  # done, total, current item
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,7 @@ from dagster._core.execution.plan.instance_concurrency_context import InstanceCo
 
 PROCESS = "tumsyn/process"  # tag of a run that a command executes: its process
 SERVER = "dagster/grpc_info"  # tag of a run that was started in the browser: the server that executes it
-UNFINISHED = [
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
+UNFINISHED = [dg.DagsterRunStatus[name] for name in ("NOT_STARTED", "STARTING", "STARTED", "CANCELING")]
 CHECK_S = 2.0  # between two checks of the pools while a run goes on
 REPEAT_S = 60.0  # between two equal messages about a wait
 LONGEST_SLEEP_S = 0.5  # between two requests for a slot, so that a waiting run can be stopped

@@ -54,6 +54,7 @@ def report_to(progress: Progress, name: str, seconds: float = SECONDS_BETWEEN_LI
     """Return the report of one piece of work; where no bars are shown it writes a line after so many seconds."""
     progress.add_task(name, total=None)
     task = progress.tasks[-1]
+    progress.update(task.id, completed=-0.5)  # Rich measures the rate from the first increase: that of the first report
     written = progress.get_time()
 
     def report(done: int, total: int, item: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from pipelines.runtime.progress import Report
 from warehouse.centers.registry import registered
 from warehouse.errors import TumsynError
 from warehouse.lake.home import Home
@@ -16,7 +17,6 @@ from warehouse.lake.migration import migrate
 CENTERS = dg.DynamicPartitionsDefinition(name="center")  # subjects are rows, never partitions
 RETRIES = dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL)
 
-Report = Callable[[int, int, str], None]  # done, total, current item
 Progress = Callable[[str, dg.DagsterLogManager], Report]  # takes the name of the work and the log of the run
 
 

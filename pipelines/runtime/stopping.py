@@ -40,21 +40,11 @@ CHILDREN_S = 2.5  # from a signal until SIGKILL for child processes
 HEAD_START_S = 0.1  # from a signal until SIGTERM for child processes: the parent must not take their end for a failure
 ORPHAN_CHECK_S = 0.5
 
-_received: list[int] = []  # the signal that this process received
+_received = threading.Event()  # whether this process received a signal
 
 
 class Stopped(BaseException):
-    """A signal stopped this process. It is no `Exception`, so that no error handler catches it.
-
-    Parameters
-    ----------
-    signum : int
-        Number of the signal.
-    """
-
-    def __init__(self, signum: int = signal.SIGTERM) -> None:
-        self.signum = signum
-        super().__init__(f"stopped by {signal.Signals(signum).name}")
+    """A signal stopped this process. It is no `Exception`, so that no error handler catches it."""
 
 
 @contextmanager
@@ -79,8 +69,8 @@ def stoppable() -> Iterator[None]:
 
 def check() -> None:
     """Raise `Stopped` if a signal was received, so that an error which it caused is not shown."""
-    if _received:
-        raise Stopped(_received[0])
+    if _received.is_set():
+        raise Stopped
 
 
 def child_environment() -> dict[str, str]:
@@ -171,10 +161,10 @@ class _Watch:
         """Raise `Stopped` at the first signal; later ones must not disturb the end."""
         if self.received is None:
             self.received, self.began = signum, time.monotonic()
-            _received.append(signum)
+            _received.set()
             self.children = _descendants()  # before their parents end, after which they cannot be found
             _silence()
-            raise Stopped(signum)
+            raise Stopped
 
     def watch(self) -> None:
         """Wait for a signal, or for the end of the parent process."""

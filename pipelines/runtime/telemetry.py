@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pipelines.runtime.progress import Report
 from warehouse.catalog import model_registry, snapshots
 from warehouse.errors import CatalogueError, TumsynError
 from warehouse.lake.home import Home
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from model.training.trained import Run, Trained
 
 RUN, METRIC = "core.training_run", "core.training_metric"
-Report = Callable[[int, int, str], None]  # done, total, current item
 
 
 class AlreadyTrainedError(Exception):

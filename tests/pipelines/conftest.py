@@ -1,4 +1,4 @@
-"""The command in this process, and a home that one ingest has filled."""
+"""Fixtures: the command in this process, and a home that one ingest has filled."""
 
 from __future__ import annotations
 

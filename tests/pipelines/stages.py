@@ -1,6 +1,6 @@
-"""The stages of the pipeline as commands in tiny homes, what each leaves behind, and how one is killed.
+"""Run the stages of the pipeline as commands in tiny homes, read their results, and kill them.
 
-Every stage starts from a copy of a prepared home, so that a kill meets it in the middle of its work.
+Every stage starts from a copy of a prepared home, so that a kill interrupts its own work.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from warehouse.centers.registry import Center, Layout, register
 from warehouse.lake.atomic import sha256
 from warehouse.lake.home import Home
 
-END_S = 5.0  # within which a command must end that is told to
+END_S = 5.0  # within which a command must end after a signal
 PERSON = (signal.SIGINT, signal.SIGTERM)
 CLI = [sys.executable, "-m", "pipelines.cli"]
 # The demonstration's own run, on configurations of seconds; forty steps need not be enough for the gate of retrieval.
@@ -47,7 +47,7 @@ with stopping.stoppable():
     with launch.opened(home) as instance:
         sys.exit(launch.run(instance, home, "train_and_report", config=ops).error)
 """
-HELD = {"gate": "image_finds_its_contrast", "passed": True, "value": 1.0, "threshold": 0.5, "detail": "so it is said"}
+HELD = {"gate": "image_finds_its_contrast", "passed": True, "value": 1.0, "threshold": 0.5, "detail": "set by a test"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Ended:
 
     status: int | None
     seconds: float
-    said: str
+    stderr: str
     orphans: int
 
 
@@ -92,15 +92,15 @@ def kill(words: Sequence[str], delay_s: float, signum: signal.Signals) -> Ended:
             children = psutil.Process(process.pid).children(recursive=True)
             began = time.monotonic()
             process.send_signal(signum)
-            _, said = process.communicate()
+            _, stderr = process.communicate()
             seconds = time.monotonic() - began
-            return Ended(process.returncode, seconds, said.decode(), len(still_running(children, END_S)))
+            return Ended(process.returncode, seconds, stderr.decode(), len(still_running(children, END_S)))
         process.communicate()
     return Ended(None, 0.0, "", 0)
 
 
 def still_running(processes: Sequence[psutil.Process], seconds: float) -> list[psutil.Process]:
-    """Return the processes that have not ended after so many seconds; one that nobody has collected yet has."""
+    """Return the processes that have not ended after so many seconds; a zombie has."""
     end = time.monotonic() + seconds
     while left := [one for one in processes if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]:
         if time.monotonic() > end:

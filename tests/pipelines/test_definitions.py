@@ -1,4 +1,4 @@
-"""What Dagster loads: assets named as their tables, lineage that follows the SQL, partitions that follow the home."""
+"""Assets are named as their tables, lineage follows the SQL, and partitions follow the home."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever stage is stopped or killed at whatever moment: the next run ends as if nothing had happened.
+"""A stage that is stopped or killed at any moment gives, in the next run, the result of an undisturbed one.
 
 TUMSYN_KILLS says how many kills there are in all (18), TUMSYN_KILLS_SEED where they fall. data/kills.tsv keeps a line
 of each: stage, signal, seconds after the start, status, seconds until the end.
@@ -52,7 +52,7 @@ def test_a_stage_that_is_killed_at_any_moment_ends_as_an_undisturbed_one(
     while kills < left:
         at = tmp_path / f"killed{kills}"
         shutil.copytree(stage.template, at, symlinks=True)
-        for _ in range(len(SIGNALS)):  # several in a row, as by somebody who tries again
+        for _ in range(len(SIGNALS)):  # several in a row, as when a user tries again
             if kills == left:
                 break
             signum, delay = SIGNALS[kills % len(SIGNALS)], draw.uniform(0.15, 1.0) * seconds
@@ -69,9 +69,9 @@ def test_a_stage_that_is_killed_at_any_moment_ends_as_an_undisturbed_one(
 
 def check(signum: signal.Signals, ended: Ended) -> None:
     assert ended.orphans == 0
-    assert "Traceback" not in ended.said
+    assert "Traceback" not in ended.stderr
     if signum in PERSON and ended.status != 0:  # it may have been done when the signal came
-        assert ended.status == 128 + signum, ended.said
+        assert ended.status == 128 + signum, ended.stderr
         overload = max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))  # others' processes count
         assert ended.seconds < END_S * overload
-        assert "run the same command again" in ended.said
+        assert "run the same command again" in ended.stderr

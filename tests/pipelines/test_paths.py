@@ -1,4 +1,4 @@
-"""A home may lie at any path that a file system takes."""
+"""A home may have any path that a file system accepts."""
 
 from __future__ import annotations
 

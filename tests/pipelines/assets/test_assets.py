@@ -1,4 +1,4 @@
-"""What a materialisation reports, and what a broken row stops."""
+"""Assets report their rows, and a row that breaks a rule stops the run."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_centre_reports_rows_preview_and_data_version_of_each_table(instance: 
     assert "sub-01" in str(materialized(result, IMAGE).metadata["preview"].value)
 
 
-def test_an_unchanged_centre_keeps_its_data_version_and_says_that_nothing_was_read(
+def test_an_unchanged_centre_keeps_its_data_version_and_is_reported_as_unchanged(
     instance: dg.DagsterInstance, home: Home
 ) -> None:
     first, second = (materialized(ingested(instance, home), IMAGE) for _ in range(2))

@@ -1,4 +1,4 @@
-"""From prompts to a report: what runs after what, what a gate that fails stops, and what is published when."""
+"""The assets of the models run in order, a failed gate stops the later ones, and one publication follows."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ DATA = "d" * 16
 
 
 class FakeTraining:
-    """Records what a training would, in no time."""
+    """Records a training without training."""
 
     def __init__(self, curves: dict[str, Sequence[float]]) -> None:
         self.curves = curves
@@ -59,7 +59,7 @@ class FakeTraining:
 
 
 class FakeEvaluation:
-    """Records the verdicts that a test wants."""
+    """Records the verdicts that a test sets."""
 
     def __init__(self, passed: dict[str, bool], verdict: str | None = None) -> None:
         self.passed, self.verdict = passed, verdict
@@ -67,10 +67,10 @@ class FakeEvaluation:
 
     def evaluated(self, home: Home, model_id: str, kind: str) -> Evaluated:
         place = {"model_id": model_id, "data_id": DATA, "protocol_hash": "p" * 16}
-        gate = {"gate": "it_works", "passed": self.passed[kind], "value": 1.0, "threshold": 0.5, "detail": "so it is"}
+        gate = {"gate": "it_works", "passed": self.passed[kind], "value": 1.0, "threshold": 0.5, "detail": "fake"}
         model_registry.record(home, "core.gate_verdict", [place | gate | {"verdict": self.verdict}])
         verdicts = model_registry.statements(home, "core.gate_verdict", model_id=model_id)
-        is_champion = model_registry.offer(home, model_id, kind, passed=self.passed[kind], reason="so it is")
+        is_champion = model_registry.offer(home, model_id, kind, passed=self.passed[kind], reason="fake")
         return Evaluated(model_id, kind, f"evaluation of {kind}", verdicts, [], is_champion)
 
     def text_encoder(self, home: Home, model: str, show: object, *, device: str | None = None) -> Evaluated:
@@ -110,7 +110,7 @@ def run(
     problems: Sequence[str] = (),
     config: dict[str, Any] | None = None,
 ) -> dg.ExecuteInProcessResult:
-    """Run the job with what is given in place of networks."""
+    """Run the job with fakes in place of networks."""
     evaluation = evaluation or FakeEvaluation(all_hold())
     patch.setattr(subject, "evaluate_text_encoder", evaluation.text_encoder)
     patch.setattr(subject, "evaluate_synthesis", evaluation.synthesis)
@@ -125,7 +125,7 @@ def run(
 
 @dataclass(frozen=True)
 class Whole:
-    """A run in which everything held."""
+    """A run that passed every check."""
 
     home: Home
     result: dg.ExecuteInProcessResult
@@ -140,7 +140,7 @@ class Whole:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
-    """One run of everything; only look at it."""
+    """One run of the whole job; tests must not change it."""
     home = Home(tmp_path_factory.mktemp("whole") / "home")
     training, evaluation = FakeTraining({"text_encoder": FALLS, "synthesis": FALLS}), FakeEvaluation(all_hold())
     config = {"ops": {"text_encoder": {"config": {"config": "demo"}},
@@ -194,7 +194,7 @@ def test_the_first_model_whose_gates_hold_is_champion(whole: Whole) -> None:
 def test_curves_and_gates_are_shown_with_the_assets(whole: Whole) -> None:
     assert str(whole.metadata(SYNTHESIS)["curves"]).startswith("![curves](data:image/png;base64,")
     assert whole.metadata(SYNTHESIS)["val_l1"] == FALLS[-1]
-    assert "- passed: it_works. so it is" in str(whole.metadata(EVALUATION)["gates"])
+    assert "- passed: it_works. fake" in str(whole.metadata(EVALUATION)["gates"])
     assert whole.metadata(REPORT)["path"] == str(whole.home.reports / "one" / "report.html")
 
 
@@ -243,7 +243,7 @@ def test_too_few_people_warn_and_stop_nothing_and_make_no_champion(
     assert training.words[1][-2:] == ["--text-encoder", "t" * 16]  # the candidate itself: there is no champion
 
 
-def test_what_was_never_made_is_told_with_what_to_do(
+def test_an_asset_that_was_never_materialised_is_named_with_the_remedy(
     home: Home, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pipelines.assets.models import evaluation
@@ -256,7 +256,7 @@ def test_what_was_never_made_is_told_with_what_to_do(
     assert "synthesis_model was never materialised here" in str(failure.user_failure_data.description)
 
 
-def test_the_chain_hangs_on_prompts_and_pairs() -> None:
+def test_the_models_depend_on_prompts_and_pairs() -> None:
     graph = defs.resolve_asset_graph()
     parents = {key: graph.get(key).parent_keys for key in CHAIN}
     assert asset_key(TABLES["out.prompt"]) in parents[TEXT_ENCODER]

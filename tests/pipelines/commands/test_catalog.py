@@ -1,4 +1,4 @@
-"""`tumsyn sql` and `tumsyn catalog`: what may be asked, what is refused, and which snapshots stay."""
+"""`tumsyn sql` answers queries of one's own and shipped ones, read-only; `tumsyn catalog` pins snapshots."""
 
 from __future__ import annotations
 

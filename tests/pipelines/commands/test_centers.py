@@ -1,4 +1,4 @@
-"""Registering datasets, forgetting them, and looking before reading."""
+"""`tumsyn centers` registers, checks, lists and removes datasets."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ def test_the_list_shows_registered_centres_first_and_every_shipped_one(tumsyn: C
 
 def test_the_list_shows_what_could_not_be_verified(tumsyn: Command) -> None:
     rows = json.loads(tumsyn("centers", "list", "--format", "json").stdout)
-    said = {row["center_id"]: row["layout_unverified"] for row in rows}
-    assert said == {name: center.layout_unverified for name, center in shipped().items()}
+    shown = {row["center_id"]: row["layout_unverified"] for row in rows}
+    assert shown == {name: center.layout_unverified for name, center in shipped().items()}
 
 
 def test_a_check_counts_every_file_once_and_writes_nothing(tumsyn: Command, home: Home, tiny: RegisteredCenter) -> None:
@@ -104,8 +104,13 @@ def test_a_check_says_what_does_not_agree_once_for_each_kind_and_writes_nothing(
     before = sorted(path for path in home.root.rglob("*") if path.is_file())
     result = tumsyn("centers", "check", "tiny", "--format", "json")
     assert result.exit_code == 0
-    for said in ("2 × row_without_images", "images_without_row", "sidecar_without_image", "value_not_read FlipAngle"):
-        assert sum(said in line for line in result.stderr.splitlines()) == 1, result.stderr
+    for kind in (
+        "2 × row_without_images",
+        "images_without_row",
+        "sidecar_without_image",
+        "value_not_read FlipAngle",
+    ):
+        assert sum(kind in line for line in result.stderr.splitlines()) == 1, result.stderr
     assert "participants.tsv, row 1" in result.stderr
     assert sorted(path for path in home.root.rglob("*") if path.is_file()) == before
 

@@ -1,4 +1,4 @@
-"""The top of the command: how fast it answers, how it tells errors, with which status it ends."""
+"""`tumsyn` starts fast, shows errors with their remedies, and ends with the right status."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_help_imports_nothing_that_takes_long() -> None:
         pytest.param(["demo", "--profile", "huge"], id="unknown profile"),
     ],
 )
-def test_wrong_usage_ends_with_status_2_and_says_so_on_standard_error(tumsyn: Command, words: list[str]) -> None:
+def test_wrong_usage_ends_with_status_2_and_a_message_on_standard_error(tumsyn: Command, words: list[str]) -> None:
     result = tumsyn(*words)
     assert result.exit_code == 2
     assert result.stdout == ""
@@ -111,7 +111,7 @@ def filled_words(filled: object) -> list[str]:
     return ["--home", str(filled.root)]  # type: ignore[attr-defined]
 
 
-def test_an_unforeseen_error_is_told_in_one_line_too(
+def test_an_unexpected_error_is_shown_in_one_line_too(
     tumsyn: Command, tiny: RegisteredCenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:

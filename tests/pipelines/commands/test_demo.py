@@ -1,4 +1,4 @@
-"""The demonstration: simulated centres that say so, made once, and commands that work."""
+"""The demonstration simulates centres once, marks them as simulated, and prints commands that work."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from warehouse.lake.home import Home
 
 @pytest.mark.slow
 def test_the_demo_ends_with_commands_that_work(home: Home, tumsyn: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    # What is trained and reported has tests of its own, with smaller networks.
-    monkeypatch.setattr(demo, "EXTENTS", {demo.Profile.QUICK: demo.Extent(("lemon", "oasis3"), 1, "demo")})
+    # Training and report have tests of their own, with smaller networks.
+    monkeypatch.setattr(demo, "EXTENTS", {"quick": demo.Extent(("lemon", "oasis3"), 1, "demo")})
     monkeypatch.setattr("model.simulation.cohort.N_ACCEPTANCE_PEOPLE", 2)
     monkeypatch.setattr(demo, "train_and_report", lambda home, settings: home.root / "report.html")
     monkeypatch.setattr("pipelines.runtime.evaluation.headline", lambda home, page, settings: "all is well")
@@ -29,7 +29,7 @@ def test_the_demo_ends_with_commands_that_work(home: Home, tumsyn: Command, monk
     for place, words in queries:
         assert Path(place) == home.root
         assert command_in(home)(*shlex.split(words)).exit_code == 0
-    centers = demo.EXTENTS[demo.Profile.QUICK].centers or ()
+    centers = demo.EXTENTS["quick"].centers or ()
     names = ["phantom_acceptance", *sorted(f"phantom_{name}" for name in centers)]
     rows = json.loads(tumsyn("sql", "SELECT center_id, is_simulated FROM core.center ORDER BY 1", "-f", "json").stdout)
     assert rows == [{"center_id": name, "is_simulated": True} for name in names]

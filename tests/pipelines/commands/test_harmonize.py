@@ -1,4 +1,4 @@
-"""Harmonisation by the command, as an asset and in batches; export and garbage."""
+"""The command, the asset and the batches harmonise alike; volumes are exported, and unneeded ones removed."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_recipe_of_ones_own_is_done_beside_the_shipped_one(ingested: Command, 
     assert [(row["recipe"], row["n_images"]) for row in listed] == [("mine", 4), ("standard", 4)]
 
 
-def test_rejected_scans_are_said_and_are_no_failure(ingested: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejected_scans_are_counted_and_are_no_failure(ingested: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "work_session", works.refused)
     result = ingested("harmonize", "--workers", "1")
     assert result.exit_code == 0
@@ -110,10 +110,10 @@ def test_the_asset_reports_counts_rate_and_page_and_every_table_is_checked(
 ) -> None:
     result = run(instance, home, "harmonize", workers=1)
     assert result.success
-    said = metadata_of(result, instance)
-    assert (said["n_scans"], said["n_done"], said["n_rejected"]) == (4, 4, 0)
-    assert said["scans_per_hour"] > 0  # type: ignore[operator]
-    assert Path(str(said["quality_page"])).is_file()
+    metadata = metadata_of(result, instance)
+    assert (metadata["n_scans"], metadata["n_done"], metadata["n_rejected"]) == (4, 4, 0)
+    assert metadata["scans_per_hour"] > 0  # type: ignore[operator]
+    assert Path(str(metadata["quality_page"])).is_file()
     evaluations = result.get_asset_check_evaluations()
     assert {check.asset_key for check in evaluations} == {asset_key(table) for table in HARMONIZED}
     assert all(check.passed and check.blocking for check in evaluations)
@@ -171,7 +171,7 @@ def test_a_volume_is_exported_and_not_overwritten_unasked(ingested: Command, sto
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "said"),
+    ("words", "status", "text"),
     [
         pytest.param(["export", "--out", "x"], 2, "give either", id="nothing named"),
         pytest.param(["export", "a", "--center", "tiny", "--out", "x"], 2, "give either", id="both named"),
@@ -183,10 +183,10 @@ def test_a_volume_is_exported_and_not_overwritten_unasked(ingested: Command, sto
         pytest.param(["harmonize", "--workers", "0"], 2, "workers", id="no workers"),
     ],
 )
-def test_a_wrong_request_says_what_to_do(asking: Command, words: list[str], status: int, said: str) -> None:
+def test_a_wrong_request_is_refused_with_the_remedy(asking: Command, words: list[str], status: int, text: str) -> None:
     result = asking(*words)
     assert result.exit_code == status
-    assert said in result.stderr
+    assert text in result.stderr
     assert "Traceback" not in result.stderr
 
 

@@ -1,4 +1,4 @@
-"""`tumsyn ingest`: what runs, what is left alone, and what a failure leaves."""
+"""`tumsyn ingest` reads what changed, publishes it, and keeps the previous catalogue after a failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables for people; CSV, JSON and Parquet for programs."""
+"""Rows are shown as tables for people, and written as CSV, JSON and Parquet for programs."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_name_cannot_steer_the_terminal_or_the_markup(capsys: pytest.CaptureFi
     assert "sub-\\x1b[31m[bold]01" in capsys.readouterr().out
 
 
-def test_a_long_table_says_that_it_was_cut(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_long_table_is_cut_with_a_message(capsys: pytest.CaptureFixture[str]) -> None:
     output.show(pa.table({"n": list(range(500))}), Format.TABLE)
     printed = capsys.readouterr()
     assert len(printed.out.splitlines()) == output.SHOWN_ROWS + 2

@@ -1,4 +1,4 @@
-"""`tumsyn phantom`: what it writes, what it leaves, what it says."""
+"""`tumsyn phantom` writes simulated centres, keeps those that exist, and refuses wrong settings."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_other_settings_need_force(tumsyn: Command, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("--centers", "mylab"), "mylab"),
         (("--resolution", "20"), "20"),
@@ -67,8 +67,8 @@ def test_other_settings_need_force(tumsyn: Command, tmp_path: Path) -> None:
     ],
     ids=["no such centre", "too coarse", "too many"],
 )
-def test_what_cannot_be_made_is_told(tumsyn: Command, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+def test_impossible_settings_are_refused(tumsyn: Command, tmp_path: Path, words: tuple[str, ...], message: str) -> None:
     result = tumsyn("phantom", "--out", str(tmp_path / "out"), *SMALL, *words)
     assert result.exit_code == 1
-    assert said in result.output
+    assert message in result.output
     assert "->" in result.output

@@ -1,4 +1,4 @@
-"""`tumsyn synthesize` writes one file that says it is synthetic, and overwrites nothing unasked."""
+"""`tumsyn synthesize` writes one file that is marked as synthetic, and overwrites nothing without --force."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def model_id(home: Home) -> str:
     return save_synthesis(home)
 
 
-def test_a_scan_becomes_what_is_asked_for(tumsyn: Command, scan: Path, model_id: str, tmp_path: Path) -> None:
+def test_a_scan_becomes_what_the_prompt_asks_for(tumsyn: Command, scan: Path, model_id: str, tmp_path: Path) -> None:
     for name in ("out.nii.gz", "out.nii"):
         done = tumsyn("synthesize", str(scan), *ASKED, "--model", model_id, "--out", str(tmp_path / name))
         assert done.exit_code == 0, done.output
@@ -40,7 +40,7 @@ def test_a_scan_becomes_what_is_asked_for(tumsyn: Command, scan: Path, model_id:
     assert {path.name for path in tmp_path.iterdir()} == {"scan.nii.gz", "out.nii.gz", "out.nii", "home"}
 
 
-def test_forms_that_disagree_are_told_with_the_one_that_was_used(
+def test_affines_that_disagree_are_reported_with_the_one_that_was_used(
     tumsyn: Command, scan: Path, model_id: str, tmp_path: Path
 ) -> None:
     image = nib.load(scan)
@@ -74,12 +74,14 @@ def test_the_scan_itself_is_never_overwritten(tumsyn: Command, scan: Path, model
 
 
 @pytest.mark.parametrize(
-    ("out", "said"), [("out.png", "not the name of a NIfTI file"), ("absent/out.nii", "is not a folder")]
+    ("out", "message"), [("out.png", "not the name of a NIfTI file"), ("absent/out.nii", "is not a folder")]
 )
-def test_an_output_that_cannot_be_is_refused(tumsyn: Command, scan: Path, tmp_path: Path, out: str, said: str) -> None:
+def test_an_output_that_cannot_be_is_refused(
+    tumsyn: Command, scan: Path, tmp_path: Path, out: str, message: str
+) -> None:
     refused = tumsyn("synthesize", str(scan), *ASKED, "--out", str(tmp_path / out))
     assert refused.exit_code == 1
-    assert said in refused.stderr
+    assert message in refused.stderr
 
 
 def test_without_a_model_it_is_said_how_to_get_one(tumsyn: Command, scan: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The browser: what a person sees who opens the home in Dagster."""
+"""`tumsyn ui` shows the home in the browser, and leaves no process behind."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def page(browser: str, address: str, tmp_path: Path) -> Page:
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_the_catalog_page_lists_every_layer_and_greets_nobody(page: Page) -> None:
+def test_the_catalog_page_lists_every_layer_without_a_welcome_window(page: Page) -> None:
     names = ("image_catalog", "participant", "snapshot", "volume")
     shown = page("assets", *names)
     for name in names:
@@ -109,7 +109,7 @@ def test_a_model_hangs_on_its_pairs_and_shows_its_job_and_schedule(page: Page) -
         assert word in shown
 
 
-def test_a_port_that_is_taken_is_told(asking: Command) -> None:
+def test_a_port_that_is_taken_is_refused(asking: Command) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

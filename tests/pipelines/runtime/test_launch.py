@@ -1,4 +1,4 @@
-"""Runs inside this process: their state lies in the home, and a killed one blocks nobody."""
+"""Runs inside this process keep their state in the home, at any path, and a killed one blocks no other."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_run_whose_process_was_killed_is_failed_and_frees_its_pool(home: Home,
         assert instance.event_log_storage.get_concurrency_info("publish").claimed_slots == []
 
 
-def test_a_run_of_a_living_process_or_of_somebody_else_is_left_alone(home: Home, tiny: RegisteredCenter) -> None:
+def test_a_run_of_a_living_process_or_of_another_machine_is_left_alone(home: Home, tiny: RegisteredCenter) -> None:
     with launch.opened(home) as instance:
         for tags in ({pools.PROCESS: pools.process_name(os.getpid())}, {pools.PROCESS: "elsewhere:1:1"}, {}):
             job = launch.build_defs().resolve_job_def("publish")
@@ -67,13 +67,13 @@ def test_a_pool_admits_one_unless_it_is_given_more(home: Home, tiny: RegisteredC
         assert not second.is_claimed
 
 
-def test_a_missing_dagster_yaml_is_told(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_dagster_yaml_is_reported(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     with pytest.raises(TumsynError, match=r"no dagster\.yaml"):
         launch.environment(home)
 
 
-def test_the_instance_sends_nothing_and_greets_nobody() -> None:
+def test_the_instance_sends_nothing_and_shows_no_welcome_window() -> None:
     settings = yaml.safe_load((ROOT / "dagster.yaml").read_text())
     assert settings["telemetry"] == {"enabled": False}
     assert settings["nux"] == {"enabled": False}

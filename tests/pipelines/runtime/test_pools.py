@@ -1,4 +1,4 @@
-"""Who waits for a pool is told for whom, uses no processor meanwhile, and does not wait for the dead."""
+"""A run that waits for a pool shows its holder, uses no processor meanwhile, and does not wait for dead processes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def instance(home: Home, tiny: RegisteredCenter) -> Iterator[dg.DagsterInstance]
 
 @pytest.fixture
 def hold(instance: dg.DagsterInstance) -> Hold:
-    """Returns a run that holds the pool of publishing, and has these tags."""
+    """Return a run that holds the pool of publishing, and has these tags."""
 
     def held(tags: dict[str, str]) -> str:
         job = launch.build_defs().resolve_job_def("publish")
@@ -54,7 +54,7 @@ def dead() -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_a_command_that_waits_says_for_whom_and_since_when_and_uses_no_processor(
+def test_a_command_that_waits_shows_the_holder_and_uses_no_processor(
     home: Home, instance: dg.DagsterInstance, hold: Hold, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run_id = hold(alive())
@@ -67,11 +67,11 @@ def test_a_command_that_waits_says_for_whom_and_since_when_and_uses_no_processor
     began, cpu = time.monotonic(), time.process_time()
     assert launch.run(instance, home, "publish").error is None
     waited, used = time.monotonic() - began, time.process_time() - cpu
-    said = capfd.readouterr().err
+    stderr = capfd.readouterr().err
     assert re.search(
         rf"waits for pool publish, held by run {run_id[:8]} \(publish, process {os.getpid()} on .*\); "
         r"waiting since \d\d:\d\d:\d\d",
-        said,
+        stderr,
     )
     assert waited > 4.5
     assert used < waited - 3.0  # a loop without a pause uses all of it
@@ -88,20 +88,20 @@ def test_a_holder_that_dies_while_it_is_waited_for_gives_its_place(
     else:
         hold({pools.SERVER: f'{{"host": "localhost", "socket": "{tmp_path}/gone"}}'})
     assert not claims(instance, "waiting")
-    said: list[str] = []
-    pools.Monitor(instance, "waiting", said.append).check()
-    assert said == []
+    lines: list[str] = []
+    pools.Monitor(instance, "waiting", lines.append).check()
+    assert lines == []
     assert claims(instance, "waiting")
 
 
 def test_a_holder_that_lives_is_named_once_a_minute(instance: dg.DagsterInstance, hold: Hold) -> None:
     run_id = hold(alive())
     assert not claims(instance, "waiting")
-    said: list[str] = []
-    waiting = pools.Monitor(instance, "waiting", said.append)
+    lines: list[str] = []
+    waiting = pools.Monitor(instance, "waiting", lines.append)
     waiting.check()
     waiting.check()
-    [line] = said
+    [line] = lines
     assert f"waits for pool publish, held by run {run_id[:8]} (publish, process {os.getpid()} on " in line
     assert not claims(instance, "waiting")
 

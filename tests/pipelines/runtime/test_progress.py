@@ -1,4 +1,4 @@
-"""Progress of long work, with and without a terminal."""
+"""Progress is shown as lines where there is no terminal."""
 
 from __future__ import annotations
 
@@ -39,6 +39,15 @@ def test_a_line_has_name_done_total_rate_and_remaining_time(clock: Clock) -> Non
     clock.now += 10
     report(21, 100, "loss 0.5")
     assert stream.getvalue() == "synthesis: 21 of 100, loss 0.5, 2/s, 40 s left\n"
+
+
+def test_the_first_item_gives_a_rate(clock: Clock) -> None:
+    stream = io.StringIO()
+    report = lines("ixi", stream, clock)
+    report(0, 4, "")
+    clock.now += 10
+    report(1, 4, "")
+    assert stream.getvalue() == "ixi: 1 of 4, 0.1/s, 30 s left\n"
 
 
 def test_lines_are_at_least_some_seconds_apart(clock: Clock) -> None:

@@ -1,4 +1,4 @@
-"""A signal ends a command and its children in time, says how to go on, and nothing is begun after it."""
+"""A signal ends a command and its children in time, and shows how to continue."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def is_alive(pid: int) -> bool:
 
 @pytest.mark.parametrize("work", [pytest.param(work, id=name) for name, work in WORK.items()])
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_command_and_its_children_and_says_how_to_go_on(
+def test_a_signal_ends_a_command_and_its_children_and_shows_how_to_continue(
     tmp_path: Path, work: str, signum: signal.Signals
 ) -> None:
     process = begun(tmp_path, work)
@@ -82,11 +82,11 @@ def test_a_signal_ends_a_command_and_its_children_and_says_how_to_go_on(
     children = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
     began = time.monotonic()
     process.send_signal(signum)
-    _, said = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=30)
     assert time.monotonic() - began < LIMIT_S
     assert process.returncode == 128 + signum
-    assert f"stopped by {signum.name}; run the same command again" in said
-    assert "Traceback" not in said
+    assert f"stopped by {signum.name}; run the same command again" in stderr
+    assert "Traceback" not in stderr
     wait_for(lambda: not any(map(is_alive, children)), 1.0)
 
 
@@ -116,7 +116,7 @@ def test_a_hangup_is_ignored_where_nohup_says_so(tmp_path: Path) -> None:
     assert process.returncode == 0
 
 
-def test_a_child_ends_when_its_parent_is_killed_and_leaves_the_words_to_it(tmp_path: Path) -> None:
+def test_a_child_ends_when_its_parent_is_killed_and_is_silent(tmp_path: Path) -> None:
     child = SCRIPT.format(mark="", ready=str(tmp_path / "ready"), work="time.sleep(60)")
     code = "import os, subprocess, sys; from pipelines.runtime import stopping; "
     code += f"subprocess.run([sys.executable, '-c', {child!r}], env=os.environ | stopping.child_environment())"
@@ -152,11 +152,11 @@ def test_a_signal_that_comes_when_the_work_is_done_does_not_spoil_it(tmp_path: P
 @pytest.mark.parametrize(
     ("status", "stopped"), [(130, True), (143, True), (-15, True), (-2, True), (-9, False), (1, False), (0, False)]
 )
-def test_a_process_that_was_stopped_is_told_from_one_that_died(status: int, stopped: bool) -> None:
+def test_a_process_that_was_stopped_is_distinguished_from_one_that_died(status: int, stopped: bool) -> None:
     assert stopping.is_stop(status) is stopped
 
 
-def test_a_fault_while_python_ends_is_seen_and_nothing_is_said_of_leaks(tmp_path: Path) -> None:
+def test_an_error_while_python_ends_is_shown_and_no_leak_is_reported(tmp_path: Path) -> None:
     code = "import atexit, sys, duckdb, pipelines.cli; atexit.register(lambda: 1 // 0); "
     code += "sys.argv = ['tumsyn', '--version']; pipelines.cli.main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -164,7 +164,7 @@ def test_a_fault_while_python_ends_is_seen_and_nothing_is_said_of_leaks(tmp_path
     assert "nanobind" not in done.stderr
 
 
-def test_a_process_that_loaded_everything_ends_without_a_word_of_leaks() -> None:
+def test_a_process_that_loaded_everything_ends_without_reporting_leaks() -> None:
     # Dagster and torch keep modules with annotated functions alive: one that holds DuckDB's types keeps its bindings.
     names = ("definitions", "runtime.launch", "runtime.evaluation")
     code = f"import {', '.join(f'pipelines.{name}' for name in names)}, model.training.synthesis, torch, duckdb"
@@ -172,7 +172,7 @@ def test_a_process_that_loaded_everything_ends_without_a_word_of_leaks() -> None
     assert done.stderr == ""
 
 
-def test_a_module_that_cannot_be_imported_is_seen() -> None:
+def test_a_module_that_cannot_be_imported_is_reported() -> None:
     code = "import sys; sys.modules['duckdb'] = None; sys.argv = ['tumsyn', 'catalog', 'pin', 'x']; "
     code += "import pipelines.cli; import duckdb"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

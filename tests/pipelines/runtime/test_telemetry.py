@@ -1,4 +1,4 @@
-"""What a training leaves behind: that it started, went on, finished or failed; its curve once; its model and data."""
+"""A training records that it started, resumed, finished or failed; its curve once; its model and data."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from warehouse.lake.home import Home
 
 
 class FakePipes:
-    """What Dagster would be told."""
+    """Records what Dagster would receive."""
 
     run_id = "a-dagster-run"
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.told: list[dict[str, str]] = []
+        self.messages: list[dict[str, str]] = []
 
     @property
     def log(self) -> FakePipes:
@@ -33,7 +33,7 @@ class FakePipes:
         self.lines.append(text)
 
     def report_custom_message(self, payload: dict[str, str]) -> None:
-        self.told.append(payload)
+        self.messages.append(payload)
 
 
 def run_of(home: Home) -> Run:
@@ -91,7 +91,7 @@ def test_a_training_leaves_its_start_its_curve_its_model_and_its_end(home: Home)
     assert model_registry.statements(home, model_registry.VERSION)[0]["model_id"] == version["model_id"]
 
 
-def test_a_training_that_was_killed_says_started_and_the_next_one_resumed(home: Home) -> None:
+def test_a_killed_training_is_recorded_as_started_and_the_next_one_as_resumed(home: Home) -> None:
     first = telemetry_of(home)
     first.started(run_of(home))
     first(0, 2, "train", {"loss": 1.0})
@@ -111,17 +111,17 @@ def test_a_failure_is_recorded_with_its_reason_and_its_curve(home: Home) -> None
     [row] = model_registry.statements(home, RUN, status="failed")
     assert "lower the learning rate" in row["detail"]
     assert len(model_registry.statements(home, METRIC)) == 1
-    assert pipes.told == [{"what": "the loss is nan", "remedy": "lower the learning rate"}]
+    assert pipes.messages == [{"what": "the loss is nan", "remedy": "lower the learning rate"}]
 
 
-def test_a_failure_before_anything_starts_is_told_and_not_recorded(home: Home) -> None:
+def test_a_failure_before_the_start_is_reported_and_not_recorded(home: Home) -> None:
     telemetry = telemetry_of(home, pipes := FakePipes())
     telemetry.failed(ModelError("there is no text encoder", "train one"))
     assert statuses(home) == []
-    assert pipes.told
+    assert pipes.messages
 
 
-def test_a_curve_that_is_told_again_is_recorded_once(home: Home) -> None:
+def test_a_curve_that_is_reported_again_is_recorded_once(home: Home) -> None:
     for error in (ModelError("once"), None):
         telemetry = telemetry_of(home)
         telemetry.started(run_of(home))
@@ -156,7 +156,7 @@ def test_the_catalogue_that_a_model_was_trained_on_is_kept_for_it(home: Home) ->
     assert snapshots.pinned(home) == {trained_on: [f"model:{version['model_id']}"]}
 
 
-def test_dagster_is_told_at_every_tenth_and_every_validation(home: Home) -> None:
+def test_dagster_logs_every_tenth_and_every_validation(home: Home) -> None:
     telemetry = telemetry_of(home, pipes := FakePipes())
     telemetry.started(run_of(home))
     for step in range(100):

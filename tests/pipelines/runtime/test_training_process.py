@@ -1,4 +1,4 @@
-"""`tumsyn train` as Dagster starts it: killed it goes on, told errors are told, and it is the command by hand."""
+"""`tumsyn train` as Dagster starts it resumes after a kill, reports errors, and is the command that a person types."""
 
 from __future__ import annotations
 
@@ -176,8 +176,8 @@ def test_an_error_that_a_person_must_correct_is_shown_and_not_retried(home: Home
 def test_tiny_networks_go_the_whole_way_from_prompts_to_a_report_and_then_nothing_is_done_twice(
     home: Home, instance: dg.DagsterInstance, files: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # forty steps need not be enough to tell contrasts; that gate has tests of its own
-    held = {"gate": retrieval.GATE, "passed": True, "value": 1.0, "threshold": 0.5, "detail": "so it is said"}
+    # forty steps need not be enough to distinguish contrasts; that gate has tests of its own
+    held = {"gate": retrieval.GATE, "passed": True, "value": 1.0, "threshold": 0.5, "detail": "set by a test"}
     monkeypatch.setattr(retrieval, "verdict", lambda *_: held)
     ops: dict[str, dict[str, Any]] = {
         "text_encoder": {"config": files["encoder"]},
@@ -197,7 +197,7 @@ def test_tiny_networks_go_the_whole_way_from_prompts_to_a_report_and_then_nothin
     assert second.success
     assert [row["status"] for row in model_registry.statements(home, RUN)] == ["started", "finished"] * 2
     assert len(list(home.models.glob("[!.]*"))) == 2
-    assert model_registry.champion(home, "synthesis") is None  # nobody is promoted by gates that lacked people
+    assert model_registry.champion(home, "synthesis") is None  # gates without enough people promote no model
     page = current_report(home, files["encoder"], files["network"], files["protocol"])
     assert page in list(home.reports.glob("*/report.html"))
     assert page is not None
