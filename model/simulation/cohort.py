@@ -34,6 +34,7 @@ from model.simulation.center import (
 )
 from model.simulation.defects import kind_of
 from model.simulation.layouts import LAYOUTS
+from model.simulation.template import COARSEST_MM, FINEST_MM
 from warehouse.centers.registry import load_center, register
 from warehouse.errors import PhantomError
 from warehouse.harmonize.pool import processes
@@ -42,7 +43,6 @@ from warehouse.lake.home import Home
 from warehouse.provenance import source_hash
 
 DECIDES_COHORT = ("model.simulation", "model.physics", "warehouse.imaging.geometry")
-RESOLUTIONS_MM = (0.8, 6.0)
 ACCEPTANCE_ID = "phantom_acceptance"
 ACCEPTANCE_LAYOUT = "lemon"  # a T1w, a T2w and a FLAIR of everybody, and no travelling subject
 N_ACCEPTANCE_PEOPLE = 12
@@ -191,9 +191,8 @@ def _names(centers: Sequence[str] | None) -> list[str]:
 
 
 def _settings(n_subjects: int, seed: int, resolution_mm: float) -> CohortSettings:
-    low, high = RESOLUTIONS_MM
-    if not low <= resolution_mm <= high:
-        raise PhantomError(f"a resolution of {resolution_mm} mm", f"give one from {low} to {high} mm")
+    if not FINEST_MM <= resolution_mm <= COARSEST_MM:
+        raise PhantomError(f"a resolution of {resolution_mm} mm", f"give one from {FINEST_MM} to {COARSEST_MM} mm")
     return CohortSettings(n_subjects, seed, float(resolution_mm))
 
 

@@ -50,7 +50,7 @@ class Drawing:
 
     @property
     def n_channels(self) -> int:
-        """Number of channels: tissues, inflow, intracranial space, and a mask for each kind of lesion."""
+        """Return the number of channels: tissues, inflow, intracranial space, and a mask for each kind of lesion."""
         return len(TISSUES) + 2 + len(self.lesions.kinds)
 
     def noise(self, grid: HeadGrid) -> Tensor:

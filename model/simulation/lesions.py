@@ -2,7 +2,7 @@
 
 All are bodies in the template's space, so that they follow a subject's anatomy. They replace the tissue that they grow
 in and never the fluid beside it. Places and shapes follow how radiologists describe them: ovoid plaques that
-stand on the ventricles and plaques below the cortex (Filippi et al. 2019, Brain 142, 1858), lacunes of 3 to 15 mm
+touch the ventricles and plaques below the cortex (Filippi et al. 2019, Brain 142, 1858), lacunes of 3 to 15 mm
 and confluent hyperintensities around ventricles and in deep white matter (Wardlaw et al. 2013, Lancet
 Neurology 12, 822). Numbers and sizes are construction.
 """
@@ -212,7 +212,7 @@ class Lesions:
 
     @property
     def push(self) -> NDArray[np.float32] | None:
-        """Velocity of the mass effect of a tumour, mm, on the grid of velocities; None without one."""
+        """Return the velocity of the mass effect of a tumour, mm, on the grid of velocities; None without one."""
         return self.tumour.push() if self.tumour else None
 
     def paint(

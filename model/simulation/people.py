@@ -141,7 +141,7 @@ class SimulatedPerson:
 
     @property
     def n_visits(self) -> int:
-        """Number of visits."""
+        """Return the number of visits."""
         return len(self.ages_years)
 
 

@@ -124,7 +124,7 @@ def grid_over(
     Raises
     ------
     PhantomError
-        When `axcodes` does not name 3 axes, or a voxel size is not positive.
+        When `axcodes` does not name three axes, or a voxel size is not positive.
     """
     if len(axcodes) != 3 or len({DIRECTIONS.find(code) // 2 for code in axcodes} - {-1}) != 3:
         raise PhantomError(f"{axcodes!r} does not name three axes", "give one of R/L, A/P and S/I each, e.g. LPS")

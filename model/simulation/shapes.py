@@ -116,10 +116,6 @@ class Canvas:
         part *= 1.0 - cover
         part[self.names.index(name)] += cover
 
-    def covered(self) -> Floats:
-        """Return the painted share of each voxel."""
-        return np.asarray(self.fractions.sum(axis=0))
-
     def box(self, center_mm: Point, half_mm: Sequence[float]) -> tuple[Box, tuple[Floats, Floats, Floats]]:
         """Return the slices of the grid around a body, and x, y and z of their voxels, mm."""
         slices = []

@@ -45,7 +45,7 @@ CAUDATE_RADII_MM = (4.5, 6.5, 5.0, 3.6, 2.8, 1.8)
 
 
 def nuclei(step_mm: float) -> Floats:
-    """Return the share of each of `NUCLEI` in MNI space, (5, i, j, k); its white matter are the capsules."""
+    """Return the share of each of `NUCLEI` in MNI space, (5, i, j, k); its white matter is that of the capsules."""
     canvas = Canvas(template_grid(step_mm), NUCLEI)
     _capsules(canvas)
     canvas.ellipsoid("thalamus", (10.5, -18.0, 6.5), (8.6, 15.0, 8.6), tilt_deg=8.0, both=True)
