@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,17 @@ Command = Callable[..., Result]
 def leave_writing_to_the_system(connection: sqlite3.Connection, _: object) -> None:
     """Spare Dagster's databases some 500 waits for the disk a run: no test survives a power failure."""
     connection.execute("PRAGMA synchronous = OFF")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """Undo that a shell lets processes in its background ignore SIGINT.
+
+    After a run in the main thread, Dagster gives SIGTERM the handler of SIGINT. Ignored, both are ignored by the
+    processes that it starts to copy logs, and it waits a minute for each of them.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
