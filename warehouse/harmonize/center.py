@@ -173,7 +173,7 @@ def refuse_broken(rows: HarmonizedRows, center_id: str, recipe: Recipe) -> None:
                     broken.setdefault(row["image_id"], f"{name}: rule '{rule}' is broken by {row}")
     for records in rows.lists():
         records[:] = [row for row in records if row["image_id"] not in broken]
-    remedy = "look at the scan; its values cannot be true"
+    remedy = "look at the scan; its values are impossible"
     rows.rejections += [
         rejection(image_id, center_id, recipe, HarmonizeError("write", "broken_rule", why, remedy))
         for image_id, why in broken.items()

@@ -1,4 +1,8 @@
-"""Runs tasks in processes; a process that dies costs only the task that killed it."""
+"""Runs tasks in processes; a process that dies costs only the task that killed it.
+
+Libraries do not replace this: pebble 5.2.3 waits for ever when a process exits with status 0 during a task, and a loky
+executor loses all tasks in flight when a process dies.
+"""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ class _Session:
                 doubtful.append((scan, error))
                 continue
             for failed, why in doubtful:
-                if why.stage == "load":  # the others may still be aligned with the reference
+                if why.stage == "load":  # scans that failed at a later stage may still be aligned
                     self.reject(failed, why)
             return reference
         for failed, why in doubtful:
@@ -146,7 +146,7 @@ class _Session:
         prepared = self.prepare(scan)
         if prepared.doubt:
             what = f"{scan.path.name}: {prepared.doubt}"
-            raise HarmonizeError("mask", "implausible_brain", what, "look at the scan; no other scan could lend a mask")
+            raise HarmonizeError("mask", "implausible_brain", what, "look at the scan; no other scan has a mask for it")
         corrected, scale = self.corrected(prepared)
         assert prepared.mask is not None
         fixed = _as_stored(corrected, scale)

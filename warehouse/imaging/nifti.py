@@ -138,7 +138,9 @@ def _refuse_magic(magic: bytes) -> None:
     if magic.startswith((b"ni1", b"ni2")):
         what = "header: its voxels lie in a second file, .img"
         raise RefusedError("image_pair", what, "join both, e.g. with nibabel or fslchfiletype NIFTI_GZ")
-    kind = "an Analyze 7.5 header, which does not say where left is" if not magic.strip(b"\0") else "no NIfTI header"
+    kind = (
+        "an Analyze 7.5 header, which does not define left and right" if not magic.strip(b"\0") else "no NIfTI header"
+    )
     raise RefusedError("not_nifti", f"header: its magic {magic!r} is that of {kind}", CONVERT)
 
 
@@ -208,7 +210,7 @@ def _shape(raw: Any) -> tuple[int, ...]:
 
 
 def _units(raw: Any) -> tuple[str, str, tuple[Doubt, ...]]:
-    """Return the units of space and time, and what is wrong with the code; an unknown unit of space is mm."""
+    """Return the units of space and time, and doubts; an unknown unit of space is taken as mm."""
     code = int(raw["xyzt_units"])
     space, time = code % 8, code - code % 8
     labels = nib.nifti1.unit_codes.label
@@ -220,7 +222,7 @@ def _units(raw: Any) -> tuple[str, str, tuple[Doubt, ...]]:
 
 
 def _scaling(raw: Any) -> tuple[float | None, float | None]:
-    """Return slope and intercept as NIfTI means them: a slope of 0, or one that is not finite, asks for no scaling."""
+    """Return slope and intercept, or None for both where the slope is 0 or not finite, which means no scaling."""
     slope, inter = float(raw["scl_slope"]), float(raw["scl_inter"])
     if slope == 0 or not math.isfinite(slope):
         return None, None

@@ -153,7 +153,7 @@ def _place_nifti(found: Discovery, entry: Entry, bids: BidsPlaces | None) -> Non
             found.companions[entry.path] = (entry, kind)
             return
         remedy = "name it as BIDS says" if bids else "add a pattern for it to the centre's definition"
-        refusal = Refusal("discover", "unknown_name", "the name does not say whose image it is", remedy)
+        refusal = Refusal("discover", "unknown_name", "the name holds no participant", remedy)
         found.refusals[entry.path] = (entry, refusal)
         return
     whose = bids.identity(entry.path, entities)

@@ -250,7 +250,7 @@ def _read_row(
         people.refused.append((table.path, number, Refusal("participants", reason, detail, remedy)))
 
     if SURPLUS in row:
-        refuse("too_many_cells", f"{shown(row[SURPLUS])} stands beyond the header", "write one cell for each column")
+        refuse("too_many_cells", f"{shown(row[SURPLUS])} is beyond the header", "write one cell for each column")
         return
     unread = _unread_label(table, row, participant, session)
     if unread:

@@ -214,7 +214,7 @@ def is_identifying(column: str) -> bool:
 def _is_harmless(column: str, value: str, codes: Collection[str], is_named: bool) -> bool:
     if not value or value in codes or value.lower() in COMMON_WORDS:
         return True
-    if NUMBER.fullmatch(value):  # a number has no leading zeros, the number of a record has
+    if NUMBER.fullmatch(value):  # leading zeros mark the number of a record
         return is_named or not (value.isdigit() and len(value) > 3 and value[0] == "0")
     if RANGE.fullmatch(value):
         return True

@@ -99,7 +99,7 @@ def read_object(location: str, path: str) -> tuple[dict[str, object], list[Findi
 
 
 def _nothing(_: str) -> None:
-    """Stand for NaN and infinity, which JSON does not have."""
+    """Return None for NaN and infinity, which are not JSON."""
 
 
 def _repeated(text: str) -> set[str]:

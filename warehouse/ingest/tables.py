@@ -82,7 +82,7 @@ def read_table(content: bytes, path: str) -> list[dict[str, str]]:
         raise ParticipantsError(f"{path}: the table has no header", "write the names of the columns in the first line")
     header = [clean_text(cell) for cell in rows[0]]
     if twice := {name for name in header if name and header.count(name) > 1}:
-        raise ParticipantsError(f"{path}: columns {sorted(twice)} stand twice", "rename one of each")
+        raise ParticipantsError(f"{path}: columns {sorted(twice)} occur twice", "rename one of each")
     return [_cells(header, [clean_text(cell) for cell in row]) for row in rows[1:]]
 
 

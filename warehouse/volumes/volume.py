@@ -92,7 +92,7 @@ class Volume:
 
     @cached_property
     def nifti_header(self) -> bytes:
-        """The source's NIfTI header, byte for byte as it came; empty where the source had none."""
+        """The source's NIfTI header, byte for byte; empty where the source had none."""
         folder = self.path / "nifti"
         return bytes(_read_bytes(folder)) if folder.is_dir() else b""
 

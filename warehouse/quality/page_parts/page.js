@@ -19,7 +19,7 @@ function sort(column) {
   head.setAttribute("aria-sort", down ? "descending" : "ascending");
   const keyed = rows.map((row, order) => ({ row, order, key: row.cells[column].dataset.v }));
   keyed.sort((a, b) => {
-    if (a.key === undefined || b.key === undefined) {  // what has no value comes last, whichever way
+    if (a.key === undefined || b.key === undefined) {  // cells without a value are sorted last in both directions
       return (a.key === undefined) - (b.key === undefined) || a.order - b.order;
     }
     return (down ? -1 : 1) * compare(a.key, b.key) || a.order - b.order;
@@ -43,7 +43,7 @@ function filter() {
 
 heads.forEach((head, column) => head.querySelector("button")?.addEventListener("click", () => sort(column)));
 document.querySelector("form").addEventListener("input", filter);
-body.addEventListener("click", (event) => {  // where nothing can be pointed at, a touch tells the reason
+body.addEventListener("click", (event) => {  // on touch screens, a tap shows the reason
   const cell = event.target.closest("td[title]");
   reason.hidden = !cell;
   if (cell) reason.textContent = `${heads[cell.cellIndex].textContent.trim()}: ${cell.title}`;
