@@ -13,6 +13,7 @@ from warehouse.harmonize.recipe import Recipe, steps_hash
 from warehouse.harmonize.rows import EligibleScan, Row
 from warehouse.lake.home import Home
 from warehouse.lake.parts import read_manifest, read_table
+from warehouse.prompts.record import contrast_label
 from warehouse.tables import HARMONIZED
 
 COLUMNS = [
@@ -42,11 +43,6 @@ def sessions(home: Home, registration: RegisteredCenter) -> dict[str, tuple[Elig
             scan = _scan(image, known, registration, signatures[image["path"]])
             found.setdefault(image["session_id"], []).append(scan)
     return {session_id: tuple(scans) for session_id, scans in found.items()}
-
-
-def contrast_label(contrast: str | None, is_post_contrast: bool) -> str | None:
-    """Return a contrast as prompts write it: ceT1w for post-contrast T1w."""
-    return f"ce{contrast}" if contrast and is_post_contrast else contrast
 
 
 def fingerprint(found: dict[str, tuple[EligibleScan, ...]]) -> str:

@@ -12,13 +12,12 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from warehouse.errors import TumsynError
-from warehouse.harmonize.recipe import Recipe
 from warehouse.lake import atomic
 from warehouse.lake.home import Home
 from warehouse.quality.slices import GROUND, INK, PLANES, QUIET, View, mark_sides, show
@@ -60,7 +59,18 @@ class Panel:
     verdict: str = "pass"
 
 
-def pictures_folder(home: Home, center_id: str, recipe: Recipe) -> Path:
+class RecipeName(Protocol):
+    """What pictures show of the recipe that made the volumes."""
+
+    name: str
+
+    @property
+    def recipe_id(self) -> str:
+        """Return the identity of the parameters."""
+        ...
+
+
+def pictures_folder(home: Home, center_id: str, recipe: RecipeName) -> Path:
     """Return the folder of a centre's pictures by one recipe."""
     return home.quality / center_id / f"{recipe.name}-{recipe.recipe_id}"
 
@@ -75,7 +85,7 @@ def slug_of(path: str | Path) -> str:
     return Path(path).stem.rpartition("-")[0]
 
 
-def draw_session(home: Home, session_id: str, recipe: Recipe, volumes: Sequence[dict[str, Any]]) -> Path | None:
+def draw_session(home: Home, session_id: str, recipe: RecipeName, volumes: Sequence[dict[str, Any]]) -> Path | None:
     """Draw a session's mosaic from its stores and return its path; an existing one of the same voxels is kept.
 
     Parameters

@@ -16,12 +16,11 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from warehouse.catalog import sqlfiles
-from warehouse.harmonize.plan import contrast_label
-from warehouse.harmonize.recipe import Recipe
 from warehouse.lake import atomic
 from warehouse.lake.home import Home
 from warehouse.lake.parts import read_table
-from warehouse.quality.mosaics import pictures_folder
+from warehouse.prompts.record import contrast_label
+from warehouse.quality.mosaics import RecipeName, pictures_folder
 from warehouse.tables import TABLES
 
 Row = Mapping[str, Any]
@@ -73,7 +72,7 @@ class ScanLine:
 
 
 def write_center_page(
-    home: Home, center_id: str, recipe: Recipe, rows: dict[str, list[dict[str, Any]]], drawn: dict[str, str]
+    home: Home, center_id: str, recipe: RecipeName, rows: dict[str, list[dict[str, Any]]], drawn: dict[str, str]
 ) -> Path:
     """Write the page of a centre, and remove mosaics that it does not show.
 
