@@ -87,13 +87,8 @@ def _stale(entries: list[RegisteredCenter], home: Home, recipe: Recipe, force: b
 
 def _counts(home: Home, center_id: str, recipe: Recipe) -> str:
     """Return how many images of a centre there are by a recipe, and where to read of them."""
-    from warehouse.lake.parts import read_table
+    from warehouse.harmonize.plan import count_images
 
-    n_images = {}
-    for table in ("core.volume", "core.volume_rejection"):
-        rows = read_table(home, center_id, table, ["recipe_id", "image_id"])
-        listed = [] if rows is None else rows.to_pylist()
-        n_images[table] = len({row["image_id"] for row in listed if row["recipe_id"] == recipe.recipe_id})
-    rejected = n_images["core.volume_rejection"]
-    why = " (core.volume_rejection says why)" if rejected else ""
-    return f"{n_images['core.volume']:,} scans harmonised, {rejected:,} rejected{why}"
+    n_harmonized, n_rejected = count_images(home, center_id, recipe)
+    why = " (core.volume_rejection says why)" if n_rejected else ""
+    return f"{n_harmonized:,} scans harmonised, {n_rejected:,} rejected{why}"
