@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from warehouse.centers.registry import RegisteredCenter
 from warehouse.errors import HarmonizeError
-from warehouse.harmonize.plan import fingerprint, is_current, sessions
+from warehouse.harmonize.plan import count_images, fingerprint, is_current, sessions
 from warehouse.harmonize.recipe import Recipe
 from warehouse.harmonize.rows import HarmonizedRows, rejection
 from warehouse.harmonize.tasks import Progress, Work, tasks_of, work_tasks
@@ -201,12 +201,7 @@ def _merged(
 def _unchanged(home: Home, center_id: str, recipe: Recipe, start: float) -> Harmonized:
     manifest = read_manifest(home, center_id, "harmonize")
     assert manifest is not None  # it is current
-    count = {}
-    for name in ("core.volume", "core.volume_rejection"):
-        rows = read_table(home, center_id, name, ["recipe_id", "image_id"])
-        mine = [] if rows is None else [row for row in rows.to_pylist() if row["recipe_id"] == recipe.recipe_id]
-        count[name] = len({row["image_id"] for row in mine})
-    n_volumes, n_rejected = count["core.volume"], count["core.volume_rejection"]
+    n_volumes, n_rejected = count_images(home, center_id, recipe)
     place = pictures_folder(home, center_id, recipe)
     page = place / "quality.html"
     return Harmonized(

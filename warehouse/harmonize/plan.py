@@ -76,6 +76,16 @@ def is_current(home: Home, registration: RegisteredCenter, recipe: Recipe) -> bo
     return all((home.root / path).is_dir() for path in paths.to_pylist())
 
 
+def count_images(home: Home, center_id: str, recipe: Recipe) -> tuple[int, int]:
+    """Return the numbers of images of a centre that a recipe harmonised and rejected."""
+    counts = []
+    for name in ("core.volume", "core.volume_rejection"):
+        table = read_table(home, center_id, name, ["recipe_id", "image_id"])
+        rows = [] if table is None else table.to_pylist()
+        counts.append(len({row["image_id"] for row in rows if row["recipe_id"] == recipe.recipe_id}))
+    return counts[0], counts[1]
+
+
 def _rows(home: Home, center_id: str, table: str, columns: list[str]) -> list[Row]:
     rows = read_table(home, center_id, table, columns)
     if rows is None:

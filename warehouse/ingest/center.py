@@ -116,7 +116,7 @@ def ingest_center(
     return Ingested(registration.center.center_id, changed, manifest, counts, time.perf_counter() - start)
 
 
-def check_center(home: Home, registration: RegisteredCenter, *, progress: Progress | None = None) -> Examined:
+def check_center(home: Home, registration: RegisteredCenter) -> Examined:
     """Return the rows that an ingest would write; nothing is written.
 
     Raises
@@ -128,7 +128,7 @@ def check_center(home: Home, registration: RegisteredCenter, *, progress: Progre
     manifest = read_manifest(home, registration.center.center_id)
     before = _previous(home, registration, manifest, _fingerprints(home, registration, entries))
     with _collector_paused():
-        return examine(registration, entries, before, b"not stored", _persons(home), progress or (lambda *_: None))
+        return examine(registration, entries, before, b"not stored", _persons(home), lambda *_: None)
 
 
 def is_current(home: Home, registration: RegisteredCenter) -> bool:

@@ -64,7 +64,7 @@ class Age:
         return f"{low}–{high}"
 
 
-def parse_age(text: str, unit: str = "years", offset_days: float = 0.0) -> Age:
+def parse_age(text: str, unit: str = "years") -> Age:
     """Return the age in a cell.
 
     Parameters
@@ -74,8 +74,6 @@ def parse_age(text: str, unit: str = "years", offset_days: float = 0.0) -> Age:
         `P18M`), or a word for missing.
     unit : {"years", "months", "weeks", "days", "bins"}
         Unit of a number without a unit.
-    offset_days : float
-        Days since the age was taken.
 
     Raises
     ------
@@ -85,18 +83,18 @@ def parse_age(text: str, unit: str = "years", offset_days: float = 0.0) -> Age:
     plain = text.strip().lower()
     if plain in MISSING:
         return Age()
-    per_year, later = PER_YEAR[unit], offset_days / 365.25
+    per_year = PER_YEAR[unit]
     if NUMBER.fullmatch(plain):
-        return _human(Age(years=float(plain) / per_year + later), text)
+        return _human(Age(years=float(plain) / per_year), text)
     if match := RANGE.fullmatch(plain):
-        low, high = (float(bound) / per_year + later for bound in match.groups())
+        low, high = (float(bound) / per_year for bound in match.groups())
         if low > high:
             raise ValueError(f"age {shown(text)}: the lower bound is above the upper one")
         return _human(Age(low_years=low, high_years=high), text)
     if match := OPEN.fullmatch(plain):
-        return _human(Age(low_years=float(match[1] or match[2]) / per_year + later), text)
+        return _human(Age(low_years=float(match[1] or match[2]) / per_year), text)
     if (years := _own_unit(plain)) is not None:
-        return _human(Age(years=years + later), text)
+        return _human(Age(years=years), text)
     raise ValueError(f"age {shown(text)} is neither a number of {unit} nor a range")
 
 

@@ -158,11 +158,9 @@ def _image(
         "eligibility_reason": reason,
         "session_label": entities.get("ses"),  # for core.session; no column of core.image
     }
-    return row | (_geometry(header) if header else {})
-
-
-def _geometry(header: Header) -> Row:
-    return {
+    if header is None:
+        return row
+    return row | {
         "shape": list(header.shape),
         "voxel_size_mm": list(header.voxel_size_mm),
         "voxel_size_mm_provenance": "header",

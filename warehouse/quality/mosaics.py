@@ -142,7 +142,8 @@ def draw(panels: Sequence[Panel], voxel_size_mm: Sequence[float] | NDArray[Any],
     _check(panels, title)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    view = _view(panels, np.asarray(voxel_size_mm, np.float64))
+    masks = [m for panel in panels for m in (panel.reference_outline, panel.mask) if m is not None]
+    view = View.around(masks, panels[0].voxels.shape, np.asarray(voxel_size_mm, np.float64))
     figure = _draw(panels, view, title)
     FigureCanvasAgg(figure)
     temporary = atomic.temporary_beside(path)
@@ -163,11 +164,6 @@ def _check(panels: Sequence[Panel], title: str) -> None:
                 raise TumsynError(what, "resample all scans to the session's grid first")
         if not np.isfinite(panel.voxels).all():
             raise TumsynError(f"{title}, {panel.title}: voxels that are NaN or infinite", "harmonise the scan again")
-
-
-def _view(panels: Sequence[Panel], step: NDArray[np.float64]) -> View:
-    masks = [m for panel in panels for m in (panel.reference_outline, panel.mask) if m is not None]
-    return View.around(masks, panels[0].voxels.shape, step)
 
 
 def _draw(panels: Sequence[Panel], view: View, title: str) -> Figure:

@@ -91,10 +91,6 @@ def test_a_code_of_sex_is_what_its_explanation_says(text: str, sex: str | None) 
     assert sex_of_level(text) == sex
 
 
-def test_days_since_the_age_was_taken_are_added() -> None:
-    assert parse_age("60", offset_days=365.25).years == 61
-
-
 @pytest.mark.parametrize(
     ("text", "values", "sex"),
     [

@@ -1,4 +1,4 @@
--- Question: what was refused, why, and what mends it?
+-- Question: what was refused, why, and what is the remedy?
 -- Grain: one row per centre, stage and reason.
 -- Why:   nothing is lost in silence: every refused file or row can be read here, the commonest reasons first.
 SELECT
