@@ -51,20 +51,14 @@ def harmonize_centers(home: Home, names: list[str], config: dict[str, Any]) -> N
     TumsynError
         When a centre failed, after the others were published.
     """
-    from warehouse.harmonize.plan import is_current
+    from warehouse.harmonize.plan import count_images, is_current
     from warehouse.harmonize.recipe import load_recipe
     from warehouse.harmonize.tasks import session_queue
-    from warehouse.lake.parts import read_table
 
     recipe = load_recipe(str(config["recipe"]))
 
     def counts(center_id: str) -> str:
-        n_images = []
-        for table in ("core.volume", "core.volume_rejection"):
-            rows = read_table(home, center_id, table, ["recipe_id", "image_id"])
-            listed = [] if rows is None else rows.to_pylist()
-            n_images.append(len({row["image_id"] for row in listed if row["recipe_id"] == recipe.recipe_id}))
-        n_harmonized, n_rejected = n_images
+        n_harmonized, n_rejected = count_images(home, center_id, recipe)
         where = " (core.volume_rejection has the reasons)" if n_rejected else ""
         return f"{n_harmonized:,} scans harmonised, {n_rejected:,} rejected{where}"
 
@@ -77,30 +71,4 @@ def harmonize_centers(home: Home, names: list[str], config: dict[str, Any]) -> N
         return
     limits: dict[str, Any] = {key: config[key] for key in ("workers", "memory_gb", "force") if key in config}
     with session_queue(home, stale, recipe, **limits) as work:
-<<<<<<< HEAD
         run_and_publish(home, stale, "harmonize", {"center_volumes": config}, counts, {"work": work})
-=======
-        counted = partial(_counts, home, recipe=recipe)
-        run_and_publish(home, stale, "harmonize", wanted, counted, {"work": work})
-
-
-def _stale(entries: list[RegisteredCenter], home: Home, recipe: Recipe, force: bool) -> list[RegisteredCenter]:
-    from warehouse.harmonize.plan import is_current
-
-    stale = []
-    for entry in entries:
-        if not force and is_current(home, entry, recipe):
-            note(f"{entry.center.center_id}: unchanged")
-        else:
-            stale.append(entry)
-    return stale
-
-
-def _counts(home: Home, center_id: str, recipe: Recipe) -> str:
-    """Return how many images of a centre there are by a recipe, and where to read of them."""
-    from warehouse.harmonize.plan import count_images
-
-    n_harmonized, n_rejected = count_images(home, center_id, recipe)
-    why = " (core.volume_rejection says why)" if n_rejected else ""
-    return f"{n_harmonized:,} scans harmonised, {n_rejected:,} rejected{why}"
->>>>>>> ware
