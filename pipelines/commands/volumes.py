@@ -42,8 +42,8 @@ def export(
         volumes = _of_center(home, center, recipe, form)
     else:
         volumes = [stores.open(image_id, recipe, form, home=home) for image_id in dict.fromkeys(images or [])]
-    for volume in volumes:
-        typer.echo(stores.export(volume, out, source_units=source_units, force=force).image)
+    for volume, run in zip(volumes, stores.runs(volumes), strict=True):
+        typer.echo(stores.export(volume, out, source_units=source_units, force=force, run=run).image)
     note(f"{len(volumes):,} volumes -> {out}")
 
 

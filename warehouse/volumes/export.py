@@ -6,7 +6,7 @@ import gzip
 import importlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from io import BytesIO
@@ -51,8 +51,29 @@ class Exported:
     mask_sidecar: Path | None
 
 
+def runs(volumes: Sequence[Volume]) -> list[int | None]:
+    """Return the number of the run of each volume: from 1 among those that would share a name, else None.
+
+    A centre whose files are not named by BIDS may have two scans of one contrast in a session, and neither a run nor
+    another entity that distinguishes them.
+    """
+    names = [relative_path(image_entities(volume), image_suffix(volume), "") for volume in volumes]
+    numbers: list[int | None] = [None] * len(volumes)
+    for name in {name for name in names if names.count(name) > 1}:
+        same = [place for place, other in enumerate(names) if other == name]
+        for number, place in enumerate(sorted(same, key=lambda place: str(volumes[place].path)), start=1):
+            numbers[place] = number
+    return numbers
+
+
 def export(
-    volume: Volume, out_dir: Path, *, source_units: bool = False, with_mask: bool = True, force: bool = False
+    volume: Volume,
+    out_dir: Path,
+    *,
+    source_units: bool = False,
+    with_mask: bool = True,
+    force: bool = False,
+    run: int | None = None,
 ) -> Exported:
     """Write a volume, its mask and their sidecars into a BIDS derivative data set.
 
@@ -67,6 +88,8 @@ def export(
         Write the brain mask where there is one.
     force : bool
         Overwrite files of the same name.
+    run : int, optional
+        Entity `run` of the names, for volumes that would share one; see `runs`.
 
     Raises
     ------
@@ -75,6 +98,8 @@ def export(
     """
     out_dir = Path(out_dir)
     entities, suffix = image_entities(volume), image_suffix(volume)
+    if run is not None:
+        entities["run"] = str(run)
     image, sidecar = (out_dir / relative_path(entities, suffix, ending) for ending in (".nii.gz", ".json"))
     mask = mask_sidecar = None
     if with_mask and volume.mask is not None:

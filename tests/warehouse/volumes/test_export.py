@@ -15,7 +15,7 @@ import pytest
 
 from tests.warehouse.volumes.conftest import AFFINES, Stored, make_payload
 from warehouse.errors import VolumeError
-from warehouse.volumes import Volume, export, open_store, write
+from warehouse.volumes import Volume, export, open_store, runs, write
 from warehouse.volumes.export import compress, resolution, to_source_units
 
 
@@ -39,6 +39,19 @@ def test_files_are_named_as_bids_names_derivatives(stored: Stored, tmp_path: Pat
         f"{stem}_mod-T1w_desc-brain_mask.nii.gz",
         f"{stem}_mod-T1w_desc-brain_mask.json",
     ]
+
+
+def test_scans_of_a_session_that_would_share_a_name_are_runs(stored: Stored, tmp_path: Path) -> None:
+    entities = {"sub": "01", "ses": "2", "suffix": "T1w"}
+    volumes = [
+        stored(name=name, entities=entities | more) for name, more in (("b", {}), ("a", {}), ("c", {"acq": "x"}))
+    ]
+    assert runs(volumes) == [2, 1, None]
+    done = [export(volume, tmp_path / "out", run=run) for volume, run in zip(volumes, runs(volumes), strict=True)]
+    assert [path.image.name.split("_space")[0] for path in done] == [
+        "sub-01_ses-2_run-2", "sub-01_ses-2_run-1", "sub-01_ses-2_acq-x"
+    ]  # fmt: skip
+    assert len({path for one in done for path in vars(one).values()}) == 12
 
 
 def test_bids2table_understands_every_name(stored: Stored, tmp_path: Path) -> None:
