@@ -68,6 +68,10 @@ NO_AGENT = re.compile(
     r"(?:none|no|n|n/?a|nil|not given|none given|without.*|no ?contrast.*|non.?contrast|no(gad|gd)|pre(contrast)?|native|unknown|false|-+|0|\.)?",
     re.IGNORECASE,
 )
+# Labels of the entity `acq` that name an agent, as in acq-postcontrast or acq-gdpre.
+AGENT = r"(?:contrast|gado?(?:linium|vist|vr)?|gd|agent)"
+AFTER_AGENT = re.compile(rf"(?:post|with|after){AGENT}|{AGENT}(?:post|enhanced)", re.IGNORECASE)
+BEFORE_AGENT = re.compile(rf"(?:pre|non?|without|before){AGENT}|{AGENT}pre", re.IGNORECASE)
 
 # Words in the names of columns that may hold a person's identity or place, or a date.
 IDENTIFYING_WORDS = frozenset(

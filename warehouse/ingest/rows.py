@@ -16,7 +16,7 @@ from warehouse.ingest.discover import Candidate, Discovery
 from warehouse.ingest.eligibility import contrast_of, judge
 from warehouse.ingest.findings import Finding, shown
 from warehouse.ingest.participants import People
-from warehouse.ingest.privacy import AGENT_KEYS, NO_AGENT
+from warehouse.ingest.privacy import AFTER_AGENT, AGENT_KEYS, BEFORE_AGENT, NO_AGENT
 from warehouse.ingest.sidecars import Inheritance, Sidecar
 from warehouse.ingest.tree import Refusal
 
@@ -103,15 +103,21 @@ def _mark_copies(result: ImageRows) -> None:
 
 
 def contrast_agent(candidate: Candidate, merged: Mapping[str, object]) -> tuple[bool, list[Finding]]:
-    """Return whether an image was acquired after a contrast agent, by its name, else by its sidecars."""
+    """Return whether an image was acquired after a contrast agent, by its name, else by its sidecars.
+
+    Where the name has no entity `ce`, its label of `acq` counts as far as it names a contrast agent.
+    """
     label = candidate.entities.get("ce")
+    acquisition = candidate.entities.get("acq", "")
+    if label is None and (AFTER_AGENT.search(acquisition) or BEFORE_AGENT.search(acquisition)):
+        label = "none" if BEFORE_AGENT.search(acquisition) else acquisition
     given = [merged[key] for key in AGENT_KEYS if key in merged]
     by_sidecar = "GIVEN" in given if given else None
     by_name = None if label is None else NO_AGENT.fullmatch(label) is None
     if by_name is None or by_sidecar is None or by_name == by_sidecar or label is None:
         return bool(by_sidecar if by_name is None else by_name), []
     key = next(key for key in AGENT_KEYS if key in merged)
-    detail = f"The name says ce-{label}, the sidecar {'an' if by_sidecar else 'no'} agent; the name is used."
+    detail = f"The name says {label}, the sidecar {'an' if by_sidecar else 'no'} agent; the name is used."
     return by_name, [Finding("sources_disagree", None, None, key, None, detail, "correct the name or the sidecar")]
 
 

@@ -125,6 +125,11 @@ def test_an_echo_time_left_in_milliseconds_costs_the_value_and_not_the_image(dat
         ("ce-gad_T1w", {}, True, "eligible"),
         ("FLAIR", {"ContrastBolusAgent": "Dotarem"}, True, "ineligible"),
         ("ce-none_FLAIR", {}, False, "eligible"),
+        ("acq-postcontrast_T1w", {}, True, "eligible"),
+        ("acq-MPRAGEpostGd_T1w", {}, True, "eligible"),
+        ("acq-precontrast_T1w", {}, False, "eligible"),
+        ("acq-withoutcontrast_T1w", {}, False, "eligible"),
+        ("acq-highcontrast_T1w", {}, False, "eligible"),
     ],
 )
 def test_a_contrast_agent_is_read_from_the_name_or_the_sidecar(
