@@ -125,7 +125,7 @@ def unpacked(location: str) -> Iterator[bytes]:
             reader = zlib.decompressobj(WHOLE)
             while not reader.eof:
                 if not rest:
-                    raise RefusedError("truncated_gzip", "the gzip data end before their end", "fetch the image again")
+                    raise RefusedError("truncated_gzip", "the gzip data are truncated", "fetch the image again")
                 try:
                     yield reader.decompress(rest)
                 except zlib.error as error:

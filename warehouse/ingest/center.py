@@ -102,10 +102,10 @@ def ingest_center(
     manifest = read_manifest(home, registration.center.center_id)
     changed = force or manifest is None or manifest.fingerprint != prints
     if changed:
-        before = PreviousIngest() if force else _previous(home, registration, manifest, prints)
+        previous = PreviousIngest() if force else _previous(home, registration, manifest, prints)
         with _collector_paused():
             examined = examine(
-                registration, entries, before, home.salt(), _persons(home), progress or (lambda *_: None)
+                registration, entries, previous, home.salt(), _persons(home), progress or (lambda *_: None)
             )
         if not examined.n_candidates:
             _refuse_empty(registration, entries, examined.found)
@@ -126,9 +126,9 @@ def check_center(home: Home, registration: RegisteredCenter) -> Examined:
     """
     entries = walk(registration.root, registration.follow_links)
     manifest = read_manifest(home, registration.center.center_id)
-    before = _previous(home, registration, manifest, _fingerprints(home, registration, entries))
+    previous = _previous(home, registration, manifest, _fingerprints(home, registration, entries))
     with _collector_paused():
-        return examine(registration, entries, before, b"not stored", _persons(home), lambda *_: None)
+        return examine(registration, entries, previous, b"not stored", _persons(home), lambda *_: None)
 
 
 def is_current(home: Home, registration: RegisteredCenter) -> bool:
@@ -152,7 +152,7 @@ def _previous(
 def examine(
     registration: RegisteredCenter,
     entries: list[Entry],
-    before: PreviousIngest,
+    previous: PreviousIngest,
     salt: bytes,
     persons: Mapping[tuple[str, str], str],
     progress: Progress,
@@ -164,7 +164,7 @@ def examine(
     registration : RegisteredCenter
     entries : list of Entry
         Its files.
-    before : PreviousIngest
+    previous : PreviousIngest
         Content of files that need not be read again.
     salt : bytes
         The home's secret, for hashes of serial numbers.
@@ -176,8 +176,8 @@ def examine(
     center = registration.center
     found = discover(center, entries)
     n_candidates = len(found.images)
-    sidecars = read_sidecars(found, before, salt, progress)
-    headers = read_headers(found, before, progress)
+    sidecars = read_sidecars(found, previous, salt, progress)
+    headers = read_headers(found, previous, progress)
     images = rows.image_rows(registration, found, headers, sidecars)
     _refuse_broken(found, images)
     visits = visits_of(found)

@@ -70,17 +70,17 @@ class PreviousIngest:
         return self.signatures.get(entry.path) == entry.signature
 
 
-def read_sidecars(found: Discovery, before: PreviousIngest, salt: bytes, progress: Progress) -> dict[str, Sidecar]:
+def read_sidecars(found: Discovery, previous: PreviousIngest, salt: bytes, progress: Progress) -> dict[str, Sidecar]:
     """Return every sidecar by path; one that cannot be parsed moves to the refusals."""
     sidecars = {}
     entries = [entry for entry, kind in found.companions.values() if kind == "sidecar" and entry.content == "present"]
     for entry in _counted(entries, "sidecars", progress, lambda item: item.path):
-        known = before.unchanged(entry)
-        if known and entry.path in before.sidecars:
-            sidecars[entry.path] = before.sidecars[entry.path]
-            found.findings += before.findings.get(entry.path, [])
+        known = previous.unchanged(entry)
+        if known and entry.path in previous.sidecars:
+            sidecars[entry.path] = previous.sidecars[entry.path]
+            found.findings += previous.findings.get(entry.path, [])
             continue
-        refusal = before.refusals.get(entry.path) if known else None
+        refusal = previous.refusals.get(entry.path) if known else None
         if refusal is None:
             try:
                 sidecars[entry.path] = read_sidecar(entry.location, entry.path, salt)
@@ -95,22 +95,22 @@ def read_sidecars(found: Discovery, before: PreviousIngest, salt: bytes, progres
     return sidecars
 
 
-def read_headers(found: Discovery, before: PreviousIngest, progress: Progress) -> dict[str, Header]:
+def read_headers(found: Discovery, previous: PreviousIngest, progress: Progress) -> dict[str, Header]:
     """Return the header of every present image by path; one that cannot be used moves to the refusals."""
     headers: dict[str, Header] = {}
     kept: list[Candidate] = []
     for candidate in _counted(found.images, "headers", progress, lambda item: item.entry.path):
         entry = candidate.entry
-        known = before.unchanged(entry)
+        known = previous.unchanged(entry)
         if entry.content != "present":
             kept.append(candidate)
-        elif known and entry.path in before.headers:
-            headers[entry.path] = before.headers[entry.path]
-            found.findings += before.findings.get(entry.path, [])
-            content_hash = before.content_hashes.get(entry.path)
+        elif known and entry.path in previous.headers:
+            headers[entry.path] = previous.headers[entry.path]
+            found.findings += previous.findings.get(entry.path, [])
+            content_hash = previous.content_hashes.get(entry.path)
             kept.append(replace(candidate, entry=replace(entry, content_hash=content_hash)))
-        elif known and entry.path in before.refusals:
-            found.refusals[entry.path] = (entry, before.refusals[entry.path])
+        elif known and entry.path in previous.refusals:
+            found.refusals[entry.path] = (entry, previous.refusals[entry.path])
         else:
             _read_one(candidate, headers, kept, found)
     found.images = kept
