@@ -1,4 +1,4 @@
-"""YAML documents that people write, read into typed models; errors name the file, the key and the remedy."""
+"""Read YAML documents into typed models; errors name the file, the key and the remedy."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def shipped_or_own(kind: str, name_or_path: str, folder: Path, prefix: str = "", error: type = TumsynError) -> Path:
-    """Return the file of a document that ships, by its name, or of the user's own, by its path.
+    """Return the path of a shipped document, given its name, or of the user's own, given its path.
 
     Parameters
     ----------
     kind : str
-        What it is, for the message, e.g. ``recipe``.
+        Kind of document, for the message, e.g. ``recipe``.
     folder : Path
         Holds ``<prefix><name>.yaml``.
     error : type of TumsynError
@@ -27,7 +27,7 @@ def shipped_or_own(kind: str, name_or_path: str, folder: Path, prefix: str = "",
     Raises
     ------
     TumsynError
-        Of the type asked for, with the names that ship, when there is no such file.
+        Of type `error`, when there is no such file; the message lists the shipped names.
     """
     path = folder / f"{prefix}{name_or_path}.yaml"
     if not path.exists():
@@ -39,12 +39,12 @@ def shipped_or_own(kind: str, name_or_path: str, folder: Path, prefix: str = "",
 
 
 def read_yaml(path: Path, error: type = TumsynError) -> object:
-    """Return what a YAML file holds.
+    """Return the content of a YAML file.
 
     Raises
     ------
     TumsynError
-        Of the type asked for, when it cannot be read.
+        Of type `error`, when it cannot be read.
     """
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -53,19 +53,19 @@ def read_yaml(path: Path, error: type = TumsynError) -> object:
 
 
 def validated(model: type[Model], document: object, path: Path, form: str, error: type = TumsynError) -> Model:
-    """Return a document as a model.
+    """Validate a document and return it as a model.
 
     Parameters
     ----------
     path : Path
-        Where it was read, for the message.
+        File of the document, for the message.
     form : str
-        Which file describes the keys.
+        File that describes the keys, for the message.
 
     Raises
     ------
     TumsynError
-        Of the type asked for, naming file, key and value, when it does not validate.
+        Of type `error`, when it does not validate; the message names file, key and value.
     """
     try:
         return model.model_validate(document)

@@ -1,4 +1,4 @@
-"""The errors that the warehouse raises: each says what, where, why and what to do."""
+"""Errors of the project; each states what is wrong, where, why, and the remedy."""
 
 
 class TumsynError(ValueError):
@@ -23,7 +23,7 @@ class CenterError(TumsynError):
 
 
 class LayoutError(TumsynError):
-    """A centre's folder is not what its layout says."""
+    """A centre's folder does not match its layout."""
 
 
 class SidecarError(TumsynError):
@@ -35,7 +35,7 @@ class ParticipantsError(TumsynError):
 
 
 class HarmonizeError(TumsynError):
-    """A scan cannot be harmonised; says at which stage and by what code.
+    """A scan cannot be harmonised; names the stage and a reason code.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Which code is at work: release and commit, and hashes of the sources that decide a result.
+"""Identity of the code: release and commit, and hashes of the sources that decide a result.
 
-A source hash covers a module and all modules of this project that it imports, directly or not, so nobody keeps a list
-by hand. Comments, docstrings and blank lines do not enter, nor does anything that the module does not import.
+A source hash covers a module and all modules of this project that it imports, directly or indirectly. Comments,
+docstrings and blank lines do not enter, nor does any module that is not imported.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from pathlib import Path
 PACKAGE = "tumsyn"
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("warehouse", "model", "pipelines")
-DATA = ("*.csv", "codes/*.csv", "sql/catalog/*.sql")  # that modules read from beside themselves
+DATA = ("*.csv", "codes/*.csv", "sql/catalog/*.sql")  # read by modules from their own folder
 
 
 @lru_cache
 def release() -> str:
-    """Return ``version`` or ``version+commit`` of the package; GIT_COMMIT in the environment goes before the commit."""
+    """Return ``version`` or ``version+commit`` of the package; the environment variable GIT_COMMIT overrides it."""
     try:
         version = metadata.version(PACKAGE)
     except metadata.PackageNotFoundError:
@@ -33,7 +33,7 @@ def release() -> str:
 
 
 def git_commit(root: Path) -> str | None:
-    """Return the commit that a working tree is at; None where the folder is no working tree."""
+    """Return the checked-out commit of a working tree; None where the folder is not a working tree."""
     git = root / ".git"
     try:
         if git.is_file():  # a linked working tree: the file names its folder
@@ -57,7 +57,7 @@ def _resolve(git: Path, ref: str) -> str | None:
 
 @lru_cache
 def source_hash(module: str, within: tuple[str, ...] = PACKAGES, root: Path = ROOT) -> str:
-    """Return a hash of a module and of all that it imports from this project: 16 hexadecimal digits.
+    """Return a hash of a module and of all its imports from this project: 16 hexadecimal digits.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def source_hash(module: str, within: tuple[str, ...] = PACKAGES, root: Path = RO
 
 
 def _closure(module: str, within: tuple[str, ...], root: Path) -> set[Path]:
-    """Return the files of a module and of all that it imports; annotations alone import nothing."""
+    """Return the files of a module and of all its imports; imports for annotations alone are left out."""
     found: set[Path] = set()
     todo = [module]
     while todo:

@@ -1,4 +1,4 @@
-"""Filling one snapshot: load the lake's parts, derive the ready-to-use tables, check every rule."""
+"""Build one snapshot: load the parts of the lake, derive the tables of `out` and check every rule."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def build(
     Parameters
     ----------
     manifests : sequence of Manifest
-        A centre's ingest before what was made from it.
+        Ordered so that the ingest of a centre precedes its harmonisation.
     facts : mapping
-        The row of meta.snapshot, less data_id, which is computed here.
+        Row of meta.snapshot without data_id, which is computed here.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def build(
 
 
 def _ddl() -> str:
-    """Return all definitions as one transaction: the file is synchronised once instead of at every comment."""
+    """Return all definitions as one transaction, so that the file is synchronised only once."""
     schemas = [f"CREATE SCHEMA {layer};" for layer in LAYERS]
     tables = [table.ddl() for table in TABLES.values()]
     return "\n".join(["BEGIN;", *schemas, sqlfiles.prompt_macros(), *tables, "COMMIT;"])
@@ -70,21 +70,21 @@ def check(connection: duckdb.DuckDBPyConnection, tables: list[Table]) -> None:
     Raises
     ------
     PublishError
-        Naming table, rule and offending rows.
+        When a row breaks a rule; the message names table, rule and offending rows.
     """
     for table in tables:
         _refuse(connection, table.name, table.offenders())
 
 
 def _check_across(connection: duckdb.DuckDBPyConnection, before_derivation: bool) -> None:
-    """Run the checks over several tables: those of the loaded ones first, since the derived ones rest on them."""
+    """Run the checks over several tables; those of loaded tables come before the derivation, which relies on them."""
     queries = sqlfiles.checks()
     chosen = {name: query for name, query in queries.items() if ("out." not in query) == before_derivation}
     _refuse(connection, "warehouse/catalog/sql/checks", chosen)
 
 
 def _refuse(connection: duckdb.DuckDBPyConnection, place: str, rules: Mapping[str, str]) -> None:
-    """Count the offenders of all rules in one pass, and raise with rows of the first rule that has any."""
+    """Count the offenders of all rules in one query; raise with rows of the first broken rule."""
     counts = [f"SELECT {i} AS i, count(*) AS n FROM (\n{query}\n)" for i, query in enumerate(rules.values())]
     found = connection.execute("\nUNION ALL\n".join(counts)).fetchall()
     broken = sorted(i for i, n in found if n)
@@ -104,7 +104,7 @@ def _brief(row: dict[str, object]) -> str:
 
 
 def _load_parts(connection: duckdb.DuckDBPyConnection, lake: Path, manifests: Sequence[Manifest]) -> None:
-    """Load each table's parts in one go; where that fails, one by one, which names the part at fault."""
+    """Load all parts of a table at once; if that fails, load them one by one to name the faulty part."""
     import duckdb
 
     parts: dict[str, list[tuple[str, Path]]] = {}
@@ -116,14 +116,14 @@ def _load_parts(connection: duckdb.DuckDBPyConnection, lake: Path, manifests: Se
                 parts.setdefault(part.table, []).append((manifest.center_id, lake / part.path))
     for name, files in sorted(parts.items(), key=lambda item: TABLES[item[0]].stage != "ingest"):
         try:
-            _insert(connection, TABLES[name], _reading(TABLES[name]), [str(path) for _, path in files])
+            _insert(connection, TABLES[name], _parts_query(TABLES[name]), [str(path) for _, path in files])
         except duckdb.Error:
             for center_id, path in files:
                 _load_part(connection, TABLES[name], path, center_id)
 
 
-def _reading(table: Table) -> str:
-    """Return the query that reads parts; of what was made from images, only that of images that are still there."""
+def _parts_query(table: Table) -> str:
+    """Return the query that reads parts; rows of a harmonisation are read only for images in core.image."""
     return sqlfiles.read("part" if table.stage == "ingest" else "part_of_images")
 
 
@@ -131,7 +131,7 @@ def _load_part(connection: duckdb.DuckDBPyConnection, table: Table, path: Path, 
     import duckdb
 
     try:
-        _insert(connection, table, _reading(table), [str(path)])
+        _insert(connection, table, _parts_query(table), [str(path)])
     except duckdb.ConstraintException as error:
         _explain(connection, table, path)
         raise PublishError(f"centre {center_id}: {table.name}: {error}", "ingest the centre again") from error
@@ -151,7 +151,7 @@ def _other_version(center_id: str, what: str) -> PublishError:
 
 
 def _explain(connection: duckdb.DuckDBPyConnection, table: Table, path: Path) -> None:
-    """Name the rows of a part that a CHECK refused: the constraint's own error shows none."""
+    """Raise with the rows of a part that violate a CHECK; the error of DuckDB does not show them."""
     files = connection.read_parquet(str(path), hive_partitioning=False)
     files.create_view("refused_part")
     _refuse(connection, table.name, table.offenders("refused_part"))
@@ -160,7 +160,7 @@ def _explain(connection: duckdb.DuckDBPyConnection, table: Table, path: Path) ->
 def _load_events(connection: duckdb.DuckDBPyConnection, events: Mapping[str, list[Path]]) -> None:
     for name, files in events.items():
         if files:
-            _insert(connection, TABLES[name], sqlfiles.read("first_said"), [str(path) for path in files])
+            _insert(connection, TABLES[name], sqlfiles.read("events"), [str(path) for path in files])
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: Table, query: str, files: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Models that a home knows: what was said of them, and which of each kind is in force."""
+"""Model registry: recorded events and the current champions of each kind."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ VERSION = "core.model_version"
 
 
 def record(home: Home, table: str, rows: Iterable[Mapping[str, object]]) -> Path | None:
-    """Append statements about models to one of their tables; they are in the next snapshot.
+    """Append records to a table of model events; the next snapshot contains them.
 
     Raises
     ------
     PublishError
-        When a statement breaks a rule of the table; see `warehouse.lake.parts.append_events`.
+        When a record breaks a rule of the table; see `warehouse.lake.parts.append_events`.
     """
     return parts.append_events(home, table, rows)
 
 
 @dataclass(frozen=True)
 class Champion:
-    """The model that serves a kind of work on one grid.
+    """The model in use for one kind, grid and recipe.
 
     Parameters
     ----------
     model_id : str
     kind : {"text_encoder", "synthesis"}
     grid_mm : float or None
-        Voxel size that it was trained for, mm; None where its checkpoint does not say.
+        Voxel size that it was trained for, mm; None where its checkpoint does not state it.
     recipe_id : str or None
         Recipe of the volumes that it was trained on.
     """
@@ -63,7 +63,7 @@ def champions(home: Home, kind: str) -> list[Champion]:
     ----------
     kind : {"text_encoder", "synthesis"}
     """
-    with _said(home, EVENT) as connection:
+    with _open_events(home, EVENT) as connection:
         rows = connection.sql(sqlfiles.read("models/aliases")).to_arrow_table().to_pylist()
     assigned = [row for row in rows if (row["kind"], row["alias"]) == (kind, "champion")]
     found: dict[tuple[float | None, str | None], Champion] = {}
@@ -80,16 +80,16 @@ def champion(home: Home, kind: str, *, recipe: str | None = None) -> str | None:
     ----------
     kind : {"text_encoder", "synthesis"}
     recipe : str, optional
-        Only of volumes by the recipe of this identity.
+        Only champions trained on volumes of the recipe with this identity.
     """
     fit = [one for one in champions(home, kind) if recipe is None or one.recipe_id == recipe]
     return fit[0].model_id if fit else None
 
 
 def serves(home: Home, model_id: str) -> tuple[float | None, str | None]:
-    """Return the grid (mm) and the recipe that a model was trained for; None each where nothing says it.
+    """Return the grid (mm) and the recipe that a model was trained for; each None where it is unknown.
 
-    Older records have neither; then the checkpoint is asked.
+    Older records lack both; the values are then read from the checkpoint.
     """
     for row in statements(home, VERSION, model_id=model_id):
         if row["grid_mm"] is not None:
@@ -102,19 +102,19 @@ def serves(home: Home, model_id: str) -> tuple[float | None, str | None]:
 
 
 def promote(home: Home, model_id: str, reason: str) -> str:
-    """Make a model the champion of its kind, grid and recipe, whatever its gates say; the one before stays recorded.
+    """Make a model the champion of its kind, grid and recipe, whatever its gates; earlier champions stay recorded.
 
     Parameters
     ----------
     model_id : str
-        Identity, or the beginning of it where it is unique.
+        Identity of the model, or a unique prefix of it.
     reason : str
-        Why, in words; people will read it.
+        Why, in words; shown to people.
 
     Returns
     -------
     str
-        The whole identity.
+        The full identity.
 
     Raises
     ------
@@ -125,11 +125,13 @@ def promote(home: Home, model_id: str, reason: str) -> str:
     found = [row for row in known if model_id and row["model_id"].startswith(model_id)]
     if len(found) != 1:
         listed = ", ".join(row["model_id"] for row in found or known) or "none; train one first"
-        what = f"{model_id!r} fits {len(found)} models" if found else f"there is no model {model_id!r} in {home.root}"
+        what = (
+            f"{model_id!r} matches {len(found)} models" if found else f"there is no model {model_id!r} in {home.root}"
+        )
         raise ModelError(what, f"there are: {listed}")
-    whole, kind = str(found[0]["model_id"]), str(found[0]["kind"])
-    record(home, EVENT, [_statement(whole, kind, "champion", reason)])
-    return whole
+    full, kind = str(found[0]["model_id"]), str(found[0]["kind"])
+    record(home, EVENT, [_event(full, kind, "champion", reason)])
+    return full
 
 
 def offer(home: Home, model_id: str, kind: str, *, passed: bool, reason: str) -> bool:
@@ -138,21 +140,22 @@ def offer(home: Home, model_id: str, kind: str, *, passed: bool, reason: str) ->
     Parameters
     ----------
     passed : bool
-        Whether every gate holds.
+        Whether every gate passed.
     reason : str
-        What the gates said.
+        Summary of the gates' verdicts.
 
     Returns
     -------
     bool
         Whether it is the champion now.
     """
-    digest = hashlib.sha256(f"{model_id}/candidate".encode()).hexdigest()[:32]  # said once, however often it is judged
-    record(home, EVENT, [{"event_id": digest, **_statement(model_id, kind, "candidate", "it was trained and judged")}])
+    # A fixed identity, so that a repeated evaluation does not record the candidate again.
+    digest = hashlib.sha256(f"{model_id}/candidate".encode()).hexdigest()[:32]
+    record(home, EVENT, [{"event_id": digest, **_event(model_id, kind, "candidate", "it was trained and evaluated")}])
     served = serves(home, model_id)
     in_force = next((one.model_id for one in champions(home, kind) if (one.grid_mm, one.recipe_id) == served), None)
     if in_force is None and passed:
-        record(home, EVENT, [_statement(model_id, kind, "champion", f"the first whose gates pass: {reason}")])
+        record(home, EVENT, [_event(model_id, kind, "champion", f"the first whose gates pass: {reason}")])
         return True
     return in_force == model_id
 
@@ -167,7 +170,7 @@ def known_models(home: Home) -> pa.Table:
     import pyarrow as pa
 
     leading = [one.model_id for kind in KINDS for one in champions(home, kind)]
-    with _said(home, VERSION, "core.gate_verdict") as connection:
+    with _open_events(home, VERSION, "core.gate_verdict") as connection:
         table = connection.sql(sqlfiles.read("models/list"), params={"champions": leading}).to_arrow_table()
     grids = [serves(home, model_id)[0] for model_id in table["model_id"].to_pylist()]
     place = table.column_names.index("is_champion")
@@ -175,7 +178,7 @@ def known_models(home: Home) -> pa.Table:
 
 
 def statements(home: Home, table: str, **equals: object) -> list[dict[str, Any]]:
-    """Return what was ever said in a table of events, published or not, in the order of time.
+    """Return all records of a table of events, published or not, ordered by time; of a repeated event the first.
 
     Parameters
     ----------
@@ -191,14 +194,14 @@ def statements(home: Home, table: str, **equals: object) -> list[dict[str, Any]]
     for name, value in equals.items():
         wanted = wanted & (ds.field(name) == ds.scalar(value))
     read = ds.dataset(files, schema=TABLES[table].schema()).to_table(filter=wanted) if files else None
-    first_said: dict[str, dict[str, Any]] = {}
+    first: dict[str, dict[str, Any]] = {}
     for row in sorted(read.to_pylist() if read else [], key=lambda row: row["occurred_at"]):
-        first_said.setdefault(row["event_id"], row)
-    return list(first_said.values())
+        first.setdefault(row["event_id"], row)
+    return list(first.values())
 
 
 def last_run(home: Home, kind: str) -> dict[str, Any] | None:
-    """Return the row of `core.training_run` by which the last training of a kind finished; None where none did."""
+    """Return the row of `core.training_run` of the last finished training of a kind; None where there is none."""
     return next(reversed(statements(home, "core.training_run", kind=kind, status="finished")), None)
 
 
@@ -209,13 +212,13 @@ def trained_on(home: Home, kind: str) -> set[str]:
     return found | ({str(run["data_id"])} if run else set())
 
 
-def _statement(model_id: str, kind: str, alias: str, reason: str) -> dict[str, object]:
+def _event(model_id: str, kind: str, alias: str, reason: str) -> dict[str, object]:
     return {"model_id": model_id, "kind": kind, "alias": alias, "action": "assign", "reason": reason}
 
 
 @contextmanager
-def _said(home: Home, *names: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open some tables of events with all that was ever appended to them, published or not."""
+def _open_events(home: Home, *names: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a database with some tables of events that hold all appended records, published or not."""
     import duckdb
 
     files = parts.event_files(home)
@@ -224,6 +227,6 @@ def _said(home: Home, *names: str) -> Iterator[duckdb.DuckDBPyConnection]:
         for name in names:
             connection.execute(TABLES[name].ddl())
             if files[name]:
-                insert = f"INSERT INTO {name} BY NAME\n{sqlfiles.read('first_said')}"
+                insert = f"INSERT INTO {name} BY NAME\n{sqlfiles.read('events')}"
                 connection.execute(insert, {"files": [str(path) for path in files[name]]})
         yield connection

@@ -1,4 +1,4 @@
-"""Publishing: the lake becomes an immutable, checked snapshot, and the pointer moves to it."""
+"""Publish the lake as an immutable, checked snapshot and move the pointer to it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from warehouse.lake import atomic, parts
 from warehouse.lake.home import Home
 from warehouse.provenance import release
 
-MEMORY_LIMIT = "2GB"  # beyond it DuckDB spills into the snapshots' own disk
+MEMORY_LIMIT = "2GB"  # above it, DuckDB spills to the disk of the snapshots
 
 
 @dataclass(frozen=True)
 class Published:
-    """What a publication left in force: its identities, where it lies, and the rows of each table."""
+    """Snapshot in force after a publication: identities, file, and number of rows of each table."""
 
     snapshot_id: str
     data_id: str
@@ -36,15 +36,15 @@ class Published:
 def publish(home: Home, *, run_id: str | None = None, keep: int = 10) -> Published:
     """Put a snapshot of the whole lake in force.
 
-    One publisher works at a time; others wait. Readers are never blocked: they hold the snapshot that they opened.
-    A publisher that dies leaves the previous snapshot in force, and the next one removes what it left.
+    One publisher works at a time; others wait. Readers are never blocked: they keep the snapshot that they opened.
+    A publisher that dies leaves the previous snapshot in force, and the next one removes its temporary files.
 
     Parameters
     ----------
     run_id : str, optional
-        Dagster run that asks for it.
+        Dagster run that publishes.
     keep : int
-        How many of the newest snapshots to keep; pinned ones and the one in force stay anyway.
+        How many of the newest snapshots to keep; pinned ones and the one in force are always kept.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def _facts(snapshot_id: str, parent: str | None, run_id: str | None) -> dict[str
 
 
 def _sweep(home: Home) -> None:
-    """Remove what killed publishers and writers left; only the holder of the publisher's lock may."""
+    """Remove files of killed publishers and writers; the caller must hold the publisher's lock."""
     for path in [*atomic.stale_temporaries(home.warehouse), *home.warehouse.glob("spill-*")]:
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
     parts.sweep(home)
@@ -127,10 +127,10 @@ def _build_beside(
 
 @contextmanager
 def _writable(target: Path) -> Iterator[Path]:
-    """Yield a file that DuckDB can write, and see that it becomes the target.
+    """Yield a path that DuckDB can write; its file is then copied to the target if the two differ.
 
-    DuckDB puts the name of its log before the first ``?`` of a path, links resolved: below such a folder it reads but
-    cannot write.
+    DuckDB inserts the suffix of its write-ahead log before the first ``?`` of the resolved path. Below a folder with
+    ``?`` in its name it can therefore read but not write.
     """
     if "?" not in str(target):
         yield target

@@ -1,4 +1,4 @@
-"""Asking the published catalogue: opening a snapshot, and the sandbox in which strangers' SQL runs."""
+"""Query the published catalogue: open a snapshot, and run untrusted SQL in a sandbox."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 SANDBOX = Path(__file__).with_name("sandbox.py")
 REFUSED = 3
-GRACE_S = 2.0  # an interrupt that the database does not heed within this is followed by the end of the process
+GRACE_S = 2.0  # after the time limit, until a process that ignores its interrupt is killed
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 
 
 class Catalogue:
-    """One snapshot, opened read-only: the one in force at this moment, or any that is kept.
+    """One snapshot, opened read-only: by default the one in force.
 
-    The snapshot is resolved once: a publication meanwhile changes nothing for this object.
+    The snapshot is resolved once: later publications do not affect this object.
 
     Parameters
     ----------
     home : Home
     snapshot : str, optional
-        Identity of a past snapshot; the beginning of it is enough where it is unique.
+        Identity of a kept snapshot, or a unique prefix of it.
 
     Raises
     ------
@@ -46,27 +46,27 @@ class Catalogue:
         self.path = kept.path(home, self.snapshot_id)
 
     def connect(self) -> duckdb.DuckDBPyConnection:
-        """Return a read-only connection for the project's own code; it neither blocks nor is blocked."""
+        """Return a read-only connection for trusted code; it neither blocks publishers nor waits for them."""
         import duckdb
 
         return duckdb.connect(str(self.path), read_only=True)
 
     def query(self, sql: str, *, timeout_s: float = 30, memory_limit: str = "1GB") -> pa.Table:
-        """Answer one statement that reads, in a process that can reach nothing but this snapshot.
+        """Run one read-only statement in a process that can access only this snapshot.
 
         Parameters
         ----------
         sql : str
             One SELECT (or DESCRIBE, SUMMARIZE, SHOW, EXPLAIN).
         timeout_s : float
-            Seconds after which it is ended.
+            Time limit, seconds.
         memory_limit : str
-            Of the query, and of its answer, e.g. ``500MB``.
+            Limit of the query, and of the size of its result, e.g. ``500MB``.
 
         Raises
         ------
         CatalogueError
-            When the statement is refused, wrong, too slow or too large.
+            When the statement is refused, fails, or exceeds a limit.
         """
         request = {
             "path": str(self.path),
@@ -78,7 +78,7 @@ class Catalogue:
 
 
 def snapshots(home: Home) -> pa.Table:
-    """Return the snapshots that are kept, the newest first: what each says of itself, and why it is kept."""
+    """Return the kept snapshots, newest first, with their metadata, pins and sizes."""
     import pyarrow as pa
 
     current, pins = kept.in_force(home), kept.pinned(home)
@@ -96,13 +96,13 @@ def snapshots(home: Home) -> pa.Table:
 
 
 def tables(catalogue: Catalogue) -> pa.Table:
-    """Return name, rows, columns and grain of every table."""
+    """Return name, number of rows and columns, and grain of every table."""
     with catalogue.connect() as connection:
         return connection.sql(sqlfiles.read("catalog/tables")).to_arrow_table()
 
 
 def describe(catalogue: Catalogue, table: str) -> pa.Table:
-    """Return name, type, whether it may be missing, and meaning of every column of a table.
+    """Return name, type, nullability and description of every column of a table.
 
     Raises
     ------
@@ -126,9 +126,9 @@ def _resolve(home: Home, snapshot: str | None) -> str:
     found = [known for known in kept.existing(home) if known == snapshot or (snapshot and known.startswith(snapshot))]
     if len(found) == 1:
         return found[0]
-    what = f"there is no snapshot {snapshot!r}" if not found else f"{snapshot!r} fits {len(found)} snapshots"
+    what = f"there is no snapshot {snapshot!r}" if not found else f"{snapshot!r} matches {len(found)} snapshots"
     known = ", ".join(found or kept.existing(home)) or "none"
-    raise CatalogueError(f"{what} in {home.snapshots}", f"kept are: {known}")
+    raise CatalogueError(f"{what} in {home.snapshots}", f"kept snapshots are: {known}")
 
 
 def _nothing_published(home: Home) -> CatalogueError:
@@ -140,7 +140,7 @@ def _nothing_published(home: Home) -> CatalogueError:
 def _bytes(size: str) -> int:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B)\s*", size, re.IGNORECASE)
     if match is None:
-        raise CatalogueError(f"memory limit {size!r} is no size", "write it as 500MB or 2GB")
+        raise CatalogueError(f"memory limit {size!r} is not a size", "write it as 500MB or 2GB")
     return int(float(match[1]) * UNITS[match[2].upper()])
 
 
@@ -164,7 +164,7 @@ def _ask(request: dict[str, object], timeout_s: float) -> pa.Table:
     if done.returncode == REFUSED:
         raise CatalogueError(**json.loads(done.stderr.splitlines()[-1]))
     raise CatalogueError(
-        "the query broke its limits and was ended: it needs more memory, or the database failed"
+        "the query was ended: it needs more memory than its limit, or the database failed"
         f" (exit status {done.returncode}: {done.stderr.decode(errors='replace')[-300:]})",
         "narrow it, or raise the memory limit",
     )

@@ -1,8 +1,9 @@
-"""A process that answers one question about one catalogue file, and can do nothing else.
+"""Script that runs one query on one catalogue file, without access to anything else.
 
-`warehouse.catalog.query` runs it as a script and never imports it. A process of its own is what makes the limits hold:
-DuckDB does not count every allocation (``repeat('x', 2000000000)``) and cannot be interrupted while it plans, but the
-kernel refuses memory and the parent ends the process. It imports nothing of the project, so that it starts fast.
+`warehouse.catalog.query` runs it in a separate process and never imports it. Only a separate process can enforce the
+limits: DuckDB does not count every allocation (``repeat('x', 2000000000)``) and cannot be interrupted during planning,
+whereas the kernel can refuse memory and the parent can kill the process. The script imports nothing of the project, so
+that it starts fast.
 
 Standard input: JSON {path, sql, memory_limit_bytes, timeout_s}. Standard output: an Arrow stream. Exit status 3: the
 query was refused, and standard error holds JSON {what, remedy}.
@@ -39,11 +40,11 @@ def refuse(what: str, remedy: str) -> NoReturn:
     """End the process with a reason."""
     sys.stderr.write(json.dumps({"what": what, "remedy": remedy}) + "\n")
     sys.stderr.flush()
-    os._exit(REFUSED)  # at once: tidying up may wait for a query that does not heed its interrupt
+    os._exit(REFUSED)  # without clean-up, which could wait for a query that ignores its interrupt
 
 
 def limit(memory_limit_bytes: int) -> None:
-    """Let the kernel refuse memory beyond the limit, files of any size, core dumps and further processes."""
+    """Set kernel limits: memory up to the limit, no writing of files, no core dumps."""
     with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - pathlib is not imported here, for speed
         pages = int(file.read().split()[5])
     used = pages * resource.getpagesize()
@@ -56,30 +57,30 @@ def limit(memory_limit_bytes: int) -> None:
 
 
 def connect(path: str, memory_limit_bytes: int) -> duckdb.DuckDBPyConnection:
-    """Open the catalogue read-only, with nothing else within reach."""
+    """Open the catalogue read-only, without access to other files."""
     config = CONFIG | {"memory_limit": f"{memory_limit_bytes // 1000}KB"}
     connection = duckdb.connect(path, read_only=True, config=config)
-    # Not on opening: below a folder with a ? in its name DuckDB would look for its log elsewhere, and be refused.
+    # Set after opening: below a folder with ? in its name DuckDB looks for its log at another path, which this refuses.
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection
 
 
 def statement(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:
-    """Return the one statement that was asked."""
+    """Return the single statement of the request."""
     statements = connection.extract_statements(sql)
     if len(statements) != 1:
-        refuse(f"{len(statements)} statements were given", "ask exactly one SELECT")
+        refuse(f"{len(statements)} statements were given", "give exactly one SELECT")
     kind = statements[0].type.name
     if kind == "MULTI":
         refuse("PIVOT without values is several statements", "name the values: PIVOT t ON c IN ('a', 'b')")
     if kind not in ALLOWED:
-        refuse(f"{kind} is not allowed: the catalogue is read-only", "ask a SELECT")
+        refuse(f"{kind} is not allowed: the catalogue is read-only", "give a SELECT")
     return statements[0]
 
 
 def answer(request: dict[str, object]) -> None:
-    """Write the answer as an Arrow stream to standard output."""
+    """Run the query and write its result as an Arrow stream to standard output."""
     memory_limit_bytes = int(str(request["memory_limit_bytes"]))
     limit(memory_limit_bytes)
     connection = connect(str(request["path"]), memory_limit_bytes)
@@ -98,8 +99,8 @@ def answer(request: dict[str, object]) -> None:
 
 def main() -> None:
     """Answer the request on standard input."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # Linux: a query ends with who asked it
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal: the parent decides
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # Linux: kills this process when its parent ends
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the parent handles it
     request = json.load(sys.stdin)
     try:
         answer(request)

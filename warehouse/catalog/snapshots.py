@@ -1,4 +1,4 @@
-"""Published snapshots: which exist, which is in force, which are needed, which may go."""
+"""Published snapshots: list them, find the one in force, pin them, and remove old ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PINS = "meta.snapshot_pin"
 
 
 def path(home: Home, snapshot_id: str) -> Path:
-    """Return where a snapshot lies, or would lie."""
+    """Return the path of a snapshot's file, whether or not it exists."""
     return home.snapshots / f"{snapshot_id}.duckdb"
 
 
@@ -34,7 +34,7 @@ def in_force(home: Home) -> str | None:
 
 
 def pin(home: Home, snapshot_id: str, referrer: str) -> None:
-    """State that something needs a snapshot: it is kept until the same referrer unpins it.
+    """Record that a snapshot is needed; it is kept until the same referrer unpins it.
 
     Parameters
     ----------
@@ -53,12 +53,12 @@ def pin(home: Home, snapshot_id: str, referrer: str) -> None:
 
 
 def unpin(home: Home, snapshot_id: str, referrer: str) -> None:
-    """State that a referrer no longer needs a snapshot.
+    """Record that a referrer no longer needs a snapshot.
 
     Raises
     ------
     CatalogueError
-        When it did not pin it.
+        When the referrer has not pinned the snapshot.
     """
     with _retention(home):
         if referrer not in pinned(home).get(snapshot_id, []):
@@ -67,7 +67,7 @@ def unpin(home: Home, snapshot_id: str, referrer: str) -> None:
 
 
 def pinned(home: Home) -> dict[str, list[str]]:
-    """Return who needs which snapshot, by all that was ever stated, published or not."""
+    """Return the referrers of each pinned snapshot, from all recorded events, published or not."""
     import duckdb
 
     files = [str(file) for file in parts.event_files(home)[PINS]]
@@ -84,12 +84,12 @@ def pinned(home: Home) -> dict[str, list[str]]:
 def retire(home: Home, keep: int) -> list[str]:
     """Remove snapshots that are neither among the newest, nor in force, nor pinned.
 
-    A reader that holds one keeps its view: the file's content goes when the last reader closes it.
+    Open readers of a removed snapshot are not affected: the content is freed when the last one closes the file.
 
     Returns
     -------
     list of str
-        What was removed.
+        Identities of the removed snapshots.
     """
     with _retention(home):
         everything = existing(home)
@@ -101,7 +101,7 @@ def retire(home: Home, keep: int) -> list[str]:
 
 
 def _retention(home: Home) -> AbstractContextManager[bool]:
-    """Hold the lock under which a snapshot is either pinned or removed, never both at once."""
+    """Return the lock that keeps a snapshot from being pinned and removed at the same time."""
     return atomic.lock(home.warehouse / "retention.lock", exclusive=True)
 
 

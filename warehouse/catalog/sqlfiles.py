@@ -1,4 +1,4 @@
-"""The SQL of the warehouse, which lives in files."""
+"""Read the SQL files of the warehouse."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ def read(name: str) -> str:
 
 
 def prompt_macros() -> str:
-    """Return the macros that render a prompt from its record, as every snapshot holds them."""
+    """Return the macros that render a prompt from its record, which every snapshot contains."""
     return PROMPTS.read_text(encoding="utf-8")
 
 
 def checks() -> dict[str, str]:
-    """Return the checks over several tables by name; the rows of each are offenders."""
+    """Return the checks over several tables by name; each selects the rows that break it."""
     return {path.stem: path.read_text(encoding="utf-8") for path in sorted((SQL / "checks").glob("*.sql"))}
 
 
 def useful_queries() -> dict[str, str]:
-    """Return the queries that a lab asks most, by name; each begins with its question."""
+    """Return the shipped queries by name; the first line of each is a comment that states its question."""
     return {path.stem: path.read_text(encoding="utf-8") for path in sorted(QUERIES.glob("*.sql"))}
 
 
 @lru_cache
 def spec_version() -> str:
-    """Return the identity of the table specification and of the SQL that derives from it."""
+    """Return a hash of the table specification and of all SQL files."""
     digest = hashlib.sha256()
     for table in TABLES.values():
         digest.update(f"{table.ddl()}\n{table.key}\n".encode())

@@ -1,1 +1,1 @@
-"""Data that many processes write at once: the home, atomic files, and the Parquet parts of every stage."""
+"""Storage that many processes write at once: home, atomic files, locks, Parquet parts and events."""

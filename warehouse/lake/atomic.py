@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: temporary, fsync, rename; and the locks that keep sweepers away."""
+"""Atomic writing of files (temporary file, fsync, rename), and advisory locks."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
-LOG = logging.getLogger(__name__)  # a wait for another process is said here
-POLL_S = 0.1  # between two tries of a lock: a call that blocks could not be stopped in a thread
-PATIENCE_S = 1.0  # a shorter wait is not worth a word
+LOG = logging.getLogger(__name__)  # waits for other processes are logged here
+POLL_S = 0.1  # between two attempts to lock; a blocking call could not be stopped in a thread
+PATIENCE_S = 1.0  # a shorter wait is not logged
 REPEAT_S = 60.0
 
 
 def temporary_beside(target: Path) -> Path:
-    """Return a fresh hidden name in the target's folder, which is made; `stale_temporaries` finds it again."""
+    """Return an unused hidden path in the target's folder, which is created; `stale_temporaries` finds it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     return target.parent / f".{target.name}-{uuid4().hex}.tmp"
 
 
 def stale_temporaries(folder: Path) -> list[Path]:
-    """Return what interrupted writers left anywhere under a folder, DuckDB's write-ahead logs included."""
+    """Return the temporary files below a folder, at any depth, including write-ahead logs of DuckDB."""
     return sorted(path for path in folder.rglob(".*") if ".tmp" in path.suffixes)
 
 
 def fsync(path: Path) -> None:
-    """Ask the disk to keep a file, or the names in a folder."""
+    """Flush a file, or the entries of a folder, to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -41,14 +41,14 @@ def fsync(path: Path) -> None:
 
 
 def move(temporary: Path, target: Path) -> None:
-    """Put a finished temporary into place: a reader sees the old file or the new one, never half of it."""
+    """Replace the target with a finished temporary file; a reader sees either the old or the new file."""
     fsync(temporary)
     os.replace(temporary, target)
     fsync(target.parent)
 
 
 def write_text(target: Path, text: str) -> None:
-    """Write a small file whole or not at all."""
+    """Write a small file atomically."""
     temporary = temporary_beside(target)
     temporary.write_text(text, encoding="utf-8")
     move(temporary, target)
@@ -62,24 +62,24 @@ def sha256(path: Path) -> str:
 
 @contextmanager
 def lock(path: Path, *, exclusive: bool, wait: bool = True) -> Iterator[bool]:
-    """Hold an advisory lock, which the kernel drops when the process dies.
+    """Hold an advisory lock, which the kernel releases when the process dies.
 
-    The shared lock of the package filelock is a transaction of SQLite, and does not tell who holds it since when.
+    The package filelock is not used: its shared lock is an SQLite transaction, and it does not record the holder.
 
     Parameters
     ----------
     path : Path
-        Lock file; made where absent, never removed.
+        Lock file; created if absent, never removed.
     exclusive : bool
-        Alone, or together with others that hold it shared.
+        True for a lock that no other process may hold at the same time, false for a shared one.
     wait : bool
-        Wait for it, or give up at once. A wait of more than a second is logged as a warning with the process that
-        holds the lock, and since when; a holder that dies loses the lock.
+        True to wait for the lock, false to give up at once. A wait of more than a second is logged as a warning with
+        the process that holds the lock, and since when.
 
     Yields
     ------
     bool
-        Whether it is held; always true after waiting.
+        Whether the lock is held; always true with `wait`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -90,7 +90,7 @@ def lock(path: Path, *, exclusive: bool, wait: bool = True) -> Iterator[bool]:
             _wait(path, handle, mode)
             held = True
         if held and exclusive:
-            _sign(handle)
+            _write_holder(handle)
         try:
             yield held
         finally:
@@ -109,23 +109,23 @@ def _try(handle: int, mode: int) -> bool:
 
 
 def _wait(path: Path, handle: int, mode: int) -> None:
-    """Wait for a lock without using the processor, and say for whom."""
+    """Poll for a lock, and log which process holds it."""
     began = time.monotonic()
-    say_at = began + PATIENCE_S
+    log_at = began + PATIENCE_S
     while not _try(handle, mode):
         time.sleep(POLL_S)
-        if time.monotonic() >= say_at:
-            say_at += REPEAT_S
+        if time.monotonic() >= log_at:
+            log_at += REPEAT_S
             LOG.warning("waits for %s, %s; waiting for %.0f s", path, holder(path), time.monotonic() - began)
 
 
-def _sign(handle: int) -> None:
-    """Write into a lock file who holds it; what one that died left there is read by nobody."""
+def _write_holder(handle: int) -> None:
+    """Write into a lock file which process holds it since when, over any earlier entry."""
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()} since {datetime.now():%H:%M:%S}".encode(), 0)
 
 
 def holder(path: Path) -> str:
-    """Return who holds a lock, in words, as far as its file says."""
-    said = path.read_text(encoding="utf-8", errors="replace")
-    return f"held by {said}" if said else "held by processes that share it"
+    """Return a description of the process that holds a lock, from its file."""
+    entry = path.read_text(encoding="utf-8", errors="replace")
+    return f"held by {entry}" if entry else "held by processes that share it"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from warehouse.errors import TumsynError
 
-LAKE_VERSION = "2"  # of the names in parts and events; `warehouse.lake.migration` brings older ones up to date
+LAKE_VERSION = "2"  # version of the names in parts and events; `warehouse.lake.migration` updates older ones
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,17 @@ class Home:
 
     @property
     def lake(self) -> Path:
-        """Parquet parts and manifests, written by many."""
+        """Parquet parts, manifests and events, written by many processes."""
         return self.root / "lake"
 
     @property
     def lake_version(self) -> Path:
-        """File that says by which version's names the lake was written; see `warehouse.lake.migration`."""
+        """File with the version of the names in the lake; see `warehouse.lake.migration`."""
         return self.lake / "version"
 
     @property
     def manifests(self) -> Path:
-        """One JSON per centre and stage: which parts are in force; later stages have a folder of their own."""
+        """One JSON file per centre and stage that lists the parts in force; harmonisation has a subfolder."""
         return self.lake / "manifests"
 
     @property
@@ -86,17 +86,17 @@ class Home:
 
     @property
     def quality(self) -> Path:
-        """Pictures and pages of quality, per centre and recipe."""
+        """Quality pages and their pictures, per centre and recipe."""
         return self.root / "quality"
 
     @property
     def models(self) -> Path:
-        """Checkpoints, one folder each, named by the hash of its content."""
+        """Checkpoints, one folder each, named by the hash of their content."""
         return self.root / "models"
 
     @property
     def training(self) -> Path:
-        """State of training runs, from which they go on when they were killed: one folder each."""
+        """State from which killed training runs resume, one folder each."""
         return self.root / "training"
 
     @property
@@ -115,9 +115,9 @@ class Home:
         return self.root / "persons.csv"
 
     def salt(self) -> bytes:
-        """Return this home's secret, making it on first use.
+        """Return the secret salt of this home; it is created on first use.
 
-        It salts the hashes of device serials, so that two homes cannot be joined by them.
+        It salts the hashes of device serial numbers, so that these cannot link the data of two homes.
         """
         path = self.root / "salt"
         if not path.exists():
@@ -129,7 +129,7 @@ class Home:
                 file.flush()
                 os.fsync(file.fileno())
             try:
-                os.link(temporary, path)  # fails where another process was first: its salt stands
+                os.link(temporary, path)  # fails if another process was first; its salt is then used
             except FileExistsError:
                 pass
             finally:

@@ -1,4 +1,4 @@
-"""Names that earlier versions wrote into a home, and what they are called now.
+"""Migration of names that earlier versions wrote into a home.
 
 The lake of an earlier version is rewritten once, when a command opens its home. Configurations of trainings and
 checkpoints are never rewritten, since their hash is their name: their keys are translated when they are read.
@@ -15,7 +15,7 @@ from warehouse.errors import TumsynError
 from warehouse.lake import atomic
 from warehouse.lake.home import LAKE_VERSION, Home
 
-if TYPE_CHECKING:  # a command that has nothing to migrate does without pyarrow
+if TYPE_CHECKING:  # a command that has nothing to migrate does not load pyarrow
     import pyarrow as pa
 
     from warehouse.lake.parts import Part
@@ -25,7 +25,7 @@ COLUMNS = {
     "core.volume_rejection": {"mend": "remedy"},
     "core.training_run": {"code_version": "training_code"},
 }
-PREFIXES = {  # column, beginning of its values, and what it is now
+PREFIXES = {  # table: column, old prefix of its values, new prefix
     "core.evaluation_score": ("model_id", "floor:", "baseline:"),
     "core.finding": ("kind", "header_mended", "header_corrected"),
 }
@@ -35,7 +35,7 @@ KEYS = {"n_hats": "n_intensity_bins", "tower_hats": "tower_intensity_bins", "cod
 def migrate(home: Home) -> bool:
     """Rewrite a lake of an earlier version with the names of this one.
 
-    A migration that is interrupted goes on where it stopped: every file is replaced as a whole.
+    An interrupted migration resumes at the next call: every file is replaced atomically.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def migrate(home: Home) -> bool:
 
 
 def keys_now(document: Any) -> Any:
-    """Return a configuration, however deep, with the keys of this version."""
+    """Return a configuration with the keys of this version, at every level of nesting."""
     if isinstance(document, Mapping):
         return {KEYS.get(key, key): keys_now(value) for key, value in document.items()}
     return document
@@ -102,7 +102,7 @@ def _rewritten_events(table: str, path: Path) -> None:
 
 
 def _rewritten(table: str, path: Path, name: Callable[[str], str]) -> tuple[Path, str] | None:
-    """Write a file's rows under the names of this version beside it; return None where its names are those."""
+    """Write a copy with the names of this version; return its path and hash, or None if no name changed."""
     import pyarrow.parquet as pq
 
     if table not in COLUMNS and table not in PREFIXES:

@@ -20,7 +20,7 @@ from warehouse.lake import atomic
 from warehouse.lake.home import LAKE_VERSION, Home
 from warehouse.tables import STAGES, TABLES, Stage, Table
 
-STALE_AFTER_S = 3600.0  # a temporary of a living writer is never this old
+STALE_AFTER_S = 3600.0  # temporary files of running writers are never this old
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Which parts of a centre are in force, the fingerprint of what they were made from, and the stage that did."""
+    """The parts of a centre in force, the fingerprint of their sources, and the stage that wrote them."""
 
     center_id: str
     fingerprint: dict[str, str]
@@ -48,7 +48,7 @@ class Manifest:
 
     @property
     def sha256(self) -> str:
-        """Identity of the manifest: the hash of its canonical JSON."""
+        """Hash of the canonical JSON, which identifies the manifest."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     @classmethod
@@ -69,16 +69,16 @@ def commit_center(
     """Put all tables of a centre that one stage makes in force at once.
 
     Parts are named by their content, so one that did not change is not rewritten. The manifest is renamed into
-    place last: until then the previous one stands.
+    place last: until then the previous one remains in force.
 
     Parameters
     ----------
     tables : mapping of str to pyarrow.Table
         Every table of origin `partition` and of this stage, each of exactly its `Table.schema()`.
     fingerprint : mapping of str to str
-        What the tables were made from, for the next run to compare.
+        Identifies the sources of the tables; the next run compares it.
     stage : {"ingest", "harmonize"}
-        Which step made them; each has a manifest of its own.
+        Which step wrote them; each has its own manifest.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def commit_center(
 
 
 def write_manifest(home: Home, manifest: Manifest) -> None:
-    """Put a manifest in force; only for who holds the lake's lock."""
+    """Put a manifest in force; the caller must hold the lock of the lake."""
     atomic.write_text(_manifest_path(home, manifest.center_id, manifest.stage), manifest.to_json())
 
 
@@ -116,7 +116,7 @@ def manifests(home: Home, stage: Stage = "ingest") -> dict[str, Manifest]:
 
 
 def in_force(home: Home) -> list[Manifest]:
-    """Return every manifest that enters a snapshot: of each centre the ingest's, and then what was made from it."""
+    """Return every manifest that enters a snapshot: first those of ingests, then those of harmonisations."""
     ingested = manifests(home)
     made = (manifest for center_id, manifest in manifests(home, "harmonize").items() if center_id in ingested)
     return [*ingested.values(), *made]
@@ -128,8 +128,7 @@ def read_table(home: Home, center_id: str, name: str, columns: list[str] | None 
     Returns
     -------
     pyarrow.Table or None
-        None where there is nothing, or where what is there was written to another version of the table's schema
-        and therefore cannot be built upon.
+        None where the table is absent, or was written with another version of its schema and cannot be used.
     """
     wanted = TABLES[name].schema()
     with atomic.lock(lock_path(home), exclusive=False):
@@ -154,10 +153,10 @@ def drop_center(home: Home, center_id: str) -> None:
 
 
 def append_events(home: Home, table: str, rows: Iterable[Mapping[str, object]]) -> Path | None:
-    """Append records to a table of events; they are in the next snapshot.
+    """Append records to a table of events; the next snapshot contains them.
 
     `event_id` and `occurred_at` are filled in where they are absent. A record that breaks a rule of the table is
-    refused here, since an event can never be taken back. Where an `event_id` is said twice, the first stands.
+    refused here, since an event cannot be removed later. Of records with the same `event_id` the first counts.
 
     Returns
     -------
@@ -175,7 +174,7 @@ def append_events(home: Home, table: str, rows: Iterable[Mapping[str, object]]) 
     if not records:
         return None
     arrow = _event_rows(spec, records)
-    with reading(home):  # a sweep that runs meanwhile would take the temporary for one that was left behind
+    with reading(home):  # otherwise a concurrent sweep would remove the temporary file
         temporary = atomic.temporary_beside(home.events / table / "event.parquet")
         pq.write_table(arrow, temporary, compression="zstd")
         target = temporary.with_name(f"event-{now:%Y%m%dT%H%M%S%f}-{atomic.sha256(temporary)[:16]}.parquet")
@@ -190,19 +189,19 @@ def event_files(home: Home) -> dict[str, list[Path]]:
 
 
 def reading(home: Home) -> AbstractContextManager[bool]:
-    """Hold the lake shared: while this is open, no sweep removes a part that a manifest named, or a fresh temporary."""
+    """Return a shared lock on the lake; while it is held, no sweep removes a part or a recent temporary file."""
     return atomic.lock(lock_path(home), exclusive=False)
 
 
 def sweep(home: Home) -> list[Path]:
-    """Remove what interrupted writers left and parts that no manifest names.
+    """Remove temporary files of interrupted writers, and parts that no manifest names.
 
-    Where somebody is writing or reading, only temporaries older than an hour go.
+    While another process reads or writes, only temporary files older than an hour are removed.
 
     Returns
     -------
     list of Path
-        What was removed.
+        The removed files.
     """
     if not home.lake.is_dir():
         return []
@@ -246,8 +245,8 @@ def _check(center_id: str, tables: Mapping[str, pa.Table], stage: Stage) -> None
         wanted = expected[name].schema()
         if not arrow.schema.equals(wanted, check_metadata=False):
             raise PublishError(
-                f"centre {center_id}: {name} is of another schema: {_difference(arrow.schema, wanted)}",
-                "make it with Table.rows, or cast it to Table.schema()",
+                f"centre {center_id}: {name} has another schema: {_difference(arrow.schema, wanted)}",
+                "build it with Table.rows, or cast it to Table.schema()",
             )
         if others := set(arrow["center_id"].unique().to_pylist()) - {center_id}:
             raise PublishError(f"centre {center_id}: {name} holds rows of {others}", "commit each centre by itself")
@@ -292,7 +291,7 @@ def _event_rows(table: Table, records: list[dict[str, object]]) -> pa.Table:
 
 
 def _refuse_offenders(table: Table, arrow: pa.Table) -> None:
-    import duckdb  # only here: a committing process does without it
+    import duckdb  # not at the top: a process that only commits does not load it
 
     with duckdb.connect() as connection:
         connection.register("records", arrow)

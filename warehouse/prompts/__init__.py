@@ -1,1 +1,1 @@
-"""Prompts: the typed record, the sentence that it is written as, and the parser that reads one."""
+"""Prompts: the typed record, its sentence, the parser, the vocabulary and physical limits."""

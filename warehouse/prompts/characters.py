@@ -1,4 +1,4 @@
-"""One spelling for characters that look alike, so that the grammar of prompts needs to know one of each."""
+"""Normalisation of characters that look alike, so that the grammar of prompts needs one form of each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from warehouse.errors import PromptError
 
 LOOK_ALIKE = str.maketrans(
     {
-        "\u00ba": "°",  # the masculine ordinal, which keyboards of Romance languages offer; NFKC would make it an o
+        "\u00ba": "°",  # masculine ordinal, on keyboards of Romance languages; NFKC would convert it to o
         "\u02da": "°",
         "\u2218": "°",
         "\u2212": "-",
@@ -36,28 +36,30 @@ TIMES = re.compile(r"(?<=[\dm]) ?(?:[x\u0445\u0425*]|\bby\b) ?(?=[\d.])", re.IGN
 THOUSANDS = re.compile(r"(?<![\d.,])(\d{1,3})[ ,'\u2019](\d{3})(?= ?m(?:illi)?s(?:ecs?|econds?)?\b)", re.IGNORECASE)
 UNITS = r"ms|msec|s|sec|seconds?|t|tesla|mm|cm|\u03bcm|um|years?|yrs?|y|months?|mos?|weeks?|days?|degrees?|deg"
 DECIMAL_COMMA = re.compile(rf"(?<![\d.,])(\d{{1,9}}),(\d{{1,3}})(?= ?(?:(?:{UNITS})\b|°))", re.IGNORECASE)
-# One value follows a name; in a list of values a comma without a blank would stand again.
+# Only for a single value behind a name: in a list of values another comma without a space would follow.
 COMMA_BEHIND_NAME = re.compile(
     r"\b(tr|te|ti|fa|time|angle|age|strength|size|resolution|spacing)( ?[:=]? ?)(\d{1,9}),(\d{1,2})(?![\d.]|,\d)",
     re.IGNORECASE,
 )
 CROSSED = re.compile(r"(?<![\d.,])\d{1,4}(?:[.,]\d{1,4})?(?: ?mm)?(?:x\d{1,4}(?:[.,]\d{1,4})?(?: ?mm)?){2}(?![\d.,x])")
-PAIRED_COMMAS = re.compile(r"\((?:\d{1,5},\d{1,3}, )+\d{1,5},\d{1,3}\)")  # a blank stands only where the list divides
+PAIRED_COMMAS = re.compile(
+    r"\((?:\d{1,5},\d{1,3}, )+\d{1,5},\d{1,3}\)"
+)  # a space follows only the commas that separate values
 SEMICOLONS = re.compile(r"\([\d,; ]*;[\d,; ]*\)")
 
 
 def normal(text: str) -> str:
-    """Return a text with one spelling of characters that look alike.
+    """Return a text in which characters that look alike have one form.
 
-    Compatibility forms (NFKC) become plain ones: full-width letters, raised digits, blanks of fixed width, and the
-    letter mu for the sign of micro. Digits of any script become ASCII digits, dashes hyphens, crosses between numbers
-    an x, quotes blanks. What has no width vanishes. A decimal comma becomes a point where it cannot separate a list:
-    before a unit, behind the name of a single value, between crosses, and in lists with semicolons.
+    Compatibility forms (NFKC) become plain ones: full-width letters, raised digits, fixed-width spaces; the micro sign
+    becomes the letter mu. Digits of any script become ASCII digits, dashes become hyphens, crosses between numbers x,
+    and quotes spaces. Characters without width are removed. A decimal comma becomes a point where it cannot separate a
+    list: before a unit, behind the name of a single value, between crosses, and in lists with semicolons.
 
     Raises
     ------
     PromptError
-        When there are characters of control or halves of surrogate pairs, which are no text.
+        When the text contains control characters or lone surrogates.
 
     Examples
     --------
@@ -76,13 +78,13 @@ def normal(text: str) -> str:
 
 
 def _character(one: str) -> str:
-    """Return the plain form of a single character, or nothing for what has no width."""
+    """Return the plain form of one character; empty for a character without width."""
     if one.isascii() and (one.isprintable() or one.isspace()):
         return one
     kind = unicodedata.category(one)
     if kind in ("Cs", "Cc") and not one.isspace():
         raise PromptError(
-            f"the prompt holds {one!r}, which is no character of a text", "write it anew, or copy it as plain text"
+            f"the prompt contains {one!r}, which is not a text character", "retype it, or copy it as plain text"
         )
     if kind == "Cf" or "\ufe00" <= one <= "\ufe0f":
         return ""

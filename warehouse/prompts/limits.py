@@ -15,7 +15,7 @@ class Limit:
         In `unit`.
     unit : str
     has_low, has_high : bool
-        Whether the bound itself is possible.
+        Whether the range includes the bound.
     """
 
     low: float
@@ -30,7 +30,7 @@ class Limit:
         return above and (value <= self.high if self.has_high else value < self.high)
 
     def rule(self, name: str) -> str:
-        """Return the same as an SQL expression over a column, or over its least and greatest element."""
+        """Return the limit as an SQL condition on a column; for a list, on its least and greatest element."""
         low, high = (f"list_min({name})", f"list_max({name})") if self.unit == "mm" else (name, name)
         above, below = ">=" if self.has_low else ">", "<=" if self.has_high else "<"
         return f"{low} {above} {self.low:g} AND {high} {below} {self.high:g}"

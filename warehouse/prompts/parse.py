@@ -1,8 +1,8 @@
-"""Reading a prompt: the paper's sentence exactly, and the many ways in which people write the same.
+"""Parser of prompts: the paper's sentence, and the many other ways in which people write the same fields.
 
-A prompt is read from left to right; at each place the first rule that fits takes its piece. Separators are blanks,
-punctuation, brackets and lines; fields may stand in any order, and any may be missing. Times without a unit are
-milliseconds, as in the paper. A word that no rule knows is an error: a model must not ignore what it was told.
+A prompt is read from left to right; at each position the first matching rule consumes its match. Separators are spaces,
+punctuation, brackets and line breaks; fields may be in any order, and any may be missing. Times without a unit are in
+milliseconds, as in the paper. A word that matches no rule is an error, so that no part of a prompt is ignored.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from functools import lru_cache
 from warehouse.errors import PromptError
 from warehouse.prompts import values, vocabulary
 from warehouse.prompts.characters import normal
+from warehouse.prompts.fields import ParsedFields
 from warehouse.prompts.record import PromptRecord
-from warehouse.prompts.statements import Statements
 from warehouse.prompts.values import LENGTH, MISSING, NUMBER, UNIT
 from warehouse.prompts.vocabulary import spellings
 
 EXAMPLE = "T2w; 3T Siemens; TR 3200 ms; TE 90 ms; voxel size 1 mm"
 
-# The vendor may hold anything, also what separates fields elsewhere: only the whole sentence tells where it ends.
+# The vendor may contain any text, including separators of fields; only a match of the whole sentence finds its end.
 TEMPLATE = re.compile(
     r"Age: (?P<age>\S+); Gender: (?P<sex>\S+); Scanner: (?P<field>\S+) (?P<vendor>.*); "
     r"Modality: (?P<contrast>\S+); Voxel size: \((?P<size>[^()]*)\); "
@@ -32,7 +32,7 @@ TEMPLATE = re.compile(
 
 
 def parse_prompt(text: str) -> PromptRecord:
-    """Read a prompt into the record that it stands for.
+    """Return the record of a prompt.
 
     Parameters
     ----------
@@ -43,12 +43,12 @@ def parse_prompt(text: str) -> PromptRecord:
     Returns
     -------
     PromptRecord
-        What is not said is None.
+        Fields that the prompt does not mention are None.
 
     Raises
     ------
     PromptError
-        When a word is not understood, a value is impossible, or two statements contradict each other.
+        When a word is not understood, a value is impossible, or two fields contradict each other.
 
     Examples
     --------
@@ -62,36 +62,36 @@ def parse_prompt(text: str) -> PromptRecord:
     plain = normal(text)
     if not plain:
         raise PromptError("the prompt is empty", f"write for example: {EXAMPLE}")
-    said = Statements()
+    fields = ParsedFields()
     if whole := TEMPLATE.fullmatch(text):
-        _template(said, whole)
+        _template(fields, whole)
     else:
-        _read(said, plain)
-    return said.record()
+        _read(fields, plain)
+    return fields.record()
 
 
-def _read(said: Statements, text: str) -> None:
+def _read(fields: ParsedFields, text: str) -> None:
     place, is_field = 0, False
     while place < len(text):
-        for pattern, take in rules():
+        for pattern, action in rules():
             if found := pattern.match(text, place):
-                take(said, found)
-                place, is_field = found.end(), is_field or take is not says_nothing
+                action(fields, found)
+                place, is_field = found.end(), is_field or action is not ignore
                 break
         else:
             raise _not_understood(text, place)
     if not is_field:
-        raise PromptError(f"the prompt {text[:40]!r} says nothing of an image", f"write for example: {EXAMPLE}")
+        raise PromptError(f"the prompt {text[:40]!r} does not describe an image", f"write for example: {EXAMPLE}")
 
 
-def _template(said: Statements, found: re.Match[str]) -> None:
-    values.take_number(said, "age_years", found["age"])
-    values.take_sex(said, found["sex"])
-    values.take_number(said, "field_strength_t", found["field"])
-    values.take_vendor(said, found["vendor"])
-    values.take_contrast(said, found["contrast"])
-    values.take_size(said, normal(f"({found['size']})"))
-    values.take_parameters(said, "TR(ms), TE(ms), TI(ms), FA(degree)", normal(f"({found['parameters']})").strip("()"))
+def _template(fields: ParsedFields, found: re.Match[str]) -> None:
+    values.read_number(fields, "age_years", found["age"])
+    values.read_sex(fields, found["sex"])
+    values.read_number(fields, "field_strength_t", found["field"])
+    values.read_vendor(fields, found["vendor"])
+    values.read_contrast(fields, found["contrast"])
+    values.read_size(fields, normal(f"({found['size']})"))
+    values.read_parameters(fields, "TR(ms), TE(ms), TI(ms), FA(degree)", normal(f"({found['parameters']})").strip("()"))
 
 
 def _not_understood(text: str, place: int) -> PromptError:
@@ -111,10 +111,10 @@ def _not_understood(text: str, place: int) -> PromptError:
     ]
     near = difflib.get_close_matches(word.lower(), [one.lower() for one in known], n=1)
     spelt = next((f"did you mean {one}? " for one in known if near and one.lower() == near[0] != word.lower()), "")
-    return PromptError(f"the prompt says {word!r}, which is not understood", f"{spelt}write for example: {EXAMPLE}")
+    return PromptError(f"the prompt contains {word!r}, which is not understood", f"{spelt}write for example: {EXAMPLE}")
 
 
-Take = Callable[[Statements, re.Match[str]], None]
+Action = Callable[[ParsedFields, re.Match[str]], None]
 
 END = r"(?![^\W_])"  # no letter or digit follows
 NO_LETTER = r"(?![^\W\d_])"  # TR5000 is TR and 5000
@@ -126,47 +126,47 @@ AGE_UNIT = r"(?:years?|yrs?|yo|y/o|y\.o\.?|y|months?|mnths?|mths?|mos?|weeks?|wk
 OLD = r"(?:[\s-]*of[\s-]+age|[\s-]*olds?)?"
 CUBED = r"(?:\s*(?:\^|\*\*)?\s?3(?!\d))"
 BRACKETED = r"\([^()]*\)|\[[^\[\]]*\]"
-# Three numbers that commas divide are sizes; of two, the second belongs to what follows: 1 mm, 3T.
+# Three numbers separated by commas are sizes; of two, the second belongs to the next field, as in 1 mm, 3T.
 _SIZE = rf"{VALUE}(?:\s*(?:{LENGTH}))?\s*[x*,]\s*"
 SIZES = rf"{_SIZE}{_SIZE}{VALUE}(?=\s*(?:{LENGTH})|\W|$)|{VALUE}x{VALUE}"
 
 
 @lru_cache(maxsize=1)
-def rules() -> list[tuple[re.Pattern[str], Take]]:
+def rules() -> list[tuple[re.Pattern[str], Action]]:
     """Return patterns in the order in which they are tried."""
     found = [*_agents(), *_parameters(), *_scanners(), *_people(), *_sizes(), *_contrasts(), *_separators()]
-    return [(re.compile(pattern, re.IGNORECASE), take) for pattern, take in found]
+    return [(re.compile(pattern, re.IGNORECASE), action) for pattern, action in found]
 
 
-def _agents() -> Iterable[tuple[str, Take]]:
+def _agents() -> Iterable[tuple[str, Action]]:
     agent, enhanced = vocabulary.AGENT, r"(?:enhanced|enhancing|enhancement)"
     given = r"(?:[\s-]+(?:injection|administration|enhancement))?"
     yield (
         rf"contrast\s+(?:agent|medium)\s*[:=]\s*{_rest()}",
-        lambda said, found: values.take_agent(said, found["value"]),
+        lambda fields, found: values.read_agent(fields, found["value"]),
     )
     yield (
         rf"(?:no|without|w/?o|before|prior\s+to|pre|non)[\s-]*{agent}{given}(?:[\s-]*{enhanced})?{END}"
         rf"|(?:non|un)[\s-]?{enhanced}{END}|(?:c|gd)-(?!\w)|-c{END}|(?:pre|native){END}",
-        lambda said, found: said.say("post_contrast", False),
+        lambda fields, found: fields.add("post_contrast", False),
     )
     yield (
         rf"(?:post|after|following|with|w/|\+)[\s-]*{agent}{given}{END}|(?:{agent}[\s-]*)?{enhanced}{END}"
         rf"|(?:gado\w*|gad|gbca|gd(?:[\s-]*(?:dtpa|dota|bopta))?){END}\+?|c\+(?!\w)|\+\s*(?:c|ce|{agent}){END}"
         rf"|(?:post|ce){END}(?![\s-]*(?:flair|(?:t[12]|pd){NO_LETTER}|t[12]w))",
-        lambda said, found: said.say("post_contrast", True),
+        lambda fields, found: fields.add("post_contrast", True),
     )
 
 
-def _parameters() -> Iterable[tuple[str, Take]]:
+def _parameters() -> Iterable[tuple[str, Action]]:
     yield (
         r"imaging\s+parameters?(?P<names>[^:=]*?)\s*[:=]\s*\((?P<value>[^()]*)\)",
-        lambda said, found: values.take_parameters(said, found["names"], found["value"]),
+        lambda fields, found: values.read_parameters(fields, found["names"], found["value"]),
     )
     short = rf"(?:tr|te|ti|fa)(?:\s*[(\[](?:{UNIT}|{DEGREES})[)\]])?"
     yield (
         rf"(?P<names>{short}(?:\s?/\s?{short})+){IS}(?P<value>{VALUE}(?:\s?/\s?{VALUE})+)(?:\s*(?P<unit>{UNIT}){END})?",
-        lambda said, found: values.take_divided(said, found["names"], found["value"], found["unit"]),
+        lambda fields, found: values.read_divided(fields, found["names"], found["value"], found["unit"]),
     )
     long = r"(?:repetition|echo|inversion)"
     name = (
@@ -176,88 +176,97 @@ def _parameters() -> Iterable[tuple[str, Take]]:
     yield (
         rf"{name}(?:\s*[(\[](?P<head>{UNIT})[)\]]|\s+in\s+(?P<of>{UNIT}){END})?{IS}(?P<value>{VALUE})"
         rf"(?:\s*-?(?P<unit>{UNIT}){END})?",
-        lambda said, found: values.take_time(
-            said, found["name"] or found["glued"], found["value"], found["head"], found["of"], found["unit"]
+        lambda fields, found: values.read_time(
+            fields, found["name"] or found["glued"], found["value"], found["head"], found["of"], found["unit"]
         ),
     )
     yield (
         rf"(?:flip[\s_-]*angle|flip|fa|\u03b1){NO_LETTER}(?:\s*\((?:fa|flip\s+angle)\))?(?:\s*[(\[]\s*{DEGREES}\s*[)\]]|\s+in\s+{DEGREES})?"
         rf"{IS}(?P<value>t2var|var(?:iable)?{END}|{VALUE})(?:\s*{DEGREES})?",
-        lambda said, found: values.take_angle(said, found["value"]),
+        lambda fields, found: values.read_angle(fields, found["value"]),
     )
 
 
-def _scanners() -> Iterable[tuple[str, Take]]:
+def _scanners() -> Iterable[tuple[str, Action]]:
     yield (
         rf"(?:(?:magnetic\s+)?field(?:\s+strength)?|magneticfieldstrength|b0){END}(?:\s*\({TESLA}\))?{IS}"
         rf"(?P<value>{VALUE})(?:[\s-]*{TESLA}{END})?",
-        lambda said, found: values.take_number(said, "field_strength_t", found["value"]),
+        lambda fields, found: values.read_number(fields, "field_strength_t", found["value"]),
     )
-    yield rf"(?:scanner\s+)?model\s*[:=]\s*{_rest()}", lambda said, found: values.take_model(said, found["value"])
-    yield rf"scanner\s*[:=]\s*{_rest()}", lambda said, found: values.take_scanner(said, found["value"])
+    yield (
+        rf"(?:scanner\s+)?model\s*[:=]\s*{_rest()}",
+        lambda fields, found: values.read_model(fields, found["value"]),
+    )
+    yield rf"scanner\s*[:=]\s*{_rest()}", lambda fields, found: values.read_scanner(fields, found["value"])
     yield (
         rf"(?:vendor|manufacturer)\s*[:=]\s*{_rest()}",
-        lambda said, found: values.take_vendor(said, found["value"]),
+        lambda fields, found: values.read_vendor(fields, found["value"]),
     )
     yield (
         rf"(?P<value>{NUMBER})[\s-]*{TESLA}{END}",
-        lambda said, found: values.take_number(said, "field_strength_t", found["value"]),
+        lambda fields, found: values.read_number(fields, "field_strength_t", found["value"]),
     )
     yield (
         rf"(?P<value>{_any_of(spellings('manufacturer'))}){END}",
-        lambda said, found: values.take_vendor(said, found["value"]),
+        lambda fields, found: values.read_vendor(fields, found["value"]),
     )
     yield (
         rf"(?:magnetom[\s_]+)?(?P<value>{_any_of(spellings('scanner_model'))}){END}",
-        lambda said, found: values.take_model(said, found["value"]),
+        lambda fields, found: values.read_model(fields, found["value"]),
     )
 
 
-def _people() -> Iterable[tuple[str, Take]]:
+def _people() -> Iterable[tuple[str, Action]]:
     parts = rf"(?:[\s,-]*(?:\band\s+)?{NUMBER}[\s-]*{AGE_UNIT}{NO_LETTER})*"
     composed = rf"{NUMBER}[\s-]*{AGE_UNIT}{NO_LETTER}{parts}"
     label = rf"aged?{NO_LETTER}(?:\s*[(\[](?P<head>{AGE_UNIT})[)\]]|\s+in\s+(?P<of>{AGE_UNIT}){END})?{IS}"
-    yield rf"(?:{label})?0\d\d(?P<unit>[ymwd]){END}", lambda said, found: values.take_dicom_age(said, found[0])
+    yield (
+        rf"(?:{label})?0\d\d(?P<unit>[ymwd]){END}",
+        lambda fields, found: values.read_dicom_age(fields, found[0]),
+    )
     yield (
         rf"(?:{label})?(?P<value>{NUMBER})(?:\s*m{END}(?!\s*[:=]))",
-        lambda said, found: values.refuse_age_with_m(found["value"]),
+        lambda fields, found: values.refuse_age_with_m(found["value"]),
     )
     yield (
         rf"{label}(?P<value>{composed}|{NUMBER}[wd]{END}|{VALUE}){OLD}",
-        lambda said, found: values.take_age(said, found["value"], found["head"] or found["of"]),
+        lambda fields, found: values.read_age(fields, found["value"], found["head"] or found["of"]),
     )
-    yield rf"(?P<value>{composed}){OLD}", lambda said, found: values.take_age(said, found["value"])
+    yield rf"(?P<value>{composed}){OLD}", lambda fields, found: values.read_age(fields, found["value"])
     yield (
         rf"(?P<age>\d{{1,3}})(?:\s*/\s*(?P<value>[fm])|\s?(?P<only>f)){END}",
-        lambda said, found: values.take_age_and_sex(said, found["age"], found["value"] or found["only"]),
+        lambda fields, found: values.read_age_and_sex(fields, found["age"], found["value"] or found["only"]),
     )
-    yield rf"(?:sex|gender){END}{IS}(?P<value>[^\s;,()]+)", lambda said, found: values.take_sex(said, found["value"])
-    bare = [word for word in vocabulary.SEX_WORDS if word != "o"]  # 34 y/o says nothing of a sex
-    yield rf"(?P<value>{_any_of(bare)}){END}", lambda said, found: values.take_sex(said, found["value"])
+    yield (
+        rf"(?:sex|gender){END}{IS}(?P<value>[^\s;,()]+)",
+        lambda fields, found: values.read_sex(fields, found["value"]),
+    )
+    bare = [word for word in vocabulary.SEX_WORDS if word != "o"]  # y/o after an age is no sex
+    yield rf"(?P<value>{_any_of(bare)}){END}", lambda fields, found: values.read_sex(fields, found["value"])
 
 
-def _sizes() -> Iterable[tuple[str, Take]]:
+def _sizes() -> Iterable[tuple[str, Action]]:
     unit = rf"[\s-]*(?P<cube>cubic\s+)?(?P<unit>{LENGTH})(?P<power>{CUBED})?{END}"
     name = r"(?:voxel[\s-]*sizes?|voxels?|resolution|spacing)"
     label = rf"(?:spatial\s+)?{name}{END}(?:\s*[(\[](?P<head>{LENGTH})[)\]])?{IS}"
     yield (
         rf"{label}(?P<value>{BRACKETED}|{SIZES}|{VALUE})(?:{unit})?",
-        lambda said, found: values.take_size(
-            said, found["value"], found["unit"], found["head"], is_cubed=_is_cubed(found)
+        lambda fields, found: values.read_size(
+            fields, found["value"], found["unit"], found["head"], is_cubed=_is_cubed(found)
         ),
     )
     yield (
         rf"(?P<value>{BRACKETED}|{SIZES}|{NUMBER}){unit}",
-        lambda said, found: values.take_size(said, found["value"], found["unit"], is_cubed=_is_cubed(found)),
+        lambda fields, found: values.read_size(fields, found["value"], found["unit"], is_cubed=_is_cubed(found)),
     )
     yield (
         rf"(?P<value>{NUMBER}(?:x{NUMBER}){{2}}){END}",
-        lambda said, found: values.take_size(said, found["value"]),
+        lambda fields, found: values.read_size(fields, found["value"]),
     )
-    yield rf"-?\s*(?:iso(?:tropic)?|cubic){END}", lambda said, found: said.note_isotropic()
+    yield rf"-?\s*(?:iso(?:tropic)?|cubic){END}", lambda fields, found: fields.set_isotropic()
     yield (
         rf"{name}{END}(?=\s*(?:$|[;,.)\n]|[^\W\d]))",
-        lambda said, found: values.refuse_size_unless_said(said, found[0]),
+        lambda fields, found: values.require_size(fields, found[0]),
     )
 
 
@@ -265,27 +274,27 @@ def _is_cubed(found: re.Match[str]) -> bool:
     return bool(found["cube"] or found["power"])
 
 
-def _contrasts() -> Iterable[tuple[str, Take]]:
+def _contrasts() -> Iterable[tuple[str, Action]]:
     spelt = _spelt()
     label = r"(?:modality|contrast|weighting|sequence|target)"
     agent = rf"ce|post|pre|native|(?:(?:non|post|pre|un)-?)?(?:{vocabulary.AGENT}|enhanced)"
     before = rf"(?:(?:{vocabulary.SHAPES}|{agent})\b[\s,-]*){{0,6}}"
-    yield rf"{label}\s*(?:[:=]|\bis\b)?\s*(?=\(?{before}{spelt})", says_nothing
+    yield rf"{label}\s*(?:[:=]|\bis\b)?\s*(?=\(?{before}{spelt})", ignore
     yield (
         rf"{label}\s*(?:[:=]|\bis\b)\s*(?P<value>[^;,\n]*)",
-        lambda said, found: values.take_contrast(said, found["value"]),
+        lambda fields, found: values.read_contrast(fields, found["value"]),
     )
-    yield rf"(?P<value>{spelt})", lambda said, found: values.take_contrast(said, found["value"])
+    yield rf"(?P<value>{spelt})", lambda fields, found: values.read_contrast(fields, found["value"])
 
 
-def _separators() -> Iterable[tuple[str, Take]]:
-    yield r"[\s;,/|()\[\]'\u2018\u2019\u2022]+|[.!?]+(?=[\s;,)]|$)|:\s*$|(?<!\S)-+(?=\s|$)", says_nothing
-    yield rf"-?\b(?:{vocabulary.SHAPES}|scanner)\b(?!\s*[:=])-?", says_nothing
-    yield r"(?<=[^\W_])[-_](?=[^\W\d_])", says_nothing
+def _separators() -> Iterable[tuple[str, Action]]:
+    yield r"[\s;,/|()\[\]'\u2018\u2019\u2022]+|[.!?]+(?=[\s;,)]|$)|:\s*$|(?<!\S)-+(?=\s|$)", ignore
+    yield rf"-?\b(?:{vocabulary.SHAPES}|scanner)\b(?!\s*[:=])-?", ignore
+    yield r"(?<=[^\W_])[-_](?=[^\W\d_])", ignore
 
 
-def says_nothing(said: Statements, found: re.Match[str]) -> None:
-    """Take down nothing: the piece divides others, or no field holds what it says."""
+def ignore(fields: ParsedFields, found: re.Match[str]) -> None:
+    """Record nothing: the text is a separator, or a word that no field of a record holds."""
 
 
 @lru_cache(maxsize=1)
@@ -296,7 +305,7 @@ def _spelt() -> str:
 
 @lru_cache(maxsize=1)
 def _rest() -> str:
-    """Return the pattern of a free text: up to a separator, or to what names another field."""
+    """Return the pattern of free text, which ends at a separator or at the name of another field."""
     name = (
         rf"(?:(?:tr|te|ti|fa|age|sex|gender|voxels?|voxel\s+size|modality|contrast|resolution|scanner)(?=\s*[:=(\d])"
         rf"|{_spelt()}|(?:tr|te|ti|fa|age|sex|gender)\s+{VALUE})"
@@ -305,7 +314,7 @@ def _rest() -> str:
 
 
 def _any_of(spelt: Iterable[str]) -> str:
-    """Return alternatives, the longest first; where one has a blank, a hyphen or underscore may stand as well."""
+    """Return a pattern of alternatives, the longest first; a space also matches hyphens and underscores."""
     return "|".join(
         re.escape(word).replace(r"\ ", r"[\s_-]+") for word in sorted(spelt, key=lambda word: (-len(word), word))
     )

@@ -1,6 +1,6 @@
-"""What a prompt says, as a typed record, and the paper's sentence for it.
+"""Typed record of a prompt, and the paper's sentence for it.
 
-`out.prompt` renders the same sentence in SQL; a test holds the two together.
+`render.sql` writes the same sentence in SQL; a test compares the two.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PromptRecord:
-    """Everything that a prompt can say about one image; what is unknown is None.
+    """Fields of a prompt about one image; unknown ones are None.
 
     Parameters
     ----------
@@ -49,11 +49,11 @@ class PromptRecord:
 
 
 def render(record: PromptRecord) -> str:
-    """Return the paper's sentence for a record; two blanks stand before the last parenthesis.
+    """Return the paper's sentence for a record; two spaces precede the last parenthesis.
 
     Times are in ms and angles in degrees, with one decimal; the age has one decimal at most; voxel sizes (mm) and the
     field strength (tesla) have one or two. Rounding is to the nearest decimal of the exact binary value, ties to even,
-    which is what the macros in `render.sql` beside this module do as well. What is missing is the word None.
+    as in the macros of `render.sql`. A missing value is written None.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def render(record: PromptRecord) -> str:
 
 
 def contrast_label(contrast: str | None, post_contrast: bool) -> str | None:
-    """Return the contrast as prompts write it: ceT1w for T1w after a contrast agent."""
+    """Return the contrast with the prefix ce after a contrast agent, e.g. ceT1w."""
     return f"ce{contrast}" if contrast is not None and post_contrast else contrast
 
 

@@ -1,11 +1,11 @@
 -- Grain: macros, stored in every snapshot, so that readers can use them too.
--- Why:   a prompt is written in one place in SQL. `warehouse.prompts.record.render` is the same rule in Python, and a
---        test holds the two together. Numbers are rounded as C's printf and Python's format do it: to the nearest
---        decimal of the exact binary value, ties to even (2.25 becomes 2.2; 2.35, stored as 2.35000000000000008…,
---        becomes 2.4). Whatever is missing is the word None.
+-- Why:   these macros are the only SQL that writes prompts. `warehouse.prompts.record.render` does the same in Python;
+--        a test compares the two. Numbers are rounded as by C's printf and Python's format: to the nearest decimal of
+--        the exact binary value, ties to even (2.25 becomes 2.2; 2.35, stored as 2.35000000000000008…, becomes 2.4).
+--        A missing value is written None.
 
--- Field strength by which a scanner is named: the nearest common one within 5 %, else the published value itself,
--- to one decimal from 1 T upwards. tesla in, tesla out.
+-- Nominal field strength of a scanner: the nearest common value within 5 %, else the published value, rounded to one
+-- decimal from 1 T upwards. Input and output in tesla.
 CREATE OR REPLACE MACRO out.nominal_field_strength(tesla) AS
 CASE
     WHEN tesla IS NULL THEN NULL
@@ -20,23 +20,23 @@ CASE
     )
 END;
 
--- One decimal always: 2500.0, 8.0.
+-- Exactly one decimal: 2500.0, 8.0.
 CREATE OR REPLACE MACRO out.one_decimal(number) AS
 coalesce(printf('%.1f', number), 'None');
 
--- One decimal at most: 12, 34.1.
+-- At most one decimal: 12, 34.1.
 CREATE OR REPLACE MACRO out.age_text(years) AS
 coalesce(regexp_replace(printf('%.1f', years), '\.0$', ''), 'None');
 
--- Two decimals at most and one at least, as Python prints floats: 1.0, 0.8, 0.94.
+-- One or two decimals, as Python prints floats: 1.0, 0.8, 0.94.
 CREATE OR REPLACE MACRO out.float_text(number) AS
 coalesce(regexp_replace(printf('%.2f', number), '0$', ''), 'None');
 
--- Contrast as prompts write it.
+-- Contrast with the prefix ce after a contrast agent.
 CREATE OR REPLACE MACRO out.contrast_label(contrast, is_post_contrast) AS
 CASE WHEN is_post_contrast THEN 'ce' || contrast ELSE contrast END;
 
--- The paper's sentence for a record (warehouse.prompts.record.PromptRecord); two blanks precede the last parenthesis.
+-- The paper's sentence for a record (warehouse.prompts.record.PromptRecord); two spaces precede the last parenthesis.
 CREATE OR REPLACE MACRO out.render_prompt(record) AS
 concat(
     'Age: ', out.age_text(record['age_years']),

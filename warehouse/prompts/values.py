@@ -1,4 +1,4 @@
-"""Taking down a value that was found in a prompt: numbers with units, sizes, sexes, contrasts, scanners."""
+"""Read the values of fields that the parser found: numbers with units, sizes, sexes, contrasts, scanners."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from warehouse.errors import PromptError
 from warehouse.prompts import vocabulary
-from warehouse.prompts.statements import Statements, number
+from warehouse.prompts.fields import ParsedFields, number
 from warehouse.prompts.vocabulary import manufacturer, scanner_model
 
 TIMES = {
@@ -25,18 +25,18 @@ UNIT = "|".join(sorted(vocabulary.TIME_UNITS_S, key=len, reverse=True))
 LENGTH = "|".join(sorted(vocabulary.LENGTH_UNITS_MM, key=len, reverse=True))
 
 
-def take_number(said: Statements, field: str, text: str) -> None:
-    """Take down a plain number, e.g. an age in years."""
-    said.say(field, _number(text))
+def read_number(fields: ParsedFields, field: str, text: str) -> None:
+    """Read a plain number, e.g. an age in years."""
+    fields.add(field, _number(text))
 
 
-def take_time(said: Statements, name: str, text: str, *units: str | None) -> None:
-    """Take down TR, TE or TI; without a unit it is in milliseconds.
+def read_time(fields: ParsedFields, name: str, text: str, *units: str | None) -> None:
+    """Read TR, TE or TI; without a unit it is in milliseconds.
 
     Raises
     ------
     PromptError
-        When there are two units, or none behind a name of BIDS (seconds) and DICOM (milliseconds).
+        When there are two units, or none after a name that BIDS (seconds) and DICOM (milliseconds) share.
     """
     factors = {vocabulary.TIME_UNITS_S[unit.lower()] for unit in units if unit}
     if len(factors) > 1:
@@ -46,32 +46,32 @@ def take_time(said: Statements, name: str, text: str, *units: str | None) -> Non
         raise PromptError(
             f"{name} {text} has no unit: {name} is in seconds in BIDS and in milliseconds in DICOM", "write ms or s"
         )
-    said.say(TIMES[key], _number(text, factors.pop() if factors else vocabulary.TIME_UNITS_S["ms"]))
+    fields.add(TIMES[key], _number(text, factors.pop() if factors else vocabulary.TIME_UNITS_S["ms"]))
 
 
-def take_divided(said: Statements, names: str, text: str, unit: str | None) -> None:
-    """Take down values that slashes divide as their names: ``TR/TE 5000/90 ms``; the unit is that of all times."""
+def read_divided(fields: ParsedFields, names: str, text: str, unit: str | None) -> None:
+    """Read values separated by slashes like their names, as in ``TR/TE 5000/90 ms``; the unit is that of all times."""
     named = re.findall(rf"(tr|te|ti|fa)(?:\s*[(\[]({UNIT}))?", names, re.IGNORECASE)
     found = [value.strip() for value in re.sub("n/a", "none", text, flags=re.IGNORECASE).split("/")]
     if len(named) != len(found):
         raise PromptError(f"{names} are {len(named)} names for {len(found)} values ({text})", "give a value for each")
     for (name, own), value in zip(named, found, strict=True):
         if name.lower() == "fa":
-            take_angle(said, value)
+            read_angle(fields, value)
         else:
-            take_time(said, name, value, own, unit)
+            read_time(fields, name, value, own, unit)
 
 
-def take_angle(said: Statements, text: str) -> None:
-    """Take down a flip angle in degrees, or that it varies."""
+def read_angle(fields: ParsedFields, text: str) -> None:
+    """Read a flip angle in degrees, or that it varies."""
     if text.strip().lower() in vocabulary.VARIABLE:
-        said.say("flip_angle_variable", True)
+        fields.add("flip_angle_variable", True)
     else:
-        said.say("flip_angle_deg", _number(text))
+        fields.add("flip_angle_deg", _number(text))
 
 
-def take_parameters(said: Statements, names: str, values: str) -> None:
-    """Take down values by the names before them, e.g. ``TR(ms), TE(ms)`` and ``2500.0, 2.2``."""
+def read_parameters(fields: ParsedFields, names: str, values: str) -> None:
+    """Read values by the list of names before them, e.g. ``TR(ms), TE(ms)`` and ``2500.0, 2.2``."""
     pattern = rf"\b(tr|te|ti|fa)\b(?:\s*\(\s*({UNIT}|degrees?|deg)\s*\))?"
     named = re.findall(pattern, names, re.IGNORECASE) or [("tr", ""), ("te", ""), ("ti", ""), ("fa", "")]
     found = values.split(",")
@@ -80,18 +80,18 @@ def take_parameters(said: Statements, names: str, values: str) -> None:
         raise PromptError(what, "give TR, TE, TI and FA in this order, None for what is missing")
     for (name, unit), value in zip(named, found, strict=True):
         if name.lower() == "fa":
-            take_angle(said, value)
+            read_angle(fields, value)
         else:
-            take_time(said, name, value, unit)
+            read_time(fields, name, value, unit)
 
 
-def take_age(said: Statements, text: str, unit: str | None = None) -> None:
-    """Take down an age: a number, in years without a unit, or numbers with units, ``1 year and 6 months``.
+def read_age(fields: ParsedFields, text: str, unit: str | None = None) -> None:
+    """Read an age: a number, in years without a unit, or numbers with units, as in ``1 year and 6 months``.
 
     Raises
     ------
     PromptError
-        When it has two different units, or parts that do not descend.
+        When it has two different units, or several ages that differ.
     """
     parts = re.findall(rf"({NUMBER})[\s-]*([a-z]*)", text, re.IGNORECASE)
     if not parts:
@@ -102,17 +102,17 @@ def take_age(said: Statements, text: str, unit: str | None = None) -> None:
     runs = [0, *(place for place in range(1, len(parts)) if factors[place] >= factors[place - 1]), len(parts)]
     for first, last in pairwise(runs):
         whole = sum(number(parts[place][0]) * factors[place] for place in range(first, last))
-        said.say("age_years", whole if last - first == 1 and factors[first] == 1.0 else round(whole, 4))
+        fields.add("age_years", whole if last - first == 1 and factors[first] == 1.0 else round(whole, 4))
 
 
-def take_dicom_age(said: Statements, text: str) -> None:
-    """Take down an age as DICOM writes it, three digits and a letter: 006M."""
+def read_dicom_age(fields: ParsedFields, text: str) -> None:
+    """Read an age in the form of DICOM, three digits and a letter, as in 006M."""
     digits, letter = text[-4:-1], text[-1].lower()
-    said.say("age_years", round(number(digits) * _years_each("mo" if letter == "m" else letter), 4))
+    fields.add("age_years", round(number(digits) * _years_each("mo" if letter == "m" else letter), 4))
 
 
 def refuse_age_with_m(text: str) -> None:
-    """Refuse a number before m, which may be a sex, months or metres.
+    """Refuse a number before m, which may mean male, months or metres.
 
     Raises
     ------
@@ -124,26 +124,26 @@ def refuse_age_with_m(text: str) -> None:
     )
 
 
-def take_age_and_sex(said: Statements, age: str, sex: str) -> None:
-    """Take down an age in years and a sex as clinical notes join them: 34F, 34/M."""
-    said.say("age_years", number(age))
-    take_sex(said, sex)
+def read_age_and_sex(fields: ParsedFields, age: str, sex: str) -> None:
+    """Read an age in years and a sex in the form of clinical notes, as in 34F or 34/M."""
+    fields.add("age_years", number(age))
+    read_sex(fields, sex)
 
 
-def take_size(said: Statements, text: str, *units_beside: str | None, is_cubed: bool = False) -> None:
-    """Take down voxel sizes: three, or one for all axes.
+def read_size(fields: ParsedFields, text: str, *units_beside: str | None, is_cubed: bool = False) -> None:
+    """Read voxel sizes: three, or one for all axes.
 
     Parameters
     ----------
     *units_beside : str, optional
-        Units that stand beside the lengths, which may have units of their own; without any, they are in mm.
+        Units beside the lengths, which may contain units themselves; without any, lengths are in mm.
     is_cubed : bool
-        Whether the unit is one of volume. 1 mm³ has sides of 1 mm; of another volume the sides are unknown.
+        Whether the unit is one of volume. 1 mm³ has sides of 1 mm; the sides of other volumes are unknown.
 
     Raises
     ------
     PromptError
-        When there are two sizes, or one of a volume, or more than one unit.
+        When there are two sizes, a volume other than 1 mm³, or more than one unit.
     """
     written = [*re.findall(LENGTH, text, re.IGNORECASE), *(unit for unit in units_beside if unit)]
     units = {vocabulary.LENGTH_UNITS_MM[unit.lower()] for unit in written}
@@ -160,39 +160,39 @@ def take_size(said: Statements, text: str, *units_beside: str | None, is_cubed: 
     if is_cubed and len(known) == 1 and known[0] != 1:
         what = f"{known[0]:g} mm³ may be a volume, or the side of a cube"
         raise PromptError(what, f"write {known[0]:g} mm, or three lengths")
-    said.say("voxel_size_mm", tuple(known * 3 if len(known) == 1 else known))
+    fields.add("voxel_size_mm", tuple(known * 3 if len(known) == 1 else known))
 
 
-def refuse_size_unless_said(said: Statements, text: str) -> None:
-    """Accept the word voxel behind a size, ``1 mm voxels``, and refuse it where there is none.
+def require_size(fields: ParsedFields, text: str) -> None:
+    """Accept the word voxel after a size, as in ``1 mm voxels``; refuse it without one.
 
     Raises
     ------
     PromptError
-        When no size was said.
+        When no size was found before.
     """
-    if "voxel_size_mm" not in said.said:
-        raise PromptError(f"the prompt says {text!r} without a size", "write for example: voxel size 1 mm")
+    if "voxel_size_mm" not in fields.values:
+        raise PromptError(f"the prompt contains {text!r} without a size", "write for example: voxel size 1 mm")
 
 
-def take_sex(said: Statements, text: str) -> None:
-    """Take down a sex by any of its words."""
+def read_sex(fields: ParsedFields, text: str) -> None:
+    """Read a sex by any of its words."""
     word = text.strip().rstrip(".!").lower()
     if word in vocabulary.NOTHING:
         return
     if word not in vocabulary.SEX_WORDS:
         raise PromptError(f"sex {text.strip()!r} is not understood", "write M, F, O (other) or None")
-    said.say("sex", vocabulary.SEX_WORDS[word])
+    fields.add("sex", vocabulary.SEX_WORDS[word])
 
 
-def take_contrast(said: Statements, text: str) -> None:
-    """Take down a contrast by any of its names, or that it is missing."""
+def read_contrast(fields: ParsedFields, text: str) -> None:
+    """Read a contrast by any of its names; a word for a missing value adds nothing."""
     if text.strip() and text.strip().lower() not in vocabulary.NOTHING:
-        said.say_contrast(text)
+        fields.add_contrast(text)
 
 
-def take_agent(said: Statements, text: str) -> None:
-    """Take down whether there was a contrast agent.
+def read_agent(fields: ParsedFields, text: str) -> None:
+    """Read whether there was a contrast agent.
 
     Raises
     ------
@@ -201,41 +201,41 @@ def take_agent(said: Statements, text: str) -> None:
     """
     word = text.strip().rstrip(".!").lower()
     if word in ("no", "none", "false", "without", "not given", "0"):
-        said.say("post_contrast", False)
+        fields.add("post_contrast", False)
     elif word in ("yes", "true", "with", "given", "1") or re.fullmatch(vocabulary.AGENT, word):
-        said.say("post_contrast", True)
+        fields.add("post_contrast", True)
     elif word not in vocabulary.NOTHING:
         raise PromptError(f"contrast agent {text.strip()!r} is not understood", "write given, none or unknown")
 
 
-def take_scanner(said: Statements, text: str) -> None:
-    """Take down field strength, vendor and model in any order: 3.0 Siemens, GE Signa 1.5T, None None."""
+def read_scanner(fields: ParsedFields, text: str) -> None:
+    """Read field strength, vendor and model in any order, as in 3.0 Siemens, GE Signa 1.5T or None None."""
     found = re.search(rf"(?<![\w.])({NUMBER})(?:\s*(?:tesla|t)\b|(?=\s|$))", text, re.IGNORECASE)
     if found:
-        said.say("field_strength_t", _number(found[1]))
+        fields.add("field_strength_t", _number(found[1]))
         text = f"{text[: found.start()]} {text[found.end() :]}"
     else:
         text = re.sub(rf"^\s*{MISSING}(?=\s|$)", "", text, flags=re.IGNORECASE)
-    take_vendor(said, text)
+    read_vendor(fields, text)
 
 
-def take_vendor(said: Statements, text: str) -> None:
-    """Take down a vendor, and the model where it follows a known one; an unknown vendor is kept as it is written."""
+def read_vendor(fields: ParsedFields, text: str) -> None:
+    """Read a vendor, and the model after a known vendor; an unknown vendor is kept as written."""
     for vendor, rest in _divisions(text.strip()):
         if manufacturer(vendor) in vocabulary.VENDORS:
-            said.say("vendor", manufacturer(vendor))
-            take_model(said, rest)
+            fields.add("vendor", manufacturer(vendor))
+            read_model(fields, rest)
             return
-    said.say("vendor", _text(text, manufacturer))
+    fields.add("vendor", _text(text, manufacturer))
 
 
-def take_model(said: Statements, text: str) -> None:
-    """Take down a scanner's model in its canonical spelling."""
-    said.say("model", _text(text, scanner_model))
+def read_model(fields: ParsedFields, text: str) -> None:
+    """Read the model of a scanner in its canonical spelling."""
+    fields.add("model", _text(text, scanner_model))
 
 
 def _years_each(unit: str) -> float:
-    """Return how many years a unit of age has."""
+    """Return a unit of age in years."""
     return next(years for begin, years in vocabulary.AGE_UNITS_YEARS.items() if unit.lower().startswith(begin))
 
 
@@ -249,7 +249,7 @@ def _text(text: str, canonical: Callable[[str], str]) -> str | None:
 
 
 def _divisions(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the text divided at each blank, the longest beginning first."""
+    """Yield the text split at each space, the longest first part first."""
     yield text, ""
     for gap in reversed(list(re.finditer(r"\s+", text))):
         yield text[: gap.start()], text[gap.end() :]

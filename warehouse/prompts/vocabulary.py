@@ -1,4 +1,4 @@
-"""Canonical spellings of what sidecars write in many ways (`warehouse/prompts/codes/*.csv`)."""
+"""Vocabulary of prompts and sidecars: canonical names, units and spellings (`codes/*.csv` for scanners)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CODES = Path(__file__).parent / "codes"
 
 
 def manufacturer(text: str) -> str:
-    """Return the vendor's canonical name; an unknown one comes back trimmed.
+    """Return the vendor's canonical name; an unknown one is returned trimmed.
 
     Examples
     --------
@@ -22,7 +22,7 @@ def manufacturer(text: str) -> str:
 
 
 def scanner_model(text: str) -> str:
-    """Return the model's canonical name; an unknown one comes back with plain blanks.
+    """Return the model's canonical name; an unknown one is returned with single spaces.
 
     Examples
     --------
@@ -34,7 +34,7 @@ def scanner_model(text: str) -> str:
 
 
 def spellings(name: str) -> dict[str, str]:
-    """Return every spelling that is known, in lower case with plain blanks, and the canonical one of each.
+    """Return the canonical name of every known spelling, which is in lower case with single spaces.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def _codes(name: str) -> dict[str, str]:
 
 
 CONTRASTS = ("T1w", "T2w", "PDw", "FLAIR", "T2starw", "SWI", "angio")  # BIDS suffixes
-CONTRAST_LABELS = (*CONTRASTS, "ceT1w")  # as prompts write them
+CONTRAST_LABELS = (*CONTRASTS, "ceT1w")  # with the prefix ce after a contrast agent
 VENDORS = (
     "Siemens",
     "GE",
@@ -114,18 +114,18 @@ TIME_UNITS_S = {
         "0.001",
     ),
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "1"),
-    # With the letter mu; the sign of micro (U+00B5) becomes it.
+    # The letter mu (U+03BC), to which the micro sign (U+00B5) is normalised.
     **dict.fromkeys(("us", "usec", "usecs", "microsecond", "microseconds", "\u03bcs", "\u03bcsec"), "0.000001"),
 }
 LENGTH_UNITS_MM = {
     **dict.fromkeys(("mm", "millimeter", "millimeters", "millimetre", "millimetres"), "1"),
     **dict.fromkeys(("um", "\u03bcm", "micron", "microns", "micrometer", "micrometers", "micrometre"), "0.001"),
 }
-# By how a unit of age begins; m alone is none, as it may be male as well.
+# By the first letters of a unit of age; m alone is not one, as it may mean male.
 AGE_UNITS_YEARS = {"y": 1.0, "mo": 1 / 12, "mt": 1 / 12, "mn": 1 / 12, "w": 7 / 365.25, "d": 1 / 365.25}
 
-# What people write beside a contrast and no field of a record holds: planes and dimensions (voxel sizes say more), the
-# organ (all share it), spin echo (T1w, T2w and PDw are its contrasts), and courtesy.
+# Words beside a contrast that no field of a record holds and the parser ignores: planes and dimensions (the voxel sizes
+# are more precise), the organ (always the brain), spin echo (implied by T1w, T2w and PDw), and requests.
 SHAPES = (
     r"axial|sagittal|coronal|oblique|transversal|transverse|axi|tra|sag|cor|ax|planes?|views?|orientation|[23][\s-]?d"
     r"|whole|brain|head|mri|mr|scans?|images?|imaging|volumes?|sequence|acquisition|patient|subject|person|participant"
@@ -138,7 +138,7 @@ AGENT = (
 
 
 def plain(text: str) -> str:
-    """Return words in lower case, with blanks for hyphens and underscores.
+    """Return words in lower case, with spaces for hyphens and underscores.
 
     Examples
     --------
@@ -149,7 +149,7 @@ def plain(text: str) -> str:
 
 
 def contrast(text: str) -> tuple[str, bool] | None:
-    """Return the contrast that a word means, and whether after an agent; None for an unknown word.
+    """Return the contrast that a word names, and whether it is post-contrast; None for an unknown word.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The table specification: every table of the catalogue, described once."""
+"""The table specification: all tables of the catalogue."""
 
 from warehouse.tables.core import CORE
 from warehouse.tables.meta import META

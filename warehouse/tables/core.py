@@ -1,4 +1,4 @@
-"""One fact once: centres, people, visits, images, acquisitions, rejections, findings."""
+"""Normalised tables: centres, participants, visits, images, acquisitions, rejections, findings."""
 
 from warehouse.prompts.limits import LIMITS
 from warehouse.prompts.vocabulary import CONTRASTS, SEXES
@@ -19,26 +19,26 @@ from warehouse.tables.spec import (
 )
 
 ROLES = ("internal", "external")
-FIXED_SPLITS = ("train", "val", "test_internal", "acceptance", "excluded")  # that a definition may fix
+FIXED_SPLITS = ("train", "val", "test_internal", "acceptance", "excluded")  # that a centre's definition may fix
 PROVENANCES = ("sidecar", "header", "participants", "center_default")
 STAGES = ("discover", "read", "parse", "participants", "check")
 FINDING_KINDS = {
-    "split_without_participant": "a definition fixes the split of a participant who is not there",
+    "split_without_participant": "a definition fixes the split of a participant who does not exist",
     "row_without_images": "a row of a table names a participant or visit without an image",
     "images_without_row": "the tables list other participants, but not this one, who has images",
     "label_matched": "labels of a table differ from those of the folders by padding and were matched",
-    "label_ambiguous": "a label of a table fits several participants or visits and was matched with none",
+    "label_ambiguous": "a label of a table matches several participants or visits and was assigned to none",
     "sidecar_without_image": "a JSON sidecar applies to no image",
     "field_not_read": "a column or key looks like an age, a sex or a scan parameter and is not read",
-    "value_not_read": "a value could not be read, or is not possible, and is null",
-    "value_unknown": "a zero that stands for an unknown value is null",
+    "value_not_read": "a value could not be read or is impossible, and is null",
+    "value_unknown": "a zero that means an unknown value is null",
     "value_converted": "a value was given in another unit and was converted",
-    "age_not_assigned": "one age is published for several visits and was given to none of the later ones",
+    "age_not_assigned": "one age is published for several visits and was assigned to none of the later ones",
     "sources_disagree": "two sources give different values; the detail says which one is used",
     "field_repeated": "a JSON object names a field twice; the last one is used",
     "header_corrected": "a part of a header is not valid and another part was used in its place",
     "duplicate": "a file has the same content as another one",
-    "place": "a folder or its place in the tree may not be what it was meant to be",
+    "place": "a folder may have another role than its name or its place in the tree suggests",
 }
 
 IMAGE_ID = Column("image_id", TEXT, "First 16 hexadecimal digits of SHA-256 of centre and path: stable over re-ingest.", False, "length(image_id) = 16")
@@ -47,8 +47,8 @@ SESSION_ID = Column("session_id", TEXT, "Visit: centre/sub-LABEL or centre/sub-L
 
 
 def provenance(name: str) -> Column:
-    """Return the column that says where a value came from."""
-    return Column(f"{name}_provenance", TEXT, f"Where {name} was read; null where it is missing.", True, f"{name}_provenance IN {PROVENANCES}")
+    """Return the column with the source of a value."""
+    return Column(f"{name}_provenance", TEXT, f"Source of {name}; null where it is missing.", True, f"{name}_provenance IN {PROVENANCES}")
 
 
 def sourced(name: str, kind: Kind, description: str, rule: str = "") -> tuple[Column, Column]:
@@ -73,16 +73,16 @@ CENTER_TABLE = Table(
     (
         CENTER,
         Column("title", TEXT, "Name of the dataset."),
-        Column("city", TEXT, "City where most of it was acquired.", True),
+        Column("city", TEXT, "City where most of the data were acquired.", True),
         Column("country", TEXT, "Country, ISO 3166-1 alpha-2.", True, "length(country) = 2"),
         Column("latitude_deg", DOUBLE, "Latitude of the city, degrees north.", True, "latitude_deg BETWEEN -90 AND 90"),
         Column("longitude_deg", DOUBLE, "Longitude of the city, degrees east.", True, "longitude_deg BETWEEN -180 AND 180"),
-        Column("role", TEXT, "internal centres train; external ones are only ever tested, zero-shot.", False, f"role IN {ROLES}"),
-        Column("is_simulated", BOOLEAN, "True for simulated data, which are never mistaken for a real centre."),
+        Column("role", TEXT, "internal: used for training; external: used for zero-shot tests only.", False, f"role IN {ROLES}"),
+        Column("is_simulated", BOOLEAN, "True for simulated data."),
         Column("license", TEXT, "Licence or terms of use.", True),
-        Column("access", TEXT, "How access is obtained.", True),
-        Column("citation", TEXT, "How to cite it.", True),
-        Column("contrasts", TEXTS, "Contrasts that the dataset offers; ceT1w is post-contrast T1w."),
+        Column("access", TEXT, "How to get access.", True),
+        Column("citation", TEXT, "How to cite the dataset.", True),
+        Column("contrasts", TEXTS, "Contrasts of the dataset; ceT1w is post-contrast T1w."),
         Column("layout", TEXT, "bids or files.", False, "layout IN ('bids', 'files')"),
         Column("layout_unverified", TEXT, "Why the layout could not be verified against a public source; null where it was.", True),
         Column("root", TEXT, "Folder of the dataset on the machine that ingested it."),
@@ -92,12 +92,12 @@ CENTER_TABLE = Table(
 
 PARTICIPANT = Table(
     "core.participant",
-    "One row per participant of a centre, listed in a table or seen as images. The age is the one of the participant's row, or of the first visit with one; ages of visits are in core.session.",
+    "One row per participant of a centre who is listed in a table or has images. The age is that of the participant's row, or of the first visit with an age; ages of visits are in core.session.",
     (
         CENTER,
         PARTICIPANT_ID,
-        Column("person_id", TEXT, "The human being: joins the participants of a travelling subject over centres."),
-        Column("fixed_split", TEXT, "Split that the centre's definition fixes; null where the draw decides.", True, f"fixed_split IN {FIXED_SPLITS}"),
+        Column("person_id", TEXT, "Person; the participants of a travelling subject in several centres share it."),
+        Column("fixed_split", TEXT, "Split that the centre's definition fixes; null where it is drawn by hash.", True, f"fixed_split IN {FIXED_SPLITS}"),
         *sourced("sex", TEXT, "M, F or O (other).", f"sex IN {SEXES}"),
         *AGE,
         Column("is_listed", BOOLEAN, "True where a table of participants has a row."),
@@ -109,12 +109,12 @@ PARTICIPANT = Table(
 
 SESSION = Table(
     "core.session",
-    "One row per visit that has an image. The age is that of the visit or null: a later visit never has the age of the first.",
+    "One row per visit that has an image. The age is that of the visit or null: a later visit never gets the age of the first.",
     (
         SESSION_ID,
         CENTER,
         PARTICIPANT_ID,
-        Column("session_label", TEXT, "Label of the visit without the ses- prefix; null where the dataset names none.", True),
+        Column("session_label", TEXT, "Label of the visit without the ses- prefix; null where the dataset has none.", True),
         *AGE,
     ),
     ("session_id",),
@@ -143,12 +143,12 @@ IMAGE = Table(
         PARTICIPANT_ID,
         SESSION_ID,
         PATH,
-        Column("datatype", TEXT, "BIDS datatype, e.g. anat; null where the layout names none.", True),
+        Column("datatype", TEXT, "BIDS datatype, e.g. anat; null where the layout has none.", True),
         Column("suffix", TEXT, "BIDS suffix, e.g. T1w.", True),
         Column("contrast", TEXT, "One of the seven contrasts; null for any other image.", True, f"contrast IN {CONTRASTS}"),
         Column("is_post_contrast", BOOLEAN, "True after a contrast agent."),
         *ENTITIES,
-        Column("entities", JSON, "All entities of the name, and the layout's own named groups."),
+        Column("entities", JSON, "All entities of the file name, and further named groups of the layout."),
         Column("content", TEXT, "present, absent (a git-annex link that was not fetched) or unreadable.", False, f"content IN {CONTENTS}"),
         Column("size_bytes", BIGINT, "Size of the file's content in bytes.", True, "size_bytes >= 0"),
         Column("content_hash", TEXT, "Hash of the content as backend:digest: of the git-annex key, else the CRC-32 of the unpacked file; null where neither is known.", True),
@@ -159,7 +159,7 @@ IMAGE = Table(
         Column("axcodes", TEXT, "Direction of the voxel axes, e.g. RAS.", True, "length(axcodes) = 3"),
         Column("dtype", TEXT, "Stored number type, e.g. int16.", True),
         Column("n_volumes", INTEGER, "Volumes along the fourth axis; 1 for a 3-D image.", True, "n_volumes >= 1"),
-        Column("sidecar_paths", TEXTS, "JSON sidecars that apply, by inheritance, the nearest last."),
+        Column("sidecar_paths", TEXTS, "JSON sidecars that apply by BIDS inheritance, the nearest last."),
         Column("eligibility", TEXT, "eligible for synthesis, or ineligible.", False, "eligibility IN ('eligible', 'ineligible')"),
         Column("eligibility_reason", TEXT, "Why, in words."),
     ),
@@ -196,23 +196,23 @@ ACQUISITION = Table(
 
 REJECTION = Table(
     "core.rejection",
-    "One row per file, or row of a table, that was refused; a file has at most one.",
+    "One row per file, or row of a table, that was rejected; a file has at most one.",
     (
         Column("rejection_id", TEXT, "First 16 hexadecimal digits of SHA-256 of centre, path and row."),
         CENTER,
         PATH,
-        Column("row", INTEGER, "Line in the table; null where the whole file was refused.", True),
-        Column("stage", TEXT, "Where it fell out: discover, read, parse, participants or check.", False, f"stage IN {STAGES}"),
+        Column("row", INTEGER, "Line in the table; null where the whole file was rejected.", True),
+        Column("stage", TEXT, "Stage that rejected it: discover, read, parse, participants or check.", False, f"stage IN {STAGES}"),
         Column("reason", TEXT, "Why, as a short code, e.g. truncated_gzip."),
         Column("detail", TEXT, "What was found, with the value."),
-        Column("remedy", TEXT, "What to do about it."),
+        Column("remedy", TEXT, "What to do."),
     ),
     ("rejection_id",),
 )
 
 FINDING = Table(
     "core.finding",
-    "One row per thing to know about a centre's files or tables that costs no image; what was refused is in core.rejection.",
+    "One row per observation about a centre's files or tables that excludes no image; rejected files and rows are in core.rejection.",
     (
         Column("finding_id", TEXT, "First 16 hexadecimal digits of SHA-256 of the other columns up to value.", False, "length(finding_id) = 16"),
         CENTER,
@@ -222,8 +222,8 @@ FINDING = Table(
         Column("participant_id", TEXT, "Participant that it concerns, without the sub- prefix; null where it is not one.", True),
         Column("field", TEXT, "Column of a table, key of a sidecar or field of a header; null where it is none.", True),
         Column("value", TEXT, "Value that was found; text that may identify a person is replaced by its length.", True),
-        Column("detail", TEXT, "What was found and what was done with it."),
-        Column("remedy", TEXT, "What to change so that it is not found again; empty where nothing needs to be changed."),
+        Column("detail", TEXT, "What was found and how it was handled."),
+        Column("remedy", TEXT, "What to change so that the finding disappears; empty where nothing needs to change."),
     ),
     ("finding_id",),
 )

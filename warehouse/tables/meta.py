@@ -1,4 +1,4 @@
-"""What the catalogue says of itself."""
+"""Tables about the snapshot itself."""
 
 from warehouse.tables.spec import INTEGER, TEXT, TIMESTAMP, Column, Table
 
@@ -6,13 +6,13 @@ SNAPSHOT = Table(
     "meta.snapshot",
     "One row: this snapshot.",
     (
-        Column("snapshot_id", TEXT, "Identity of everything in it."),
+        Column("snapshot_id", TEXT, "Hash of all content of the snapshot."),
         Column("parent_id", TEXT, "Snapshot that was in force before; null for the first.", True),
-        Column("data_id", TEXT, "Identity of what a training depends on: eligible images, their metadata, split and recipe."),
+        Column("data_id", TEXT, "Hash of the data that a training depends on: eligible images, their metadata, splits and volumes."),
         Column("created_at", TIMESTAMP, "When it was built."),
-        Column("release", TEXT, "Version of the package, and the git commit where it is known."),
+        Column("release", TEXT, "Version of the package, and the git commit if known."),
         Column("spec_version", TEXT, "Hash of the table specification and its SQL."),
-        Column("run_id", TEXT, "Dagster run that built it; null where it was built by hand.", True),
+        Column("run_id", TEXT, "Dagster run that built it; null where it was built without Dagster.", True),
     ),
     ("snapshot_id",),
     origin="build",
@@ -34,12 +34,12 @@ BUILD = Table(
 
 SNAPSHOT_PIN = Table(
     "meta.snapshot_pin",
-    "One row per statement that a snapshot is, or is no longer, needed by something.",
+    "One row per pin or unpin of a snapshot.",
     (
-        Column("event_id", TEXT, "Identity of the statement."),
-        Column("occurred_at", TIMESTAMP, "When it was made."),
-        Column("snapshot_id", TEXT, "Snapshot that it speaks of."),
-        Column("referrer", TEXT, "Who needs it, e.g. model:3f2a… or a person's note."),
+        Column("event_id", TEXT, "Identity of the record."),
+        Column("occurred_at", TIMESTAMP, "When it was recorded."),
+        Column("snapshot_id", TEXT, "Snapshot that is pinned or unpinned."),
+        Column("referrer", TEXT, "Who needs the snapshot, e.g. model:3f2a… or a person's note."),
         Column("action", TEXT, "pin or unpin.", False, "action IN ('pin', 'unpin')"),
     ),
     ("event_id",),

@@ -1,4 +1,4 @@
-"""What was trained, on what, how good it was, and what was decided: events, appended and never changed."""
+"""Tables of trainings, models, scores and gates: events, which are appended and never changed."""
 
 from warehouse.tables.core import IMAGE_ID
 from warehouse.tables.spec import BIGINT, BOOLEAN, DOUBLE, INTEGER, JSON, TEXT, TEXTS, TIMESTAMP, Column, Table
@@ -14,12 +14,12 @@ EVENT = (
 MODEL_ID = Column("model_id", TEXT, "First 16 hexadecimal digits of the hash of the weights and their configuration.")
 KIND = Column("kind", TEXT, "text_encoder or synthesis.", False, f"kind IN {KINDS}")
 RUN_ID = Column("run_id", TEXT, "Training run: hash of its kind, configuration, data and code.")
-DATA_ID = Column("data_id", TEXT, "meta.snapshot.data_id of the data that it saw.")
+DATA_ID = Column("data_id", TEXT, "meta.snapshot.data_id of its data.")
 PROTOCOL = Column("protocol_hash", TEXT, "Hash of the evaluation's protocol.")
 
 TRAINING_RUN = Table(
     "core.training_run",
-    "One row per statement about a training run: that it started, finished or failed.",
+    "One row per event of a training run: started, resumed, finished or failed.",
     (
         *EVENT,
         RUN_ID,
@@ -27,14 +27,14 @@ TRAINING_RUN = Table(
         Column("status", TEXT, "started, resumed, finished or failed.", False, "status IN ('started', 'resumed', 'finished', 'failed')"),
         Column("config", JSON, "Configuration of the run."),
         DATA_ID,
-        Column("snapshot_id", TEXT, "Catalogue that it read."),
-        Column("training_code", TEXT, "Hash of the source code that decides the weights; of older runs the version and the git commit."),
+        Column("snapshot_id", TEXT, "Snapshot that it read."),
+        Column("training_code", TEXT, "Hash of the source code that decides the weights; for older runs version and git commit."),
         Column("seed", BIGINT, "Seed of every random draw."),
         Column("device", TEXT, "cpu or cuda."),
-        Column("n_parameters", BIGINT, "Trainable numbers.", True, "n_parameters > 0"),
-        Column("n_steps", INTEGER, "Steps made so far.", True, "n_steps >= 0"),
+        Column("n_parameters", BIGINT, "Number of trainable parameters.", True, "n_parameters > 0"),
+        Column("n_steps", INTEGER, "Number of steps so far.", True, "n_steps >= 0"),
         Column("seconds", DOUBLE, "Wall time of this part of the run, seconds.", True, "seconds >= 0"),
-        Column("dagster_run_id", TEXT, "Dagster run that asked for it; null by hand.", True),
+        Column("dagster_run_id", TEXT, "Dagster run that started it; null without Dagster.", True),
         Column("detail", TEXT, "Why it failed; null otherwise.", True),
     ),
     ("event_id",),
@@ -50,7 +50,7 @@ TRAINING_METRIC = Table(
         KIND,
         Column("step", INTEGER, "Step of the run, from 0.", False, "step >= 0"),
         Column("split", TEXT, "train or val.", False, "split IN ('train', 'val')"),
-        Column("metric", TEXT, "What was measured, e.g. loss."),
+        Column("metric", TEXT, "Name of the measure, e.g. loss."),
         Column("value", DOUBLE, "Its value."),
     ),
     ("event_id",),
@@ -59,18 +59,18 @@ TRAINING_METRIC = Table(
 
 MODEL_VERSION = Table(
     "core.model_version",
-    "One row per checkpoint that was kept.",
+    "One row per saved checkpoint.",
     (
         *EVENT,
         MODEL_ID,
         KIND,
         RUN_ID,
         DATA_ID,
-        Column("text_encoder_id", TEXT, "Text encoder that a synthesis model holds; null for a text encoder.", True),
+        Column("text_encoder_id", TEXT, "Text encoder that a synthesis model contains; null for a text encoder.", True),
         Column("path", TEXT, "Folder of the checkpoint, relative to the home."),
-        Column("n_parameters", BIGINT, "Numbers in it.", False, "n_parameters > 0"),
-        Column("size_bytes", BIGINT, "Size of the weights.", False, "size_bytes > 0"),
-        Column("is_simulated", BOOLEAN, "True where every image that it was trained on is simulated."),
+        Column("n_parameters", BIGINT, "Number of parameters.", False, "n_parameters > 0"),
+        Column("size_bytes", BIGINT, "Size of the weights in bytes.", False, "size_bytes > 0"),
+        Column("is_simulated", BOOLEAN, "True where all training images are simulated."),
         Column("grid_mm", DOUBLE, "Voxel size of the volumes that it was trained on, mm; null in older rows.", True, "grid_mm > 0"),
         Column("recipe_id", TEXT, "Recipe that harmonised them; null in older rows.", True),
     ),
@@ -80,7 +80,7 @@ MODEL_VERSION = Table(
 
 MODEL_EVENT = Table(
     "core.model_event",
-    "One row per statement that a model has, or no longer has, an alias; of champions the last one counts.",
+    "One row per assignment or removal of an alias of a model; the last assigned champion counts.",
     (
         *EVENT,
         MODEL_ID,
@@ -104,9 +104,9 @@ EVALUATION_SCORE = Table(
         PROTOCOL,
         Column("task", TEXT, "Source and target contrast, e.g. T1w_to_T2w."),
         Column("split", TEXT, "val, test_internal, test_external or acceptance.", False, "split IN ('val', 'test_internal', 'test_external', 'acceptance')"),
-        Column("source_image_ids", TEXTS, "Images that the model saw."),
-        Column("target_image_id", TEXT, "Image that it was to make.", False, IMAGE_ID.rule.replace("image_id", "target_image_id")),
-        Column("metric", TEXT, "psnr_db, ssim or mae; of the model with another contrast in the prompt, steering_mae and steering_gain_db."),
+        Column("source_image_ids", TEXTS, "Source images of the synthesis."),
+        Column("target_image_id", TEXT, "Image that the result is compared with.", False, IMAGE_ID.rule.replace("image_id", "target_image_id")),
+        Column("metric", TEXT, "psnr_db, ssim or mae; steering_mae and steering_gain_db for another contrast in the prompt."),
         Column("mask", TEXT, "brain or volume.", False, "mask IN ('brain', 'volume')"),
         Column("value", DOUBLE, "Its value; lower is better for mae, higher for the others."),
     ),
@@ -123,15 +123,15 @@ RETRIEVAL_SCORE = Table(
         DATA_ID,
         PROTOCOL,
         Column("task", TEXT, "image_to_prompt or image_to_contrast."),
-        Column("split", TEXT, "Split that the images are from."),
-        Column("n_candidates", INTEGER, "Candidates that one is chosen from.", False, "n_candidates >= 2"),
-        Column("n_queries", INTEGER, "Images that were asked for.", False, "n_queries >= 1"),
-        Column("n_people", INTEGER, "People whose images they are; null in older rows.", True, "n_people >= 1"),
+        Column("split", TEXT, "Split of the images."),
+        Column("n_candidates", INTEGER, "Number of candidates per query.", False, "n_candidates >= 2"),
+        Column("n_queries", INTEGER, "Number of query images.", False, "n_queries >= 1"),
+        Column("n_people", INTEGER, "Number of people in these images; null in older rows.", True, "n_people >= 1"),
         Column("metric", TEXT, "recall_at_1, recall_at_5 …"),
         Column("value", DOUBLE, "Its value, from 0 to 1.", False, "value BETWEEN 0 AND 1"),
         Column("low", DOUBLE, "Lower bound of its exact 95 % interval over people; null for fewer than ten people.", True, "low BETWEEN 0 AND 1"),
         Column("high", DOUBLE, "Upper bound of it.", True, "high BETWEEN 0 AND 1"),
-        Column("chance", DOUBLE, "What guessing gives.", False, "chance BETWEEN 0 AND 1"),
+        Column("chance", DOUBLE, "Value for guessing at random.", False, "chance BETWEEN 0 AND 1"),
     ),
     ("event_id",),
     origin="event",
@@ -139,17 +139,17 @@ RETRIEVAL_SCORE = Table(
 
 GATE_VERDICT = Table(
     "core.gate_verdict",
-    "One row per model and gate: the verdict, and by how much.",
+    "One row per model and gate: verdict, measured value and threshold.",
     (
         *EVENT,
         MODEL_ID,
         DATA_ID,
         PROTOCOL,
-        Column("gate", TEXT, "What was asked, e.g. better_than_identity."),
+        Column("gate", TEXT, "Name of the gate, e.g. better_than_identity."),
         Column("verdict", TEXT, "passed, failed, or not_enough_data: fewer than ten people. Null in older rows.", True, f"verdict IN {VERDICTS}"),
-        Column("passed", BOOLEAN, "Whether it holds."),
-        Column("value", DOUBLE, "Lower bound of the interval that was measured; the mean where people are too few for one.", True),
-        Column("threshold", DOUBLE, "What it was held against.", True),
+        Column("passed", BOOLEAN, "True where the verdict is passed."),
+        Column("value", DOUBLE, "Lower bound of the measured interval; the mean where there are too few people for an interval.", True),
+        Column("threshold", DOUBLE, "Threshold of the gate.", True),
         Column("detail", TEXT, "The verdict in words."),
     ),
     ("event_id",),

@@ -1,4 +1,4 @@
-"""Ready to use: wide, derived in SQL from core (one file each in `warehouse/catalog/sql/out/`)."""
+"""Wide tables, ready to use, derived in SQL from core (one file each in `warehouse/catalog/sql/out/`)."""
 
 import pyarrow as pa
 
@@ -36,16 +36,16 @@ SPLITS = ("train", "val", "test_internal", "test_external", "acceptance", "exclu
 SPLIT_COLUMN = Column(
     "split",
     TEXT,
-    "train, val, test_internal, test_external, acceptance (simulated people by whom a demonstration is judged), or "
-    "excluded (seen in an external centre).",
+    "train, val, test_internal, test_external, acceptance (simulated people for the gates of a demonstration), or "
+    "excluded (also scanned in an external centre, or by definition).",
     False,
     f"split IN {SPLITS}",
 )
-PERSON_ID = Column("person_id", TEXT, "The human being; never in two of train, val and test.")
+PERSON_ID = Column("person_id", TEXT, "Person; never in two of train, val and test.")
 
 SPLIT = Table(
     "out.split",
-    "One row per participant: which split all of its images belong to.",
+    "One row per participant: the split of all of their images.",
     (CENTER, PARTICIPANT_ID, PERSON_ID, SPLIT_COLUMN),
     ("center_id", "participant_id"),
     origin="derived",
@@ -53,7 +53,7 @@ SPLIT = Table(
 
 IMAGE_CATALOG = Table(
     "out.image_catalog",
-    "One row per image, with all that is known of it.",
+    "One row per image, with all of its metadata.",
     (
         IMAGE_ID,
         CENTER,
@@ -71,7 +71,7 @@ IMAGE_CATALOG = Table(
         Column(
             "contrast_label",
             TEXT,
-            "Contrast as prompts write it: ceT1w for post-contrast T1w; null for any other image.",
+            "Contrast as written in prompts: ceT1w for post-contrast T1w; null for any other image.",
             True,
         ),
         Column("suffix", TEXT, "BIDS suffix.", True),
@@ -86,7 +86,7 @@ IMAGE_CATALOG = Table(
         Column(
             "nominal_field_strength_t",
             DOUBLE,
-            "Field strength as a scanner is named by, tesla: 2.89 becomes 3.0.",
+            "Nominal field strength of the scanner, tesla: 2.89 becomes 3.0.",
             True,
         ),
         Column("repetition_time_s", DOUBLE, "RepetitionTime (TR), seconds.", True),
@@ -106,11 +106,11 @@ IMAGE_CATALOG = Table(
 
 PROMPT = Table(
     "out.prompt",
-    "One row per eligible image: its prompt as the paper writes it, and as a record.",
+    "One row per eligible image: its prompt as the paper's sentence and as a record.",
     (
         IMAGE_ID,
         CENTER,
-        Column("prompt", TEXT, "The paper's sentence; None for what is missing."),
+        Column("prompt", TEXT, "The paper's sentence, with None for missing values."),
         Column("record", RECORD, "The same content, typed (warehouse.prompts.record.PromptRecord)."),
     ),
     ("image_id",),
@@ -121,15 +121,15 @@ TRAINING_PAIR = Table(
     "out.training_pair",
     "One row per ordered pair of eligible images of one visit.",
     (
-        Column("source_image_id", TEXT, "Image that the model sees."),
-        Column("target_image_id", TEXT, "Image that it learns to make."),
+        Column("source_image_id", TEXT, "Input image of the model."),
+        Column("target_image_id", TEXT, "Image that the model learns to synthesise."),
         CENTER,
         SESSION_ID,
         PERSON_ID,
         SPLIT_COLUMN,
         Column("source_contrast", TEXT, "Contrast label of the source, e.g. T1w or ceT1w."),
         Column("target_contrast", TEXT, "Contrast label of the target."),
-        Column("is_available", BOOLEAN, "True where both contents are present."),
+        Column("is_available", BOOLEAN, "True where both files are present."),
     ),
     ("source_image_id", "target_image_id"),
     origin="derived",
@@ -138,12 +138,12 @@ TRAINING_PAIR = Table(
 
 METADATA_DISTRIBUTION = Table(
     "out.metadata_distribution",
-    "One row per facet and value: how many eligible images and people have it (the paper's Figure 1a).",
+    "One row per facet and value: numbers of eligible images and people (the paper's Figure 1a).",
     (
         Column("facet", TEXT, "center, contrast, age, sex, country, vendor, field_strength or split."),
         Column("value", TEXT, "Value, or decade of age as [20, 30); unknown where it is missing."),
-        Column("n_images", BIGINT, "Eligible images."),
-        Column("n_persons", BIGINT, "People among them."),
+        Column("n_images", BIGINT, "Number of eligible images."),
+        Column("n_persons", BIGINT, "Number of people in these images."),
     ),
     ("facet", "value"),
     origin="derived",
@@ -151,16 +151,16 @@ METADATA_DISTRIBUTION = Table(
 
 MISSING_METADATA = Table(
     "out.missing_metadata",
-    "One row per centre, contrast and field of the prompt: how often it is missing.",
+    "One row per centre, contrast and field of the prompt: how many images lack the field.",
     (
         CENTER,
         Column("contrast_label", TEXT, "Contrast, e.g. T1w or ceT1w."),
         Column("field", TEXT, "Column of out.image_catalog that is missing."),
-        Column("n_images", BIGINT, "Eligible images of this centre and contrast."),
+        Column("n_images", BIGINT, "Number of eligible images of this centre and contrast."),
         Column(
-            "n_missing", BIGINT, "Of these, how many lack the field.", False, "n_missing >= 0 AND n_missing <= n_images"
+            "n_missing", BIGINT, "Number of these images that lack the field.", False, "n_missing >= 0 AND n_missing <= n_images"
         ),
-        Column("example_path", TEXT, "One image that lacks it; null where none does.", True),
+        Column("example_path", TEXT, "An image that lacks the field; null where none does.", True),
     ),
     ("center_id", "contrast_label", "field"),
     origin="derived",
@@ -168,18 +168,18 @@ MISSING_METADATA = Table(
 
 QUALITY_OUTLIERS = Table(
     "out.quality_outliers",
-    "One row per image, recipe and measure that lies far from the other images of its centre and contrast.",
+    "One row per image, recipe and measure that is an outlier among images of its centre and contrast.",
     (
         IMAGE_ID,
         RECIPE_ID,
         CENTER,
         Column("contrast_label", TEXT, "Contrast, e.g. T1w or ceT1w."),
-        Column("measure", TEXT, "Measure of core.quality, mask_volume_ml, or similarity_ and the kind of a transform."),
+        Column("measure", TEXT, "Measure of core.quality, mask_volume_ml, or similarity_ followed by the kind of a transform."),
         Column("value", DOUBLE, "Value of this image."),
         Column("median_value", DOUBLE, "Median over the images of this centre and contrast by this recipe."),
-        Column("spread", DOUBLE, "Their median absolute deviation × 1.4826.", False, "spread > 0"),
+        Column("spread", DOUBLE, "Median absolute deviation of these images × 1.4826.", False, "spread > 0"),
         Column("robust_z", DOUBLE, "(value − median) / spread.", False, "abs(robust_z) > 3.5"),
-        Column("n_images", BIGINT, "Images compared.", False, "n_images >= 5"),
+        Column("n_images", BIGINT, "Number of images that were compared.", False, "n_images >= 5"),
     ),
     ("image_id", "recipe_id", "measure"),
     origin="derived",

@@ -1,4 +1,4 @@
-"""Columns and tables as data: the single source of schema, DDL, checks, comments and dictionary."""
+"""Specification of columns and tables, from which schema, DDL, checks, comments and dictionary are derived."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Stage = Literal["ingest", "harmonize"]
 
 @dataclass(frozen=True)
 class Kind:
-    """A type under its two names: DuckDB's and Arrow's."""
+    """A type, in DuckDB and in Arrow."""
 
     sql: str
     arrow: pa.DataType
@@ -35,20 +35,20 @@ DOUBLES = Kind("DOUBLE[]", pa.list_(pa.float64()))
 
 @dataclass(frozen=True)
 class Column:
-    """One column, described once.
+    """One column of a table.
 
     Parameters
     ----------
     name : str
-        BIDS or house name; the unit is part of it.
+        Name, from BIDS where it has one; ends in the unit.
     kind : Kind
         Type in DuckDB and Arrow.
     description : str
-        One sentence: becomes the comment, the dictionary's row and Dagster's description.
+        One sentence, used for the SQL comment, the data dictionary and Dagster.
     nullable : bool
         Whether the value may be missing.
     rule : str
-        SQL predicate over this row that must not be false; empty for none. NULL passes.
+        SQL condition on the row that must not be false; NULL passes. Empty for no rule.
     """
 
     name: str
@@ -60,24 +60,24 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One table, described once.
+    """One table of the catalogue.
 
     Parameters
     ----------
     name : str
         ``layer.table``, e.g. ``core.image``.
     grain : str
-        What one row is.
+        Meaning of one row.
     columns : tuple of Column
-        In order.
+        Columns in order.
     key : tuple of str
-        Columns that together are unique.
+        Columns whose values together are unique.
     origin : {"partition", "derived", "event", "build"}
-        Written per centre into the lake; made in SQL at publish; appended as events; or written by the publisher.
+        Written to the lake per centre, derived in SQL by the publisher, appended as events, or written by the publisher.
     rules : dict of str to str
-        Further predicates over one row, by name.
+        Further SQL conditions on one row, by name.
     stage : {"ingest", "harmonize"}
-        Which step writes a partition's rows.
+        Step that writes the rows of a partition.
     """
 
     name: str
@@ -103,7 +103,7 @@ class Table:
         return pa.schema([pa.field(c.name, c.kind.arrow, c.nullable) for c in self.columns])
 
     def ddl(self) -> str:
-        """Return CREATE TABLE with NOT NULL and CHECKs, followed by the comments."""
+        """Return CREATE TABLE with NOT NULL and CHECK constraints, followed by the comments."""
         lines = [
             f"{_quoted(c.name)} {c.kind.sql}{'' if c.nullable else ' NOT NULL'}"
             + (f" CHECK ({c.rule})" if c.rule else "")
@@ -116,12 +116,12 @@ class Table:
         return f"CREATE TABLE {self.name} (\n    {body}\n);\n" + "\n".join(comments)
 
     def offenders(self, relation: str | None = None) -> dict[str, str]:
-        """Return one query per rule that selects the rows which break it.
+        """Return one query per rule, which selects the rows that break it.
 
         Parameters
         ----------
         relation : str, optional
-            Where to look; the table itself by default.
+            Relation to check; the table itself by default.
         """
         place = relation or self.name
         queries = {c.name: f"SELECT * FROM {place} WHERE NOT ({c.rule})" for c in self.columns if c.rule}

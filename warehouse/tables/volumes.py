@@ -1,4 +1,4 @@
-"""Harmonised volumes: where they lie, how they were moved, and how good they are."""
+"""Tables of harmonised volumes: stores, transforms, quality measures and rejections."""
 
 from warehouse.tables.core import IMAGE_ID, SESSION_ID
 from warehouse.tables.raw import CENTER
@@ -6,11 +6,11 @@ from warehouse.tables.spec import BIGINT, BOOLEAN, DOUBLE, DOUBLES, INTEGERS, TE
 
 FORMS = ("session", "native")
 TRANSFORMS = ("to_reference", "reference_to_mni_rigid", "reference_to_mni_affine", "native_to_session")
-RECIPE_ID = Column("recipe_id", TEXT, "Hash of the recipe's parameters: another parameter is another recipe.")
+RECIPE_ID = Column("recipe_id", TEXT, "Hash of the recipe's parameters.")
 
 VOLUME = Table(
     "core.volume",
-    "One row per harmonised volume: an image by a recipe in one form.",
+    "One row per harmonised volume: an image, a recipe and a form.",
     (
         IMAGE_ID,
         RECIPE_ID,
@@ -22,17 +22,17 @@ VOLUME = Table(
         Column("path", TEXT, "Zarr store relative to the home."),
         Column("shape", INTEGERS, "Voxels along i, j, k."),
         Column("voxel_size_mm", DOUBLES, "Voxel size along i, j, k, mm.", False, "len(voxel_size_mm) = 3 AND list_min(voxel_size_mm) > 0"),
-        Column("affine", DOUBLES, "Voxel (i, j, k) to world (x, y, z), RAS+, mm; 4 × 4, row by row. World is the session's for session, the scanner's for native.", False, "len(affine) = 16"),
-        Column("is_reference", BOOLEAN, "True for the scan that the others of its session were aligned with."),
-        Column("mask_source", TEXT, "own: found in this scan; carried: the session's best mask."),
+        Column("affine", DOUBLES, "Voxel (i, j, k) to world (x, y, z), RAS+, mm; 4 × 4, row by row. World is that of the session for form session, that of the scanner for form native.", False, "len(affine) = 16"),
+        Column("is_reference", BOOLEAN, "True for the scan to which the others of its session were aligned."),
+        Column("mask_source", TEXT, "own: found in this scan; carried: taken from the best mask of the session."),
         Column("mask_volume_ml", DOUBLE, "Volume of the brain mask, millilitres.", False, "mask_volume_ml > 0"),
-        Column("intensity_low", DOUBLE, "Intensity that became 0, in the units of the file."),
-        Column("intensity_high", DOUBLE, "Intensity that became 1, in the units of the file.", False, "intensity_high > intensity_low"),
+        Column("intensity_low", DOUBLE, "Intensity that was mapped to 0, in the units of the file."),
+        Column("intensity_high", DOUBLE, "Intensity that was mapped to 1, in the units of the file.", False, "intensity_high > intensity_low"),
         Column("source_sha256", TEXT, "Hash of the source file.", False, "length(source_sha256) = 64"),
-        Column("steps_hash", TEXT, "Hash of the source code of all steps; null where an older version made the volume.", True),
+        Column("steps_hash", TEXT, "Hash of the source code of all steps; null where an older version wrote the volume.", True),
         Column("voxels_sha256", TEXT, "Hash of the voxels in the store.", False, "length(voxels_sha256) = 64"),
-        Column("size_bytes", BIGINT, "Bytes of the store.", False, "size_bytes > 0"),
-        Column("seconds", DOUBLE, "CPU seconds that this scan took, shared by both forms.", False, "seconds >= 0"),
+        Column("size_bytes", BIGINT, "Size of the store in bytes.", False, "size_bytes > 0"),
+        Column("seconds", DOUBLE, "CPU time for this scan, seconds; the same for both forms.", False, "seconds >= 0"),
         Column("verdict", TEXT, "pass, or flag where something is suspicious.", False, "verdict IN ('pass', 'flag')"),
         Column("verdict_reason", TEXT, "What is suspicious; null for pass.", True),
     ),
@@ -51,9 +51,9 @@ TRANSFORM = Table(
         Column("matrix", DOUBLES, "Maps a point of the scan's world to the target's; 4 × 4, row by row, RAS+, mm.", False, "len(matrix) = 16"),
         Column("rotation_deg", DOUBLE, "Angle of the rotation, degrees.", False, "rotation_deg >= 0"),
         Column("translation_mm", DOUBLE, "Displacement of the brain's centre, mm.", False, "translation_mm >= 0"),
-        Column("measure", TEXT, "Similarity that was compared, e.g. mattes_mutual_information; null where nothing was registered.", True),
-        Column("similarity_before", DOUBLE, "Similarity without registration; higher is better.", True),
-        Column("similarity_after", DOUBLE, "Similarity with it, on the same voxels.", True),
+        Column("measure", TEXT, "Similarity measure, e.g. mattes_mutual_information; null without a registration.", True),
+        Column("similarity_before", DOUBLE, "Similarity before registration; higher is better.", True),
+        Column("similarity_after", DOUBLE, "Similarity after registration, on the same voxels.", True),
         Column("is_flagged", BOOLEAN, "True where the result is suspicious."),
     ),
     ("image_id", "recipe_id", "kind"),
@@ -67,10 +67,10 @@ QUALITY = Table(
     (
         IMAGE_ID,
         RECIPE_ID,
-        Column("measure", TEXT, "Name as MRIQC has it where it has one, e.g. cjv, cnr, efc, fber, snr_wm."),
+        Column("measure", TEXT, "Name, from MRIQC where it has one, e.g. cjv, cnr, efc, fber, snr_wm."),
         CENTER,
-        Column("value", DOUBLE, "Value; null where the image makes it meaningless.", True),
-        Column("reason", TEXT, "Why there is no value; null where there is one.", True),
+        Column("value", DOUBLE, "Value; null where it is meaningless for the image.", True),
+        Column("reason", TEXT, "Why the value is missing; null where it is not.", True),
     ),
     ("image_id", "recipe_id", "measure"),
     stage="harmonize",
@@ -84,10 +84,10 @@ VOLUME_REJECTION = Table(
         IMAGE_ID,
         RECIPE_ID,
         CENTER,
-        Column("stage", TEXT, "Where it fell out: load, mask, bias, register, resample, write or worker (its process died)."),
+        Column("stage", TEXT, "Stage that failed: load, mask, bias, register, resample, write or worker (its process died)."),
         Column("reason", TEXT, "Why, as a short code."),
         Column("detail", TEXT, "What was found, with the value."),
-        Column("remedy", TEXT, "What to do about it."),
+        Column("remedy", TEXT, "What to do."),
     ),
     ("image_id", "recipe_id"),
     stage="harmonize",

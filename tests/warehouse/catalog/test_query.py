@@ -261,7 +261,7 @@ def test_a_question_that_needs_huge_memory_is_refused(catalogue: Catalogue, sql:
 
 @pytest.mark.parametrize("limit", ["lots", "10", "-1GB", "1 PB"])
 def test_a_memory_limit_that_is_no_size_is_refused(catalogue: Catalogue, limit: str) -> None:
-    with pytest.raises(CatalogueError, match="is no size"):
+    with pytest.raises(CatalogueError, match="is not a size"):
         catalogue.query("SELECT 1", memory_limit=limit)
 
 

@@ -38,5 +38,5 @@ def test_what_looks_alike_is_spelt_alike(text: str, plain: str) -> None:
 
 @pytest.mark.parametrize("text", ["T1w\ud800", "T1w\0", "Scanner: \x1b[31m"])
 def test_what_is_no_character_of_a_text_is_refused(text: str) -> None:
-    with pytest.raises(PromptError, match="no character"):
+    with pytest.raises(PromptError, match="not a text character"):
         normal(text)

@@ -151,7 +151,7 @@ def test_the_same_in_other_words(text: str, said: dict[str, object]) -> None:
         pytest.param("30T", "field strength cannot be 30", id="too strong"),
         pytest.param("Voxel size: (0.8, 0.8)", "one length in mm, or three", id="two voxel sizes"),
         pytest.param("Voxel size: (1, None, 1)", "one length in mm, or three", id="a part of the voxel size"),
-        pytest.param("Voxel size: (a, b, c)", "'a' is no number", id="words for numbers"),
+        pytest.param("Voxel size: (a, b, c)", "'a' is not a number", id="words for numbers"),
         pytest.param("Imaging parameter TR(ms), TE(ms): (1, 2, 3)", "3 imaging parameters", id="too many parameters"),
         pytest.param("Gender: x", "sex 'x'", id="an unknown sex"),
         pytest.param("FA 8; flip angle variable", "8 and variable", id="a fixed angle that varies"),
@@ -337,9 +337,9 @@ def test_a_field_that_follows_without_a_separator_is_no_part_of_a_scanner_or_siz
         ("voxel size", "without a size"),
         ("contrast agent: banana", "'banana'"),
         ("38 weeks gestational age", "'gestational'"),
-        ("TE 1e9999999", "is no number"),
-        ("the image, please.", "says nothing of an image"),
-        ("T1w\ud800", "no character"),
+        ("TE 1e9999999", "is not a number"),
+        ("the image, please.", "does not describe an image"),
+        ("T1w\ud800", "not a text character"),
     ],
 )
 def test_what_is_ambiguous_is_refused_with_what_to_write(text: str, reason: str) -> None:

@@ -1,7 +1,7 @@
 -- Question: how old are the people of each centre, by sex?
 -- Grain: one row per centre and sex.
--- Why:   sex and age go together with centre: a model tested elsewhere meets another population. A person's age is
---        the lowest one known; people of whom only a range is published are counted apart.
+-- Why:   age and sex differ between centres, so a model tested at another centre is tested on another population. The
+--        age of a person is the lowest one known; people of whom only a range is published are counted separately.
 WITH person AS (
     SELECT
         center_id,

@@ -1,6 +1,6 @@
 -- Question: which combinations of contrasts do visits have, and how many visits have three or more?
 -- Grain: one row per combination of contrasts.
--- Why:   three contrasts of one visit allow a model to be asked for the third from two.
+-- Why:   a visit with three contrasts allows synthesis of the third from the other two.
 WITH visit AS (
     SELECT
         session_id,

@@ -1,6 +1,6 @@
 -- Question: how is the echo time distributed for each contrast and vendor?
 -- Grain: one row per contrast and vendor.
--- Why:   says what range of prompts a model has met, and shows values that stand out.
+-- Why:   shows the range of echo times that a model is trained on, and outliers.
 SELECT
     contrast_label,
     manufacturer,

@@ -1,6 +1,6 @@
--- Question: how do the prompts of one participant read, image by image?
+-- Question: what are the prompts of one participant, image by image?
 -- Grain: one row per eligible image of the participant with the most contrasts (the first of them by name).
--- Why:   the quickest look at what a model is told; replace the inner query by a participant of yours.
+-- Why:   shows what the prompts of a model contain; replace the inner query to choose another participant.
 WITH chosen AS (
     SELECT
         center_id,

@@ -1,7 +1,7 @@
--- Question: how many protocols does each centre have for each contrast, and which images depart from the usual one?
--- Grain: one row per centre, contrast and set of parameters; variant 1 is the commonest.
--- Why:   the idea of CuBIDS (Covitz et al. 2022): group scans by what was really acquired, not by their names. Times
---        are compared to a hundredth of a millisecond.
+-- Question: how many protocols does each centre have per contrast, and which images deviate from the usual one?
+-- Grain: one row per centre, contrast and set of parameters; variant 1 is the most common.
+-- Why:   groups scans by their acquisition parameters and not by their names, as CuBIDS does (Covitz et al. 2022).
+--        Times are rounded to a hundredth of a millisecond before they are compared.
 WITH protocol AS (
     SELECT
         center_id,

@@ -1,6 +1,6 @@
--- Question: what was refused, why, and what is the remedy?
+-- Question: what was rejected, why, and what is the remedy?
 -- Grain: one row per centre, stage and reason.
--- Why:   nothing is lost in silence: every refused file or row can be read here, the commonest reasons first.
+-- Why:   lists all rejected files and rows, the most common reasons first.
 SELECT
     center_id,
     stage,

@@ -1,6 +1,6 @@
 -- Question: how do the splits compare in people, images, age and sex?
 -- Grain: one row per split.
--- Why:   a test set that is older or has another share of women measures something else.
+-- Why:   a test set with another distribution of age or sex tests another population.
 SELECT
     split,
     count(DISTINCT person_id) AS n_persons,

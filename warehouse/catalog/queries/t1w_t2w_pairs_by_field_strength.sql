@@ -1,6 +1,6 @@
 -- Question: which centres have T1w and T2w of the same visit, and at which field strength?
 -- Grain: one row per centre and nominal field strength of the T1w.
--- Why:   the commonest pair to learn from; available pairs have both contents on this machine.
+-- Why:   the most common training pair; n_available counts the pairs of which both files are present on this machine.
 SELECT
     pair.center_id,
     image.nominal_field_strength_t,

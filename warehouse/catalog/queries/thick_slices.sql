@@ -1,6 +1,7 @@
 -- Question: which scans have slices at least twice as thick as their pixels are wide?
 -- Grain: one row per centre, contrast and voxel size.
--- Why:   clinical scans: what a model must bring to an isotropic grid, and what metrics on an isotropic one overrate.
+-- Why:   these are typical clinical scans; they must be interpolated to an isotropic grid, on which metrics overrate
+--        them.
 SELECT
     center_id,
     contrast_label,

@@ -1,7 +1,7 @@
 -- Question: who was scanned on more than one scanner, and where?
 -- Grain: one row per person.
--- Why:   the same brain on several scanners tells the scanner's share of a difference; these people are also the way
---        by which a test set could leak.
+-- Why:   scans of one brain on several scanners show the effect of the scanner. The same people could leak from
+--        training into a test set.
 SELECT
     person_id,
     count(DISTINCT center_id) AS n_centers,

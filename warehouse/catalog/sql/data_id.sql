@@ -1,9 +1,8 @@
 -- Grain: one row, one text of 16 hexadecimal digits.
--- Why:   the identity of what a training depends on: every eligible image with all that a model is told of it, its
---        split, and what its volumes were made of: source file, recipe and code. Their voxels do not enter, because the
---        last bits of a registration depend on the number of threads; each store is verified by its own hash. Nothing
---        else enters: not when a file was touched, where a dataset lies, what was rejected, nor images that are not
---        eligible.
+-- Why:   identifies the data that a training depends on: every eligible image with its metadata, its split, and the
+--        sources of its volumes (file, recipe and code). Voxels do not enter, because the last bits of a registration
+--        depend on the number of threads; each store is verified by its own hash. Modification times, the location of a
+--        dataset, rejections and ineligible images do not enter either.
 WITH made AS (
     SELECT
         image_id,

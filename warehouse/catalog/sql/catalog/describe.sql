@@ -1,5 +1,5 @@
 -- Grain: one row per column of the table named by $table.
--- Why:   names, types, units and meaning, in the snapshot's own words.
+-- Why:   returns names, types, units and descriptions, as the comments of the snapshot contain them.
 SELECT
     column_name,
     data_type,

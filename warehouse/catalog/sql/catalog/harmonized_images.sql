@@ -1,6 +1,6 @@
 -- Grain: one row per image of the wanted splits that a recipe harmonised to its session's grid.
--- Why:   what a model is trained and tested on: the volume, the record of its prompt, and whose brain it is. Volumes
---        that harmonisation flagged are marked, so that who reads this can leave them out and say how many.
+-- Why:   the data that a model is trained and tested on: volume, prompt record and person. Volumes that harmonisation
+--        flagged are marked, so that the caller can exclude and count them.
 WITH made AS (
     SELECT
         image_id,

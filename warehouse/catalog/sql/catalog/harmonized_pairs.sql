@@ -1,7 +1,7 @@
 -- Grain: one row per ordered pair of images of one visit, of the wanted splits, both harmonised by a recipe.
--- Why:   a network can be shown a pair only where both volumes exist, on one grid. A scan that harmonisation flagged,
---        e.g. as hardly aligned, is in no pair: neither trained on nor tested. Nor is a scan paired with one of the
---        same voxels under another name and header.
+-- Why:   a network needs both volumes of a pair, on one grid. A scan that harmonisation flagged, e.g. as badly aligned,
+--        is in no pair, for training or testing. Two scans with identical voxels but different names and headers are
+--        not paired.
 WITH made AS (
     SELECT DISTINCT
         image_id,

@@ -1,5 +1,5 @@
 -- Grain: one row per snapshot and referrer that needs it.
--- Why:   retention keeps what something refers to; of each referrer the last statement counts.
+-- Why:   pinned snapshots are kept; the last record of each referrer counts.
 SELECT
     snapshot_id,
     referrer

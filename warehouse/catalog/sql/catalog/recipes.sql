@@ -1,5 +1,5 @@
 -- Grain: one row per recipe that has made volumes on session grids.
--- Why:   a name may stand for several recipes, when its parameters were changed; whoever asks is told which there are.
+-- Why:   one name refers to several recipes if its parameters have changed; the error message lists them.
 SELECT
     recipe_id,
     recipe,

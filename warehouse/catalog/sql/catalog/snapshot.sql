@@ -1,5 +1,5 @@
 -- Grain: one row: this snapshot.
--- Why:   the list of snapshots is made of what each says of itself.
+-- Why:   the list of snapshots consists of this row of each.
 SELECT
     snapshot_id,
     parent_id,

@@ -1,5 +1,5 @@
 -- Grain: one row per table of the catalogue.
--- Why:   what there is, in the snapshot's own words: the comments travel with it.
+-- Why:   lists the tables, with their comments from the snapshot.
 SELECT
     schema_name || '.' || table_name AS table_name,
     estimated_size::BIGINT AS n_rows,

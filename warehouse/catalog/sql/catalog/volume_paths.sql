@@ -1,4 +1,4 @@
 -- Grain: one row per store that a snapshot names.
--- Why:   a store goes only when no snapshot that is kept and no centre names it any more.
+-- Why:   a store is deleted only when neither a kept snapshot nor a centre names it.
 SELECT path
 FROM core.volume

@@ -1,5 +1,5 @@
 -- Grain: one row per centre and recipe.
--- Why:   what was harmonised, how much of it is suspicious or was refused, and what it takes on disk.
+-- Why:   shows how many images were harmonised, flagged and rejected, and their size on disk.
 WITH made AS (
     SELECT
         center_id,

@@ -1,5 +1,5 @@
 -- Grain: one row per harmonised volume of a centre in one form.
--- Why:   a whole centre is exported at once.
+-- Why:   an export covers a whole centre.
 SELECT
     image_id,
     recipe,

@@ -1,5 +1,5 @@
 -- Grain: one row per harmonised volume of one image.
--- Why:   opening a volume needs its path; where none or several fit, all of them are named to the user.
+-- Why:   opening a volume needs its path; if none or several match, the error message lists them all.
 SELECT
     recipe,
     recipe_id,

@@ -1,5 +1,5 @@
--- Grain: one row per file that is said to be an image or a rejection and is found as neither.
--- Why:   nothing is lost: every file ends as an image, a companion or a rejection that can be read.
+-- Grain: one row per file listed as an image or a rejection that is missing from core.image or core.rejection.
+-- Why:   every file must end as an image, a companion or a rejection.
 SELECT
     file.center_id,
     file.path,

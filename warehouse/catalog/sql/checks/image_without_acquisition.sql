@@ -1,5 +1,5 @@
 -- Grain: one row per image that core.acquisition does not describe.
--- Why:   an image that nothing describes would silently be missing from out.image_catalog.
+-- Why:   an image without an acquisition would be missing from out.image_catalog without any error.
 SELECT
     image.image_id,
     image.center_id,

@@ -1,5 +1,5 @@
 -- Grain: one row per image that raw.file does not list as an image.
--- Why:   an image is a file that was seen.
+-- Why:   every image must be a file that was found in the centre's folder.
 WITH listed AS (
     SELECT
         file.center_id,

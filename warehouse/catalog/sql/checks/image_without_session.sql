@@ -1,4 +1,4 @@
--- Grain: one row per image whose visit is not in core.session, or is another participant's.
+-- Grain: one row per image whose visit is not in core.session, or belongs to another participant.
 -- Why:   pairs are made within visits.
 SELECT
     image.image_id,

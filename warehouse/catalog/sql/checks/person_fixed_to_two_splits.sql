@@ -1,5 +1,5 @@
 -- Grain: one row per person whose split is fixed differently by two definitions.
--- Why:   one person has one split; two definitions that fix different ones contradict each other.
+-- Why:   all images of a person belong to one split, so two definitions must not fix different ones.
 SELECT
     person_id,
     list(DISTINCT fixed_split ORDER BY fixed_split) AS splits,

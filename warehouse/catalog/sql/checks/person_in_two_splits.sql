@@ -1,5 +1,5 @@
--- Grain: one row per person whose images lie in two of train, val, test_internal and test_external.
--- Why:   a model that is tested on a brain it was trained on is not tested.
+-- Grain: one row per person with images in two of train, val, test_internal and test_external.
+-- Why:   a model must not be tested on a person whom it was trained on.
 SELECT
     person_id,
     list(DISTINCT split ORDER BY split) AS splits

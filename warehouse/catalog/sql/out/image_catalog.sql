@@ -1,6 +1,6 @@
 -- Grain: one row per image.
--- Why:   everything that is known of an image in one place. The age is the visit's or null: a later visit never has the
---        age of the first. A range is never turned into a number.
+-- Why:   joins all metadata of an image. The age is that of the visit or null: a later visit never gets the age of the
+--        first. A range of ages is never converted to one age.
 SELECT
     image.image_id,
     image.center_id,

@@ -1,7 +1,6 @@
 -- Grain: one row per facet and value.
--- Why:   what Figure 1a of the paper shows: where the data come from and what they look like. Where only a range of
---        ages is published, its midpoint names the decade if the range is no wider than ten years; a wider range is
---        unknown.
+-- Why:   the data of Figure 1a of the paper. Where only a range of ages is published, its midpoint decides the decade
+--        if the range is no wider than ten years; otherwise the age is unknown.
 WITH eligible AS (
     SELECT
         image.person_id,

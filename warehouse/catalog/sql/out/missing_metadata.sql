@@ -1,6 +1,6 @@
 -- Grain: one row per centre, contrast and field of the prompt.
--- Why:   a missing value is normal and is shown, never guessed: this says what to ask a centre for, with one image to
---        begin at. A flip angle that is declared variable is not missing; an age known as a range only is.
+-- Why:   missing values are not guessed; this table shows which to request from a centre, with one example image each.
+--        A flip angle that is declared variable is not missing; an age of which only a range is known is.
 WITH counted AS (
     SELECT
         center_id,

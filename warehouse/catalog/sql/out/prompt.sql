@@ -1,5 +1,5 @@
 -- Grain: one row per eligible image.
--- Why:   the model reads the record, the reference model reads the sentence; both say the same.
+-- Why:   the model reads the record, the reference model reads the sentence; both have the same content.
 WITH described AS (
     SELECT
         image_id,

@@ -1,7 +1,8 @@
--- Grain: one row per image, recipe and measure that lies far from its like.
--- Why:   a scan is judged among scans of its own centre and contrast: scanners differ, and so do the measures of T1w
---        and FLAIR. Median and MAD × 1.4826 stand for mean and deviation, so that the outliers do not hide themselves;
---        |z| > 3.5 is Iglewicz and Hoaglin's. Fewer than five images, or values that are mostly alike, tell nothing.
+-- Grain: one row per image, recipe and measure that is an outlier among images of its centre and contrast.
+-- Why:   scans are compared within a centre and contrast, because measures differ between scanners and between T1w and
+--        FLAIR. Median and MAD × 1.4826 are used instead of mean and standard deviation, which outliers would distort;
+--        the threshold |z| > 3.5 is from Iglewicz and Hoaglin. Groups of fewer than five images, or with a MAD of 0,
+--        are left out.
 WITH measured AS (
     SELECT
         image_id,

@@ -1,14 +1,15 @@
 -- Grain: one row per participant of a centre.
--- Why:   all images of a human being fall into one split, over sessions and centres. The draw is a hash of person_id
---        (MD5, so that it is the same in every version of the database): 80 % train, 10 % val, 10 % test_internal.
---        Nothing else enters, so that no other person's arrival moves anyone. A split that the definition of one of
---        the person's centres fixes goes before the draw. External centres are wholly test_external; whoever is seen
---        in one is excluded everywhere else, so that zero-shot testing meets no brain that training has seen.
+-- Why:   all images of a person belong to one split, over sessions and centres. The split is drawn by a hash of
+--        person_id (MD5, so that it is the same in every version of the database): 80 % train, 10 % val, 10 %
+--        test_internal. Nothing else enters, so that adding people moves nobody. A split that the definition of one of
+--        the person's centres fixes takes precedence. All participants of external centres are test_external; people
+--        who were also scanned in an external centre are excluded from all others, so that nobody in a zero-shot test
+--        was trained on.
 WITH people AS (
     SELECT
         participant.person_id,
         bool_or(center.role = 'external') AS is_seen_externally,
-        min(participant.fixed_split) AS fixed_split  -- a check refuses two
+        min(participant.fixed_split) AS fixed_split  -- a check rejects two different ones
     FROM core.participant AS participant
     INNER JOIN core.center AS center ON participant.center_id = center.center_id
     GROUP BY participant.person_id

@@ -1,6 +1,6 @@
 -- Grain: one row per ordered pair (source image, target image) of eligible images of one visit.
--- Why:   the model learns to turn one image into another of the same brain at the same time. Pairs of one contrast
---        (two runs, two echo times) are kept: a question about contrasts filters on source_contrast, target_contrast.
+-- Why:   a model learns to synthesise one image from another of the same visit. Pairs of one contrast (two runs, two
+--        echo times) are included: to compare contrasts, filter on source_contrast and target_contrast.
 WITH usable AS (
     SELECT
         image_id,

@@ -1,4 +1,4 @@
-"""What a prompt has said so far, and whether it can be true."""
+"""Fields that the parser has found in a prompt, checked for limits and contradictions."""
 
 from __future__ import annotations
 
@@ -30,62 +30,62 @@ NAMES = {
 AGENT = {True: "given", False: "not given"}
 
 
-class Statements:
-    """Fields of a record as they are found, one by one; what was said of them before must agree."""
+class ParsedFields:
+    """Fields of a record, added one by one as they are found; values of one field must agree."""
 
     def __init__(self) -> None:
-        self.said: dict[str, Any] = {}
+        self.values: dict[str, Any] = {}
         self._is_isotropic = False
 
-    def say(self, field: str, value: Any) -> None:
-        """Take down what a field is; None is no statement.
+    def add(self, field: str, value: Any) -> None:
+        """Add the value of a field; None adds nothing.
 
         Raises
         ------
         PromptError
-            When it is impossible, or another value was said before.
+            When the value is impossible, or differs from an earlier one.
         """
         if value is None:
             return
         for number in value if field == "voxel_size_mm" else (value,):
             _check_limits(field, number)
-        if field in self.said and self.said[field] != value:
+        if field in self.values and self.values[field] != value:
             before, now = (
-                AGENT.get(one, one) if field == "post_contrast" else one for one in (self.said[field], value)
+                AGENT.get(one, one) if field == "post_contrast" else one for one in (self.values[field], value)
             )
             what = f"the prompt contradicts itself: {NAMES[field]} is {before} and {now}"
-            raise PromptError(what, "say it once")
-        self.said[field] = value
+            raise PromptError(what, "give one value")
+        self.values[field] = value
 
-    def say_contrast(self, word: str) -> None:
-        """Take down a contrast by any of its names.
+    def add_contrast(self, word: str) -> None:
+        """Add a contrast by any of its names.
 
         Raises
         ------
         PromptError
-            When no contrast is called so.
+            When there is no contrast of this name.
         """
         found = vocabulary.contrast(word)
         if found is None:
             remedy = f"contrasts are {', '.join(vocabulary.CONTRAST_LABELS)}; after a contrast agent write ce before it"
             raise PromptError(f"there is no contrast {word.strip()!r}", remedy)
-        self.say("contrast", found[0])
+        self.add("contrast", found[0])
         if found[1]:
-            self.say("post_contrast", True)
+            self.add("post_contrast", True)
 
-    def note_isotropic(self) -> None:
-        """Take down that voxels have equal sides."""
+    def set_isotropic(self) -> None:
+        """Record that voxels have equal sides."""
         self._is_isotropic = True
 
     def record(self) -> PromptRecord:
-        """Return all of it.
+        """Return the record of all fields.
 
         Raises
         ------
         PromptError
-            When what was said cannot be true together.
+            When fields contradict each other.
         """
-        record = PromptRecord(**self.said)
+        record = PromptRecord(**self.values)
         echo, repetition = record.echo_time_s, record.repetition_time_s
         if echo is not None and repetition is not None and echo >= repetition:
             what = (
@@ -94,12 +94,12 @@ class Statements:
             raise PromptError(what, "times without a unit are milliseconds; write s after seconds, as in TR 2.5 s")
         if record.flip_angle_variable and record.flip_angle_deg is not None:
             what = f"the prompt contradicts itself: FA is {record.flip_angle_deg:g} and variable"
-            raise PromptError(what, "say one of them")
+            raise PromptError(what, "give one of them")
         if self._is_isotropic and record.voxel_size_mm is None:
-            raise PromptError("the prompt says isotropic without a size", "write for example: 1 mm isotropic")
+            raise PromptError("the prompt contains isotropic without a size", "write for example: 1 mm isotropic")
         if self._is_isotropic and len(set(record.voxel_size_mm or ())) > 1:
             size = " × ".join(f"{length:g}" for length in record.voxel_size_mm or ())
-            raise PromptError(f"the prompt contradicts itself: {size} mm and isotropic", "say one of them")
+            raise PromptError(f"the prompt contradicts itself: {size} mm and isotropic", "give one of them")
         return record
 
 
@@ -115,7 +115,7 @@ def number(text: str, factor: str = "1") -> float:
         return float(Decimal(text) * Decimal(factor))
     except DecimalException as error:
         raise PromptError(
-            f"{text!r} is no number", "write numbers as 2500 or 0.8, and None for what is missing"
+            f"{text!r} is not a number", "write numbers as 2500 or 0.8, and None for what is missing"
         ) from error
 
 
@@ -125,7 +125,7 @@ def _check_limits(field: str, value: Any) -> None:
     limit = LIMITS[field]
     if not limit.allows(value):
         what = f"{NAMES[field]} cannot be {value:g} {limit.unit}"
-        remedy = f"it lies between {limit.low:g} and {limit.high:g} {limit.unit}; write None where it is not known"
+        remedy = f"the range is {limit.low:g} to {limit.high:g} {limit.unit}; write None where it is not known"
         if limit.unit == "s":
             remedy += "; times without a unit are milliseconds"
         raise PromptError(what, remedy)
