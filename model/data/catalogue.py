@@ -287,8 +287,8 @@ def _recipe_id(known: list[dict[str, Any]], recipe: str) -> str:
 
 
 def _item(home: Home, row: dict[str, Any]) -> Item:
-    said = dict(row["record"])
-    size = said.pop("voxel_size_mm")
+    record = dict(row["record"])
+    size = record.pop("voxel_size_mm")
     return Item(
         image_id=row["image_id"],
         center_id=row["center_id"],
@@ -296,7 +296,7 @@ def _item(home: Home, row: dict[str, Any]) -> Item:
         person_id=row["person_id"],
         split=row["split"],
         contrast_label=row["contrast_label"],
-        record=PromptRecord(**said, voxel_size_mm=None if size is None else (size[0], size[1], size[2])),
+        record=PromptRecord(**record, voxel_size_mm=None if size is None else (size[0], size[1], size[2])),
         is_simulated=row["is_simulated"],
         path=home.root / row["path"],
         source_sha256=row["source_sha256"],

@@ -93,7 +93,7 @@ class BrainFacts:
 
 @dataclass(frozen=True)
 class Batch:
-    """Sources, what they are to become, and what is said of both.
+    """Sources, targets, and the records of both.
 
     Parameters
     ----------

@@ -160,5 +160,5 @@ def _categories(record: PromptRecord) -> list[int]:
     fixed = None if record.flip_angle_deg is None else "fixed"
     kind = "variable" if record.flip_angle_variable else fixed
     contrast = label if label in _PLACES["contrast"] else record.contrast  # ceFLAIR: FLAIR, and an agent
-    said = (contrast, agent, record.vendor, record.sex, kind)
-    return [_PLACES[name].get(word or "", 0) for name, word in zip(VOCABULARY, said, strict=True)]
+    words = (contrast, agent, record.vendor, record.sex, kind)
+    return [_PLACES[name].get(word or "", 0) for name, word in zip(VOCABULARY, words, strict=True)]

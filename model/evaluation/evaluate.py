@@ -174,9 +174,9 @@ class _Test:
 
     def verdicts(self, scores: list[Row]) -> list[Row]:
         person_of = {item.image_id: item.person_id for item in self.images.items}
-        said = {"model_id": self.model_id, "data_id": self.images.data_id, "protocol_hash": self.protocol.hash}
+        place = {"model_id": self.model_id, "data_id": self.images.data_id, "protocol_hash": self.protocol.hash}
         verdicts = gates.judge(scores, person_of, self.model_id, self.protocol)
-        return [{"event_id": _hash(self.evaluation_id, row["gate"]), **said, **row} for row in verdicts]
+        return [{"event_id": _hash(self.evaluation_id, row["gate"]), **place, **row} for row in verdicts]
 
     def _item(self, index: int) -> Item:
         return self.images.items[index]
@@ -216,9 +216,9 @@ class _Test:
 
     def _row(self, pair: TestPair, model_id: str, metric: str, mask: str, value: float) -> Row:
         source, target = self._item(pair.source).image_id, self._item(pair.target).image_id
-        said = (model_id, pair.task, pair.split, source, target, metric, mask)
+        key = (model_id, pair.task, pair.split, source, target, metric, mask)
         return {
-            "event_id": _hash(self.evaluation_id, *said),
+            "event_id": _hash(self.evaluation_id, *key),
             "evaluation_id": self.evaluation_id,
             "model_id": model_id,
             "data_id": self.images.data_id,

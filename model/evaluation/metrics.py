@@ -1,7 +1,7 @@
 """How alike two volumes are: PSNR, SSIM and MAE inside a mask.
 
 The same pair of images differs by 12 dB between conventions, so each function takes the mask, and the range of the data
-is 1 unless it is said otherwise. Which scale the volumes are on is `model.evaluation.protocol`'s matter.
+is 1 by default. `model.evaluation.protocol` decides on which scale the volumes are.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ SPLITS = ("val", "test_internal", "test_external", "acceptance")
 GATE = "image_finds_its_contrast"
 N_CANDIDATES = 10  # as in the paper
 MAX_IMAGES = 1000  # of each split
-MIN_RATIO = 1.2  # between a number and the other one that it is to be told from
+MIN_RATIO = 1.2  # between a number and the other one that it must differ from
 NUMBERS = ("repetition_time_s", "echo_time_s", "inversion_time_s", "flip_angle_deg")
 VERSION = 4  # raised when a measure gives another figure for the same embeddings
 Row = dict[str, Any]
@@ -82,8 +82,14 @@ class Embedded:
 
 def protocol_hash(seed: int) -> str:
     """Return the identity of how it is measured, 16 hexadecimal digits."""
-    told = {"retrieval": VERSION, "candidates": N_CANDIDATES, "images": MAX_IMAGES, "ratio": MIN_RATIO, "seed": seed}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+    settings = {
+        "retrieval": VERSION,
+        "candidates": N_CANDIDATES,
+        "images": MAX_IMAGES,
+        "ratio": MIN_RATIO,
+        "seed": seed,
+    }
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def retrieval_scores(
@@ -113,16 +119,16 @@ def retrieval_scores(
     refuse_leakage(images.items, config.get("trained_on", {}), str(config["model_id"]))
     box = Box(tuple(config["box"]["shape"]), config["box"]["voxel_mm"])
     embedded = _embed(matcher, BoxedImages(images, box), _drawn(images.items, seed), report)
-    told = {"model_id": config["model_id"], "data_id": images.data_id, "protocol_hash": protocol_hash(seed)}
+    place = {"model_id": config["model_id"], "data_id": images.data_id, "protocol_hash": protocol_hash(seed)}
     scores = [
-        {**told, "split": split, **row}
+        {**place, "split": split, **row}
         for split in SPLITS
         for row in measure(matcher, embedded.of(split), embedded.items)
     ]
-    verdicts = [{**told, **verdict(matcher, embedded)}]
+    verdicts = [{**place, **verdict(matcher, embedded)}]
     identity = ("task", "split", "n_candidates", "metric")
     return Retrieval(
-        **told,
+        **place,
         scores=[_identified(row, identity) for row in scores],
         gates=[_identified(row, ("gate",)) for row in verdicts],
     )
@@ -215,7 +221,7 @@ def _among_prompts(matcher: Matcher, found: Embedded) -> Iterator[Row]:
 
 
 def _contrast(matcher: Matcher, found: Embedded) -> Row:
-    """Return how often the best of all contrasts, said as a word alone, is the image's own.
+    """Return how often the best of all contrasts, given as a word alone, is the image's own.
 
     Chance is what the best constant answer would get.
     """

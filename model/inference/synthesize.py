@@ -142,7 +142,7 @@ def synthesize(
         What is wanted. Where it has a voxel size (mm, along the axes of the input), the result has it too, over the
         same field of view; else the result has the input's grid.
     source_prompt : str or PromptRecord, optional
-        What the scan is; what is not said is taken as unknown.
+        What the scan is; fields that are None count as unknown.
     model : str, Path or Synthesizer, optional
         Identity, ``champion``, path, or a model loaded before; default: the home's champion for the scan's voxel size,
         else the weights that ship.

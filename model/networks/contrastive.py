@@ -102,16 +102,16 @@ class Contrastive(nn.Module):
         recovered : dict of str to scalar tensor
             Errors of recovering fields, ``text`` and ``image``.
         """
-        said, seen = self.text(prompts), self.image(volumes)
-        texts = F.normalize(self.project_text(said).float(), dim=-1)
-        images = F.normalize(self.project_image(seen).float(), dim=-1)
+        of_text, of_image = self.text(prompts), self.image(volumes)
+        texts = F.normalize(self.project_text(of_text).float(), dim=-1)
+        images = F.normalize(self.project_image(of_image).float(), dim=-1)
         logits = self.log_scale.exp() * images @ texts.T + self.bias
         wanted = agreement(truth, prompts, self.text.numbers.normalise)
         loss = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none").mean()
         normalise = self.text.numbers.normalise
         recovered = {
-            "text": self.recover_text(said, prompts, normalise(prompts.numbers)),
-            "image": self.recover_image(seen, truth, normalise(truth.numbers)),
+            "text": self.recover_text(of_text, prompts, normalise(prompts.numbers)),
+            "image": self.recover_image(of_image, truth, normalise(truth.numbers)),
         }
         return loss, recovered
 
@@ -146,8 +146,8 @@ class Recovery(nn.Module):
         for place, head in enumerate(self.words):
             wanted = fields.categories[:, place]
             entropy = F.cross_entropy(head(embedding).float(), wanted, reduction="none")
-            said = wanted > 0
-            error = error + WORD_WEIGHTS[place] * (entropy * said).sum() / said.sum().clamp(min=1)
+            is_known = wanted > 0
+            error = error + WORD_WEIGHTS[place] * (entropy * is_known).sum() / is_known.sum().clamp(min=1)
         found: Tensor = error
         return found
 

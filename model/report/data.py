@@ -162,21 +162,21 @@ def read_figures(
     if not about:
         what = f"the catalogue has no evaluation {evaluation_id}"
         raise ModelError(what, "run `tumsyn evaluate`, which also publishes")
-    [said] = about
-    of_model = {"model_id": said["model_id"], "text_encoder_id": said["text_encoder_id"]}
+    [evaluation] = about
+    of_model = {"model_id": evaluation["model_id"], "text_encoder_id": evaluation["text_encoder_id"]}
     people: dict[Cell, dict[str, PairOfPerson]] = {}
     for row in rows(connection, "people", asked):
         cell = (row["model_id"], row["split"], row["task"], row["metric"], row["mask"])
         people.setdefault(cell, {})[row["person_id"]] = PairOfPerson(row["value"], row["n_pairs"])
     return Figures(
         evaluation_id=evaluation_id,
-        about=said,
-        protocol=_protocol(protocol, said["protocol_hash"]),
+        about=evaluation,
+        protocol=_protocol(protocol, evaluation["protocol_hash"]),
         people=people,
-        gates=rows(connection, "gates", of_model | {key: said[key] for key in ("protocol_hash", "data_id")}),
-        retrieval=rows(connection, "retrieval", {"text_encoder_id": said["text_encoder_id"]}),
-        curve=rows(connection, "curve", {"run_id": said["run_id"]}),
-        examples=rows(connection, "examples", asked | {"model_id": said["model_id"]}),
+        gates=rows(connection, "gates", of_model | {key: evaluation[key] for key in ("protocol_hash", "data_id")}),
+        retrieval=rows(connection, "retrieval", {"text_encoder_id": evaluation["text_encoder_id"]}),
+        curve=rows(connection, "curve", {"run_id": evaluation["run_id"]}),
+        examples=rows(connection, "examples", asked | {"model_id": evaluation["model_id"]}),
     )
 
 

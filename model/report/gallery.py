@@ -85,8 +85,8 @@ def _figure(
     top = height_px - HEAD_PX
     for example, view, tall in zip(examples, views, heights, strict=True):
         if note:
-            said = f"{example.title}    {example.psnr_db:.1f} dB, SSIM {example.ssim:.2f}"
-            canvas.write(GAP_PX + 4, top - 20, said, size=13, weight="bold")
+            caption = f"{example.title}    {example.psnr_db:.1f} dB, SSIM {example.ssim:.2f}"
+            canvas.write(GAP_PX + 4, top - 20, caption, size=13, weight="bold")
             top -= name_px
         for plane, plane_px in zip(planes, tall, strict=True):
             top -= plane_px
@@ -236,12 +236,12 @@ def _example(
     prediction = predict(synthesizer, source, images.items[first], images.items[second])
     shown = (own.apply(source.voxels), scale.apply(prediction), scale.apply(target.voxels), target.mask)
     turned = [turn(volume, target.affine) for volume in shown]
-    said = {key: row[key] for key in ("task", "split", "center_id", "prompt", "psnr_db", "ssim", "is_simulated")}
+    facts = {key: row[key] for key in ("task", "split", "center_id", "prompt", "psnr_db", "ssim", "is_simulated")}
     return Example(
         source=turned[0],
         made=turned[1],
         target=turned[2],
         mask=turned[3],
         voxel_size_mm=target.grid.turned().voxel_size_mm,
-        **said,
+        **facts,
     )

@@ -11,7 +11,7 @@ WHERE = {
     "test_internal": "people whom it never saw, of centres that it knows",
     "test_external": "people of centres that it never saw",
     "val": "people kept for validation",
-    "acceptance": "simulated people by whom the gates are judged",
+    "acceptance": "simulated people of the acceptance set",
 }
 
 

@@ -218,5 +218,5 @@ def run_id(kind: str, config: TrainingConfig, facts: Mapping[str, Any]) -> str:
     facts : mapping
         What else decides what comes out: data_id, recipe_id, training_code, text_encoder.
     """
-    told = {"kind": kind, "config": config.model_dump(mode="json", exclude={"name", "n_workers"}), **facts}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+    decisive = {"kind": kind, "config": config.model_dump(mode="json", exclude={"name", "n_workers"}), **facts}
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]

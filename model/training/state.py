@@ -65,11 +65,11 @@ def save_state(
     for name, parameter in _trainable(network):
         for moment, tensor in optimizer.state.get(parameter, {}).items():
             tensors[f"{moment}.{name}"] = tensor
-    told = {"format_version": FORMAT_VERSION, **vars(record)}
+    stored = {"format_version": FORMAT_VERSION, **vars(record)}
     temporary = atomic.temporary_beside(folder / FILE)
     # Copies, since safetensors refuses tensors that share memory.
     copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    save_file(copies, temporary, metadata={"record": json.dumps(told, sort_keys=True)})
+    save_file(copies, temporary, metadata={"record": json.dumps(stored, sort_keys=True)})
     atomic.move(temporary, folder / FILE)
 
 
@@ -125,14 +125,14 @@ def _read(file: Path) -> tuple[Record, dict[str, Tensor]]:
 
     try:
         with safe_open(file, framework="pt") as opened:
-            told = json.loads(opened.metadata()["record"])
+            stored = json.loads(opened.metadata()["record"])
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - it is no mapping
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise _refused(file, f"it is damaged: {error}") from error
-    if told.pop("format_version", None) != FORMAT_VERSION:
+    if stored.pop("format_version", None) != FORMAT_VERSION:
         raise _refused(file, "it was written by another version of this project")
-    told["history"] = [(step, split, measures) for step, split, measures in told["history"]]
-    return Record(**told), tensors
+    stored["history"] = [(step, split, measures) for step, split, measures in stored["history"]]
+    return Record(**stored), tensors
 
 
 def _trainable(network: nn.Module) -> list[tuple[str, nn.Parameter]]:

@@ -230,8 +230,8 @@ def _facts(
 def _preparation(images: CatalogueImages) -> dict[str, Any]:
     """Return the parameters of the recipe that a scan must be prepared by before the network may see it."""
     recipe = open_store(images.items[0].path).attributes.get("recipe")
-    told = recipe if isinstance(recipe, dict) else {}
-    return {name: told[name] for name in ("percentiles", "n4", "whole_head") if name in told}
+    parameters = recipe if isinstance(recipe, dict) else {}
+    return {name: parameters[name] for name in ("percentiles", "n4", "whole_head") if name in parameters}
 
 
 def _card(

@@ -65,8 +65,8 @@ class TextEncoderTask:
         volumes = np.stack([vary(self.training.volume(row), random) for row in rows])
         truth = self.truth[torch.from_numpy(rows)]
         hidden = torch.from_numpy(self._hidden(random))
-        told, false = truth.hide(hidden), change_one(truth, random).hide(hidden)
-        prompts = FieldBatch(torch.cat([told.numbers, false.numbers]), torch.cat([told.categories, false.categories]))
+        true, false = truth.hide(hidden), change_one(truth, random).hide(hidden)
+        prompts = FieldBatch(torch.cat([true.numbers, false.numbers]), torch.cat([true.categories, false.categories]))
         return self._measure(volumes, prompts, truth)
 
     @torch.no_grad()
