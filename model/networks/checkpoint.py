@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from warehouse.errors import ModelError
 from warehouse.lake import atomic
 from warehouse.lake.home import Home
-from warehouse.lake.migration import keys_now
+from warehouse.lake.migration import current_keys
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -105,7 +105,7 @@ def read_config(path: Path) -> dict[str, Any]:
         raise ModelError(what, "use the version of this project that wrote it, or train the model again")
     if config.get("model_id") != _identity(config):
         raise _damaged(file, "its hash differs from its model_id")
-    return dict(keys_now(config))
+    return dict(current_keys(config))
 
 
 def render_card(model_id: str, kind: str, card: Mapping[str, Any]) -> str:

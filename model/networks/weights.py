@@ -11,8 +11,6 @@ from warehouse.lake.home import Home
 
 SHIPPED = Path(__file__).parents[1] / "weights"  # one folder per kind, if this version ships weights
 SHORTEST = 4  # shortest prefix of an identity, digits
-
-
 COARSEST = 1.5  # coarsest grid for a scan, as a multiple of its smallest voxel side, or of 1 mm if that is larger
 
 
