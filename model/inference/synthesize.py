@@ -142,7 +142,7 @@ def synthesize(
         Description of the wanted scan. With a voxel size (mm, along the axes of the input), the result has this voxel
         size and the field of view of the input; otherwise it has the grid of the input.
     source_prompt : str or PromptRecord, optional
-        Description of the input; fields that are not given are unknown.
+        What the scan is; fields that are None count as unknown.
     model : str, Path or Synthesizer, optional
         Identity, ``champion``, path, or a loaded model; default: the home's champion for the scan's voxel size, else
         the shipped weights.

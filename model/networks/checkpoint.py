@@ -130,9 +130,9 @@ def _figure(value: Any) -> str:
 
 
 def _identity(facts: Mapping[str, Any]) -> str:
-    identifying = {key: facts[key] for key in facts if key != "model_id"}
+    identified = {key: facts[key] for key in facts if key != "model_id"}
     try:
-        text = json.dumps(identifying, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(identified, sort_keys=True, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
         what = f"JSON cannot represent the configuration of a model: {error}"
         raise ModelError(what, "give numbers, texts, lists and mappings") from error
