@@ -1,11 +1,11 @@
-"""How one contrast becomes another: tensors in, tensors out.
+"""Networks that synthesise one contrast from another: training, evaluation, inference, simulation and reports.
 
-Imports `warehouse` only. Nothing here knows Dagster. The one call for users is `from model import synthesize`.
+It imports `warehouse` and not Dagster. The public function is `from model import synthesize`.
 """
 
 from typing import TYPE_CHECKING, Any
 
-import warehouse  # noqa: F401 - before torch: it says how OpenMP threads wait
+import warehouse  # noqa: F401 - before torch: it sets how OpenMP threads wait
 
 if TYPE_CHECKING:
     from model.inference.synthesize import synthesize
@@ -14,7 +14,7 @@ __all__ = ["synthesize"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "synthesize":  # only now, since it brings torch
+    if name == "synthesize":  # not at the top: it imports torch
         from model.inference.synthesize import synthesize
 
         return synthesize

@@ -67,7 +67,7 @@ class PhysicsError(TumsynError):
 
 
 class PhantomError(TumsynError):
-    """A simulated head, scan or cohort cannot be made as asked."""
+    """A simulated head, scan or cohort cannot be made with the given settings."""
 
 
 class PromptError(TumsynError):
@@ -75,4 +75,4 @@ class PromptError(TumsynError):
 
 
 class ModelError(TumsynError):
-    """A model is absent, damaged or cannot be used here; or a training cannot be made as asked."""
+    """A model is absent, damaged or cannot be used here; or a training cannot run with the given settings."""

@@ -1,1 +1,1 @@
-"""From a scan and a prompt to the scan that was asked for."""
+"""Synthesis of a scan from another scan and a prompt."""

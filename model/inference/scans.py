@@ -1,6 +1,6 @@
-"""Scans of strangers: what may be synthesised from, made into what the network has learned from.
+"""Prepare arbitrary scans for a network: its grid, and the intensities of its training data.
 
-Reading and refusing is done by `warehouse.imaging`; here the intensities are prepared.
+`warehouse.imaging` reads scans and refuses unusable ones.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ Voxels = NDArray[np.float32]
 
 
 def read(image: str | Path | nib.Nifti1Image) -> Scan:
-    """Return a scan as it is, by the reader that ingest and harmonisation use.
+    """Return a scan on its own grid, read as by ingest and harmonisation.
 
     Raises
     ------
     ModelError
-        When it cannot be used; the message names what is wrong and what to do.
+        When the scan cannot be used; the message names reason and remedy.
     """
     name = str(image) if isinstance(image, (str, Path)) else "the image"
     if isinstance(image, (str, Path)) and not Path(image).is_file():
@@ -39,24 +39,24 @@ def read(image: str | Path | nib.Nifti1Image) -> Scan:
     except RefusedError as error:
         raise ModelError(f"{name}: {error.detail}", error.remedy) from error
     except NotFetchedError as error:
-        raise ModelError(f"{name}: git-annex holds its content elsewhere", f"git annex get {name}") from error
+        raise ModelError(f"{name}: its content is in git-annex and was not fetched", f"git annex get {name}") from error
 
 
 def prepare(voxels: Voxels, grid: Grid, network_grid: Grid, preparation: Mapping[str, Any]) -> Voxels:
-    """Bring a scan to the network's grid and to [0, 1], as the recipe that the network has learned from did.
+    """Resample a scan to the network's grid and scale it to [0, 1], as the recipe of its training data does.
 
     Parameters
     ----------
     voxels : (i, j, k) float32 array
     grid, network_grid : Grid
-        The scan's own, and one with the same axes turned towards RAS.
+        Grid of the scan, and grid of the network, whose axes are those of the scan reordered to RAS.
     preparation : mapping
-        `percentiles`, `n4` and `whole_head` of the recipe; what is absent is as in the standard recipe.
+        `percentiles`, `n4` and `whole_head` of the recipe; absent ones are those of the standard recipe.
 
     Raises
     ------
     ModelError
-        When the brain is needed and not found, or the head has one intensity.
+        When the brain is needed and not found, or the head has constant intensity.
     """
     from warehouse.harmonize import mask as brain
     from warehouse.harmonize.intensity import correct_bias, find_scale
@@ -72,30 +72,30 @@ def prepare(voxels: Voxels, grid: Grid, network_grid: Grid, preparation: Mapping
         scale = find_scale(image, wanted.percentiles)
     except HarmonizeError as error:
         raise ModelError(f"the scan cannot be prepared: {error.what}", error.remedy) from error
-    made = scale.normalise(resample_along_axes(image.voxels, turned, network_grid))
+    prepared = scale.normalise(resample_along_axes(image.voxels, turned, network_grid))
     if wanted.whole_head or mask is None:
-        return made
+        return prepared
     inside = resample_along_axes(mask.astype(np.float32), turned, network_grid) >= 0.5
-    return np.where(inside, made, np.float32(0))
+    return np.where(inside, prepared, np.float32(0))
 
 
-SAME = 0.01  # voxel sizes that differ by less than a hundredth are one
+SAME = 0.01  # relative difference below which voxel sizes count as equal
 MOST_VOXELS = 1 << 29  # 2 GB of float32
 
 
 def with_steps(grid: Grid, size_mm: NDArray[np.float64] | tuple[float, float, float]) -> Grid:
-    """Return a grid of other voxel sizes (mm) with the same axes and centre, that covers the field of view.
+    """Return a grid with the given voxel sizes (mm), and the same axes, centre and field of view.
 
     Raises
     ------
     ModelError
-        When it would have more voxels than can be held.
+        When it would have more than `MOST_VOXELS` voxels.
     """
     ratio = np.asarray(size_mm, np.float64) / grid.voxel_size_mm
     counts = np.maximum(1, np.ceil(np.asarray(grid.shape) / ratio - 1e-3)).astype(int)
     if float(np.prod(counts.astype(float))) > MOST_VOXELS:
-        what = f"a grid of {' × '.join(str(n) for n in counts)} voxels is asked for"
+        what = f"a grid of {' × '.join(str(n) for n in counts)} voxels is too large"
         raise ModelError(what, "ask for larger voxels; sizes are in mm")
     steps = np.diag([*ratio, 1.0])
-    steps[:3, 3] = (np.asarray(grid.shape) - 1) / 2 - ratio * (counts - 1) / 2  # both have one centre
+    steps[:3, 3] = (np.asarray(grid.shape) - 1) / 2 - ratio * (counts - 1) / 2  # aligns the centres of both grids
     return Grid((int(counts[0]), int(counts[1]), int(counts[2])), grid.affine @ steps)

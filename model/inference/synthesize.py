@@ -1,4 +1,4 @@
-"""From a scan and a prompt to the scan that was asked for."""
+"""Synthesise a scan from another scan and a prompt."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from warehouse.lake.home import Home
 from warehouse.prompts.parse import parse_prompt
 from warehouse.prompts.record import PromptRecord, contrast_label
 
-AT_ONCE = 4_000_000  # voxels; above, a volume is computed in tiles: 16 channels of so many take 256 MB
-CORE = 96  # side of a tile's own part, voxels
-DESCRIPTION_BYTES = 79  # of NIfTI's descrip, less its end
+AT_ONCE = 4_000_000  # voxels; larger volumes are computed in tiles. 16 channels of this size take 256 MB
+CORE = 96  # side of the part that a tile contributes, voxels
+DESCRIPTION_BYTES = 79  # of the NIfTI field descrip, without its terminator
 
 Voxels = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Synthesizer:
-    """A model in use.
+    """A loaded model.
 
     Parameters
     ----------
@@ -44,9 +44,9 @@ class Synthesizer:
     network : FilmUNet
     encoder : FrozenTextEncoder
     grid_mm : float
-        Voxel size of the grids that it works on, mm; isotropic.
+        Voxel size of the model's grid, mm; isotropic.
     preparation : mapping
-        Parameters of the recipe that its scans were prepared by.
+        Parameters of the recipe of its training data.
     device : str
     """
 
@@ -60,16 +60,16 @@ class Synthesizer:
     def volume(
         self, voxels: Voxels, mask: NDArray[np.bool_] | None, source: PromptRecord, target: PromptRecord
     ) -> Voxels:
-        """Synthesise on the model's own grid.
+        """Synthesise a volume on the model's grid.
 
         Parameters
         ----------
         voxels : (i, j, k) float32 array
             Intensities in [0, 1]; axes RAS, voxels of `grid_mm`.
         mask : (i, j, k) bool array or None
-            Brain; this network needs none.
+            Brain mask; not used by this network.
         source, target : PromptRecord
-            What is there, as far as it is known, and what is wanted.
+            Record of the source as far as known, and of the wanted scan.
 
         Returns
         -------
@@ -81,33 +81,33 @@ class Synthesizer:
             prompts = self.encoder.embed([source]), self.encoder.embed([target])
             volume = torch.from_numpy(np.ascontiguousarray(voxels, np.float32))[None, None].to(self.device)
             if volume.numel() <= AT_ONCE:
-                made = self.network(volume, *prompts)
+                output = self.network(volume, *prompts)
             else:
-                made = in_tiles(
+                output = in_tiles(
                     lambda piece: self.network(piece, *prompts), volume, core=CORE, halo=config.reach, step=config.step
                 )
-            return np.asarray(made[0, 0].clamp(0, 1).float().cpu().numpy())
+            return np.asarray(output[0, 0].clamp(0, 1).float().cpu().numpy())
 
 
 def load_synthesizer(
     home: Home, model: str | Path | None = None, device: str | None = None, *, voxel_mm: float | None = None
 ) -> Synthesizer:
-    """Load a model and make it ready.
+    """Load a model onto a device.
 
     Parameters
     ----------
     home : Home
     model : str or Path, optional
-        Identity, ``champion``, or path; default: the home's champion, else the weights that ship.
+        Identity, ``champion``, or path; default: the home's champion, else the shipped weights.
     device : {"cpu", "cuda"}, optional
-        Default: CUDA where it is.
+        Default: CUDA if it is available.
     voxel_mm : float, optional
-        Smallest voxel side of the scan that a default model must be fine enough for, mm.
+        Smallest voxel side of the scan, mm; the grid of a default model must be fine enough for it.
 
     Raises
     ------
     ModelError
-        When there is none, or its weights do not fit what it says of itself.
+        When there is no such model, or its weights do not match its configuration.
     """
     path, device = resolve(home, model, "synthesis", voxel_mm=voxel_mm), choose_device(device)
     config, tensors = read_model(path)
@@ -118,7 +118,7 @@ def load_synthesizer(
         grid_mm, preparation = float(config["grid_mm"]), dict(config["preparation"])
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
         remedy = "use the version of this project that wrote it, or train the model again"
-        raise ModelError(f"{path}: weights and configuration do not fit: {error}", remedy) from error
+        raise ModelError(f"{path}: weights and configuration do not match: {error}", remedy) from error
     network = in_fast_layout(network.to(device)).eval()
     return Synthesizer(str(config["model_id"]), network, encoder.to(device), grid_mm, preparation, device)
 
@@ -132,20 +132,20 @@ def synthesize(
     home: Home | str | Path | None = None,
     device: str | None = None,
 ) -> nib.Nifti1Image:
-    """Turn a scan into the contrast that a prompt asks for.
+    """Synthesise the scan that a prompt describes from another scan of the same head.
 
     Parameters
     ----------
     image : str, Path or Nifti1Image
         One volume of a head, of any orientation, shape and voxel size.
     prompt : str or PromptRecord
-        What is wanted. Where it has a voxel size (mm, along the axes of the input), the result has it too, over the
-        same field of view; else the result has the input's grid.
+        Description of the wanted scan. With a voxel size (mm, along the axes of the input), the result has this voxel
+        size and the field of view of the input; otherwise it has the grid of the input.
     source_prompt : str or PromptRecord, optional
         What the scan is; fields that are None count as unknown.
     model : str, Path or Synthesizer, optional
-        Identity, ``champion``, path, or a model loaded before; default: the home's champion for the scan's voxel size,
-        else the weights that ship.
+        Identity, ``champion``, path, or a loaded model; default: the home's champion for the scan's voxel size, else
+        the shipped weights.
     home : Home, str or Path, optional
         Default: the home that ``TUMSYN_HOME`` names.
     device : {"cpu", "cuda"}, optional
@@ -153,8 +153,8 @@ def synthesize(
     Returns
     -------
     Nifti1Image
-        Synthetic intensities in [0, 1], float32; axes, and where left is, are the input's. Its `descrip` says that it
-        is synthetic.
+        Synthetic intensities in [0, 1], float32, with the axes and orientation of the input; `descrip` of the header
+        states that it is synthetic.
 
     Raises
     ------
@@ -178,20 +178,20 @@ def synthesize(
     wanted = _wanted_grid(grid, target)
     network_grid = with_steps(grid.turned(), (model.grid_mm,) * 3)
     prepared = prepare(scan.voxels, grid, network_grid, model.preparation)
-    made = model.volume(prepared, None, source, replace(target, voxel_size_mm=_sizes(wanted)))
-    back = turn_back(resample_along_axes(made, network_grid, wanted.turned()), wanted.affine)
+    synthetic = model.volume(prepared, None, source, replace(target, voxel_size_mm=_sizes(wanted)))
+    back = turn_back(resample_along_axes(synthetic, network_grid, wanted.turned()), wanted.affine)
     return _as_nifti(back, wanted, scan.header, model.model_id, target)
 
 
 def _wanted_grid(grid: Grid, target: PromptRecord) -> Grid:
-    """Return the grid of the result: the input's own unless the prompt has another voxel size."""
+    """Return the grid of the result: that of the input unless the prompt has another voxel size."""
     if target.voxel_size_mm is None or np.allclose(target.voxel_size_mm, grid.voxel_size_mm, rtol=SAME):
         return grid
     return with_steps(grid, target.voxel_size_mm)
 
 
 def _as_nifti(voxels: Voxels, grid: Grid, header: Header, model_id: str, target: PromptRecord) -> nib.Nifti1Image:
-    """Return a fresh image, since scanners put names of people into headers; only the codes of the world stay."""
+    """Return an image with a new header, as headers may contain names; only qform and sform codes are kept."""
     image = nib.Nifti1Image(voxels, grid.affine)
     code = header.sform_code or header.qform_code
     image.set_sform(grid.affine, code)

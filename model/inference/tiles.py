@@ -1,4 +1,4 @@
-"""A volume in pieces: each is computed with its surroundings, so that the seams do not show."""
+"""Apply a network to a volume in overlapping tiles, without visible seams."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ Box = tuple[slice, slice, slice]
 
 @dataclass(frozen=True)
 class Tile:
-    """A piece of a volume.
+    """A tile of a volume, as slices along i, j, k.
 
     Parameters
     ----------
-    seen : tuple of 3 slices
-        What the network is given, in voxels i, j, k of the volume.
-    made : tuple of 3 slices
-        What is kept of its result, in voxels of the volume.
-    kept : tuple of 3 slices
-        The same, in voxels of `seen`.
+    context : tuple of 3 slices
+        Input of the network, in voxels of the volume.
+    core : tuple of 3 slices
+        Part of the output that is kept, in voxels of the volume.
+    core_in_context : tuple of 3 slices
+        The same part, in voxels of `context`.
     """
 
-    seen: Box
-    made: Box
-    kept: Box
+    context: Box
+    core: Box
+    core_in_context: Box
 
 
 def tiles(shape: tuple[int, int, int], core: int, halo: int, step: int) -> Iterator[Tile]:
-    """Yield the pieces of a volume, in the order of their voxels.
+    """Yield the tiles of a volume, ordered along i, j, k.
 
     Parameters
     ----------
     shape : tuple of 3 int
         Voxels along i, j, k; multiples of `step`.
     core : int
-        Largest side of what a piece contributes; a multiple of `step`.
+        Largest side of the part that a tile contributes, voxels; a multiple of `step`.
     halo : int
-        What is seen around it, less at the volume's border: a piece never looks beyond it, since there a network sees
-        the same padding in each of its layers whether it has the piece or the whole.
+        Context around it, voxels; a multiple of `step`. It ends at the border of the volume, so that the layers of the
+        network pad a tile there in the same way as the whole volume.
     step : int
-        Of the network's lowest level.
+        Downsampling factor of the network's lowest level.
     """
     assert all(size % step == 0 for size in (*shape, core, halo)), (shape, core, halo, step)
     for begins in product(*(range(0, size, core) for size in shape)):
@@ -55,31 +55,34 @@ def tiles(shape: tuple[int, int, int], core: int, halo: int, step: int) -> Itera
         lasts = [min(size, end + halo) for end, size in zip(ends, shape, strict=True)]
         inner = zip(begins, ends, firsts, strict=True)
         yield Tile(
-            seen=_box(firsts, lasts),
-            made=_box(list(begins), ends),
-            kept=_box(*map(list, zip(*((begin - first, end - first) for begin, end, first in inner), strict=True))),
+            context=_box(firsts, lasts),
+            core=_box(list(begins), ends),
+            core_in_context=_box(
+                *map(list, zip(*((begin - first, end - first) for begin, end, first in inner), strict=True))
+            ),
         )
 
 
 def in_tiles(network: Callable[[Tensor], Tensor], volume: Tensor, *, core: int, halo: int, step: int) -> Tensor:
-    """Apply a network to a volume piece by piece.
+    """Return the output of a network for a volume, computed tile by tile.
 
     Parameters
     ----------
     network : callable
-        From (1, 1, i, j, k) to the same shape.
+        Maps a tensor of shape (1, 1, i, j, k) to the same shape.
     volume : (1, 1, i, j, k) Tensor
-        Any size; the result has the same.
+        Input of any size; the result has the same shape.
     core, halo, step : int
         As in `tiles`; both are rounded up to multiples of `step`.
     """
     shape = volume.shape[2:]
     padded = pad_to_multiple(volume, step)
-    made = torch.empty_like(padded)
+    output = torch.empty_like(padded)
     size = (padded.shape[2], padded.shape[3], padded.shape[4])
     for tile in tiles(size, -(-core // step) * step, -(-halo // step) * step, step):
-        made[(..., *tile.made)] = network(padded[(..., *tile.seen)])[(..., *tile.kept)].to(made.dtype)
-    return made[:, :, : shape[0], : shape[1], : shape[2]]
+        result = network(padded[(..., *tile.context)])
+        output[(..., *tile.core)] = result[(..., *tile.core_in_context)].to(output.dtype)
+    return output[:, :, : shape[0], : shape[1], : shape[2]]
 
 
 def _box(begins: list[int], ends: list[int]) -> Box:

@@ -1,4 +1,4 @@
-"""Checkpoints: weights, what they are, and a card for people, in a folder that is named by its content."""
+"""Checkpoints: weights, configuration and model card, in a folder that is named by the hash of its content."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from warehouse.errors import ModelError
 from warehouse.lake import atomic
 from warehouse.lake.home import Home
-from warehouse.lake.migration import keys_now
+from warehouse.lake.migration import current_keys
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,18 +25,18 @@ ID_DIGITS = 16
 def save_model(
     home: Home, kind: str, tensors: Mapping[str, Tensor], config: Mapping[str, Any], card: Mapping[str, Any]
 ) -> tuple[str, Path]:
-    """Write a checkpoint whole or not at all; the same content is written once.
+    """Write a checkpoint atomically; the same content is written once.
 
     Parameters
     ----------
     home : Home
     kind : {"text_encoder", "synthesis"}
     tensors : mapping of str to Tensor
-        Weights by name, of any device.
+        Weights by name, on any device.
     config : mapping
-        What JSON can hold: architecture, data_id, snapshot_id, recipe_id, grid_mm, training_code, seed, run_id …
+        JSON values: architecture, data_id, snapshot_id, recipe_id, grid_mm, training_code, seed, run_id …
     card : mapping
-        Headings to text, to lists, or to mappings of figures; written as Markdown and no part of the identity.
+        Headings to text, lists, or mappings of figures; written as Markdown and not part of the identity.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def save_model(
     Raises
     ------
     ModelError
-        When a weight is not finite, or the configuration is nothing that JSON can hold.
+        When a weight is not finite, or JSON cannot represent the configuration.
     """
     from safetensors.torch import save
 
@@ -68,7 +68,7 @@ def save_model(
 
 
 def read_model(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Read a checkpoint and verify that nothing in it has changed.
+    """Read a checkpoint and verify its hashes.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def read_model(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     Raises
     ------
     ModelError
-        When it is absent, damaged, or of another format.
+        When it is absent, damaged, or has another format version.
     """
     from safetensors.torch import load
 
@@ -92,24 +92,24 @@ def read_model(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Read what a checkpoint says of itself, without its weights; see `read_model`."""
+    """Read the configuration of a checkpoint without its weights; see `read_model`."""
     file = Path(path) / CONFIG
     try:
         config = json.loads(_read_bytes(file))
     except ValueError as error:
-        raise _damaged(file, f"it is no JSON: {error}") from error
+        raise _damaged(file, f"it is not valid JSON: {error}") from error
     if not isinstance(config, dict) or "format_version" not in config:
         raise _damaged(file, "it has no format_version")
     if config["format_version"] != FORMAT_VERSION:
-        what = f"{path} has format version {config['format_version']!r}, and {FORMAT_VERSION} is understood"
+        what = f"{path} has format version {config['format_version']!r}, but this version reads {FORMAT_VERSION}"
         raise ModelError(what, "use the version of this project that wrote it, or train the model again")
     if config.get("model_id") != _identity(config):
         raise _damaged(file, "its hash differs from its model_id")
-    return dict(keys_now(config))
+    return dict(current_keys(config))
 
 
 def render_card(model_id: str, kind: str, card: Mapping[str, Any]) -> str:
-    """Return a model card in Markdown: a heading for each key; figures become a table."""
+    """Return a model card in Markdown: one heading per key; mappings become tables."""
     parts = [f"# {kind.replace('_', ' ').capitalize()} {model_id}\n"]
     for heading, content in card.items():
         parts.append(f"## {heading}\n\n{_markdown(content)}\n")
@@ -134,7 +134,7 @@ def _identity(facts: Mapping[str, Any]) -> str:
     try:
         text = json.dumps(identified, sort_keys=True, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
-        what = f"the configuration of a model is nothing that JSON can hold: {error}"
+        what = f"JSON cannot represent the configuration of a model: {error}"
         raise ModelError(what, "give numbers, texts, lists and mappings") from error
     return _sha256(text.encode())[:ID_DIGITS]
 
@@ -157,7 +157,7 @@ def _write_folder(path: Path, files: Mapping[str, bytes]) -> None:
         temporary.rename(path)
     except OSError:
         shutil.rmtree(temporary)
-        if not _is_whole(path):  # unless another process wrote the same meanwhile
+        if not _is_whole(path):  # it is whole if another process has written the same checkpoint
             raise
     atomic.fsync(path.parent)
 
@@ -174,7 +174,7 @@ def _read_bytes(file: Path) -> bytes:
         return file.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
         what = f"there is no model in {file.parent}: {file.name} is absent"
-        raise ModelError(what, "name another one, or train it with `tumsyn train`") from error
+        raise ModelError(what, "name another one, or train one with `tumsyn train`") from error
     except OSError as error:
         raise ModelError(f"{file} cannot be read: {error}", "check the disk and the file's permissions") from error
 

@@ -1,4 +1,4 @@
-"""The device that networks compute on, and the layout of their memory there."""
+"""Choice of device, memory layout and precision for networks."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def choose_device(device: str | None) -> str:
-    """Return the device that is asked for; by default CUDA where it is, else the CPU.
+    """Return the requested device; by default CUDA if it is available, else the CPU.
 
     Raises
     ------
     ModelError
-        When it is not there.
+        When the device does not exist.
     """
     if device is None:
         return "cuda" if torch.cuda.is_available() else "cpu"
@@ -48,12 +48,12 @@ CHANNELS, SIDE_VOXELS, N_TIMED = 32, 16, 3  # a convolution like the networks', 
 
 
 def choose_precision(choice: PrecisionChoice, device: str) -> Precision:
-    """Return the precision for a new training.
+    """Return the precision of a new training.
 
     Parameters
     ----------
     choice : {"auto", "fp32", "bf16"}
-        ``auto`` is bf16 where the device supports it natively and a timed convolution is faster in it; else fp32.
+        ``auto`` is bf16 if the device supports it natively and a timed convolution is faster in it, else fp32.
     device : str
         cpu or cuda.
     """
@@ -69,14 +69,14 @@ def multiplies_bf16(device: str) -> bool:
     """Return whether the device has instructions that multiply bfloat16, as torch reports it."""
     if torch.device(device).type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    # oneDNN answers for the instruction set that it is allowed to use (ONEDNN_MAX_CPU_ISA); torch.cpu does not.
+    # oneDNN respects the limit of the instruction set (ONEDNN_MAX_CPU_ISA); torch.cpu does not.
     supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
     native = any(getattr(torch.cpu, name, bool)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
     return bool(supported is not None and supported() and native)
 
 
 def _seconds(device: str, bf16: bool) -> float:
-    """Return the shortest time of a convolution, forward and backward, of several after a warm-up."""
+    """Return the shortest of several times of a convolution, forward and backward, after a warm-up, in seconds."""
     kind = torch.device(device).type
     with torch.random.fork_rng(), torch.enable_grad():
         convolution = nn.Conv3d(CHANNELS, CHANNELS, 3, padding=1, device=device)
@@ -87,8 +87,8 @@ def _seconds(device: str, bf16: bool) -> float:
         for _ in range(N_TIMED + 1):
             start = time.perf_counter()
             with torch.autocast(kind, torch.bfloat16, enabled=bf16):
-                made = convolution(volume)
-            made.float().square().mean().backward()
+                output = convolution(volume)
+            output.float().square().mean().backward()
             if kind == "cuda":
                 torch.cuda.synchronize()
             times.append(time.perf_counter() - start)

@@ -1,4 +1,4 @@
-"""Which checkpoint is used: the one that is named, else the home's champion, else the one that ships."""
+"""Choice of the checkpoint: the named one, else the home's champion, else the shipped weights."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from warehouse.catalog import model_registry
 from warehouse.errors import ModelError
 from warehouse.lake.home import Home
 
-SHIPPED = Path(__file__).parents[1] / "weights"  # one folder a kind, where a version of this project ships weights
-SHORTEST = 4  # digits of an identity
-
-
-COARSEST = 1.5  # times a scan's smallest voxel side, or times 1 mm where that is smaller: the coarsest grid to serve it
+SHIPPED = Path(__file__).parents[1] / "weights"  # one folder per kind, if this version ships weights
+SHORTEST = 4  # shortest prefix of an identity, digits
+COARSEST = 1.5  # coarsest grid for a scan, as a multiple of its smallest voxel side, or of 1 mm if that is larger
 
 
 def resolve(
@@ -30,18 +28,18 @@ def resolve(
     ----------
     home : Home
     model : str or Path, optional
-        Identity of a model of this home or the beginning of one, ``champion``, or the path of a folder.
-        Default: the home's champion, else the weights that ship.
+        Identity of a model of this home or a unique prefix, ``champion``, or the path of a folder.
+        Default: the home's champion, else the shipped weights.
     kind : {"text_encoder", "synthesis"}
     voxel_mm : float, optional
-        Smallest voxel side of the scan to be served, mm: a default model must work on a grid that is fine enough.
+        Smallest voxel side of the scan, mm; the grid of a default model must be fine enough for it.
     recipe : str, optional
-        Identity of the recipe whose volumes are to be served by a default model.
+        Identity of the recipe that a default model must have been trained with.
 
     Raises
     ------
     ModelError
-        When there is none, or it is of another kind.
+        When there is no such model, or it is of another kind.
     """
     path = _named(home, str(model), kind) if model is not None else _default(home, kind, voxel_mm, recipe)
     found = read_config(path)["kind"]
@@ -60,12 +58,12 @@ def _named(home: Home, name: str, kind: str) -> Path:
     ]
     if len(fit) == 1:
         return fit[0]
-    what = f"{name!r} fits {len(fit)} models" if fit else f"there is no model {name!r} in {home.models}"
+    what = f"{name!r} matches {len(fit)} models" if fit else f"there is no model {name!r} in {home.models}"
     return _refuse(home, what, kind)
 
 
 def _default(home: Home, kind: str, voxel_mm: float | None, recipe: str | None) -> Path:
-    """Return the champion that suits best: of those fine enough, the one of the coarsest grid; else what ships."""
+    """Return the champion with the coarsest grid that is fine enough, else the shipped weights."""
     champions = [one for one in model_registry.champions(home, kind) if recipe in (None, one.recipe_id)]
     fit = [one for one in champions if _is_fine_enough(one.grid_mm, voxel_mm)]
     if fit and voxel_mm is not None:
@@ -77,8 +75,8 @@ def _default(home: Home, kind: str, voxel_mm: float | None, recipe: str | None) 
     if champions and voxel_mm is not None:
         grids = ", ".join(f"{one.model_id} on {one.grid_mm:g} mm" for one in champions if one.grid_mm)
         raise ModelError(
-            f"no champion of kind {kind} serves a scan with voxels of {voxel_mm:g} mm; this home has {grids}",
-            "train a model on a finer grid, or name one all the same with --model",
+            f"no champion of kind {kind} is fine enough for voxels of {voxel_mm:g} mm; this home has {grids}",
+            "train a model on a finer grid, or name one of these with --model",
         )
     return _refuse(home, f"this home has no champion of kind {kind} for this, and none ships with this version", kind)
 
@@ -104,7 +102,7 @@ def _known(home: Home, kind: str) -> str:
         try:
             names += [path.name] if read_config(path)["kind"] == kind else []
         except ModelError:
-            continue  # a damaged one is no proposal
+            continue  # damaged checkpoints are not proposed
     return ", ".join(names)
 
 

@@ -14,7 +14,7 @@ from model.networks.device import Precision, PrecisionChoice
 from model.training.loop import FitSettings
 from warehouse.documents import read_yaml, shipped_or_own, validated
 from warehouse.errors import ModelError
-from warehouse.lake.migration import keys_now
+from warehouse.lake.migration import current_keys
 from warehouse.tables.models import KINDS
 
 SHIPPED = Path(__file__).parent.parent / "configs"
@@ -204,7 +204,7 @@ def load_config(kind: str, name_or_path: str) -> TrainingConfig:
         raise ModelError(f"there is no kind of model {kind!r}", f"kinds are {', '.join(KINDS)}")
     path = shipped_or_own("configuration", name_or_path, SHIPPED, f"{kind}_", ModelError)
     form = f"model/configs/{kind}_standard.yaml"
-    return validated(CONFIGS[kind], keys_now(read_yaml(path, ModelError)), path, form, ModelError)
+    return validated(CONFIGS[kind], current_keys(read_yaml(path, ModelError)), path, form, ModelError)
 
 
 def run_id(kind: str, config: TrainingConfig, facts: Mapping[str, Any]) -> str:

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from warehouse.catalog import snapshots as kept
 from warehouse.catalog import sqlfiles
+from warehouse.catalog.snapshots import existing, in_force, path, pinned
 from warehouse.errors import CatalogueError
 from warehouse.lake.home import Home
 
@@ -43,7 +43,7 @@ class Catalogue:
 
     def __init__(self, home: Home, snapshot: str | None = None) -> None:
         self.snapshot_id = _resolve(home, snapshot)
-        self.path = kept.path(home, self.snapshot_id)
+        self.path = path(home, self.snapshot_id)
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """Return a read-only connection for trusted code; it neither blocks publishers nor waits for them."""
@@ -81,9 +81,9 @@ def snapshots(home: Home) -> pa.Table:
     """Return the kept snapshots, newest first, with their metadata, pins and sizes."""
     import pyarrow as pa
 
-    current, pins = kept.in_force(home), kept.pinned(home)
+    current, pins = in_force(home), pinned(home)
     found = []
-    for snapshot_id in kept.existing(home):
+    for snapshot_id in existing(home):
         catalogue = Catalogue(home, snapshot_id)
         with catalogue.connect() as connection:
             table = connection.sql(sqlfiles.read("catalog/snapshot")).to_arrow_table()
@@ -119,15 +119,15 @@ def describe(catalogue: Catalogue, table: str) -> pa.Table:
 
 def _resolve(home: Home, snapshot: str | None) -> str:
     if snapshot is None:
-        current = kept.in_force(home)
+        current = in_force(home)
         if current is None:
             raise _nothing_published(home)
         return current
-    found = [known for known in kept.existing(home) if known == snapshot or (snapshot and known.startswith(snapshot))]
+    found = [known for known in existing(home) if known == snapshot or (snapshot and known.startswith(snapshot))]
     if len(found) == 1:
         return found[0]
     what = f"there is no snapshot {snapshot!r}" if not found else f"{snapshot!r} matches {len(found)} snapshots"
-    known = ", ".join(found or kept.existing(home)) or "none"
+    known = ", ".join(found or existing(home)) or "none"
     raise CatalogueError(f"{what} in {home.snapshots}", f"kept snapshots are: {known}")
 
 

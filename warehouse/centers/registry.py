@@ -1,4 +1,4 @@
-"""Centres as data: their definitions (one YAML each) and the ones that a home has registered."""
+"""Definitions of centres (one YAML file each), and the registry of centres in a home."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ Pattern = Annotated[str, Field(min_length=1)]
 
 
 class ImagePattern(DefinitionPart):
-    """Which files are images, and what their names say.
+    """Pattern of image files, and the entities that their names contain.
 
     `pattern` is a regular expression, matched against the whole path relative to the root. Named groups fill the
     templates in `entities` (``{group}``); a template whose groups did not take part in the match is left out.
     Entities `sub` and `suffix` are required; `ses`, `acq`, `ce`, `rec`, `run`, `echo`, `part`, `inv`, `datatype`,
-    `desc`, `space` … as BIDS has them. Groups that no template uses are kept as the layout's own facts.
+    `desc`, `space` … as BIDS has them. Groups that no template uses are kept as further facts of the layout.
     `ineligible` is the reason why such images are catalogued but never used for synthesis, e.g. coregistered copies.
     """
 
@@ -74,7 +74,7 @@ class ImagePattern(DefinitionPart):
 
 
 class CompanionPattern(DefinitionPart):
-    """Files that belong to the dataset and are no images."""
+    """Pattern of files that belong to the dataset and are not images."""
 
     pattern: Pattern
     kind: CompanionKind
@@ -83,11 +83,11 @@ class CompanionPattern(DefinitionPart):
 
 
 class AgeColumn(DefinitionPart):
-    r"""Where the age stands. `bins` are ranges such as 55-60: both bounds are kept.
+    r"""Column of ages. `bins` are ranges such as 55-60, of which both bounds are kept.
 
     `offset_days`: a regular expression with one group, matched against the session label, that gives the days since
-    the age was taken (OASIS-3: ``^d(\d+)$``). `at_baseline`: the age is that of enrolment, which the visits' labels do
-    not tell (ADNI: dates), so that no visit is given it.
+    the age was recorded (OASIS-3: ``^d(\d+)$``). `at_baseline`: the age is that at enrolment, and no label shows which
+    visit that was (ADNI: labels are dates), so that no visit gets it.
     """
 
     names: list[str]
@@ -97,18 +97,18 @@ class AgeColumn(DefinitionPart):
 
 
 class CodedColumn(DefinitionPart):
-    """A column by any of its names, and what its codes mean."""
+    """Column, by any of its names, and the meaning of its codes."""
 
     names: list[str]
     values: dict[str, str] = {}
 
 
 class PersonColumn(CodedColumn):
-    """A column that says which person of another dataset a participant is.
+    """Column that links a participant to a person of another dataset.
 
     `values` translates a cell to a person_id. Where `center` is given, the cell is an identifier of that centre: the
-    person_id is ``center/label`` with the group `label` of `pattern`, filled with leading zeros to `pad` characters, as
-    participants of that centre have it. A cell that does not match links nobody.
+    person_id is ``center/label`` with the group `label` of `pattern`, with leading zeros to `pad` characters, like the
+    participants of that centre. A cell that does not match links nobody.
     """
 
     center: str | None = None
@@ -118,7 +118,7 @@ class PersonColumn(CodedColumn):
     _check = field_validator("pattern")(_compiled)
 
     def person_id(self, cell: str) -> str | None:
-        """Return the person that a cell names; None where it names nobody."""
+        """Return the person_id for a cell; None where it names nobody."""
         if cell in self.values or self.center is None:
             return self.values.get(cell, cell) or None
         match = re.fullmatch(self.pattern, cell)
@@ -126,11 +126,11 @@ class PersonColumn(CodedColumn):
 
 
 class IdColumn(DefinitionPart):
-    """A column by any of its names, and the pattern that takes the label out of its value.
+    """Column, by any of its names, and the pattern that extracts the label from its values.
 
-    `pattern` has the one group `label`; a value that does not match is a rejected row. `values` translates the label,
-    `pad` fills it with leading zeros to that many characters, `prefix` goes before it. Characters that BIDS does not
-    allow in a label are dropped, as they are from the names of files. With `date` (a strptime format) the value is a
+    `pattern` has the one group `label`; a row whose value does not match is rejected. `values` translates the label,
+    `pad` fills it with leading zeros to that many characters, `prefix` is put before it. Characters that BIDS does not
+    allow in a label are removed, as in file names. With `date` (a strptime format) the value is a
     date, and its label YYYYMMDD.
     """
 
@@ -145,12 +145,12 @@ class IdColumn(DefinitionPart):
 
 
 class ParticipantsTable(DefinitionPart):
-    """A table of participants, or of visits where `session` is given.
+    """Table of participants, or of visits where `session` is given.
 
-    `file` is a glob relative to the root; the first of a list that exists is read, and none is no error. CSV, TSV, XLS
-    and XLSX by extension. `session` is the column of visits; `for_session` says that every row speaks of that visit.
-    `has_columns` limits it to files that have all of these columns. `private` names columns that identify by codes no
-    list can know (UK Biobank's 34-0.0 is the year of birth): they never enter the lake.
+    `file` is a glob relative to the root; the first file of a list that exists is read, and it is no error if none
+    exists. The extension decides the format: CSV, TSV, XLS or XLSX. `session` is the column of visits; `for_session` is
+    the one visit of all rows. `has_columns` limits the table to files that have all of these columns. `private` names
+    identifying columns whose names do not show it (UK Biobank's 34-0.0 is the year of birth); none enters the lake.
     """
 
     file: str | list[str]
@@ -162,20 +162,20 @@ class ParticipantsTable(DefinitionPart):
     for_session: str | None = None
     has_columns: list[str] = []
     private: list[str] = []
-    where: dict[str, list[str]] = {}  # only rows whose column holds one of these; others speak of something else
-    skip_rows: int = 0  # lines between the header and the first row, such as NDA's line of descriptions
+    where: dict[str, list[str]] = {}  # column -> values; rows with other values are skipped
+    skip_rows: int = 0  # lines between the header and the first row, such as the descriptions in tables of the NDA
 
     @property
     def files(self) -> list[str]:
-        """Return the alternatives in order."""
+        """Return the alternative files in order."""
         return [self.file] if isinstance(self.file, str) else self.file
 
 
 class PublishedProtocol(DefinitionPart):
-    """What a published protocol says of a contrast, for what no header carries.
+    """Values of a published protocol for a contrast, used where no header or sidecar has them.
 
-    `when` limits it to images whose entities or layout facts have these values. `values` are columns of
-    `core.acquisition`. `source` is where it was published.
+    `when` limits the protocol to images whose entities or layout facts have these values. `values` are columns of
+    `core.acquisition`. `source` cites the publication.
     """
 
     contrast: str
@@ -195,10 +195,10 @@ class PublishedProtocol(DefinitionPart):
 
 
 class Verbatim(DefinitionPart):
-    """A path or a column name exactly as a public source prints it: what the layout is tested against.
+    """Path or column name exactly as a public source prints it, by which the layout is tested.
 
-    A `path` may carry what it must be read as: `expect` maps entities to values; `is_image` false says that it must be
-    a companion. A `column` must be one that the layout's tables read.
+    For a `path`, `expect` maps entities to the values that must be found, and `is_image` false means that it must be a
+    companion. A `column` must be one that the tables of the layout read.
     """
 
     source: str
@@ -215,7 +215,7 @@ class Verbatim(DefinitionPart):
 
 
 class Layout(DefinitionPart):
-    """How the folder is laid out."""
+    """Layout of a dataset's folder."""
 
     kind: Literal["bids", "files"]
     images: list[ImagePattern] = []
@@ -232,10 +232,10 @@ class Layout(DefinitionPart):
 
 
 class Center(DefinitionPart):
-    """A dataset's definition.
+    """Definition of a centre, i.e. of one dataset.
 
-    `splits` fixes the split of participants, by their labels; `split` that of all others. Whoever is in neither is
-    drawn by the hash of the person.
+    `splits` fixes the split of participants, by their labels; `split` that of all others. Without
+    either, the split of a participant is drawn by the hash of the person.
     """
 
     center_id: str
@@ -274,16 +274,16 @@ class Center(DefinitionPart):
     @model_validator(mode="after")
     def _one_split_each(self) -> Center:
         if unknown := sorted({*self.splits, *([self.split] if self.split else [])} - set(FIXED_SPLITS)):
-            raise ValueError(f"{unknown} are no splits that can be fixed; these are {list(FIXED_SPLITS)}")
+            raise ValueError(f"{unknown} are not splits that can be fixed; known are {list(FIXED_SPLITS)}")
         if self.role == "external" and (self.split or self.splits):
-            raise ValueError("an external centre is wholly test_external; leave out split and splits")
+            raise ValueError("all participants of an external centre are test_external; leave out split and splits")
         named = [label for labels in self.splits.values() for label in labels]
         if twice := sorted({label for label in named if named.count(label) > 1}):
             raise ValueError(f"participants {twice} are in two splits")
         return self
 
     def fixed_split(self, participant: str) -> str | None:
-        """Return the split that this definition fixes for a participant; None where the draw decides."""
+        """Return the split that this definition fixes for a participant; None where it is drawn by hash."""
         return next((split for split, labels in self.splits.items() if participant in labels), self.split)
 
     @model_validator(mode="after")
@@ -295,9 +295,9 @@ class Center(DefinitionPart):
 
 @dataclass(frozen=True)
 class RegisteredCenter:
-    """A centre that a home has, and where its folder is.
+    """Centre that is registered in a home, and the root folder of its data.
 
-    `follow_links` says whether symbolic links that leave the root are followed; otherwise they are rejected.
+    With `follow_links`, symbolic links that leave the root are followed; otherwise they are rejected.
     """
 
     center: Center
@@ -306,12 +306,12 @@ class RegisteredCenter:
 
 
 def load_center(path: Path) -> Center:
-    """Read one definition.
+    """Read a definition from a YAML file.
 
     Raises
     ------
     CenterError
-        Naming file, key and remedy, when it does not validate.
+        When it does not validate; the message names file, key and remedy.
     """
     return _validated(read_yaml(path, CenterError), path)
 
@@ -324,7 +324,7 @@ def shipped() -> dict[str, Center]:
 
 
 def registered(home: Home) -> dict[str, RegisteredCenter]:
-    """Return the centres that a home has, by identifier."""
+    """Return the centres that are registered in a home, by identifier."""
     found = {}
     for path in sorted(home.centers.glob("*.yaml")):
         document = read_yaml(path, CenterError)
@@ -341,7 +341,7 @@ def registered(home: Home) -> dict[str, RegisteredCenter]:
 
 
 def register(home: Home, center: Center, root: Path, follow_links: bool = False) -> RegisteredCenter:
-    """Write a centre into a home, in place of one with the same identifier.
+    """Register a centre in a home; it replaces one with the same identifier.
 
     Raises
     ------

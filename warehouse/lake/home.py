@@ -1,4 +1,4 @@
-"""The home of an installation: the one folder that holds all of its state."""
+"""The home of an installation: the folder that contains all of its state."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class Home:
     Raises
     ------
     TumsynError
-        When the path holds a backslash.
+        When the path contains a backslash.
     """
 
     root: Path
 
     def __post_init__(self) -> None:
         if "\\" in str(self.root):
-            what = f"the home {self.root} has a backslash in its path, which DuckDB takes for a slash"
-            raise TumsynError(what, "name or move the folder without it")
+            what = f"the home {self.root} has a backslash in its path, which DuckDB reads as a slash"
+            raise TumsynError(what, "rename or move the folder")
 
     @classmethod
     def default(cls) -> Home:

@@ -50,7 +50,7 @@ def migrate(home: Home) -> bool:
     if not home.lake.is_dir() or (found := _version(home.lake_version)) == LAKE_VERSION:
         return False
     if found > LAKE_VERSION:
-        what = f"{home.root} was written by a later version (lake {found}; {LAKE_VERSION} is understood)"
+        what = f"{home.root} was written by a later version (lake version {found}; this one reads {LAKE_VERSION})"
         raise TumsynError(what, "use that version, or another home")
     from warehouse.lake import parts
     from warehouse.tables import STAGES
@@ -67,15 +67,15 @@ def migrate(home: Home) -> bool:
                     _rewritten_events(table, path)
             atomic.write_text(home.lake_version, LAKE_VERSION)
     except OSError as error:
-        what = f"{home.root} was written by an earlier version and cannot be brought up to date: {error}"
+        what = f"{home.root} was written by an earlier version and cannot be updated: {error}"
         raise TumsynError(what, "make it writable for one command, e.g. `tumsyn centers list`") from error
     return True
 
 
-def keys_now(document: Any) -> Any:
+def current_keys(document: Any) -> Any:
     """Return a configuration with the keys of this version, at every level of nesting."""
     if isinstance(document, Mapping):
-        return {KEYS.get(key, key): keys_now(value) for key, value in document.items()}
+        return {KEYS.get(key, key): current_keys(value) for key, value in document.items()}
     return document
 
 

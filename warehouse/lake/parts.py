@@ -83,7 +83,7 @@ def commit_center(
     Raises
     ------
     PublishError
-        When a table is missing, unknown, of another schema, or holds rows of another centre.
+        When a table is missing or unknown, has another schema, or contains rows of another centre.
     """
     _check(center_id, tables, stage)
     with atomic.lock(lock_path(home), exclusive=False):
@@ -249,7 +249,7 @@ def _check(center_id: str, tables: Mapping[str, pa.Table], stage: Stage) -> None
                 "build it with Table.rows, or cast it to Table.schema()",
             )
         if others := set(arrow["center_id"].unique().to_pylist()) - {center_id}:
-            raise PublishError(f"centre {center_id}: {name} holds rows of {others}", "commit each centre by itself")
+            raise PublishError(f"centre {center_id}: {name} contains rows of {others}", "commit each centre by itself")
 
 
 def _difference(found: pa.Schema, wanted: pa.Schema) -> str:

@@ -109,7 +109,7 @@ def number(text: str, factor: str = "1") -> float:
     Raises
     ------
     PromptError
-        When the text is no number.
+        When the text is not a number.
     """
     try:
         return float(Decimal(text) * Decimal(factor))

@@ -34,7 +34,7 @@ FINDING_KINDS = {
     "value_unknown": "a zero that means an unknown value is null",
     "value_converted": "a value was given in another unit and was converted",
     "age_not_assigned": "one age is published for several visits and was assigned to none of the later ones",
-    "sources_disagree": "two sources give different values; the detail says which one is used",
+    "sources_disagree": "two sources give different values; the detail states which one is used",
     "field_repeated": "a JSON object names a field twice; the last one is used",
     "header_corrected": "a part of a header is not valid and another part was used in its place",
     "duplicate": "a file has the same content as another one",

@@ -119,6 +119,6 @@ def test_splines_do_not_overshoot() -> None:
 
 
 def test_a_grid_that_no_machine_can_hold_is_refused() -> None:
-    with pytest.raises(ModelError, match="voxels is asked for") as refusal:
+    with pytest.raises(ModelError, match="voxels is too large") as refusal:
         with_steps(Grid((200, 200, 200), np.eye(4)), (0.01, 0.01, 0.01))
     assert "mm" in refusal.value.remedy

@@ -229,7 +229,7 @@ def test_without_a_model_it_is_said_how_to_get_one(home: Home) -> None:
 
 def test_weights_that_do_not_fit_their_configuration_are_refused(home: Home) -> None:
     model_id = save_synthesis(home, grid_mm=None)
-    with pytest.raises(ModelError, match="do not fit"):
+    with pytest.raises(ModelError, match="do not match"):
         load_synthesizer(home, model_id)
 
 

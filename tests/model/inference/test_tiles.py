@@ -14,9 +14,9 @@ from tests.model.networks.test_film_unet import SMALL, network, prompts, volume
 def test_every_voxel_is_made_once(shape: tuple[int, int, int], core: int) -> None:
     made = torch.zeros(shape)
     for tile in tiles(shape, core, 4, 4):
-        made[tile.made] += 1
-        seen = torch.zeros(shape)[tile.seen]
-        assert seen[tile.kept].shape == made[tile.made].shape
+        made[tile.core] += 1
+        seen = torch.zeros(shape)[tile.context]
+        assert seen[tile.core_in_context].shape == made[tile.core].shape
     assert torch.equal(made, torch.ones(shape))
 
 

@@ -93,7 +93,7 @@ def change_config(folder: Path) -> None:
     [
         pytest.param(change_weights, "hash differs", id="one bit of the weights"),
         pytest.param(change_config, "hash differs", id="one number of the configuration"),
-        pytest.param(lambda folder: (folder / CONFIG).write_text("{"), "no JSON", id="half a configuration"),
+        pytest.param(lambda folder: (folder / CONFIG).write_text("{"), "not valid JSON", id="half a configuration"),
         pytest.param(lambda folder: (folder / CONFIG).write_text("[]"), "format_version", id="no configuration"),
         pytest.param(lambda folder: (folder / WEIGHTS).unlink(), "absent", id="no weights"),
         pytest.param(lambda folder: (folder / CONFIG).unlink(), "absent", id="no config"),

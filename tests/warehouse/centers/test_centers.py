@@ -230,7 +230,7 @@ def test_the_readme_says_of_a_centre_what_its_definition_says(name: str) -> None
 
 
 def test_the_readme_says_that_the_thirteen_are_ours() -> None:
-    assert "ours, not the paper's" in README
+    assert "our choice, not the paper's" in README
     assert set(readme_rows()) == set(IDS)
 
 

@@ -14,7 +14,7 @@ from warehouse.catalog import model_registry
 from warehouse.errors import TumsynError
 from warehouse.lake import atomic, parts
 from warehouse.lake.home import Home
-from warehouse.lake.migration import COLUMNS, keys_now, migrate
+from warehouse.lake.migration import COLUMNS, current_keys, migrate
 
 RUN = {"run_id": "r", "kind": "synthesis", "status": "finished", "data_id": "d", "snapshot_id": "s", "seed": 0,
        "device": "cpu", "training_code": "0.1.0+abc", "config": "{}"}  # fmt: skip
@@ -112,7 +112,7 @@ def test_keys_of_configurations_are_translated_however_deep() -> None:
         "architecture": {"image": {"n_intensity_bins": 12}, "blocks": [1, 2]},
         "training_code": "c",
     }
-    assert keys_now(before) == after
+    assert current_keys(before) == after
 
 
 def test_the_time_of_an_event_is_kept(old: Home) -> None:

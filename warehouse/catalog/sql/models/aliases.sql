@@ -1,7 +1,7 @@
 -- Grain: one row per model and alias that it has.
 -- Why:   events are only appended, so the last one of each model and alias counts. Of several champions for one grid
 --        and recipe, the one assigned last is in force; if it is removed, the previous one is in force again.
-WITH last_event AS (
+WITH last_said AS (
     SELECT
         model_id,
         kind,
@@ -19,5 +19,5 @@ SELECT
     alias,
     since,
     reason
-FROM last_event
+FROM last_said
 WHERE action = 'assign'

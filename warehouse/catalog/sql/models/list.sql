@@ -16,7 +16,7 @@ verdict AS (
     GROUP BY ALL
 ),
 
-gates AS (
+judged AS (
     SELECT
         model_id,
         count(*) FILTER (WHERE verdict = 'passed') AS n_gates_passed,
@@ -30,9 +30,9 @@ SELECT
     version.model_id,
     version.kind,
     version.model_id IN (SELECT in_force.model_id FROM in_force) AS is_champion,
-    gates.n_gates_passed,
-    gates.gates_failed,
-    gates.gates_without_data,
+    judged.n_gates_passed,
+    judged.gates_failed,
+    judged.gates_without_data,
     version.occurred_at AS recorded_at,
     version.data_id,
     version.text_encoder_id,
@@ -41,5 +41,5 @@ SELECT
     version.is_simulated,
     version.path
 FROM core.model_version AS version
-LEFT JOIN gates ON version.model_id = gates.model_id
+LEFT JOIN judged ON version.model_id = judged.model_id
 ORDER BY version.occurred_at DESC, version.model_id ASC
