@@ -157,8 +157,8 @@ def _phantom(folder: Path) -> Path:
 
 
 def _harmonize(at: Path) -> list[str]:
-    """Return the command, with one worker: ITK's last bits depend on its threads, of which a worker has its share."""
-    return _tumsyn(at, "harmonize", "--recipe", "draft", "--workers", "1")
+    """Return the command on one CPU: threads of ITK add up in the order in which they finish."""
+    return ["taskset", "--cpu-list", str(min(os.sched_getaffinity(0))), *_tumsyn(at, "harmonize", "--recipe", "draft")]
 
 
 def _train(at: Path, kind: str, config: str) -> list[str]:

@@ -56,7 +56,7 @@ def test_a_wrong_protocol_is_refused_by_its_key(tmp_path: Path, text: str, named
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(ModelError, match="demo, quick, standard"):
         load_protocol("demon")
-    assert sorted(path.stem for path in SHIPPED.glob("*.yaml")) == ["demo", "standard"]
+    assert sorted(path.stem for path in SHIPPED.glob("*.yaml")) == ["demo", "quick", "standard"]
 
 
 def test_the_scale_is_of_the_brain_and_clips_what_lies_beyond() -> None:
