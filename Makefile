@@ -13,7 +13,7 @@ export DAGSTER_HOME := $(CURDIR)
 export TUMSYN_SAMPLES ?= $(abspath $(CURDIR)/../shared/data)
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: setup demo ui test test-all lint docs clean
+.PHONY: setup demo ui test test-all lint style types sql docs clean
 .DEFAULT_GOAL := demo
 
 # Make the environment; again only when pyproject.toml or constraints.txt changed.
@@ -35,11 +35,18 @@ test: lint
 test-all:
 	@$(MAKE) --no-print-directory test MARKS=""
 
-# Style, types, who may import whom, SQL.
+# Style, types, who may import whom, SQL: two at a time.
 lint: setup
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target types sql style
+
+style:
 	@"$(BIN)/ruff" check . && "$(BIN)/ruff" format --check .
-	@"$(BIN)/mypy"
 	@"$(BIN)/lint-imports"
+
+types:
+	@"$(BIN)/mypy"
+
+sql:
 	@"$(BIN)/sqlfluff" lint warehouse model
 
 # Write the data dictionary anew from the table specification.

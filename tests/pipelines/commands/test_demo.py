@@ -44,7 +44,8 @@ def test_the_demo_ends_with_commands_that_work(home: Home, tumsyn: Command, monk
 def test_centres_of_the_demo_are_simulated_registered_as_such_and_made_once(
     home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("model.simulation.cohort.N_ACCEPTANCE_PEOPLE", 2)
+    monkeypatch.setattr("model.simulation.cohort.N_ACCEPTANCE_PEOPLE", 1)
+    monkeypatch.setattr(demo, "RESOLUTION_MM", 6.0)
     extent = demo.Extent(("aibl",), 1, "demo")
     assert demo.make_centers(home, extent) == ["phantom_aibl", "phantom_acceptance"]
     acceptance = registered(home)["phantom_acceptance"].center
