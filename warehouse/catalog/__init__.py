@@ -1,1 +1,1 @@
-"""The published catalogue: table specification, SQL, publication, snapshots and queries."""
+"""The published catalogue: SQL, publication, snapshots and queries."""
