@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +82,7 @@ class Figures:
     retrieval: list[Row]
     curve: list[Row]
     examples: list[Row]
+    _lines: dict[tuple[str, str | None, str, str], ScoreLine] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def model_id(self) -> str:
@@ -97,8 +98,15 @@ class Figures:
         """Return one task's figures, or those of all tasks together; without data it has neither model nor baselines.
 
         A person's value is the mean over that person's pairs, whatever their task, and every person counts once. Of
-        all tasks together, a baseline and what is gained on it are of the tasks that the baseline has.
+        all tasks together, a baseline and what is gained on it are of the tasks that the baseline has. A page shows a
+        line in several places, and its intervals take a bootstrap each: they are computed once.
         """
+        key = (split, task, metric, mask)
+        if key not in self._lines:
+            self._lines[key] = self._line(*key)
+        return self._lines[key]
+
+    def _line(self, split: str, task: str | None, metric: str, mask: str) -> ScoreLine:
         tasks = self.protocol.tasks if task is None else (task,)
         model = self._by_person(tasks, split, metric, mask)
         baselines = {name: self._by_person(tasks, split, metric, mask, name) for name in BASELINES}

@@ -9,7 +9,6 @@ OUT/phantom_truth.csv, OUT/phantom_defects.csv   the same of all centres in one 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, wait
@@ -37,7 +36,7 @@ from model.simulation.layouts import LAYOUTS
 from model.simulation.template import COARSEST_MM, FINEST_MM
 from warehouse.centers.registry import load_center, register
 from warehouse.errors import PhantomError
-from warehouse.harmonize.pool import processes
+from warehouse.harmonize.pool import n_cpus, processes
 from warehouse.lake import atomic
 from warehouse.lake.home import Home
 from warehouse.provenance import source_hash
@@ -117,7 +116,7 @@ def write_cohort(
         wanted = [name for name in names if not _is_finished(out, name, settings, force)]
         staged = {name: stage(out, name, settings) for name in wanted}
         try:
-            _make(out, staged, settings, pool or workers or os.cpu_count() or 1, progress)
+            _make(out, staged, settings, pool or workers or n_cpus(), progress)
         finally:
             for center in staged.values():
                 center.discard()

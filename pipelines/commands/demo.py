@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 import time
@@ -19,7 +18,7 @@ from pipelines.commands.ingest import ingest_centers
 from pipelines.commands.output import note
 from pipelines.runtime.progress import display_in_turn, show_in_children, shown_progress
 from warehouse.errors import TumsynError
-from warehouse.harmonize.pool import processes
+from warehouse.harmonize.pool import n_cpus, processes
 from warehouse.lake.home import Home
 
 RESOLUTION_MM = 3.0
@@ -117,7 +116,7 @@ def make_centers(home: Home, extent: Extent) -> list[str]:
     from model.simulation.cohort import add_acceptance_set, register_cohort, write_cohort
 
     out = home.root / "phantom"
-    with stage("simulate"), shown_progress() as shown, processes(os.cpu_count() or 1) as pool:
+    with stage("simulate"), shown_progress() as shown, processes(n_cpus()) as pool:
         cohort = write_cohort(
             out,
             subjects_per_center=extent.subjects_per_center,

@@ -97,6 +97,11 @@ def _until_broken(
         suspects.extend(in_flight.values())
 
 
+def n_cpus() -> int:
+    """Return the number of CPUs that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 @contextmanager
 def processes(workers: int, threads: int = 1) -> Iterator[ProcessPoolExecutor]:
     """Open a pool whose processes end with the context, and with this process even when it is killed.

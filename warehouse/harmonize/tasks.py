@@ -5,7 +5,6 @@ A process that dies costs the scan that killed it; the other scans of its sessio
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -17,7 +16,7 @@ import psutil
 from warehouse.centers.registry import RegisteredCenter
 from warehouse.errors import HarmonizeError, TumsynError
 from warehouse.harmonize.plan import sessions
-from warehouse.harmonize.pool import Failed, alone, spread
+from warehouse.harmonize.pool import Failed, alone, n_cpus, spread
 from warehouse.harmonize.recipe import Recipe
 from warehouse.harmonize.rows import EligibleScan, HarmonizedRows, Row, rejection
 from warehouse.harmonize.session import harmonize_session
@@ -84,7 +83,7 @@ def _completed(
     if not tasks:
         return
     n_workers = min(workers_for(tasks[0].recipe, workers, memory_gb), len(tasks))
-    threads = max(1, _n_cpus() // n_workers)
+    threads = max(1, n_cpus() // n_workers)
     with closing(spread(work_session, tasks, n_workers, threads, spare)) as results:
         for task, result in results:
             yield task, _isolated(task, result, threads) if isinstance(result, Failed) else result
@@ -129,7 +128,7 @@ def workers_for(recipe: Recipe, workers: int | None = None, memory_gb: float | N
     """Return the number of processes: `workers`, by default one per CPU, and no more than fit the memory."""
     each = DRAFT_WORKER_GB if recipe.is_draft else WORKER_GB
     budget = FREE_SHARE * psutil.virtual_memory().available / 1e9 if memory_gb is None else memory_gb
-    return max(1, min(workers or _n_cpus(), int(budget / each)))
+    return max(1, min(workers or n_cpus(), int(budget / each)))
 
 
 def _isolated(task: SessionTask, failed: Failed, threads: int) -> HarmonizedRows:
@@ -159,10 +158,6 @@ def _first_of_each(rejections: Iterable[Row]) -> list[Row]:
     for row in rejections:
         found.setdefault(row["image_id"], row)
     return list(found.values())
-
-
-def _n_cpus() -> int:
-    return len(os.sched_getaffinity(0))
 
 
 class SessionQueue:

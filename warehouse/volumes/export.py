@@ -6,6 +6,7 @@ import gzip
 import importlib
 import json
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -58,11 +59,14 @@ def runs(volumes: Sequence[Volume]) -> list[int | None]:
     another entity that distinguishes them.
     """
     names = [relative_path(image_entities(volume), image_suffix(volume), "") for volume in volumes]
+    places: dict[Path, list[int]] = defaultdict(list)
+    for place, name in enumerate(names):
+        places[name].append(place)
     numbers: list[int | None] = [None] * len(volumes)
-    for name in {name for name in names if names.count(name) > 1}:
-        same = [place for place, other in enumerate(names) if other == name]
-        for number, place in enumerate(sorted(same, key=lambda place: str(volumes[place].path)), start=1):
-            numbers[place] = number
+    for same in places.values():
+        if len(same) > 1:
+            for number, place in enumerate(sorted(same, key=lambda place: str(volumes[place].path)), start=1):
+                numbers[place] = number
     return numbers
 
 
