@@ -2,6 +2,7 @@
 
 from warehouse.tables.core import IMAGE_ID
 from warehouse.tables.spec import BIGINT, BOOLEAN, DOUBLE, INTEGER, JSON, TEXT, TEXTS, TIMESTAMP, Column, Table
+from warehouse.tables.volumes import FORMS
 
 KINDS = ("text_encoder", "synthesis")
 ALIASES = ("candidate", "champion")
@@ -99,16 +100,17 @@ EVALUATION_SCORE = Table(
     (
         *EVENT,
         Column("evaluation_id", TEXT, "Hash of model, data and protocol."),
-        Column("model_id", TEXT, "Model, or a baseline: baseline:identity, baseline:intensity_map_train, baseline:intensity_map_oracle."),
+        Column("model_id", TEXT, "Model, or a baseline: baseline:identity, baseline:intensity_map_train, baseline:intensity_map_oracle, baseline:rescan (another scan of the same person and contrast)."),
         DATA_ID,
         PROTOCOL,
-        Column("task", TEXT, "Source and target contrast, e.g. T1w_to_T2w."),
-        Column("split", TEXT, "val, test_internal, test_external or acceptance.", False, "split IN ('val', 'test_internal', 'test_external', 'acceptance')"),
-        Column("source_image_ids", TEXTS, "Source images of the synthesis."),
+        Column("form", TEXT, "native: from file to file, on the target's own grid; session: on the harmonised grid; null in older rows, which are session.", True, f"form IN {FORMS}"),
+        Column("task", TEXT, "Source contrasts and target contrast, e.g. T1w_to_T2w or T1w+T2w_to_FLAIR."),
+        Column("split", TEXT, "train, val, test_internal, test_external or acceptance.", False, "split IN ('train', 'val', 'test_internal', 'test_external', 'acceptance')"),
+        Column("source_image_ids", TEXTS, "Source images of the synthesis: one, or a set."),
         Column("target_image_id", TEXT, "Image that the result is compared with.", False, IMAGE_ID.rule.replace("image_id", "target_image_id")),
-        Column("metric", TEXT, "psnr_db, ssim or mae; steering_mae and steering_gain_db for another contrast in the prompt."),
+        Column("metric", TEXT, "psnr_db, ssim, mae, nmi; with _fitted after one gain and offset; mae_rim and mae_deep for the outer 3 mm of the mask and what is deeper; steering_mae and steering_gain_db for another contrast in the prompt."),
         Column("mask", TEXT, "brain or volume.", False, "mask IN ('brain', 'volume')"),
-        Column("value", DOUBLE, "Its value; lower is better for mae, higher for the others."),
+        Column("value", DOUBLE, "Its value; lower is better for mae, higher for the others. Errors are parts of the target's range, from the 0.5th to the 99.5th percentile of its brain."),
     ),
     ("event_id",),
     origin="event",
