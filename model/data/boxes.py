@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from model.data.catalogue import CatalogueImages, Sample
+from model.data.catalogue import CatalogueImages, Sample, outside
 
 SMOOTH = 0.4  # σ in new voxels: little of what the box cannot hold is left
 
@@ -43,7 +43,7 @@ class BoxedImages:
         self._kept: dict[int, NDArray[np.float16]] = {}
 
     def volume(self, index: int) -> NDArray[np.float32]:
-        """Return an image of `images.items` as a (i, j, k) array in [0, 1]; what lies outside the scan is 0."""
+        """Return an image of `images.items` as (i, j, k) network intensities; outside the scan is no signal."""
         if index not in self._kept:
             self._kept[index] = to_box(self.images.volume(index), self.box).astype(np.float16)
         return self._kept[index].astype(np.float32)
@@ -61,7 +61,7 @@ def to_box(sample: Sample, box: Box) -> NDArray[np.float32]:
     Returns
     -------
     (i, j, k) float32 array
-        In [0, 1], of the box's shape; R, A, S.
+        Network intensities, of the box's shape; R, A, S.
     """
     inside = np.argwhere(sample.mask) if sample.mask.any() else np.array([np.array(sample.voxels.shape) - 1]) / 2
     centre = sample.affine @ np.append(inside.mean(0), 1)  # world, RAS+, mm
@@ -71,5 +71,6 @@ def to_box(sample: Sample, box: Box) -> NDArray[np.float32]:
     coarser = box.voxel_mm / sample.grid.voxel_size_mm
     sigma = np.where(coarser > 1, SMOOTH * coarser, 0)
     smooth = ndimage.gaussian_filter(sample.voxels, sigma, truncate=2)
-    found = ndimage.affine_transform(smooth, to_voxels[:3, :3], to_voxels[:3, 3], box.shape, order=1, cval=0.0)
-    return np.asarray(np.clip(found, 0, 1), np.float32)
+    fill = outside(sample.scale)
+    found = ndimage.affine_transform(smooth, to_voxels[:3, :3], to_voxels[:3, 3], box.shape, order=1, cval=fill)
+    return np.asarray(found, np.float32)

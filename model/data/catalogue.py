@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from warehouse.catalog import sqlfiles
 from warehouse.catalog.query import Catalogue
+from warehouse.centers.registry import registered
 from warehouse.errors import ModelError
+from warehouse.imaging.brain_scale import BrainScale
 from warehouse.imaging.geometry import Grid
 from warehouse.lake.home import Home
 from warehouse.prompts.record import PromptRecord
@@ -41,6 +43,12 @@ class Item:
     is_simulated : bool
     path : Path
         The store.
+    scale : BrainScale
+        Of the scan's brain, in the unit of the store.
+    is_stripped : bool
+        Whether it holds a brain and little else.
+    file : Path or None
+        The scan as it came; None where its centre is not registered any more.
     source_sha256 : str
         Hash of the file that was harmonised.
     """
@@ -54,7 +62,15 @@ class Item:
     record: PromptRecord
     is_simulated: bool
     path: Path
+    scale: BrainScale
+    is_stripped: bool = False
+    file: Path | None = None
     source_sha256: str = ""
+
+    @property
+    def native_path(self) -> Path:
+        """The store on the scan's own grid."""
+        return self.path.with_name("native.zarr")
 
 
 @dataclass(frozen=True)
@@ -64,16 +80,19 @@ class Sample:
     Parameters
     ----------
     voxels : (i, j, k) float32 array
-        Intensities in [0, 1]. Do not write to it: it is shared.
+        Network intensities. Do not write to it: it is shared.
     mask : (i, j, k) bool array
         Brain mask on the same grid.
     affine : (4, 4) float64 array
         Voxel (i, j, k) to world (x, y, z), RAS+, mm; the world is the session's.
+    scale : BrainScale
+        In the unit of the store.
     """
 
     voxels: NDArray[np.float32]
     mask: NDArray[np.bool_]
     affine: NDArray[np.float64]
+    scale: BrainScale
 
     @property
     def grid(self) -> Grid:
@@ -85,6 +104,25 @@ class Sample:
     def size_bytes(self) -> int:
         """Bytes that it takes in memory."""
         return self.voxels.nbytes + self.mask.nbytes
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a network is given of one scan.
+
+    Parameters
+    ----------
+    voxels : (i, j, k) float32 array
+        Network intensities.
+    mask : (i, j, k) bool array
+        Brain mask on the same grid.
+    record : PromptRecord
+        What is known of the scan.
+    """
+
+    voxels: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    record: PromptRecord
 
 
 @dataclass
@@ -165,7 +203,8 @@ class CatalogueImages:
             named_pairs = _rows(connection, "harmonized_pairs", wanted)
             [snapshot_row] = _rows(connection, "snapshot")
         rows = [row for row in found if not row["is_flagged"]]
-        items = [_item(home, row) for row in rows]
+        roots = {center_id: found.root for center_id, found in registered(home).items()}
+        items = [_item(home, row, roots.get(row["center_id"])) for row in rows]
         index = {item.image_id: number for number, item in enumerate(items)}
         pairs = [(index[pair["source_image_id"]], index[pair["target_image_id"]]) for pair in named_pairs]
         size_bytes = sum(math.prod(row["shape"]) for row in rows) * BYTES_PER_VOXEL
@@ -204,7 +243,7 @@ class CatalogueImages:
     def patch(
         self, index: int, corner: tuple[int, int, int], side: int
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Return a cube of an image and of its brain mask; what lies outside the image is 0.
+        """Return a cube of an image, in network intensities, and of its brain mask; outside the image is no signal.
 
         It is cut from memory where all volumes fit there, else read from the store.
 
@@ -222,14 +261,15 @@ class CatalogueImages:
         VolumeError
             When the store is absent or damaged.
         """
+        scale = self.items[index].scale
         if self.fits_in_memory:
             sample = self.volume(index)
-            return cut(sample.voxels, corner, side), cut(sample.mask, corner, side)
+            return cut(sample.voxels, corner, side, outside(scale)), cut(sample.mask, corner, side, False)
         if index not in self._stores:
             self._stores[index] = open_store(self.items[index].path)
         store, size = self._stores[index], (side, side, side)
-        voxels = store.patch(corner, size).astype(np.float32)
-        return voxels, voxels > 0 if store.mask is None else store.mask.patch(corner, size) > 0
+        stored = store.patch(corner, size)
+        return scale.to_network(stored), stored > 0 if store.mask is None else store.mask.patch(corner, size) > 0
 
     @property
     def fits_in_memory(self) -> bool:
@@ -259,11 +299,16 @@ def united(one: Mapping[str, Sequence[str]], other: Mapping[str, Sequence[str]])
     return {what: sorted({*one.get(what, ()), *other.get(what, ())}) for what in ("people", "scans")}
 
 
-def cut(volume: NDArray[Any], corner: tuple[int, int, int], side: int) -> NDArray[Any]:
-    """Return a cube of a volume from its first voxel (i, j, k) on; what lies beyond the far ends is 0."""
+def outside(scale: BrainScale) -> float:
+    """Return the network intensity of what lies outside a scan: there, stores are 0."""
+    return float(scale.to_network(np.zeros(1))[0])
+
+
+def cut(volume: NDArray[Any], corner: tuple[int, int, int], side: int, fill: float) -> NDArray[Any]:
+    """Return a cube of a volume from its first voxel (i, j, k) on; what lies beyond the far ends is `fill`."""
     piece = volume[tuple(slice(start, start + side) for start in corner)]
     missing = [(0, side - size) for size in piece.shape]
-    return np.pad(piece, missing) if any(after for _, after in missing) else piece
+    return np.pad(piece, missing, constant_values=fill) if any(after for _, after in missing) else piece
 
 
 def _rows(connection: Any, query: str, parameters: Mapping[str, object] | None = None) -> list[dict[str, Any]]:
@@ -286,7 +331,11 @@ def _recipe_id(known: list[dict[str, Any]], recipe: str) -> str:
     )
 
 
-def _item(home: Home, row: dict[str, Any]) -> Item:
+def _item(home: Home, row: dict[str, Any], root: Path | None) -> Item:
+    if row["brain_median"] is None:
+        what = f"the volume of {row['file']} has no scale of its brain: an earlier version wrote it"
+        raise ModelError(what, f"harmonise {row['center_id']} again: `tumsyn harmonize {row['center_id']}`")
+    scale = BrainScale(row["brain_median"], row["brain_spread"], row["signal_zero"])
     record = dict(row["record"])
     size = record.pop("voxel_size_mm")
     return Item(
@@ -299,6 +348,9 @@ def _item(home: Home, row: dict[str, Any]) -> Item:
         record=PromptRecord(**record, voxel_size_mm=None if size is None else (size[0], size[1], size[2])),
         is_simulated=row["is_simulated"],
         path=home.root / row["path"],
+        scale=scale.in_unit(row["intensity_low"], row["intensity_high"]),
+        is_stripped=bool(row["is_stripped"]),
+        file=root / row["file"] if root else None,
         source_sha256=row["source_sha256"],
     )
 
@@ -313,6 +365,6 @@ def _grid_mm(rows: list[dict[str, Any]]) -> float:
 
 def _read(item: Item) -> Sample:
     volume = open_store(item.path)
-    voxels = np.ascontiguousarray(volume[...], dtype=np.float32)
-    mask = voxels > 0 if volume.mask is None else np.ascontiguousarray(volume.mask[...]) > 0
-    return Sample(voxels, mask, volume.affine)
+    stored = np.ascontiguousarray(volume[...])
+    mask = stored > 0 if volume.mask is None else np.ascontiguousarray(volume.mask[...]) > 0
+    return Sample(item.scale.to_network(stored), mask, volume.affine, item.scale)

@@ -19,12 +19,13 @@ from torch import Tensor
 
 from model.data.catalogue import Item, Sample
 from warehouse.errors import ModelError
+from warehouse.imaging.brain_scale import harden, soften
 from warehouse.prompts.record import PromptRecord
 
 Corner = tuple[int, int, int]  # first voxel (i, j, k) of a crop
 
 SPAN_PERCENTILES = (0.5, 99.5)  # of a target's brain, as the evaluation scales it
-LEAST_SPAN = 0.05  # of [0, 1]; a brain darker than that is mostly noise
+LEAST_SPAN = 0.5  # spreads; every brain spans more, as one spread lies between its 10th and 90th percentile
 BALANCE = 0.5  # pairs of contrasts that are seen n times are drawn n^0.5 times as often as those seen once
 HIDEABLE = (
     "vendor",
@@ -59,7 +60,7 @@ class ImageSource(Protocol):
         ...
 
     def patch(self, index: int, corner: Corner, side: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Return a cube of an image and of its brain mask; what lies outside the image is 0."""
+        """Return a cube of an image, in network intensities, and of its brain mask."""
         ...
 
 
@@ -98,7 +99,7 @@ class Batch:
     Parameters
     ----------
     source, target, mask : (batch, 1, i, j, k) float32 Tensor
-        Intensities in [0, 1]; the target's brain as 0 or 1.
+        Network intensities; the target's brain as 0 or 1.
     span : (batch,) Tensor
         Range of intensities in the target's whole brain.
     source_records, target_records : list of PromptRecord
@@ -132,7 +133,7 @@ class Crops:
     source_dropout : float
         Share of source prompts that are hidden altogether.
     intensity_jitter : float
-        Largest change of the exponent of the source's intensities.
+        Largest change of the exponent of the source's signal.
 
     Raises
     ------
@@ -177,7 +178,8 @@ class Crops:
         corner = random_corner(facts, self.side, random)
         exponent = 1 + self.intensity_jitter * random.uniform(-1, 1)
         given, wanted = self.images.patch(source, corner, self.side), self.images.patch(target, corner, self.side)
-        voxels = np.stack([given[0] ** exponent, wanted[0], wanted[1]])
+        spread = self.images.items[source].scale.relative_spread
+        voxels = np.stack([change_contrast(given[0], spread, exponent), wanted[0], wanted[1]])
         records = self.images.items[source].record, self.images.items[target].record
         hidden = PromptRecord() if random.random() < self.source_dropout else None
         source_record = hidden or hide(records[0], self.field_dropout, random, with_contrast=True)
@@ -196,6 +198,20 @@ def pairs_by_contrast(images: ImageSource) -> dict[tuple[str, str], list[tuple[i
     for source, target in images.pairs:
         found[images.items[source].contrast_label, images.items[target].contrast_label].append((source, target))
     return {key: found[key] for key in sorted(found)}
+
+
+def change_contrast(intensities: NDArray[np.float32], relative_spread: float, exponent: float) -> NDArray[np.float32]:
+    """Return network intensities whose signal was raised to a power; the brain's median stays, and nearly its spread.
+
+    Parameters
+    ----------
+    intensities : (i, j, k) float32 array
+    relative_spread : float
+        Of their scale; so the signal is 1 at the median, and 0 where there is none.
+    exponent : float
+    """
+    signal = np.maximum(1 + relative_spread * harden(intensities.astype(np.float64)), 0)
+    return soften((signal**exponent - 1) / (relative_spread * exponent)).astype(np.float32)
 
 
 def brain_span(sample: Sample) -> float:

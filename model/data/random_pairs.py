@@ -20,6 +20,7 @@ from model.simulation.rendering import average_over_voxels
 from model.simulation.scanner import CENTER_SCANNERS, Scanner, acquire
 from model.simulation.seeds import seed_of, stream
 from warehouse.errors import PhantomError
+from warehouse.imaging.brain_scale import BrainScale
 from warehouse.imaging.geometry import Grid
 from warehouse.prompts.record import PromptRecord
 
@@ -27,7 +28,7 @@ SCANNERS = tuple(scanner for scanners in CENTER_SCANNERS.values() for scanner in
 
 
 class RandomPair(TypedDict):
-    """Images (1, i, j, k) float32 in [0, 1] on one grid, RAS+; mask (1, i, j, k) bool, the intracranial space."""
+    """Network intensities (1, i, j, k) float32 on one grid, RAS+; mask (1, i, j, k) bool, the intracranial space."""
 
     source: Tensor
     target: Tensor
@@ -163,7 +164,7 @@ def _scan(
     here = average_over_voxels(
         torch.from_numpy(acquired.voxels.astype(np.float32)), acquired.affine, np.eye(4), Grid((i, j, k), head.affine)
     )
-    return _scaled(here, head)[None], _record(head.subject, protocol, scanner, size_mm)
+    return _scaled(here, head.intracranial)[None], _record(head.subject, protocol, scanner, size_mm)
 
 
 def _voxel_size(head: Head, ranges: Ranges, random: np.random.Generator) -> tuple[float, float, float]:
@@ -175,11 +176,10 @@ def _voxel_size(head: Head, ranges: Ranges, random: np.random.Generator) -> tupl
     return size[0], size[1], size[2]
 
 
-def _scaled(image: Tensor, head: Head) -> Tensor:
-    """Scale to [0, 1] between the percentiles 0.01 and 99.9 of the head, as harmonised images are."""
-    inside: NDArray[np.float32] = image[head.fractions.sum(0) > 0.5].numpy()
-    low, high = (float(value) for value in np.percentile(inside, (0.01, 99.9)))
-    return ((image - low) / max(high - low, 1e-6)).clamp(0, 1)
+def _scaled(image: Tensor, mask: NDArray[np.bool_]) -> Tensor:
+    """Return network intensities."""
+    voxels = image.numpy()
+    return torch.from_numpy(BrainScale.of(voxels, mask).to_network(voxels))
 
 
 def _record(

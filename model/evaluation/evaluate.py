@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.data.catalogue import CatalogueImages, Item, Sample
+from model.data.catalogue import CatalogueImages, Item, Sample, Source
 from model.evaluation import gates
 from model.evaluation.baselines import IDENTITY, MAP_ORACLE, MAP_TRAIN, IntensityMap
 from model.evaluation.metrics import mae, measure, psnr
@@ -30,10 +30,8 @@ Key = tuple[str, str]  # measure, mask
 class SynthesisModel(Protocol):
     """What is evaluated: anything that makes a volume of a source and two prompts."""
 
-    def volume(
-        self, voxels: NDArray[np.float32], mask: NDArray[np.bool_], source: PromptRecord, target: PromptRecord
-    ) -> NDArray[np.float32]:
-        """Return the target (i, j, k) in [0, 1], on the source's grid."""
+    def volume(self, sources: Sequence[Source], target: PromptRecord) -> NDArray[np.float32]:
+        """Return the target (i, j, k) in network intensities, on the sources' grid."""
 
 
 @dataclass(frozen=True)
@@ -241,7 +239,8 @@ def predict(synthesizer: SynthesisModel, source: Sample, source_item: Item, aske
     ModelError
         When it is of another shape or holds voxels that are not finite.
     """
-    made = np.asarray(synthesizer.volume(source.voxels, source.mask, source_item.record, asked.record))
+    given = Source(source.voxels, source.mask, source_item.record)
+    made = np.asarray(synthesizer.volume([given], asked.record))
     if made.shape != source.voxels.shape or not np.isfinite(made).all():
         what = f"the model made {made.shape} of {source.voxels.shape}, or voxels that are NaN or infinite"
         raise ModelError(f"{source_item.contrast_label} to {asked.contrast_label}: {what}", "train it again")

@@ -1,4 +1,4 @@
-"""Prepare arbitrary scans for a network: its grid, and the intensities of its training data.
+"""Prepare arbitrary scans for a network: its grid, and the intensity scale of the brain.
 
 `warehouse.imaging` reads scans and refuses unusable ones.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from warehouse.errors import HarmonizeError, ModelError
+from warehouse.harmonize import mask as brain
+from warehouse.harmonize.intensity import correct_bias, find_brain_scale, find_scale
 from warehouse.harmonize.recipe import Recipe
 from warehouse.imaging.files import NotFetchedError, RefusedError
 from warehouse.imaging.geometry import Grid, Image, turn
@@ -42,41 +45,92 @@ def read(image: str | Path | nib.Nifti1Image) -> Scan:
         raise ModelError(f"{name}: its content is in git-annex and was not fetched", f"git annex get {name}") from error
 
 
-def prepare(voxels: Voxels, grid: Grid, network_grid: Grid, preparation: Mapping[str, Any]) -> Voxels:
-    """Resample a scan to the network's grid and scale it to [0, 1], as the recipe of its training data does.
-
-    Parameters
-    ----------
-    voxels : (i, j, k) float32 array
-    grid, network_grid : Grid
-        Grid of the scan, and grid of the network, whose axes are those of the scan reordered to RAS.
-    preparation : mapping
-        `percentiles`, `n4` and `whole_head` of the recipe; absent ones are those of the standard recipe.
+def read_mask(image: str | Path | nib.Nifti1Image, grid: Grid) -> NDArray[np.bool_]:
+    """Return a brain mask that lies on a scan's own grid.
 
     Raises
     ------
     ModelError
-        When the brain is needed and not found, or the head has constant intensity.
+        When it cannot be read, lies on another grid, or is empty.
     """
-    from warehouse.harmonize import mask as brain
-    from warehouse.harmonize.intensity import correct_bias, find_scale
+    found = read(image)
+    if found.grid.shape != grid.shape or not np.allclose(found.grid.affine, grid.affine, atol=1e-3):
+        what = f"the brain mask has {found.grid.shape} voxels, or another place, than the scan's {grid.shape}"
+        raise ModelError(what, "resample the mask to the scan's grid, or leave it out")
+    if not (found.voxels > 0).any():
+        raise ModelError("the brain mask is empty", "give a mask that is positive in the brain, or leave it out")
+    return np.asarray(found.voxels > 0)
 
+
+@dataclass(frozen=True)
+class Prepared:
+    """A scan as a network is given it.
+
+    Parameters
+    ----------
+    voxels : (i, j, k) float32 array
+        Network intensities on `grid`.
+    mask : (i, j, k) bool array
+        Brain mask on `grid`.
+    grid : Grid
+        Axes of the scan reordered to RAS, isotropic voxels, the scan's field of view.
+    is_stripped : bool
+        Whether the scan holds a brain and little else.
+    """
+
+    voxels: Voxels
+    mask: NDArray[np.bool_]
+    grid: Grid
+    is_stripped: bool
+
+
+def prepare(
+    scan: Scan, grid_mm: float, preparation: Mapping[str, Any], brain_mask: NDArray[np.bool_] | None = None
+) -> Prepared:
+    """Find the brain, correct the bias, and bring a scan to a network's grid and intensities, as harmonisation does.
+
+    Parameters
+    ----------
+    scan : Scan
+    grid_mm : float
+        Voxel size of the network's grid, mm.
+    preparation : mapping
+        `percentiles`, `n4`, `whole_head` and `mask_network` of the recipe of the network's training data; absent ones
+        are those of the standard recipe.
+    brain_mask : (i, j, k) bool array, optional
+        On the scan's own grid; default: found by the recipe's network.
+
+    Raises
+    ------
+    ModelError
+        When no brain is found, or it has no contrast.
+    """
     wanted = Recipe.model_validate({"name": "prepared", **preparation})
-    turned = grid.turned()
-    image, mask = Image(turn(voxels, grid.affine), turned.affine), None
+    image, turned = scan.image, scan.grid.turned()
+    network_grid = with_steps(turned, (grid_mm,) * 3)
     try:
-        if wanted.n4 or not wanted.whole_head:
-            mask = brain.find_brain(image)
-        if wanted.n4 and mask is not None:
-            image = correct_bias(image, mask)
-        scale = find_scale(image, wanted.percentiles)
+        mask = _found(image, wanted) if brain_mask is None else turn(brain_mask, scan.grid.affine)
+        corrected = correct_bias(image, mask) if wanted.n4 else image
+        bounds, scale = find_scale(corrected, wanted.percentiles), find_brain_scale(corrected, mask)
     except HarmonizeError as error:
         raise ModelError(f"the scan cannot be prepared: {error.what}", error.remedy) from error
-    prepared = scale.normalise(resample_along_axes(image.voxels, turned, network_grid))
-    if wanted.whole_head or mask is None:
-        return prepared
+    bounded = np.clip(corrected.voxels, bounds.low, bounds.high)  # a store holds nothing beyond
+    voxels = scale.to_network(resample_along_axes(bounded, turned, network_grid))
     inside = resample_along_axes(mask.astype(np.float32), turned, network_grid) >= 0.5
-    return np.where(inside, prepared, np.float32(0))
+    if not wanted.whole_head:
+        voxels = np.where(inside, voxels, np.float32(scale.floor))
+    return Prepared(voxels, inside, network_grid, brain.came_stripped(mask, image))
+
+
+def _found(image: Image, wanted: Recipe) -> NDArray[np.bool_]:
+    remedy = "look at the scan; where it does hold a brain, give its mask"
+    try:
+        mask = brain.find_brain(image, wanted.mask_network)
+    except HarmonizeError as error:
+        raise HarmonizeError(error.stage, error.reason, error.what, remedy) from error
+    if doubt := brain.implausible(mask, image):
+        raise HarmonizeError("mask", "implausible_brain", doubt, remedy)
+    return mask
 
 
 SAME = 0.01  # relative difference below which voxel sizes count as equal

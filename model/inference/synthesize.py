@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.inference.scans import SAME, prepare, read, with_steps
+from model.data.catalogue import Source
+from model.inference.scans import SAME, Prepared, prepare, read, read_mask, with_steps
 from model.inference.tiles import in_tiles
 from model.networks.checkpoint import read_model
 from model.networks.device import choose_device, in_fast_layout
@@ -20,13 +23,15 @@ from model.networks.film_unet import FilmUNet, FilmUNetConfig
 from model.networks.text_encoder import FrozenTextEncoder
 from model.networks.weights import resolve
 from warehouse.errors import ModelError
-from warehouse.imaging.geometry import Grid, turn_back
+from warehouse.imaging.brain_scale import harden
+from warehouse.imaging.geometry import Grid, Image, turn_back
 from warehouse.imaging.nifti import Header
-from warehouse.imaging.resampling import resample_along_axes
+from warehouse.imaging.resampling import resample, resample_along_axes
 from warehouse.lake.home import Home
 from warehouse.prompts.parse import parse_prompt
 from warehouse.prompts.record import PromptRecord, contrast_label
 
+MEDIAN = 1000.0  # intensity of the brain's median in a file: signal keeps three digits where it is cast to integers
 AT_ONCE = 4_000_000  # voxels; larger volumes are computed in tiles. 16 channels of this size take 256 MB
 CORE = 96  # side of the part that a tile contributes, voxels
 DESCRIPTION_BYTES = 79  # of the NIfTI field descrip, without its terminator
@@ -47,6 +52,8 @@ class Synthesizer:
         Voxel size of the model's grid, mm; isotropic.
     preparation : mapping
         Parameters of the recipe of its training data.
+    relative_spread : mapping of str to float
+        Spread of the brain as a part of its median signal, by contrast label, of its training data.
     device : str
     """
 
@@ -55,38 +62,110 @@ class Synthesizer:
     encoder: FrozenTextEncoder
     grid_mm: float
     preparation: Mapping[str, Any]
+    relative_spread: Mapping[str, float]
     device: str
+    max_sources: int = 1
 
-    def volume(
-        self, voxels: Voxels, mask: NDArray[np.bool_] | None, source: PromptRecord, target: PromptRecord
-    ) -> Voxels:
+    def volume(self, sources: Sequence[Source], target: PromptRecord, *, tiled: bool | None = None) -> Voxels:
         """Synthesise a volume on the model's grid.
 
         Parameters
         ----------
-        voxels : (i, j, k) float32 array
-            Intensities in [0, 1]; axes RAS, voxels of `grid_mm`.
-        mask : (i, j, k) bool array or None
-            Brain mask; not used by this network.
-        source, target : PromptRecord
-            Record of the source as far as known, and of the wanted scan.
+        sources : sequence of Source
+            At most `max_sources`, on one grid: axes RAS, voxels of `grid_mm`.
+        target : PromptRecord
+            Of the wanted scan.
+        tiled : bool, optional
+            Whether to compute in tiles; default: where the volume is large.
 
         Returns
         -------
         (i, j, k) float32 array
-            Intensities in [0, 1].
+            Network intensities.
+
+        Raises
+        ------
+        ModelError
+            When there are more sources than the network takes.
         """
+        if not 1 <= len(sources) <= self.max_sources:
+            what = f"{len(sources)} scans are given, and model {self.model_id} takes {self.max_sources}"
+            raise ModelError(what, "give one scan, or name a model that takes several")
+        [source] = sources
         config = self.network.config
         with torch.inference_mode():
-            prompts = self.encoder.embed([source]), self.encoder.embed([target])
-            volume = torch.from_numpy(np.ascontiguousarray(voxels, np.float32))[None, None].to(self.device)
-            if volume.numel() <= AT_ONCE:
+            prompts = self.encoder.embed([source.record]), self.encoder.embed([target])
+            volume = torch.from_numpy(np.ascontiguousarray(source.voxels, np.float32))[None, None].to(self.device)
+            if not (volume.numel() > AT_ONCE if tiled is None else tiled):
                 output = self.network(volume, *prompts)
             else:
                 output = in_tiles(
                     lambda piece: self.network(piece, *prompts), volume, core=CORE, halo=config.reach, step=config.step
                 )
-            return np.asarray(output[0, 0].clamp(0, 1).float().cpu().numpy())
+            return np.asarray(output[0, 0].float().cpu().numpy())
+
+    def signal(self, sources: Sequence[Source], target: PromptRecord) -> NDArray[np.float64]:
+        """Synthesise a volume as signal: 0 where there is none, 1 at the median of the brain.
+
+        Parameters and errors are those of `volume`.
+
+        Returns
+        -------
+        (i, j, k) float64 array
+        """
+        return np.maximum(1 + self._spread(target) * harden(self.volume(sources, target).astype(np.float64)), 0.0)
+
+    def scan(
+        self,
+        images: Sequence[str | Path],
+        source_records: Sequence[PromptRecord],
+        target: PromptRecord,
+        *,
+        like: Grid,
+        to_like: Sequence[NDArray[np.float64]],
+    ) -> NDArray[np.float64]:
+        """Synthesise a scan from files on the grid of another scan, as `synthesize` does on the source's own.
+
+        Parameters
+        ----------
+        images : sequence of str or Path
+            Files of scans as they came.
+        source_records : sequence of PromptRecord
+        target : PromptRecord
+        like : Grid
+        to_like : sequence of (4, 4) array
+            Maps the world of each image to the world of `like`; RAS+, mm.
+
+        Returns
+        -------
+        (i, j, k) float64 array
+            In spreads from the median of the brain, on `like`.
+
+        Raises
+        ------
+        ModelError
+            When a scan cannot be used.
+        """
+        prepared = [_prepared_file(str(image), self.grid_mm, json.dumps(dict(self.preparation))) for image in images]
+        made = self._signal_of(prepared, source_records, target)
+        placed = resample(Image(made, prepared[0].grid.affine), np.asarray(to_like[0]), like)
+        return (placed.voxels.astype(np.float64) - 1) / self._spread(target)
+
+    def _signal_of(self, prepared: Sequence[Prepared], records: Sequence[PromptRecord], target: PromptRecord) -> Voxels:
+        """Return the signal on the grid of the first scan; a stripped one gives a stripped result."""
+        sources = [Source(one.voxels, one.mask, record) for one, record in zip(prepared, records, strict=True)]
+        made = self.signal(sources, target).astype(np.float32)
+        return np.where(prepared[0].mask, made, np.float32(0)) if prepared[0].is_stripped else made
+
+    def _spread(self, target: PromptRecord) -> float:
+        label, known = contrast_label(target.contrast, target.post_contrast), self.relative_spread
+        return known[label] if label is not None and label in known else float(np.median(list(known.values())))
+
+
+@lru_cache(maxsize=8)
+def _prepared_file(image: str, grid_mm: float, preparation: str) -> Prepared:
+    """Prepare a file once for all that is made of it."""
+    return prepare(read(image), grid_mm, json.loads(preparation))
 
 
 def load_synthesizer(
@@ -116,11 +195,12 @@ def load_synthesizer(
         network.load_state_dict(_part(tensors, "network."), strict=True)
         encoder = FrozenTextEncoder.from_parts(config["text_encoder"], _part(tensors, "text_encoder."))
         grid_mm, preparation = float(config["grid_mm"]), dict(config["preparation"])
+        spread = {str(label): float(value) for label, value in config["relative_spread"].items()}
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
         remedy = "use the version of this project that wrote it, or train the model again"
         raise ModelError(f"{path}: weights and configuration do not match: {error}", remedy) from error
     network = in_fast_layout(network.to(device)).eval()
-    return Synthesizer(str(config["model_id"]), network, encoder.to(device), grid_mm, preparation, device)
+    return Synthesizer(str(config["model_id"]), network, encoder.to(device), grid_mm, preparation, spread, device)
 
 
 def synthesize(
@@ -128,6 +208,7 @@ def synthesize(
     prompt: str | PromptRecord,
     *,
     source_prompt: str | PromptRecord | None = None,
+    brain_mask: str | Path | nib.Nifti1Image | None = None,
     model: str | Path | Synthesizer | None = None,
     home: Home | str | Path | None = None,
     device: str | None = None,
@@ -142,7 +223,9 @@ def synthesize(
         Description of the wanted scan. With a voxel size (mm, along the axes of the input), the result has this voxel
         size and the field of view of the input; otherwise it has the grid of the input.
     source_prompt : str or PromptRecord, optional
-        What the scan is; fields that are None count as unknown.
+        What the scan is; fields that are None count as unknown, but for the voxel size, which the header has.
+    brain_mask : str, Path or Nifti1Image, optional
+        On the grid of the scan, positive in the brain; default: found in the scan.
     model : str, Path or Synthesizer, optional
         Identity, ``champion``, path, or a loaded model; default: the home's champion for the scan's voxel size, else
         the shipped weights.
@@ -153,8 +236,8 @@ def synthesize(
     Returns
     -------
     Nifti1Image
-        Synthetic intensities in [0, 1], float32, with the axes and orientation of the input; `descrip` of the header
-        states that it is synthetic.
+        float32, with the axes and orientation of the input. Intensities are proportional to the signal: 0 where there
+        is none, 1000 at the median of the brain. `descrip` of the header states that it is synthetic.
 
     Raises
     ------
@@ -176,10 +259,11 @@ def synthesize(
     if source.voxel_size_mm is None:
         source = replace(source, voxel_size_mm=_sizes(grid))
     wanted = _wanted_grid(grid, target)
-    network_grid = with_steps(grid.turned(), (model.grid_mm,) * 3)
-    prepared = prepare(scan.voxels, grid, network_grid, model.preparation)
-    synthetic = model.volume(prepared, None, source, replace(target, voxel_size_mm=_sizes(wanted)))
-    back = turn_back(resample_along_axes(synthetic, network_grid, wanted.turned()), wanted.affine)
+    mask = None if brain_mask is None else read_mask(brain_mask, grid)
+    prepared = prepare(scan, model.grid_mm, model.preparation, mask)
+    made = model._signal_of([prepared], [source], target)
+    placed = resample_along_axes(made, prepared.grid, wanted.turned())
+    back = turn_back(np.float32(MEDIAN) * placed, wanted.affine)
     return _as_nifti(back, wanted, scan.header, model.model_id, target)
 
 

@@ -17,7 +17,7 @@ from warehouse.lake.migration import current_keys
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1: networks of intensities from 0 to 1, by percentiles of the head
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "model_card.md"
 ID_DIGITS = 16
 

@@ -80,7 +80,7 @@ class Contrastive(nn.Module):
         return F.normalize(self.project_text(self.text(prompts)).float(), dim=-1)
 
     def embed_images(self, volumes: Tensor) -> Tensor:
-        """Return (batch, width) vectors of length 1 of (batch, 1, i, j, k) volumes in [0, 1]."""
+        """Return (batch, width) vectors of length 1 of (batch, 1, i, j, k) network intensities."""
         return F.normalize(self.project_image(self.image(volumes)).float(), dim=-1)
 
     def forward(self, volumes: Tensor, prompts: FieldBatch, truth: FieldBatch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -89,7 +89,7 @@ class Contrastive(nn.Module):
         Parameters
         ----------
         volumes : (n_images, 1, i, j, k) tensor
-            Intensities in [0, 1].
+            Network intensities.
         prompts : FieldBatch
             Of n_prompts prompts, with fields hidden or changed.
         truth : FieldBatch
@@ -222,7 +222,7 @@ class Matcher:
         return self._joined(self.network.embed_prompts(encode_records(batch).to(self.device)) for batch in batches)
 
     def embed_volumes(self, volumes: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Return (n, width) vectors of length 1 of n volumes in the box that the tower was trained on, in [0, 1]."""
+        """Return (n, width) vectors of length 1 of n volumes in the box that the tower was trained on."""
         return self._joined(self.network.embed_images(self._tensor(batch)) for batch in _batches(volumes))
 
     def _tensor(self, batch: list[NDArray[np.float32]]) -> Tensor:

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from warehouse.imaging.brain_scale import USUAL
+
 LEAST_SPREAD = 1e-2  # of a number of an embedding; one that never varies says nothing
 FARTHEST = 5.0  # spreads from the mean; a prompt unlike all that were learned is taken as one at the edge of them
 
@@ -90,14 +92,14 @@ class FilmUNet(nn.Module):
         Parameters
         ----------
         source : (batch, 1, i, j, k) Tensor
-            Intensities in [0, 1]; any size, padded inside by its outermost voxels to a multiple of `config.step`.
+            Network intensities; any size, padded inside by its outermost voxels to a multiple of `config.step`.
         source_embedding, target_embedding : (batch, embedding_width) Tensor
             Of the prompts of what is there, and of what is wanted.
 
         Returns
         -------
         (batch, 1, i, j, k) Tensor
-            Intensities, about [0, 1]; not clipped.
+            Network intensities.
         """
         condition = self.condition(source_embedding, target_embedding)
         shape = source.shape[2:]
@@ -146,18 +148,20 @@ class Condition(nn.Module):
 
 
 class IntensityBasis(nn.Module):
-    """The intensity itself, and triangular bins of it with peaks evenly spaced from 0 to 1."""
+    """The intensity itself, and triangular bins of it with peaks evenly spaced over the usual network intensities."""
 
     peaks: Tensor
 
     def __init__(self, n_intensity_bins: int) -> None:
         super().__init__()
-        self.register_buffer("peaks", torch.linspace(0, 1, n_intensity_bins).reshape(1, -1, 1, 1, 1), persistent=False)
-        self.steepness = float(n_intensity_bins - 1)
+        self.register_buffer(
+            "peaks", torch.linspace(*USUAL, n_intensity_bins).reshape(1, -1, 1, 1, 1), persistent=False
+        )
+        self.steepness = (n_intensity_bins - 1) / (USUAL[1] - USUAL[0])
 
     def forward(self, volume: Tensor) -> Tensor:
         """Return (batch, 1 + n_intensity_bins, i, j, k) from (batch, 1, i, j, k)."""
-        bins = (1 - (volume.clamp(0, 1) - self.peaks).abs() * self.steepness).clamp(min=0)
+        bins = (1 - (volume.clamp(*USUAL) - self.peaks).abs() * self.steepness).clamp(min=0)
         return torch.cat([volume, bins], 1)
 
 

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 -- the name that all of torch's documentation uses
 
+from warehouse.imaging.brain_scale import USUAL
+
 
 @dataclass(frozen=True)
 class ImageTowerConfig:
@@ -67,13 +69,13 @@ class ImageTower(nn.Module):
         Parameters
         ----------
         volume : (batch, 1, i, j, k) tensor
-            Intensities in [0, 1]; every side has at least patch_voxels · 2^(n_levels − 1) voxels.
+            Network intensities; every side has at least patch_voxels · 2^(n_levels − 1) voxels.
 
         Returns
         -------
         (batch, width) float32 tensor
         """
-        features = self.voxels(2 * volume - 1) + self.mix(self.histogram(volume))
+        features = self.voxels(volume) + self.mix(self.histogram(volume))
         for level, block in enumerate(self.blocks):
             features = block(self.down[level - 1](features) if level else features)
         pooled = torch.cat([features.mean((2, 3, 4)), features.amax((2, 3, 4))], dim=1)
@@ -87,7 +89,7 @@ class LocalHistogram(nn.Module):
     Parameters
     ----------
     n_intensity_bins : int
-        Bins, centred at 0, 1 / (n_intensity_bins − 1) … 1.
+        Bins, their centres evenly spaced over the usual network intensities.
     patch_voxels : int
         Side of the cubes.
     """
@@ -97,14 +99,15 @@ class LocalHistogram(nn.Module):
         self.n_intensity_bins, self.patch_voxels = n_intensity_bins, patch_voxels
 
     def forward(self, volume: Tensor) -> Tensor:
-        """Return (batch, bins, i / patch, j / patch, k / patch) of (batch, 1, i, j, k) intensities in [0, 1].
+        """Return (batch, bins, i / patch, j / patch, k / patch) of (batch, 1, i, j, k) network intensities.
 
         A triangle is the second difference of max(v, knot) in the knot. That is linear, so it is taken after the mean
         over the cube: one pass over the voxels for each bin.
         """
-        step = 1 / (self.n_intensity_bins - 1)
+        lowest, highest = USUAL
+        step = (highest - lowest) / (self.n_intensity_bins - 1)
         above = [
-            F.avg_pool3d(volume.clamp_min(step * knot), self.patch_voxels)
+            F.avg_pool3d(volume.clamp_min(lowest + step * knot), self.patch_voxels)
             for knot in range(-1, self.n_intensity_bins + 1)
         ]
         means = torch.cat(above, dim=1)

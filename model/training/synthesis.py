@@ -105,7 +105,7 @@ class SynthesisTask:
         volume = torch.from_numpy(one.voxels)[None, None].to(self.device)
         made = self.network(volume, *(self.embed([record]) for record in records))[0, 0].float().cpu().numpy()
         inside = other.mask if other.mask.any() else np.ones_like(other.mask)
-        difference = (np.clip(made, 0, 1) - other.voxels)[inside] / brain_span(other)
+        difference = (made - other.voxels)[inside] / brain_span(other)
         return float(np.abs(difference).mean()), float(np.square(difference).mean())
 
 
@@ -214,6 +214,7 @@ def _facts(
         "text_encoder": {"model_id": encoder.model_id, "architecture": encoder.architecture},
         "training": config.model_dump(mode="json"),
         "preparation": _preparation(images),
+        "relative_spread": relative_spreads(images),
         "data_id": images.data_id,
         "snapshot_id": images.snapshot_id,
         "recipe_id": images.recipe_id,
@@ -231,7 +232,19 @@ def _preparation(images: CatalogueImages) -> dict[str, Any]:
     """Return the parameters of the recipe that a scan must be prepared by before the network may see it."""
     recipe = open_store(images.items[0].path).attributes.get("recipe")
     parameters = recipe if isinstance(recipe, dict) else {}
-    return {name: parameters[name] for name in ("percentiles", "n4", "whole_head") if name in parameters}
+    names = ("percentiles", "n4", "whole_head", "mask_network")
+    return {name: parameters[name] for name in names if name in parameters}
+
+
+def relative_spreads(images: CatalogueImages) -> dict[str, float]:
+    """Return, for each contrast, the median over images of the brain's spread as a part of its median signal.
+
+    By these, synthetic network intensities become signals, which are 0 where there is none.
+    """
+    found: dict[str, list[float]] = {}
+    for item in images.items:
+        found.setdefault(item.contrast_label, []).append(item.scale.relative_spread)
+    return {contrast: float(np.median(values)) for contrast, values in sorted(found.items())}
 
 
 def _card(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from model.data.boxes import Box, BoxedImages
 from model.data.catalogue import CatalogueImages, training_hashes
+from model.data.crops import change_contrast
 from model.data.prompt_fields import FIELDS, NUMBERS, FieldBatch, encode_records
 from model.networks.checkpoint import save_model
 from model.networks.contrastive import Contrastive, ContrastiveConfig
@@ -62,12 +63,16 @@ class TextEncoderTask:
         random = np.random.default_rng((self.config.seed, step))
         contrasts = random.integers(len(self.by_contrast), size=self.config.batch_size)
         rows = np.array([random.choice(self.by_contrast[contrast]) for contrast in contrasts])
-        volumes = np.stack([vary(self.training.volume(row), random) for row in rows])
+        volumes = np.stack([self._varied(row, random) for row in rows])
         truth = self.truth[torch.from_numpy(rows)]
         hidden = torch.from_numpy(self._hidden(random))
         true, false = truth.hide(hidden), change_one(truth, random).hide(hidden)
         prompts = FieldBatch(torch.cat([true.numbers, false.numbers]), torch.cat([true.categories, false.categories]))
         return self._measure(volumes, prompts, truth)
+
+    def _varied(self, row: int, random: np.random.Generator) -> NDArray[np.float32]:
+        spread = self.training.images.items[row].scale.relative_spread
+        return vary(self.training.volume(row), spread, random)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -101,14 +106,14 @@ class TextEncoderTask:
         return hidden
 
 
-def vary(volume: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
+def vary(volume: NDArray[np.float32], relative_spread: float, random: np.random.Generator) -> NDArray[np.float32]:
     """Return a volume displaced, perhaps mirrored left to right, with slightly other intensities."""
     shift = random.integers(-SHIFT_VOXELS, SHIFT_VOXELS + 1, size=3)
-    exponent = np.float32(1 + random.uniform(-GAMMA, GAMMA))
-    moved = np.pad(volume, SHIFT_VOXELS)
+    exponent = 1 + random.uniform(-GAMMA, GAMMA)
+    moved = np.pad(volume, SHIFT_VOXELS, mode="edge")
     start = SHIFT_VOXELS + shift
     moved = moved[tuple(slice(first, first + length) for first, length in zip(start, volume.shape, strict=True))]
-    return np.asarray((moved[::-1] if random.random() < 0.5 else moved) ** exponent, np.float32)
+    return change_contrast(moved[::-1] if random.random() < 0.5 else moved, relative_spread, exponent)
 
 
 def change_one(truth: FieldBatch, random: np.random.Generator) -> FieldBatch:

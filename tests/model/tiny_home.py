@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.warehouse.conftest import Lab, Row
+from warehouse.imaging.brain_scale import BrainScale
 from warehouse.lake import parts
 from warehouse.lake.home import Home
 from warehouse.tables import HARMONIZED
@@ -96,6 +97,7 @@ def _store(
 ) -> Row:
     affine = np.diag([GRID_MM, GRID_MM, GRID_MM, 1.0])
     affine[:3, 3] = [-GRID_MM * (length - 1) / 2 for length in SHAPE]
+    scale = BrainScale.of(voxels, mask)
     attributes: dict[str, Any] = {"image_id": image_id, "center_id": center_id, "form": "session", "recipe": "draft"}
     path = Path("volumes") / RECIPE / image_id / "session.zarr"
     voxels_sha256 = write(
@@ -118,6 +120,10 @@ def _store(
         "mask_volume_ml": float(mask.sum() * GRID_MM**3 / 1000),
         "intensity_low": 0.0,
         "intensity_high": 1000.0,
+        "signal_zero": 0.0,
+        "brain_median": 1000 * scale.median,
+        "brain_spread": 1000 * scale.spread,
+        "is_stripped": True,
         "source_sha256": hashlib.sha256(image_id.encode()).hexdigest(),
         "voxels_sha256": voxels_sha256,
         "size_bytes": size_bytes(home.root / path),

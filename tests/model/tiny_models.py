@@ -42,5 +42,6 @@ def save_synthesis(home: Home, *, awake: bool = True, **changes: Any) -> str:
         "text_encoder": {"model_id": encoder.model_id, "architecture": encoder.architecture},
         "grid_mm": 3.0,
         "preparation": PREPARATION,
+        "relative_spread": {"T1w": 0.5, "T2w": 0.8, "FLAIR": 0.4},
     }
     return save_model(home, "synthesis", tensors, config | changes, {})[0]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from warehouse.errors import HarmonizeError
+from warehouse.imaging.brain_scale import BrainScale
 from warehouse.imaging.geometry import Image
 from warehouse.imaging.itk import to_itk, voxels_of
 
@@ -78,6 +79,21 @@ def find_scale(image: Image, percentiles: tuple[float, float]) -> IntensityScale
     if not high > low:
         raise HarmonizeError("load", "constant", f"the head has one intensity, {low}", "look at the scan")
     return IntensityScale(low, high)
+
+
+def find_brain_scale(image: Image, mask: NDArray[np.bool_]) -> BrainScale:
+    """Return median and spread of the brain, in the units of the image, whose signal is zero at 0.
+
+    Raises
+    ------
+    HarmonizeError
+        When the brain has no contrast.
+    """
+    try:
+        return BrainScale.of(image.voxels, mask)
+    except ValueError as error:
+        what = f"the brain cannot be scaled: {error}"
+        raise HarmonizeError("load", "no_contrast", what, "look at the scan and its mask") from error
 
 
 def find_head(image: Image) -> NDArray[np.bool_]:

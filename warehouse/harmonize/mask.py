@@ -71,6 +71,11 @@ def is_stripped(mask: NDArray[np.bool_], image: Image) -> bool:
     return dice(_largest_piece(image), mask) > 0.999
 
 
+def came_stripped(mask: NDArray[np.bool_], image: Image) -> bool:
+    """Return whether a scan holds a brain and little else; its mask may come from another scan of the visit."""
+    return dice(_largest_piece(image), mask) > STRIPPED_DICE
+
+
 def dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     """Return the overlap of two masks: 0 for none, 1 for equal (Dice 1945)."""
     total = int(one.sum()) + int(other.sum())

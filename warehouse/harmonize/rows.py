@@ -17,6 +17,7 @@ from warehouse.errors import HarmonizeError
 from warehouse.harmonize.alignment import MEASURE, Alignment, movement
 from warehouse.harmonize.intensity import IntensityScale
 from warehouse.harmonize.recipe import Recipe, steps_hash
+from warehouse.imaging.brain_scale import BrainScale
 from warehouse.imaging.geometry import Image, turn
 from warehouse.imaging.scan import Scan
 from warehouse.volumes.store import size_bytes
@@ -108,6 +109,10 @@ class HarmonizedRows:
                     "mask_volume_ml": stored["mask"]["volume_ml"],
                     "intensity_low": stored["intensity"]["low"],
                     "intensity_high": stored["intensity"]["high"],
+                    "signal_zero": stored["intensity"].get("zero"),  # volumes of earlier versions lack these four
+                    "brain_median": stored["intensity"].get("brain_median"),
+                    "brain_spread": stored["intensity"].get("brain_spread"),
+                    "is_stripped": stored.get("is_stripped"),
                     "source_sha256": stored["source"]["sha256"],
                     "steps_hash": stored.get("steps_hash"),
                     "voxels_sha256": stored["voxels_sha256"],
@@ -156,11 +161,12 @@ def store_attributes(
     scan: Scan,
     sha256: str,
     recipe: Recipe,
-    scale: IntensityScale,
+    scales: tuple[IntensityScale, BrainScale],
     session_id: str,
     reference_sha256: str,
 ) -> Row:
     """Return the attributes that the session form and the native form of a scan have in common."""
+    scale, brain = scales
     return eligible.attributes | {
         "schema_version": 1,
         "image_id": eligible.image_id,
@@ -183,6 +189,9 @@ def store_attributes(
             "low": scale.low - scan.offset,
             "high": scale.high - scan.offset,
             "percentiles": list(recipe.percentiles),
+            "zero": brain.zero - scan.offset,
+            "brain_median": brain.median - scan.offset,
+            "brain_spread": brain.spread,
         },
     }
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from warehouse.errors import HarmonizeError
 from warehouse.harmonize import mask as brain
 from warehouse.harmonize.alignment import Alignment, movement, register, register_to_mni, stretched, suspicious
-from warehouse.harmonize.intensity import IntensityScale, correct_bias, find_scale
+from warehouse.harmonize.intensity import IntensityScale, correct_bias, find_brain_scale, find_scale
 from warehouse.harmonize.recipe import Recipe, steps_hash
 from warehouse.harmonize.rows import (
     EligibleScan,
@@ -29,6 +29,7 @@ from warehouse.harmonize.rows import (
     rejection,
     store_attributes,
 )
+from warehouse.imaging.brain_scale import BrainScale
 from warehouse.imaging.files import NotFetchedError, RefusedError
 from warehouse.imaging.geometry import Image, session_grid, turn_back
 from warehouse.imaging.itk import inverse
@@ -65,6 +66,7 @@ class Prepared:
     doubt: str | None = None
     corrected: Image | None = None
     scale: IntensityScale | None = None
+    brain_scale: BrainScale | None = None
 
 
 @dataclass(frozen=True)
@@ -209,6 +211,7 @@ class _Session:
         assert prepared.mask is not None
         image = correct_bias(prepared.image, prepared.mask) if self.recipe.n4 else prepared.image
         prepared.corrected, prepared.scale = image, find_scale(image, self.recipe.percentiles)
+        prepared.brain_scale = find_brain_scale(image, prepared.mask)
         return image, prepared.scale
 
     def finish(
@@ -218,6 +221,7 @@ class _Session:
         eligible, scan = prepared.eligible, prepared.scan
         assert prepared.corrected is not None
         assert prepared.scale is not None
+        assert prepared.brain_scale is not None
         assert prepared.mask is not None
         to_session = reference.to_mni @ to_reference
         session = prepared.scale.normalise(resample(prepared.corrected, to_session, self.grid).voxels)
@@ -230,10 +234,17 @@ class _Session:
         is_reference = eligible.image_id == reference.scan.image_id
         is_own = prepared.doubt is None and (self.recipe.mask_per == "scan" or is_reference)
         attributes = store_attributes(
-            eligible, scan, prepared.sha256, self.recipe, prepared.scale, self.session_id, reference.sha256
+            eligible,
+            scan,
+            prepared.sha256,
+            self.recipe,
+            (prepared.scale, prepared.brain_scale),
+            self.session_id,
+            reference.sha256,
         )
         attributes |= {
             "is_reference": is_reference,
+            "is_stripped": brain.came_stripped(prepared.mask, prepared.image),
             "mask": {
                 "source": "own" if is_own else "carried",
                 "volume_ml": round(float(prepared.mask.sum()) * prepared.image.voxel_ml, 1),

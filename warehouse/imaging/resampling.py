@@ -40,6 +40,7 @@ def resample(image: Image, to_session: NDArray[np.float64], grid: Grid) -> Image
     to_session : (4, 4) array
         The scan's world to the session's, all transforms composed; RAS+, mm.
     grid : Grid
+        Of any orientation and voxel sizes.
 
     Returns
     -------
@@ -49,9 +50,9 @@ def resample(image: Image, to_session: NDArray[np.float64], grid: Grid) -> Image
     import SimpleITK as sitk
 
     source = to_itk(image)
-    grid_mm = float(grid.affine[0, 0])
+    steps_mm = grid.voxel_size_mm[_nearest_axes(image.affine, to_session, grid)]
     for axis, size in enumerate(image.voxel_size_mm):
-        if sigma := blur_sigma(grid_mm, float(size)):
+        if sigma := blur_sigma(float(steps_mm[axis]), float(size)):
             source = sitk.RecursiveGaussian(source, sigma, False, sitk.RecursiveGaussianImageFilter.ZeroOrder, axis)
     values = _interpolated(source, to_session, grid, sitk.sitkBSpline)
     low, high = float(image.voxels.min()), float(image.voxels.max())
@@ -59,6 +60,13 @@ def resample(image: Image, to_session: NDArray[np.float64], grid: Grid) -> Image
         to_itk(image, np.ones(image.voxels.shape, np.float32)), to_session, grid, sitk.sitkNearestNeighbor
     )
     return Image(np.where(inside > 0, np.clip(values, low, high), 0).astype(np.float32), grid.affine)
+
+
+def _nearest_axes(affine: NDArray[np.float64], to_session: NDArray[np.float64], grid: Grid) -> NDArray[np.intp]:
+    """Return the axis of the grid along which each axis of a scan lies most nearly."""
+    along = to_session[:3, :3] @ affine[:3, :3]
+    cosines = (along / np.linalg.norm(along, axis=0)).T @ (grid.affine[:3, :3] / grid.voxel_size_mm)
+    return np.asarray(np.abs(cosines).argmax(axis=1))
 
 
 def resample_along_axes(voxels: NDArray[np.float32], here: Grid, there: Grid) -> NDArray[np.float32]:

@@ -69,12 +69,15 @@ def test_voxels_mask_and_affine_are_those_of_the_store(tiny_home: Home, images: 
     sample, store = images.volume(3), volumes.open(images.items[3].image_id, "draft", home=tiny_home)
     assert sample.voxels.dtype == np.float32
     assert sample.mask.dtype == np.bool_
-    assert np.array_equal(sample.voxels, store[...].astype(np.float32))
+    scale = images.items[3].scale
+    assert np.array_equal(sample.voxels, scale.to_network(store[...]))
     assert store.mask is not None
     assert np.array_equal(sample.mask, store.mask[...] == 1)
     assert np.array_equal(sample.affine, store.affine)
-    assert sample.voxels.min() == 0
-    assert 0 < sample.voxels.max() <= 1
+    assert sample.voxels.min() == pytest.approx(scale.floor)
+    low, median, high = np.percentile(sample.voxels[sample.mask], (10, 50, 90))
+    assert median == pytest.approx(0, abs=1e-3)
+    assert high - low == pytest.approx(1, abs=1e-3)
 
 
 def test_what_is_read_twice_comes_from_memory_until_the_limit(tiny_home: Home) -> None:

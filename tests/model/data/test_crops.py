@@ -11,7 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from model.data.catalogue import Item, Sample, cut
+from model.data.catalogue import Item, Sample, cut, outside
 from model.data.crops import (
     HIDEABLE,
     LEAST_SPAN,
@@ -19,12 +19,16 @@ from model.data.crops import (
     BrainFacts,
     Crops,
     brain_span,
+    change_contrast,
     hide,
     pairs_by_contrast,
     random_corner,
 )
 from warehouse.errors import ModelError
+from warehouse.imaging.brain_scale import BrainScale, soften
 from warehouse.prompts.record import PromptRecord
+
+UNIT = BrainScale(0.5, 0.4)
 
 FULL = PromptRecord(
     contrast="T1w",
@@ -52,10 +56,10 @@ class Few:
     shape: tuple[int, int, int] = (12, 14, 10)
 
     def volume(self, index: int) -> Sample:
-        voxels = np.linspace(0, 1, int(np.prod(self.shape)), dtype=np.float32).reshape(self.shape)
+        voxels = np.linspace(-1, 1, int(np.prod(self.shape)), dtype=np.float32).reshape(self.shape)
         mask = np.zeros(self.shape, bool)
         mask[3:-3, 3:-3, 3:-3] = True
-        return Sample(voxels if index % 2 == 0 else 1 - voxels, mask, np.diag([3.0, 3.0, 3.0, 1.0]))
+        return Sample(voxels if index % 2 == 0 else -voxels, mask, np.diag([3.0, 3.0, 3.0, 1.0]), UNIT)
 
     fits_in_memory = True
 
@@ -63,7 +67,7 @@ class Few:
         self, index: int, corner: tuple[int, int, int], side: int
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         sample = self.volume(index)
-        return cut(sample.voxels, corner, side), cut(sample.mask, corner, side)
+        return cut(sample.voxels, corner, side, outside(UNIT)), cut(sample.mask, corner, side, False)
 
 
 def few(contrasts: tuple[str, ...] = ("T1w", "T2w", "FLAIR"), n_sessions: int = 4) -> Few:
@@ -72,7 +76,7 @@ def few(contrasts: tuple[str, ...] = ("T1w", "T2w", "FLAIR"), n_sessions: int = 
         for contrast in contrasts[: 3 if session == 0 else 2]:
             record = replace(FULL, contrast=contrast, post_contrast=False)
             names = f"{session}{contrast}", "c", f"s{session}", f"p{session}", "train", contrast
-            items.append(Item(*names, record=record, is_simulated=True, path=Path("nowhere")))
+            items.append(Item(*names, record=record, is_simulated=True, path=Path("nowhere"), scale=UNIT))
     pairs = [
         (one, other)
         for one, source in enumerate(items)
@@ -106,7 +110,7 @@ def test_source_target_and_mask_are_cut_at_one_place() -> None:
     assert batch.source.shape == batch.target.shape == batch.mask.shape == (3, 1, 8, 8, 8)
     assert batch.source.dtype == torch.float32
     for one, other in zip(batch.source, batch.target, strict=True):  # images are equal, or each other's negative
-        assert torch.equal(one, other) or torch.allclose(one, 1 - other)
+        assert torch.allclose(one, other, atol=1e-5) or torch.allclose(one, -other, atol=1e-5)
     assert set(batch.mask.unique().tolist()) <= {0.0, 1.0}
     assert batch.mask.mean() > 0.1
 
@@ -144,7 +148,7 @@ def test_everything_but_the_contrast_can_be_hidden() -> None:
 
 
 def facts_of(mask: NDArray[np.bool_]) -> BrainFacts:
-    return BrainFacts.of(Sample(np.ones(mask.shape, np.float32), mask, np.eye(4)), seed=0)
+    return BrainFacts.of(Sample(np.ones(mask.shape, np.float32), mask, np.eye(4), UNIT), seed=0)
 
 
 def test_crops_stay_within_the_volume_where_they_fit() -> None:
@@ -152,19 +156,37 @@ def test_crops_stay_within_the_volume_where_they_fit() -> None:
     for _ in range(50):
         corner = random_corner(facts_of(mask), 8, random)
         assert all(first >= 0 and first + 8 <= size for first, size in zip(corner, mask.shape, strict=True))
-        assert cut(mask, corner, 8).any()
+        assert cut(mask, corner, 8, False).any()
 
 
 def test_a_volume_without_a_brain_is_cut_anywhere() -> None:
     corner = random_corner(facts_of(np.zeros((9, 9, 9), bool)), 4, np.random.default_rng(0))
-    assert cut(np.ones((9, 9, 9)), corner, 4).shape == (4, 4, 4)
+    assert cut(np.ones((9, 9, 9)), corner, 4, 0.0).shape == (4, 4, 4)
 
 
-def test_what_lies_beyond_a_small_volume_is_zero() -> None:
+def test_what_lies_beyond_a_small_volume_is_filled() -> None:
     corner = random_corner(facts_of(np.ones((3, 9, 1), bool)), 4, np.random.default_rng(0))
-    piece = cut(np.ones((3, 9, 1)), corner, 4)
+    piece = cut(np.ones((3, 9, 1)), corner, 4, -2.0)
     assert piece.shape == (4, 4, 4)
-    assert piece.sum() == 3 * 4 * 1
+    assert np.unique(piece).tolist() == [-2.0, 1.0]
+    assert (piece == 1).sum() == 3 * 4 * 1
+
+
+def test_another_contrast_keeps_median_spread_and_no_signal() -> None:
+    signal = np.random.default_rng(0).uniform(0.6, 1.4, (12, 12, 12))
+    signal[0] = 0
+    brain = signal > 0
+    scale = BrainScale.of(signal, brain)
+    given = scale.to_network(signal)
+    for exponent in (0.8, 1.2):
+        changed = change_contrast(given, scale.relative_spread, exponent)
+        low, median, high = np.percentile(changed[brain], (10, 50, 90))
+        assert median == pytest.approx(0, abs=0.02)
+        assert high - low == pytest.approx(1, abs=0.05)
+        air = (0 - 1) / (scale.relative_spread * exponent)
+        assert np.allclose(changed[0], soften(np.array(air)), atol=1e-3)
+        assert np.abs(changed - given)[brain].max() > 0.02
+    np.testing.assert_allclose(change_contrast(given, scale.relative_spread, 1.0), given, atol=1e-5)
 
 
 def test_centres_of_a_large_brain_are_a_bounded_sample_of_it() -> None:
@@ -180,7 +202,7 @@ def test_the_span_of_a_brain_ignores_outliers_and_is_never_nothing() -> None:
     sample = few().volume(0)
     inside = sample.voxels[sample.mask]
     assert brain_span(sample) == pytest.approx(np.percentile(inside, 99.5) - np.percentile(inside, 0.5), rel=1e-5)
-    assert brain_span(Sample(np.zeros_like(sample.voxels), sample.mask, sample.affine)) == LEAST_SPAN
+    assert brain_span(Sample(np.zeros_like(sample.voxels), sample.mask, sample.affine, UNIT)) == LEAST_SPAN
 
 
 def test_without_pairs_there_is_nothing_to_train_on() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.data.catalogue import CatalogueImages
+from model.data.catalogue import CatalogueImages, Source
 from model.evaluation.protocol import EvaluationProtocol
 from warehouse.lake.home import Home
 from warehouse.prompts.record import PromptRecord
@@ -37,8 +37,8 @@ class Perfect:
                 if images.items[target].session_id == visit:
                     self.answers[key, images.items[target].record] = images.volume(target).voxels
 
-    def volume(self, voxels: Volume, mask: NDArray[np.bool_], source: PromptRecord, target: PromptRecord) -> Volume:
-        answer = self.answers[voxels.tobytes(), target]
+    def volume(self, sources: Sequence[Source], target: PromptRecord) -> Volume:
+        answer, mask = self.answers[sources[0].voxels.tobytes(), target], sources[0].mask
         noise = self.spoil * np.random.default_rng(0).normal(size=answer.shape)
         return (answer + noise * mask).astype(np.float32)
 
@@ -46,8 +46,8 @@ class Perfect:
 class Identity:
     """Gives the source back, whatever the prompt asks for."""
 
-    def volume(self, voxels: Volume, mask: NDArray[np.bool_], source: PromptRecord, target: PromptRecord) -> Volume:
-        return voxels
+    def volume(self, sources: Sequence[Source], target: PromptRecord) -> Volume:
+        return sources[0].voxels
 
 
 class Constant:
@@ -56,12 +56,12 @@ class Constant:
     def __init__(self, value: float = 0.5, by_contrast: Mapping[str, float] | None = None) -> None:
         self.value, self.by_contrast = value, by_contrast or {}
 
-    def volume(self, voxels: Volume, mask: NDArray[np.bool_], source: PromptRecord, target: PromptRecord) -> Volume:
-        return np.full_like(voxels, self.by_contrast.get(str(target.contrast), self.value))
+    def volume(self, sources: Sequence[Source], target: PromptRecord) -> Volume:
+        return np.full_like(sources[0].voxels, self.by_contrast.get(str(target.contrast), self.value))
 
 
 class Broken:
     """Gives NaN."""
 
-    def volume(self, voxels: Volume, mask: NDArray[np.bool_], source: PromptRecord, target: PromptRecord) -> Volume:
-        return np.full_like(voxels, np.nan)
+    def volume(self, sources: Sequence[Source], target: PromptRecord) -> Volume:
+        return np.full_like(sources[0].voxels, np.nan)

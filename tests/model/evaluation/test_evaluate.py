@@ -113,7 +113,7 @@ def test_a_model_that_ignores_the_prompt_is_not_steered(identity: Evaluation, pe
 
 
 def test_steering_alone_does_not_make_a_good_model(home: Home) -> None:
-    shades = Constant(by_contrast={"T1w": 0.0, "T2w": 1.0, "FLAIR": 0.0})
+    shades = Constant(by_contrast={"T1w": -2.0, "T2w": 2.0, "FLAIR": -2.0})
     verdicts = {row["gate"]: row for row in evaluate(home, shades, MODEL, protocol()).gates}
     assert verdicts["prompt_steers"]["value"] > verdicts["prompt_steers"]["threshold"]
     assert verdicts["better_than_identity"]["value"] < verdicts["better_than_identity"]["threshold"]

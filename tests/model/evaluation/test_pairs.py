@@ -9,12 +9,15 @@ import pytest
 from model.data.catalogue import Item, training_hashes, united
 from model.evaluation.pairs import refuse_leakage
 from warehouse.errors import ModelError
+from warehouse.imaging.brain_scale import BrainScale
 from warehouse.prompts.record import PromptRecord
+
+UNIT = BrainScale(0.5, 0.4)
 
 
 def item(person: str, scan: str) -> Item:
     names = f"{person}-{scan}", "c", f"c/{person}", person, "val", "T1w"
-    return Item(*names, record=PromptRecord(), is_simulated=True, path=Path("nowhere"), source_sha256=scan)
+    return Item(*names, record=PromptRecord(), is_simulated=True, path=Path("nowhere"), scale=UNIT, source_sha256=scan)
 
 
 TRAINED_ON = training_hashes([item("anna", "scan-1"), item("bert", "scan-2")])

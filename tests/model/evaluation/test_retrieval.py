@@ -21,9 +21,12 @@ from model.training.text_encoder import architecture_of
 from tests.model.tiny_home import RECIPE
 from tests.model.training.test_text_encoder import TINY
 from warehouse.errors import ModelError
+from warehouse.imaging.brain_scale import BrainScale
 from warehouse.lake import parts
 from warehouse.lake.home import Home
 from warehouse.prompts.record import PromptRecord
+
+UNIT = BrainScale(0.5, 0.4)
 
 T2W = PromptRecord("T2w", repetition_time_s=3.0, echo_time_s=0.09, flip_angle_deg=120.0)
 T1W = PromptRecord("T1w", repetition_time_s=2.0, echo_time_s=0.003, inversion_time_s=0.9, flip_angle_deg=8.0)
@@ -47,7 +50,7 @@ class Clairvoyant(Matcher):
 def item(number: int, record: PromptRecord, person: str = "") -> Item:
     label = f"ce{record.contrast}" if record.post_contrast else str(record.contrast)
     identity = f"{number:016d}"
-    return Item(identity, "a", f"a/{number}", person or str(number), "val", label, record, True, Path("nowhere"))
+    return Item(identity, "a", f"a/{number}", person or str(number), "val", label, record, True, Path("nowhere"), UNIT)
 
 
 def embedded(records: list[PromptRecord], matcher: Matcher) -> Embedded:

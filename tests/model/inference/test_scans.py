@@ -1,4 +1,4 @@
-"""Scans that cannot be right are refused with what to do; the others come to [0, 1] on the network's grid."""
+"""Scans that cannot be right are refused with what to do; the others come to the network's grid and intensities."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from model.inference.scans import prepare, read, with_steps
+from model.inference.scans import prepare, read, read_mask, with_steps
+from tests.model.inference.conftest import bright
 from warehouse.errors import HarmonizeError, ModelError
 from warehouse.harmonize.intensity import find_scale
+from warehouse.imaging.brain_scale import BrainScale
 from warehouse.imaging.geometry import Image
 
-PREPARATION = {"percentiles": (0.01, 99.9), "n4": False, "whole_head": True}
+PERCENTILES = (0.01, 99.9)
+PREPARATION = {"percentiles": PERCENTILES, "n4": False, "whole_head": True}
 
 
 def head(*shape: int) -> np.ndarray[Any, Any]:
@@ -82,43 +85,78 @@ def test_files_that_are_no_images_are_refused(tmp_path: Path) -> None:
         assert refusal.value.remedy
 
 
-def test_intensities_are_scaled_as_the_recipe_scales_them() -> None:
+def test_intensities_are_those_that_training_reads_from_a_store() -> None:
     scan = read(image(head(30, 36, 30), np.diag([3.0, 3.0, 3.0, 1.0])))
-    voxels, grid = scan.voxels, scan.grid
-    made = prepare(voxels, grid, grid.turned(), PREPARATION)
-    scale = find_scale(Image(voxels, grid.affine), (0.01, 99.9))
-    np.testing.assert_allclose(made, scale.normalise(voxels), atol=1e-6)
-    assert made.min() == 0
-    assert made.max() == 1
+    made = prepare(scan, 3.0, PREPARATION)
+    mask, stored = bright(scan.image), find_scale(scan.image, PERCENTILES)
+    scale = BrainScale.of(scan.voxels, mask).in_unit(stored.low, stored.high)
+    np.testing.assert_allclose(made.voxels, scale.to_network(stored.normalise(scan.voxels)), atol=1e-4)
+    np.testing.assert_array_equal(made.mask, mask)
+    low, high = np.percentile(made.voxels[mask], (10, 90))
+    assert high - low == pytest.approx(1, abs=1e-3)
+
+
+def test_a_scan_that_holds_a_brain_alone_is_known_as_stripped() -> None:
+    whole = head(30, 36, 30)
+    skull = np.pad(np.zeros((26, 32, 26)), 2, constant_values=900).astype(np.float32)
+    stripped = np.where(bright(Image(whole, np.eye(4))), whole, 0).astype(np.float32)
+    assert prepare(read(image(stripped)), 2.0, PREPARATION).is_stripped
+    assert not prepare(read(image(whole + skull)), 2.0, PREPARATION).is_stripped
 
 
 @pytest.mark.parametrize("shape", [(1, 30, 30), (30, 30, 1), (2, 3, 40)])
 def test_a_slice_or_two_can_be_prepared(shape: tuple[int, int, int]) -> None:
     scan = read(image(head(*shape)))
-    voxels, grid = scan.voxels, scan.grid
-    there = with_steps(grid.turned(), (3.0, 3.0, 3.0))
-    made = prepare(voxels, grid, there, PREPARATION)
-    assert made.shape == there.shape
-    assert np.isfinite(made).all()
+    made = prepare(scan, 3.0, PREPARATION)
+    assert made.voxels.shape == with_steps(scan.grid.turned(), (3.0, 3.0, 3.0)).shape
+    assert np.isfinite(made.voxels).all()
 
 
-def test_a_recipe_that_strips_leaves_nothing_around_the_brain(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recipe_that_strips_leaves_no_signal_around_the_brain() -> None:
     scan = read(image(head(30, 30, 30)))
-    voxels, grid = scan.voxels, scan.grid
-    mask = voxels > 500
-    monkeypatch.setattr("warehouse.harmonize.mask.find_brain", lambda _: mask)
-    made = prepare(voxels, grid, grid.turned(), PREPARATION | {"whole_head": False})
-    assert not made[~mask].any()
-    assert made[mask].any()
+    made = prepare(scan, 2.0, PREPARATION | {"whole_head": False})
+    assert len(np.unique(made.voxels[~made.mask])) == 1
+    assert made.voxels[~made.mask].max() < made.voxels[made.mask].min()
 
 
-def test_a_recipe_that_corrects_bias_needs_a_brain(monkeypatch: pytest.MonkeyPatch) -> None:
-    def find(_: object) -> None:
+def test_a_given_brain_mask_is_used_and_must_lie_on_the_scans_grid(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("warehouse.harmonize.mask.find_brain", lambda *_: pytest.fail("it was looked for"))
+    scan = read(image(head(12, 14, 16)))
+    mask = np.zeros(scan.grid.shape, np.float32)
+    mask[3:6, 4:9, 5:11] = 1  # more to one side
+    given = read_mask(image(mask), scan.grid)
+    np.testing.assert_array_equal(prepare(scan, 2.0, PREPARATION, given).mask, mask > 0)
+    for wrong, said in ((image(mask[1:]), "another place"), (image(0 * mask), "every voxel is 0")):
+        with pytest.raises(ModelError, match=said) as refusal:
+            read_mask(wrong, scan.grid)
+        assert refusal.value.remedy
+
+
+def test_a_mask_of_a_scan_stored_otherwise_is_turned_with_it() -> None:
+    voxels = head(12, 14, 16)
+    mask = np.zeros(voxels.shape, np.float32)
+    mask[3:6, 4:9, 5:11] = 1
+    right = image(voxels), image(mask)
+    left = [nib.as_closest_canonical(one).as_reoriented(np.array([[0, -1], [2, 1], [1, -1]])) for one in right]
+    made, other = (
+        prepare(read(scan), 2.0, PREPARATION, read_mask(given, read(scan).grid)) for scan, given in (right, left)
+    )
+    np.testing.assert_array_equal(made.mask, other.mask)
+    np.testing.assert_allclose(made.voxels, other.voxels, atol=1e-4)
+
+
+def test_without_a_brain_it_is_said_that_a_mask_can_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find(*_: object) -> None:
         raise HarmonizeError("mask", "no_brain", "no brain was found", "look at the scan")
 
     scan = read(image(head(12, 12, 12)))
-    voxels, grid = scan.voxels, scan.grid
     monkeypatch.setattr("warehouse.harmonize.mask.find_brain", find)
     with pytest.raises(ModelError, match="no brain was found") as refusal:
-        prepare(voxels, grid, grid.turned(), PREPARATION | {"n4": True})
-    assert refusal.value.remedy == "look at the scan"
+        prepare(scan, 2.0, PREPARATION)
+    assert "mask" in refusal.value.remedy
+
+
+def test_a_brain_that_cannot_be_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("warehouse.harmonize.mask.implausible", lambda mask, image: "90 ml of brain")
+    with pytest.raises(ModelError, match="90 ml of brain"):
+        prepare(read(image(head(12, 12, 12))), 2.0, PREPARATION)

@@ -12,11 +12,15 @@ import pytest
 from numpy.typing import NDArray
 
 import model
+from model.data.catalogue import Source
 from model.inference import synthesize as module
-from model.inference.synthesize import Synthesizer, load_synthesizer, synthesize
+from model.inference.synthesize import MEDIAN, Synthesizer, load_synthesizer, synthesize
+from tests.model.inference.conftest import bright
 from tests.model.inference.test_grid import AFFINES, OBLIQUE, TILT
 from tests.model.tiny_models import save_synthesis
 from warehouse.errors import ModelError, PromptError
+from warehouse.imaging.brain_scale import BrainScale
+from warehouse.imaging.geometry import Image
 from warehouse.lake.home import Home
 from warehouse.prompts.record import PromptRecord
 
@@ -44,7 +48,8 @@ def one_sided(affine: NDArray[np.float64], shape: tuple[int, int, int] = (50, 36
     body = ((mm / extent[:, None]) ** 2).sum(0) < 0.8
     towards_right = np.array([0.5 * extent[0], 0, 0])
     ball = np.linalg.norm(mm - towards_right[:, None], axis=0) < 0.4 * extent[0]
-    return nib.Nifti1Image((body * 300.0 + (ball & body) * 200.0 + 5).reshape(shape).astype(np.float32), affine)
+    texture = 300.0 * (1 + 0.9 * (mm / extent[:, None])[2])
+    return nib.Nifti1Image((body * texture + (ball & body) * 200.0 + 5).reshape(shape).astype(np.float32), affine)
 
 
 def right_side(voxels: NDArray[Any], affine: NDArray[np.float64]) -> float:
@@ -58,7 +63,8 @@ def right_side(voxels: NDArray[Any], affine: NDArray[np.float64]) -> float:
 def mirror(synthesizer: Synthesizer, monkeypatch: pytest.MonkeyPatch) -> Synthesizer:
     """A model that hands on what it is given, so that only geometry is left."""
     monkeypatch.setattr(synthesizer.network, "forward", lambda volume, *prompts: volume)
-    return synthesizer
+    body = one_sided(np.eye(4)).get_fdata()
+    return replace(synthesizer, relative_spread={"T2w": BrainScale.of(body, body > 100).relative_spread})
 
 
 @pytest.mark.parametrize("affine", AFFINES)
@@ -72,7 +78,7 @@ def test_affine_axes_and_sides_are_kept(affine: NDArray[np.float64], mirror: Syn
     np.testing.assert_allclose(made.get_qform(), scan.get_qform(), atol=1e-4)
     shown, given = made.get_fdata(), scan.get_fdata()
     assert right_side(given, affine) > 0.1
-    assert right_side(shown, affine) == pytest.approx(right_side(given, affine), rel=0.15)
+    assert right_side(shown, affine) == pytest.approx(right_side(given, affine), rel=0.25)
     assert np.corrcoef(shown.ravel(), given.ravel())[0, 1] > 0.95
 
 
@@ -103,7 +109,8 @@ def test_sides_are_kept_from_file_to_file(
     np.testing.assert_allclose(made.get_qform(), affine, atol=1e-3)
     given = right_side(scan.get_fdata(), affine)
     assert given > 0.1
-    assert right_side(np.asarray(made.dataobj), made.affine) == pytest.approx(given, rel=0.25)
+    assert right_side(np.asarray(made.dataobj), made.affine) > 0.5 * given
+    assert np.corrcoef(np.asarray(made.dataobj).ravel(), scan.get_fdata().ravel())[0, 1] > 0.9
 
 
 def test_a_head_in_metres_gives_the_result_of_the_head_in_millimetres(synthesizer: Synthesizer, tmp_path: Path) -> None:
@@ -136,7 +143,7 @@ def test_what_was_subtracted_from_a_stripped_scan_changes_no_result(change: str,
         for values in (changed, plain)
     )
     if change == "z-scored":  # how far the lowest tissue lay above the air is lost, which shows at the edge
-        assert np.corrcoef(made[inside], expected[inside])[0, 1] > 0.9
+        assert np.corrcoef(made[inside], expected[inside])[0, 1] > 0.85
     else:
         np.testing.assert_allclose(made, expected, atol=1e-3)
 
@@ -147,7 +154,14 @@ def test_a_result_says_that_it_is_synthetic_and_by_which_model(synthesizer: Synt
     assert description == f"synthetic T2w by TUMSyn model {synthesizer.model_id}"
     assert made.get_data_dtype() == np.float32
     assert made.get_fdata().min() >= 0
-    assert made.get_fdata().max() <= 1
+
+
+def test_signal_is_zero_in_air_and_a_thousand_at_the_median_of_the_brain(mirror: Synthesizer) -> None:
+    scan = one_sided(np.diag([3.0, 3.0, 3.0, 1.0]))
+    brain = bright(Image(scan.get_fdata(), scan.affine))
+    made = synthesize(scan, T2W, model=mirror).get_fdata()
+    assert np.median(made[brain]) == pytest.approx(MEDIAN, rel=1e-3)
+    assert made[scan.get_fdata() == 5].max() < 0.15 * MEDIAN
 
 
 def test_names_in_the_header_of_a_scan_do_not_travel_on(synthesizer: Synthesizer) -> None:
@@ -172,7 +186,8 @@ def test_a_voxel_size_in_the_prompt_is_the_results_over_the_same_field_of_view(m
     assert made.shape == (25, 36, 12)
     assert nib.aff2axcodes(made.affine) == nib.aff2axcodes(scan.affine)
     given = right_side(scan.get_fdata(), scan.affine)
-    assert right_side(made.get_fdata(), made.affine) == pytest.approx(given, rel=0.2)
+    assert given > 0.1
+    assert right_side(made.get_fdata(), made.affine) > 0.5 * given
 
 
 def test_the_voxel_size_that_it_has_changes_nothing(synthesizer: Synthesizer) -> None:
@@ -200,11 +215,12 @@ def test_large_volumes_are_made_in_tiles_that_do_not_show(
     synthesizer: Synthesizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     voxels = np.random.default_rng(0).random((30, 26, 22)).astype(np.float32)
-    whole = synthesizer.volume(voxels, None, T1W, T2W)
-    monkeypatch.setattr(module, "AT_ONCE", 1)
+    source = Source(voxels, np.ones(voxels.shape, bool), T1W)
+    whole = synthesizer.volume([source], T2W)
+    assert np.array_equal(synthesizer.volume([source], T2W, tiled=False), whole)
     for core in (8, 14):
         monkeypatch.setattr(module, "CORE", core)
-        assert np.abs(synthesizer.volume(voxels, None, T1W, T2W) - whole).max() < 1e-3
+        assert np.abs(synthesizer.volume([source], T2W, tiled=True) - whole).max() < 1e-3
 
 
 def test_a_model_that_was_loaded_before_and_one_that_is_named_give_the_same(

@@ -56,14 +56,15 @@ def test_an_untrained_network_hands_the_source_on() -> None:
 def test_one_batch_can_be_overfitted() -> None:
     torch.manual_seed(0)
     net, source, (source_prompt, target_prompt) = network(awake=False), volume(2, 1, 8, 8, 8), prompts(2)
-    wanted = torch.stack([1 - source[0], (source[1] - 0.5).abs()])  # a map for each prompt, neither the identity
+    source = 6 * source - 3
+    wanted = torch.stack([-source[0], source[1].abs()])  # a map for each prompt, neither the identity
     optimizer = torch.optim.AdamW(net.parameters(), lr=0.01)
     for _ in range(50):
         loss = (net(source, source_prompt, target_prompt) - wanted).abs().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert float(loss.detach()) < 0.03
+    assert float(loss.detach()) < 0.18  # of six spreads
 
 
 def test_both_prompts_change_the_result() -> None:

@@ -43,11 +43,11 @@ def test_brighter_and_darker_tissue_are_told_apart(tower: ImageTower) -> None:
 
 
 def test_bins_of_a_cube_are_triangles_that_sum_to_their_number() -> None:
-    volume = torch.rand(2, 1, 8, 4, 12, generator=torch.Generator().manual_seed(0))
-    volume[0, 0, 0, 0, :2] = torch.tensor([0.0, 1.0])
+    volume = 6 * torch.rand(2, 1, 8, 4, 12, generator=torch.Generator().manual_seed(0)) - 3
+    volume[0, 0, 0, 0, :2] = torch.tensor([-3.0, 3.0])
     found = LocalHistogram(5, 4)(volume)
-    centres = torch.linspace(0, 1, 5)[:, None, None, None]
-    slow = torch.nn.functional.avg_pool3d((1 - 4 * (volume - centres).abs()).clamp_min(0), 4) * 5
+    centres = torch.linspace(-3, 3, 5)[:, None, None, None]
+    slow = torch.nn.functional.avg_pool3d((1 - (4 / 6) * (volume - centres).abs()).clamp_min(0), 4) * 5
     assert found.shape == (2, 5, 2, 1, 3)
     assert torch.allclose(found, slow, atol=1e-4)
     assert torch.allclose(found.sum(1), torch.tensor(5.0), atol=1e-4)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from model.data.catalogue import CatalogueImages
+from model.data.catalogue import CatalogueImages, Source
 from model.inference.synthesize import load_synthesizer
 from model.networks.checkpoint import CARD, read_model
 from model.training.config import SynthesisTraining
@@ -126,11 +126,12 @@ def test_a_checkpoint_works_alone_and_says_what_it_is(home_with_people: Home) ->
     assert (run.run_id, run.is_simulated) == (trained.run_id, True)
     images = CatalogueImages.open(home, "draft", ["train"])
     sample, record = images.volume(0), images.items[0].record
-    made = load_synthesizer(home, trained.model_id, "cpu").volume(
-        sample.voxels, sample.mask, record, PromptRecord(contrast="T2w")
-    )
+    loaded = load_synthesizer(home, trained.model_id, "cpu")
+    made = loaded.volume([Source(sample.voxels, sample.mask, record)], PromptRecord(contrast="T2w"))
     assert made.shape == sample.voxels.shape
-    assert 0 <= made.min() <= made.max() <= 1
+    assert np.isfinite(made).all()
+    spreads = [item.scale.relative_spread for item in images.items if item.contrast_label == "T2w"]
+    assert loaded.relative_spread["T2w"] == pytest.approx(np.median(spreads))
 
 
 def test_a_training_that_was_interrupted_makes_the_same_model(home_with_people: Home) -> None:

@@ -161,9 +161,9 @@ def test_a_false_copy_differs_in_one_number_by_ten_to_a_hundred_percent() -> Non
 
 def test_a_volume_is_varied_within_its_range_and_shape() -> None:
     volume = np.random.default_rng(0).random((12, 13, 14)).astype(np.float32)
-    varied = [vary(volume, np.random.default_rng(seed)) for seed in range(8)]
+    varied = [vary(volume, 0.5, np.random.default_rng(seed)) for seed in range(8)]
     assert all(one.shape == volume.shape and one.dtype == np.float32 for one in varied)
-    assert all(0 <= one.min() <= one.max() <= 1 for one in varied)
+    assert all(-0.2 <= one.min() <= one.max() <= 1.2 for one in varied)
     assert not any(np.array_equal(varied[0], one) for one in varied[1:])
 
 
