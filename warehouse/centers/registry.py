@@ -52,11 +52,16 @@ class ImagePattern(DefinitionPart):
     Entities `sub` and `suffix` are required; `ses`, `acq`, `ce`, `rec`, `run`, `echo`, `part`, `inv`, `datatype`,
     `desc`, `space` … as BIDS has them. Groups that no template uses are kept as further facts of the layout.
     `ineligible` is the reason why such images are catalogued but never used for synthesis, e.g. coregistered copies.
+    `copy_of_raw` says what such images are that the publishers made of a raw scan; they are used only where no eligible
+    raw scan of the same participant, visit and contrast is present. `resampled` is true where the publishers resampled
+    the scans to another grid, so that the voxel size of the acquisition is unknown.
     """
 
     pattern: Pattern
     entities: dict[str, str]
     ineligible: str | None = None
+    copy_of_raw: str | None = None
+    resampled: bool = False
 
     _check = field_validator("pattern")(_compiled)
 
@@ -70,6 +75,10 @@ class ImagePattern(DefinitionPart):
             unknown = set(re.findall(r"{(\w+)}", template)) - groups
             if unknown:
                 raise ValueError(f"template {template!r} uses {sorted(unknown)}, which the pattern does not name")
+        if self.ineligible is not None and self.copy_of_raw is not None:
+            raise ValueError("give either ineligible (never used) or copy_of_raw (used where no raw scan is)")
+        if "" in (self.ineligible, self.copy_of_raw):
+            raise ValueError("ineligible and copy_of_raw hold a reason in words; leave them out where there is none")
         return self
 
 

@@ -17,6 +17,7 @@ from warehouse.centers.registry import RegisteredCenter
 from warehouse.errors import LayoutError, ParticipantsError
 from warehouse.ingest import checks, rows
 from warehouse.ingest.discover import Discovery, discover
+from warehouse.ingest.eligibility import judge_copies
 from warehouse.ingest.findings import finding_rows
 from warehouse.ingest.participants import People, read_people
 from warehouse.ingest.reading import PreviousIngest, Progress, read_headers, read_sidecars
@@ -180,6 +181,7 @@ def examine(
     headers = read_headers(found, previous, progress)
     images = rows.image_rows(registration, found, headers, sidecars)
     _refuse_broken(found, images)
+    judge_copies(images.images)  # after refusals, so that a broken raw scan leaves its copy in use
     visits = visits_of(found)
     people = read_people(center, entries, visits=visits, prefix=found.prefix)
     participants = rows.participant_rows(center, images, people, persons)

@@ -61,6 +61,10 @@ class Candidate:
         Whether its place or name marks it as derived from another image.
     place : str or None
         Why its place in the tree excludes it from synthesis.
+    copy_of_raw : str or None
+        What it is, where the publishers made it of a raw scan; it is used only where that scan is not there.
+    resampled : bool
+        Whether the publishers resampled it to another grid.
     """
 
     entry: Entry
@@ -71,6 +75,8 @@ class Candidate:
     declared: str | None = None
     derived: bool = False
     place: str | None = None
+    copy_of_raw: str | None = None
+    resampled: bool = False
 
 
 @dataclass
@@ -143,7 +149,16 @@ def _filled(entry: Entry, pattern: ImagePattern, groups: dict[str, str]) -> Cand
     suffix, datatype = entities.pop("suffix"), entities.pop("datatype", None)
     entities = {name: label(value) for name, value in entities.items()}
     facts = {name: value for name, value in groups.items() if name not in entities}
-    return Candidate(entry, entities, suffix, datatype, facts, pattern.ineligible)
+    return Candidate(
+        entry,
+        entities,
+        suffix,
+        datatype,
+        facts,
+        pattern.ineligible,
+        copy_of_raw=pattern.copy_of_raw,
+        resampled=pattern.resampled,
+    )
 
 
 def _place_nifti(found: Discovery, entry: Entry, bids: BidsPlaces | None) -> None:

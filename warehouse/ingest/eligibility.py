@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from warehouse.imaging.files import RefusedError
 from warehouse.imaging.nifti import Header, refuse_unless_one_volume
@@ -87,6 +88,33 @@ def judge(
     if reason:
         return False, reason
     return True, "a whole image of one contrast" + ("" if header else "; content not fetched, header unseen")
+
+
+def judge_copies(images: Iterable[dict[str, Any]]) -> None:
+    """Make copies of raw scans ineligible where the raw scan can be used itself, in place.
+
+    A copy is one of a participant, visit and contrast, before or after a contrast agent. The raw scan counts only if it
+    is eligible and its content is present: a link that was not fetched leaves the copy in use.
+
+    Parameters
+    ----------
+    images : iterable of dict
+        Rows of `core.image` of one centre, with the definition's `copy_of_raw` of each: what it is, None for a raw scan.
+    """
+    usable = [image for image in images if image["eligibility"] == "eligible"]
+    raw: dict[tuple[object, ...], str] = {}
+    for image in usable:
+        if image["copy_of_raw"] is None and image["content"] == "present":
+            raw.setdefault(_scanned(image), image["path"])
+    for image in usable:
+        if image["copy_of_raw"] is not None and (original := raw.get(_scanned(image))):
+            image["eligibility"] = "ineligible"
+            image["eligibility_reason"] = f"{image['copy_of_raw']}; the raw scan is there: {original}"
+
+
+def _scanned(image: Mapping[str, Any]) -> tuple[object, ...]:
+    """Return whose image it is, of which visit and contrast."""
+    return image["session_id"], image["contrast"], image["is_post_contrast"]
 
 
 def _by_name(entities: Mapping[str, str], suffix: str | None, derived: bool) -> str | None:

@@ -162,7 +162,9 @@ def _image(
         "sidecar_paths": sidecar_paths,
         "eligibility": "eligible" if eligible else "ineligible",
         "eligibility_reason": reason,
+        "is_resampled": candidate.resampled,
         "session_label": entities.get("ses"),  # for core.session; no column of core.image
+        "copy_of_raw": candidate.copy_of_raw,  # for eligibility.judge_copies; no column of core.image
     }
     if header is None:
         return row

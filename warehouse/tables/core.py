@@ -155,6 +155,7 @@ IMAGE = Table(
         Column("shape", INTEGERS, "Voxels along each axis; null where the content is absent.", True),
         Column("voxel_size_mm", DOUBLES, "Voxel size along i, j, k, mm.", True, f"{LIMITS['voxel_size_mm'].rule('voxel_size_mm')} AND len(voxel_size_mm) = 3"),
         provenance("voxel_size_mm"),
+        Column("is_resampled", BOOLEAN, "True where the publishers resampled the scan to another grid, as the centre's definition says: its voxel size is that of the grid, and that of the acquisition is unknown; null in older rows.", True),
         Column("affine", DOUBLES, "Voxel (i, j, k) to world (x, y, z), RAS+, mm; 4 × 4, row by row.", True, "len(affine) = 16"),
         Column("axcodes", TEXT, "Direction of the voxel axes, e.g. RAS.", True, "length(axcodes) = 3"),
         Column("dtype", TEXT, "Stored number type, e.g. int16.", True),

@@ -95,7 +95,13 @@ IMAGE_CATALOG = Table(
         Column("flip_angle_deg", DOUBLE, "FlipAngle (FA), degrees.", True),
         Column("is_flip_angle_variable", BOOLEAN, "True where the flip angle is declared to vary.", True),
         Column("shape", INTEGERS, "Voxels along each axis.", True),
-        Column("voxel_size_mm", DOUBLES, "Voxel size along i, j, k, mm.", True),
+        Column("voxel_size_mm", DOUBLES, "Voxel size of the image's grid along i, j, k, mm.", True),
+        Column(
+            "is_resampled",
+            BOOLEAN,
+            "True where the publishers resampled the scan to another grid: its prompt has no voxel size, because that of "
+            "the acquisition is unknown.",
+        ),
         Column("axcodes", TEXT, "Direction of the voxel axes, e.g. RAS.", True),
         Column("content", TEXT, "present, absent or unreadable."),
         Column("size_bytes", BIGINT, "Size of the file's content in bytes.", True),

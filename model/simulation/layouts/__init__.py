@@ -47,13 +47,16 @@ def plan_of(center_id: str, people: Sequence[SimulatedPerson]) -> CenterPlan:
 def definition_of(center_id: str, plan: CenterPlan) -> Center:
     """Return the definition of a simulated centre, for its ingest.
 
-    It has the layout of the real centre without the published protocols, since scans of a contrast differ. It maps
-    participants to persons where a person is seen by several centres or under several identifiers.
+    It has the layout of the real centre without the published protocols, since scans of a contrast differ, and without
+    `resampled`, since simulated scans are as acquired. It maps participants to persons where a person is seen by several
+    centres or under several identifiers.
     """
     real = shipped()[center_id]
     document = real.model_dump(mode="json", exclude_defaults=True)
     layout = document["layout"]
     layout.pop("protocols", None)
+    for pattern in layout.get("images", []):
+        pattern.pop("resampled", None)
     if center_id == "ukb":
         layout["companions"] = [*UKB_SIDECARS, *layout.get("companions", [])]
     persons = {

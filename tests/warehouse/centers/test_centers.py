@@ -37,7 +37,8 @@ INTERNAL = {
 }
 README = (SHIPPED / "README.md").read_text(encoding="utf-8")
 EXTERNAL = {"aibl", "oasis3", "ucsf_pdgm"}
-IDS = sorted(INTERNAL | EXTERNAL)
+EXTRA = {"brats2021"}  # beyond the thirteen, see the README
+IDS = sorted(INTERNAL | EXTERNAL | EXTRA)
 
 
 def found_in(center: Center, root: Path) -> Discovery:
@@ -56,9 +57,10 @@ def columns_of(table: ParticipantsTable) -> set[str]:
     return {name for column in coded for name in column.names} | set(table.where) | set(table.has_columns)
 
 
-def test_thirteen_centres_are_shipped() -> None:
-    assert set(shipped()) == INTERNAL | EXTERNAL
-    assert len(shipped()) == 13
+def test_thirteen_centres_and_an_extra_one_are_shipped() -> None:
+    assert set(shipped()) == set(IDS)
+    assert len(INTERNAL | EXTERNAL) == 13
+    assert EXTRA.isdisjoint(INTERNAL | EXTERNAL)
 
 
 def test_the_external_centres_are_the_three_that_are_only_tested() -> None:
@@ -74,10 +76,12 @@ def test_a_definition_stands_in_the_file_of_its_name(name: str) -> None:
 @pytest.mark.parametrize("name", IDS)
 def test_a_definition_says_who_where_and_under_which_terms(name: str) -> None:
     center = shipped()[name]
-    said = (center.title, center.city, center.country, center.license, center.access, center.citation)
-    assert all(said)
-    assert center.latitude_deg is not None
-    assert center.longitude_deg is not None
+    assert all((center.title, center.license, center.access, center.citation))
+    places = [center.city, center.country, center.latitude_deg, center.longitude_deg]
+    if name in EXTRA:  # of eighty institutions that the files do not name
+        assert places == [None] * 4
+    else:
+        assert None not in places
     assert center.contrasts
     assert not center.is_simulated
 
@@ -229,9 +233,70 @@ def test_the_readme_says_of_a_centre_what_its_definition_says(name: str) -> None
     assert row[5].startswith("**in part**") == bool(center.layout_unverified)
 
 
-def test_the_readme_says_that_the_thirteen_are_ours() -> None:
+def test_the_readme_says_that_the_thirteen_are_ours_and_which_centre_is_extra() -> None:
     assert "our choice, not the paper's" in README
     assert set(readme_rows()) == set(IDS)
+    thirteen, extra = README.split("## One more")
+    assert {name for name in IDS if f"| `{name}` |" in thirteen} == INTERNAL | EXTERNAL
+    assert {name for name in IDS if f"| `{name}` |" in extra} == EXTRA
+
+
+@pytest.mark.parametrize(
+    ("path", "entities", "suffix", "declared"),
+    [
+        ("BraTS2021_00006/T1w.nii.gz", {"sub": "00006"}, "T1w", None),
+        ("BraTS2021_00006/T1ce.nii.gz", {"sub": "00006", "ce": "contrast"}, "T1w", None),
+        ("BraTS2021_00006/T2w.nii.gz", {"sub": "00006"}, "T2w", None),
+        ("BraTS2021_00006/FLAIR.nii.gz", {"sub": "00006"}, "FLAIR", None),
+        ("BraTS2021_00006/seg.nii.gz", {"sub": "00006", "label": "tumor"}, "dseg", None),
+        ("brats2021/BraTS2021_01482/T1w.nii.gz", {"sub": "01482"}, "T1w", "covers part of the brain only"),
+        ("BraTS2021_01482/BraTS2021_01482_t1.nii.gz", {"sub": "01482"}, "T1w", "covers part of the brain only"),
+        ("BraTS2021_01482/BraTS2021_01482_t1ce.nii.gz", {"sub": "01482", "ce": "contrast"}, "T1w", None),
+        ("BraTS2021_01482/FLAIR.nii.gz", {"sub": "01482"}, "FLAIR", None),
+    ],
+)
+def test_brats_is_read_by_its_published_and_its_short_names(
+    tmp_path: Path, path: str, entities: dict[str, str], suffix: str, declared: str | None
+) -> None:
+    place = tmp_path / path
+    place.parent.mkdir(parents=True)
+    place.touch()
+    (candidate,) = discover(shipped()["brats2021"], walk(tmp_path)).images
+    assert (candidate.entities, candidate.suffix, candidate.declared) == (entities, suffix, declared)
+
+
+def test_a_name_of_another_case_than_its_folder_is_refused(tmp_path: Path) -> None:
+    place = tmp_path / "BraTS2021_00006" / "BraTS2021_00007_t1.nii.gz"
+    place.parent.mkdir()
+    place.touch()
+    found = discover(shipped()["brats2021"], walk(tmp_path))
+    assert not found.images
+    assert len(found.refusals) == 1
+
+
+def test_the_people_whose_real_scans_are_at_hand_have_the_split_that_was_decided() -> None:
+    brats, open_ms = shipped()["brats2021"], shipped()["open_ms"]
+    numbers = ["00006", *(f"{number:05}" for number in range(1476, 1486))]
+    validated = {number for number in numbers if brats.fixed_split(number) == "val"}
+    assert validated == {"01481", "01485"}
+    assert {brats.fixed_split(number) for number in set(numbers) - validated} == {"train"}
+    patients = ("long01", "long03", "long20", "cross07", "long04")
+    assert [open_ms.fixed_split(patient) for patient in patients] == ["train"] * 4 + ["val"]
+    assert (brats.fixed_split("00007"), open_ms.fixed_split("cross01")) == (None, None)
+
+
+def test_the_scans_that_their_publishers_resampled_are_declared() -> None:
+    resampled = {
+        name
+        for name, center in shipped().items()
+        for pattern in center.layout.images
+        if pattern.resampled and pattern.ineligible is None
+    }
+    assert resampled == {"brats2021", "open_ms", "ucsf_pdgm"}
+    contrasts = {"T1w", "T2w", "FLAIR", "SWI", "{suffix}"}
+    for name in ("brats2021", "ucsf_pdgm"):
+        anatomical = [p for p in shipped()[name].layout.images if p.entities["suffix"] in contrasts]
+        assert all(pattern.resampled for pattern in anatomical)
 
 
 @pytest.mark.parametrize(

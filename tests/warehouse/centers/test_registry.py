@@ -67,6 +67,12 @@ def table(**changes: Any) -> dict[str, Any]:
             id="a group that is not named",
         ),
         pytest.param(
+            definition(layout=images(ineligible="a copy", copy_of_raw="a copy")),
+            "layout.images.0",
+            id="a copy that is never used and sometimes",
+        ),
+        pytest.param(definition(layout=images(copy_of_raw="")), "layout.images.0", id="a copy without a reason"),
+        pytest.param(
             definition(layout=layout(companions=[{"pattern": ".*", "kind": "pet"}])),
             "layout.companions.0.kind",
             id="an unknown kind",

@@ -34,6 +34,7 @@ SELECT
     acquisition.is_flip_angle_variable,
     image.shape,
     image.voxel_size_mm,
+    coalesce(image.is_resampled, FALSE) AS is_resampled,
     image.axcodes,
     image.content,
     image.size_bytes

@@ -1,6 +1,7 @@
 -- Grain: one row per centre, contrast and field of the prompt.
 -- Why:   missing values are not guessed; this table shows which to request from a centre, with one example image each.
---        A flip angle that is declared variable is not missing; an age of which only a range is known is.
+--        A flip angle that is declared variable is not missing; an age of which only a range is known is, and so is the
+--        voxel size of a scan that its publishers resampled.
 WITH counted AS (
     SELECT
         center_id,
@@ -16,8 +17,8 @@ WITH counted AS (
         min(path) FILTER (WHERE manufacturers_model_name IS NULL) AS model_path,
         count_if(magnetic_field_strength_t IS NULL) AS field_strength,
         min(path) FILTER (WHERE magnetic_field_strength_t IS NULL) AS field_strength_path,
-        count_if(voxel_size_mm IS NULL) AS voxel_size,
-        min(path) FILTER (WHERE voxel_size_mm IS NULL) AS voxel_size_path,
+        count_if(voxel_size_mm IS NULL OR is_resampled) AS voxel_size,
+        min(path) FILTER (WHERE voxel_size_mm IS NULL OR is_resampled) AS voxel_size_path,
         count_if(repetition_time_s IS NULL) AS repetition_time,
         min(path) FILTER (WHERE repetition_time_s IS NULL) AS repetition_time_path,
         count_if(echo_time_s IS NULL) AS echo_time,

@@ -1,5 +1,6 @@
 -- Grain: one row per eligible image.
--- Why:   the model reads the record, the reference model reads the sentence; both have the same content.
+-- Why:   the model reads the record, the reference model reads the sentence; both have the same content. A scan that
+--        its publishers resampled has no voxel size: that of the grid does not tell how the scan was acquired.
 WITH described AS (
     SELECT
         image_id,
@@ -12,7 +13,7 @@ WITH described AS (
             'field_strength_t': nominal_field_strength_t,
             'age_years': age_years,
             'sex': sex,
-            'voxel_size_mm': voxel_size_mm::DOUBLE[3],
+            'voxel_size_mm': CASE WHEN NOT is_resampled THEN voxel_size_mm::DOUBLE[3] END,
             'repetition_time_s': repetition_time_s,
             'echo_time_s': echo_time_s,
             'inversion_time_s': inversion_time_s,
