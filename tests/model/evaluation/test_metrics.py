@@ -142,14 +142,14 @@ def test_a_fitted_figure_is_that_of_the_volume_after_the_fit(
 
 def test_the_offset_of_a_whole_brain_of_float32_is_kept() -> None:
     rng = np.random.default_rng(2)
-    x = (1000 + rng.normal(0, 0.5, (110, 100, 100))).astype(np.float32)
-    y = (3 * (x.astype(np.float64) - 1000) + 7).astype(np.float32)
+    x = (1234.567 + rng.normal(0, 0.5, (110, 100, 100))).astype(np.float32)
+    y = (300 * (x.astype(np.float64) - 1234.567) + 7).astype(np.float32)
     brain = np.ones(x.shape, bool)
     gain, offset = fit_gain_offset(x, y, brain)
-    assert (gain, offset) == pytest.approx((3, 7 - 3000), rel=1e-6)
+    assert np.abs(gain * x.astype(np.float64) + offset - y).max() < 1e-3
     with pytest.warns(np.exceptions.RankWarning):
-        lost = np.polyfit(x.ravel(), y.ravel(), 1)  # what a float32 fit makes of it
-    assert lost[1] != pytest.approx(7 - 3000, rel=0.5)
+        slope, intercept = np.polyfit(x.ravel(), y.ravel(), 1)  # float32 cuts the smaller singular value
+    assert np.abs(slope * x.astype(np.float64) + intercept - y).mean() > 100
 
 
 def test_a_prediction_of_one_intensity_fits_as_the_mean(target: NDArray[np.float64], mask: NDArray[np.bool_]) -> None:
