@@ -23,6 +23,8 @@ from warehouse.imaging.brain_scale import harden, soften
 from warehouse.prompts.record import PromptRecord
 
 Corner = tuple[int, int, int]  # first voxel (i, j, k) of a crop
+# Source, target and mask (3, i, j, k); lowest intensity and range of the target's brain; both records.
+Crop = tuple[NDArray[np.float32], tuple[float, float], PromptRecord, PromptRecord]
 
 SPAN_PERCENTILES = (0.5, 99.5)  # of a target's brain, as the evaluation scales it
 LEAST_SPAN = 0.5  # spreads; every brain spans more, as one spread lies between its 10th and 90th percentile
@@ -70,14 +72,15 @@ class BrainFacts:
 
     Parameters
     ----------
-    span : float
-        Range of intensities, as `brain_span` has it.
+    low, span : float
+        Lowest intensity and range, as `brain_range` has them.
     centres : (n, 3) int16 array
         Voxels (i, j, k) of the brain, at most `N_CENTRES` drawn at random; of the whole grid where the mask is empty.
     shape : tuple of int
         Voxels of the image along i, j, k.
     """
 
+    low: float
     span: float
     centres: NDArray[np.int16]
     shape: tuple[int, ...]
@@ -89,7 +92,7 @@ class BrainFacts:
         if len(inside) > N_CENTRES:
             inside = np.sort(np.random.default_rng(seed).choice(inside, N_CENTRES, replace=False))
         centres = np.stack(np.unravel_index(inside, sample.mask.shape), axis=1).astype(np.int16)
-        return cls(brain_span(sample), centres, sample.voxels.shape)
+        return cls(*brain_range(sample), centres, sample.voxels.shape)
 
 
 @dataclass(frozen=True)
@@ -100,21 +103,22 @@ class Batch:
     ----------
     source, target, mask : (batch, 1, i, j, k) float32 Tensor
         Network intensities; the target's brain as 0 or 1.
-    span : (batch,) Tensor
-        Range of intensities in the target's whole brain.
+    low, span : (batch,) Tensor
+        Lowest intensity and range in the target's whole brain.
     source_records, target_records : list of PromptRecord
     """
 
     source: Tensor
     target: Tensor
     mask: Tensor
+    low: Tensor
     span: Tensor
     source_records: list[PromptRecord]
     target_records: list[PromptRecord]
 
     def to(self, device: str | torch.device) -> Batch:
         """Return the same on a device."""
-        moved = {name: getattr(self, name).to(device) for name in ("source", "target", "mask", "span")}
+        moved = {name: getattr(self, name).to(device) for name in ("source", "target", "mask", "low", "span")}
         return replace(self, **moved)
 
 
@@ -168,10 +172,12 @@ class Crops:
         crops = [self._crop(random) for _ in range(self.batch_size)]
         voxels = np.stack([crop[0] for crop in crops])[:, :, None]
         source, target, mask = (torch.from_numpy(np.ascontiguousarray(voxels[:, n])) for n in range(3))
-        span = torch.tensor([crop[1] for crop in crops], dtype=torch.float32)
-        return Batch(source, target, mask, span, [crop[2] for crop in crops], [crop[3] for crop in crops])
+        low, span = torch.tensor([crop[1] for crop in crops], dtype=torch.float32).unbind(1)
+        return Batch(source, target, mask, low, span, [crop[2] for crop in crops], [crop[3] for crop in crops])
 
-    def _crop(self, random: np.random.Generator) -> tuple[NDArray[np.float32], float, PromptRecord, PromptRecord]:
+    def _crop(
+        self, random: np.random.Generator
+    ) -> tuple[NDArray[np.float32], tuple[float, float], PromptRecord, PromptRecord]:
         pairs = self.by_contrast[random.choice(len(self.weights), p=self.weights)]
         source, target = pairs[random.integers(len(pairs))]
         facts = self._facts(target)
@@ -184,7 +190,7 @@ class Crops:
         hidden = PromptRecord() if random.random() < self.source_dropout else None
         source_record = hidden or hide(records[0], self.field_dropout, random, with_contrast=True)
         target_record = hide(records[1], self.field_dropout, random)
-        return voxels.astype(np.float32), facts.span, source_record, target_record
+        return voxels.astype(np.float32), (facts.low, facts.span), source_record, target_record
 
     def _facts(self, index: int) -> BrainFacts:
         if index not in self.facts:
@@ -214,11 +220,11 @@ def change_contrast(intensities: NDArray[np.float32], relative_spread: float, ex
     return soften((signal**exponent - 1) / (relative_spread * exponent)).astype(np.float32)
 
 
-def brain_span(sample: Sample) -> float:
-    """Return the range of intensities in a brain, between percentiles."""
+def brain_range(sample: Sample) -> tuple[float, float]:
+    """Return the lowest intensity and the range of intensities in a brain, between percentiles."""
     inside = sample.voxels[sample.mask] if sample.mask.any() else sample.voxels
     low, high = np.percentile(inside, SPAN_PERCENTILES)
-    return max(float(high - low), LEAST_SPAN)
+    return float(low), max(float(high - low), LEAST_SPAN)
 
 
 def hide(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from model.data.catalogue import CatalogueImages, training_hashes, united
-from model.data.crops import Crops, ImageSource, brain_span, pairs_by_contrast
+from model.data.crops import Crops, ImageSource, brain_range, pairs_by_contrast
 from model.data.loader import BatchLoader, n_workers
 from model.evaluation.metrics import ssim_map
 from model.networks.checkpoint import read_model, save_model
@@ -85,7 +85,7 @@ class SynthesisTask:
         prompts = self.embed(batch.source_records), self.embed(batch.target_records)
         made = self.network(batch.source, *prompts)
         weights = {"ssim_weight": self.config.ssim_weight, "volume_weight": self.config.volume_weight}
-        return synthesis_loss(made, batch.target, batch.mask, batch.span, **weights)
+        return synthesis_loss(made, batch.target, batch.mask, (batch.low, batch.span), **weights)
 
     def validate(self) -> dict[str, float]:
         """Return L1 and PSNR in the brain on the scale of the target's, of whole volumes, averaged over pairs.
@@ -105,7 +105,7 @@ class SynthesisTask:
         volume = torch.from_numpy(one.voxels)[None, None].to(self.device)
         made = self.network(volume, *(self.embed([record]) for record in records))[0, 0].float().cpu().numpy()
         inside = other.mask if other.mask.any() else np.ones_like(other.mask)
-        difference = (made - other.voxels)[inside] / brain_span(other)
+        difference = (made - other.voxels)[inside] / brain_range(other)[1]
         return float(np.abs(difference).mean()), float(np.square(difference).mean())
 
 
@@ -283,7 +283,13 @@ def _card(
 
 
 def synthesis_loss(
-    made: Tensor, target: Tensor, mask: Tensor, span: Tensor, *, ssim_weight: float, volume_weight: float
+    made: Tensor,
+    target: Tensor,
+    mask: Tensor,
+    brain: tuple[Tensor, Tensor],
+    *,
+    ssim_weight: float,
+    volume_weight: float,
 ) -> tuple[Tensor, dict[str, float]]:
     """Return L1 in the brain + a · (1 − SSIM) in the brain + b · L1 everywhere, and the first two by name.
 
@@ -292,13 +298,13 @@ def synthesis_loss(
     made, target : (batch, 1, i, j, k) Tensor
     mask : (batch, 1, i, j, k) Tensor
         Brain, 0 or 1.
-    span : (batch,) Tensor
-        Range of the target's intensities in the whole brain, which becomes 1.
+    brain : tuple of two (batch,) Tensors
+        Lowest intensity of the target's whole brain, and its range, which become 0 and 1: SSIM depends on both.
     ssim_weight, volume_weight : float
         a and b.
     """
-    scale = span.reshape(-1, 1, 1, 1, 1)
-    made, target, mask = made.float() / scale, target.float() / scale, mask.float()
+    low, span = (each.reshape(-1, 1, 1, 1, 1) for each in brain)
+    made, target, mask = (made.float() - low) / span, (target.float() - low) / span, mask.float()
     n_inside = mask.sum().clamp(min=1)
     error = (made - target).abs()
     inside = (error * mask).sum() / n_inside

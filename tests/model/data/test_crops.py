@@ -18,7 +18,7 @@ from model.data.crops import (
     N_CENTRES,
     BrainFacts,
     Crops,
-    brain_span,
+    brain_range,
     change_contrast,
     hide,
     pairs_by_contrast,
@@ -94,7 +94,7 @@ def test_the_same_step_gives_the_same_batch_in_any_order() -> None:
     first, again = crops(field_dropout=0.3, intensity_jitter=0.2), crops(field_dropout=0.3, intensity_jitter=0.2)
     again.batch(7)
     one, other = first.batch(3), again.batch(3)
-    for name in ("source", "target", "mask", "span"):
+    for name in ("source", "target", "mask", "low", "span"):
         assert torch.equal(getattr(one, name), getattr(other, name))
     assert (one.source_records, one.target_records) == (other.source_records, other.target_records)
 
@@ -201,8 +201,9 @@ def test_centres_of_a_large_brain_are_a_bounded_sample_of_it() -> None:
 def test_the_span_of_a_brain_ignores_outliers_and_is_never_nothing() -> None:
     sample = few().volume(0)
     inside = sample.voxels[sample.mask]
-    assert brain_span(sample) == pytest.approx(np.percentile(inside, 99.5) - np.percentile(inside, 0.5), rel=1e-5)
-    assert brain_span(Sample(np.zeros_like(sample.voxels), sample.mask, sample.affine, UNIT)) == LEAST_SPAN
+    low, high = np.percentile(inside, (0.5, 99.5))
+    assert brain_range(sample) == pytest.approx((low, high - low), rel=1e-5)
+    assert brain_range(Sample(np.zeros_like(sample.voxels), sample.mask, sample.affine, UNIT))[1] == LEAST_SPAN
 
 
 def test_without_pairs_there_is_nothing_to_train_on() -> None:

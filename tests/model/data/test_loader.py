@@ -27,7 +27,7 @@ def crops(tiny_home: Home) -> Crops:
 
 def same(one: Batch, other: Batch) -> bool:
     tensors = all(
-        torch.equal(getattr(one, name), getattr(other, name)) for name in ("source", "target", "mask", "span")
+        torch.equal(getattr(one, name), getattr(other, name)) for name in ("source", "target", "mask", "low", "span")
     )
     return tensors and (one.source_records, one.target_records) == (other.source_records, other.target_records)
 

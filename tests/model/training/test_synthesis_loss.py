@@ -15,7 +15,7 @@ def volumes(seed: int, *shape: int) -> torch.Tensor:
 
 def loss(made: torch.Tensor, target: torch.Tensor, mask: torch.Tensor, span: float = 1.0, **weights: float) -> float:
     given = {"ssim_weight": 0.3, "volume_weight": 0.1} | weights
-    return float(synthesis_loss(made, target, mask, torch.full((2,), span), **given)[0])
+    return float(synthesis_loss(made, target, mask, (torch.zeros(2), torch.full((2,), span)), **given)[0])
 
 
 @pytest.mark.parametrize("shape", [(1, 9, 4), (12, 12, 12)])
