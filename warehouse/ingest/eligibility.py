@@ -99,7 +99,8 @@ def judge_copies(images: Iterable[dict[str, Any]]) -> None:
     Parameters
     ----------
     images : iterable of dict
-        Rows of `core.image` of one centre, with the definition's `copy_of_raw` of each: what it is, None for a raw scan.
+        Rows of `core.image` of one centre, with the definition's `copy_of_raw` of each: what it is; None for a raw
+        scan.
     """
     usable = [image for image in images if image["eligibility"] == "eligible"]
     raw: dict[tuple[object, ...], str] = {}

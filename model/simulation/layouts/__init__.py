@@ -48,8 +48,8 @@ def definition_of(center_id: str, plan: CenterPlan) -> Center:
     """Return the definition of a simulated centre, for its ingest.
 
     It has the layout of the real centre without the published protocols, since scans of a contrast differ, and without
-    `resampled`, since simulated scans are as acquired. It maps participants to persons where a person is seen by several
-    centres or under several identifiers.
+    `resampled`, since simulated scans are as acquired. It maps participants to persons where a person is seen by
+    several centres or under several identifiers.
     """
     real = shipped()[center_id]
     document = real.model_dump(mode="json", exclude_defaults=True)
