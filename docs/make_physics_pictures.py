@@ -1,12 +1,11 @@
 """Draw the pictures of docs/physics.md: `python docs/make_physics_pictures.py` from the root of the repository.
 
 Everything is simulated, without noise: sweeps of TE, TR and TI and two field strengths of one head, and the curves of
-the equations beside the simulators of the tests. Neurological convention: the left of the head is on the left.
+the equations beside the simulators of the evaluation. Neurological convention: the left of the head is on the left.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,15 +16,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the simulators live with the tests
-
+from model.evaluation import bloch, epg
 from model.physics.contrast import EQUATIONS, signals_of
 from model.physics.protocol import SequenceProtocol, SequenceSettings
 from model.physics.tissue import TISSUES, Properties
 from model.simulation.head import Head, make_head
 from model.simulation.people import Subject
 from model.simulation.rendering import render
-from tests.model.physics import bloch, epg
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -172,7 +169,7 @@ def angle_curve(axis: mpl.axes.Axes, one: Properties, label: str) -> None:
     angle = torch.linspace(1, 20, 80)
     axis.plot(angle, np.abs(signal("mprage", one, tr_s=2.3, te_s=0.003, ti_s=0.9, fa_deg=angle)), label=label)
     places, star = np.arange(2, 21, 3), float(one.t2star_s)
-    dots = [bloch.mprage(t1(one), star, 2.3, 0.003, 0.9, np.deg2rad(a), 0.0075, 176, n_cycles=12) for a in places]
+    dots = [bloch.mprage(t1(one), star, 2.3, 0.003, 0.9, np.deg2rad(a), 0.0075, 176) for a in places]
     axis.plot(places, pd(one) * np.abs(dots), "k.", ms=4)
     axis.set(title="MPRAGE, TR 2.3 s, TI 0.9 s, magnitude", xlabel="flip angle (°)")
 
