@@ -44,6 +44,7 @@ RECORDED_BY = {
     "core.model_event": (RETRIEVAL, EVALUATION),
     "core.evaluation_score": (EVALUATION,),
     "core.retrieval_score": (RETRIEVAL,),
+    "core.fidelity_score": (EVALUATION,),
     "core.gate_verdict": (RETRIEVAL, EVALUATION),
 }
 

@@ -6,6 +6,7 @@ from warehouse.tables.volumes import FORMS
 
 KINDS = ("text_encoder", "synthesis")
 ALIASES = ("candidate", "champion")
+SWEPT = ("echo_time_s", "repetition_time_s", "inversion_time_s", "flip_angle_deg")
 VERDICTS = ("passed", "failed", "not_enough_data")
 
 EVENT = (
@@ -139,6 +140,26 @@ RETRIEVAL_SCORE = Table(
     origin="event",
 )
 
+FIDELITY_SCORE = Table(
+    "core.fidelity_score",
+    "One row per model or baseline, digital person, point of a sweep and tissue: whether contrast follows the prompt.",
+    (
+        *EVENT,
+        Column("model_id", TEXT, "Model, or a baseline: baseline:textbook (textbook signals after a segmentation) or baseline:identity."),
+        Column("data_id", TEXT, "Hash of the settings of the cohort of digital people."),
+        PROTOCOL,
+        Column("person", TEXT, "Label of the digital person."),
+        Column("sweep", TEXT, "Protocol of the sweep, e.g. T2w_fse."),
+        Column("field", TEXT, "Number of the prompt that varies, e.g. echo_time_s.", False, f"field IN {SWEPT}"),
+        Column("field_value", DOUBLE, "Its value, seconds or degrees.", False, "field_value > 0"),
+        Column("tissue", TEXT, "gm or csf.", False, "tissue IN ('gm', 'csf')"),
+        Column("true_ratio", DOUBLE, "Signal of the tissue as a multiple of that of white matter, by the independent simulator.", False, "true_ratio >= 0"),
+        Column("made_ratio", DOUBLE, "The same in the made image."),
+    ),
+    ("event_id",),
+    origin="event",
+)
+
 GATE_VERDICT = Table(
     "core.gate_verdict",
     "One row per model and gate: verdict, measured value and threshold.",
@@ -165,5 +186,6 @@ MODELS = (
     MODEL_EVENT,
     EVALUATION_SCORE,
     RETRIEVAL_SCORE,
+    FIDELITY_SCORE,
     GATE_VERDICT,
 )
