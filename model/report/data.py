@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from model.evaluation.baselines import BASELINES, IDENTITY, MAP_TRAIN
+from model.evaluation.baselines import IDENTITY, MAP_ORACLE, MAP_TRAIN
 from model.evaluation.protocol import SHIPPED, EvaluationProtocol, load_protocol
 from model.evaluation.statistics import Estimate, estimate
 from warehouse.errors import ModelError
@@ -17,38 +17,78 @@ if TYPE_CHECKING:
 
 SQL = Path(__file__).parent / "sql"
 ALL_TASKS = "all tasks"
-COMPARED = (IDENTITY, MAP_TRAIN)  # what nobody could fit, the map of the test volume itself, is shown but not compared
+RESCAN = "baseline:rescan"
+COMPARED = (IDENTITY, MAP_TRAIN, MAP_ORACLE, RESCAN)
+POPULATIONS = ("real", "simulated")
+FORMS = ("native", "session")
+SPLITS = ("test_internal", "test_external", "acceptance", "val", "train")
+THICK_MM = 2.5  # effective resolution from which a target counts as one of thick slices
+FIDELITY_TABLE = "core.fidelity_score"
 
 Row = dict[str, Any]
-Cell = tuple[str, str, str, str, str]  # model or baseline, split, task, measure, mask
+
+
+class Group(NamedTuple):
+    """People who may stand in one figure: one form, one population, one split."""
+
+    form: str
+    population: str
+    split: str
+
+
+class Cell(NamedTuple):
+    """One group, task, measure and mask."""
+
+    group: Group
+    task: str
+    metric: str
+    mask: str
 
 
 @dataclass(frozen=True)
-class PairOfPerson:
-    """A person's mean over pairs of one cell, and how many pairs those are."""
+class Person:
+    """A person's means over the pairs of one cell.
 
-    value: float
+    Parameters
+    ----------
+    n_pairs : int
+    value : float
+        Of the model or the baseline itself.
+    gain : float or None
+        Model less baseline over the same pairs; None where the model has none of them.
+    above_map, model_above_map : float or None
+        Baseline and model less the map fitted on the test volume, over pairs that all three have.
+    """
+
     n_pairs: int
+    value: float
+    gain: float | None = None
+    above_map: float | None = None
+    model_above_map: float | None = None
 
 
 @dataclass(frozen=True)
 class ScoreLine:
-    """One task in one split by one measure: the model, the baselines, and what the model gains on them.
+    """One task of one group by one measure: the model, the baselines, and what the model gains on them.
 
     Parameters
     ----------
-    task, split, metric, mask : str
+    task, metric, mask : str
     n_pairs, n_people : int
         0 where the data have no pair of the task.
     model : Estimate or None
     baselines : dict of str to Estimate
         By the baseline's name; one that could not be fitted is absent.
     gains : dict of str to Estimate
-        Model less baseline, person by person.
+        Model less baseline, pair by pair, then person by person.
+    people : list of (float, float)
+        Each person's fitted map and model, over the same pairs.
+    closed : float or None
+        Share of the distance from the fitted map to another scan of the same person that the model closes; None
+        where no such scan exists, or where the fitted map is as good.
     """
 
     task: str
-    split: str
     metric: str
     mask: str
     n_pairs: int
@@ -56,6 +96,8 @@ class ScoreLine:
     model: Estimate | None
     baselines: Mapping[str, Estimate]
     gains: Mapping[str, Estimate]
+    people: Sequence[tuple[float, float]]
+    closed: float | None
 
 
 @dataclass(frozen=True)
@@ -69,20 +111,24 @@ class Figures:
         The row of ``evaluation.sql``.
     protocol : EvaluationProtocol
     people : dict
-        Each person's value, of each cell.
-    gates, retrieval, curve, examples : list of dict
+        Of each cell and each model or baseline, every person.
+    populations, groups, gates, retrieval, curve, examples, fidelity_curve, fidelity_error : list of dict
         Rows of the queries of these names.
     """
 
     evaluation_id: str
     about: Row
     protocol: EvaluationProtocol
-    people: dict[Cell, dict[str, PairOfPerson]]
+    people: dict[tuple[str, Cell], dict[str, Person]]
+    populations: list[Row]
+    groups: list[Row]
     gates: list[Row]
     retrieval: list[Row]
     curve: list[Row]
     examples: list[Row]
-    _lines: dict[tuple[str, str | None, str, str], ScoreLine] = field(default_factory=dict, init=False, repr=False)
+    fidelity_curve: list[Row]
+    fidelity_error: list[Row]
+    _lines: dict[tuple[Group, str | None, str, str], ScoreLine] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def model_id(self) -> str:
@@ -91,60 +137,94 @@ class Figures:
 
     @property
     def is_simulated(self) -> bool:
-        """True where any image of the evaluation was simulated."""
-        return bool(self.about["n_simulated"])
+        """True where every person who was tested is simulated."""
+        return all(row["population"] == "simulated" for row in self.populations)
 
-    def line(self, split: str, task: str | None, metric: str, mask: str = "brain") -> ScoreLine:
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Tasks of the protocol, then any other that was scored; not those of rescans."""
+        scored = {cell.task for maker, cell in self.people if maker in (self.model_id, MAP_ORACLE)}
+        return (*self.protocol.tasks, *sorted(scored - set(self.protocol.tasks)))
+
+    def tested(self, form: str) -> list[Group]:
+        """Return the groups of a form that have a score, real people first."""
+        found = {cell.group for maker, cell in self.people if maker == self.model_id and cell.metric == "psnr_db"}
+        wanted = (Group(form, population, split) for population in POPULATIONS for split in SPLITS)
+        return [group for group in wanted if group in found]
+
+    @property
+    def form(self) -> str:
+        """The form that comes first: native, which is what ships, where it was scored."""
+        return next((form for form in FORMS if self.tested(form)), FORMS[0])
+
+    def line(self, group: Group, task: str | None, metric: str, mask: str = "brain") -> ScoreLine:
         """Return one task's figures, or those of all tasks together; without data it has neither model nor baselines.
 
         A person's value is the mean over that person's pairs, whatever their task, and every person counts once. Of
         all tasks together, a baseline and what is gained on it are of the tasks that the baseline has. A page shows a
         line in several places, and its intervals take a bootstrap each: they are computed once.
         """
-        key = (split, task, metric, mask)
+        key = (group, task, metric, mask)
         if key not in self._lines:
             self._lines[key] = self._line(*key)
         return self._lines[key]
 
-    def _line(self, split: str, task: str | None, metric: str, mask: str) -> ScoreLine:
-        tasks = self.protocol.tasks if task is None else (task,)
-        model = self._by_person(tasks, split, metric, mask)
-        baselines = {name: self._by_person(tasks, split, metric, mask, name) for name in BASELINES}
-        less = {name: self._by_person(tasks, split, metric, mask, less=name) for name in COMPARED}
+    def _line(self, group: Group, task: str | None, metric: str, mask: str) -> ScoreLine:
+        cells = [Cell(group, name, metric, mask) for name in (self.tasks if task is None else (task,))]
+        if task is None:  # of several sources, a model may take fewer: baselines of what it cannot do are left out
+            cells = [cell for cell in cells if (self.model_id, cell) in self.people]
+        model = self._together(self.model_id, cells)
+        found = {name: self._together(name, cells) for name in COMPARED}
+        gains = {name: [p.gain for p in people.values() if p.gain is not None] for name, people in found.items()}
         return ScoreLine(
-            *(task or ALL_TASKS, split, metric, mask),
+            *(task or ALL_TASKS, metric, mask),
             n_pairs=sum(person.n_pairs for person in model.values()),
             n_people=len(model),
-            model=self._estimate(model),
-            baselines={name: known for name, found in baselines.items() if (known := self._estimate(found))},
-            gains={name: known for name, found in less.items() if (known := self._estimate(found))},
+            model=self.estimate([person.value for person in model.values()]),
+            baselines={
+                name: known
+                for name, people in found.items()
+                if (known := self.estimate([person.value for person in people.values()]))
+            },
+            gains={name: known for name, values in gains.items() if (known := self.estimate(values))},
+            people=[(p.value, p.value + p.gain) for p in found[MAP_ORACLE].values() if p.gain is not None],
+            closed=_closed(list(found[RESCAN].values())),
         )
 
-    def _by_person(
-        self, tasks: Sequence[str], split: str, metric: str, mask: str, name: str | None = None, less: str | None = None
-    ) -> dict[str, PairOfPerson]:
-        """Return each person's mean over the pairs of some tasks: of a model or a baseline, or of the difference."""
-        found: dict[str, list[PairOfPerson]] = {}
-        for task in tasks:
-            place = (split, task, metric, mask)
-            held_against = self.people.get((less or "", *place), {})
-            for who, person in self.people.get((name or self.model_id, *place), {}).items():
-                if less is None:
-                    found.setdefault(who, []).append(person)
-                elif who in held_against:
-                    difference = person.value - held_against[who].value
-                    found.setdefault(who, []).append(PairOfPerson(difference, person.n_pairs))
-        return {who: _together(parts) for who, parts in sorted(found.items())}
+    def _together(self, maker: str, cells: Sequence[Cell]) -> dict[str, Person]:
+        """Return each person's means over the pairs of some cells."""
+        found: dict[str, list[Person]] = {}
+        for cell in cells:
+            for who, person in self.people.get((maker, cell), {}).items():
+                found.setdefault(who, []).append(person)
+        return {who: _mean_of(parts) for who, parts in sorted(found.items())}
 
-    def _estimate(self, people: Mapping[str, PairOfPerson]) -> Estimate | None:
+    def estimate(self, values: Sequence[float]) -> Estimate | None:
+        """Return the mean over people and its interval, as the protocol wants it."""
         protocol = self.protocol
         settings = {"n_resamples": protocol.n_resamples, "confidence": protocol.confidence, "seed": protocol.seed}
-        return estimate([person.value for person in people.values()], **settings)  # type: ignore[arg-type]
+        return estimate(values, **settings)  # type: ignore[arg-type]
 
 
-def _together(parts: Sequence[PairOfPerson]) -> PairOfPerson:
+def _closed(people: Sequence[Person]) -> float | None:
+    """Return how much of the mean distance from the fitted map to the rescan is closed, or None."""
+    known = [(p.above_map, p.model_above_map) for p in people if p.above_map is not None]
+    distance = sum(above for above, _ in known)
+    return sum(model or 0.0 for _, model in known) / distance if distance > 0 else None
+
+
+def _mean_of(parts: Sequence[Person]) -> Person:
+    """Return the mean of a person's cells, each weighted by its pairs."""
+
+    def mean(name: str) -> float | None:
+        known = [(value, part.n_pairs) for part in parts if (value := getattr(part, name)) is not None]
+        n_pairs = sum(n for _, n in known)
+        return sum(value * n for value, n in known) / n_pairs if n_pairs else None
+
+    value = mean("value")
+    assert value is not None  # every row has one
     n_pairs = sum(part.n_pairs for part in parts)
-    return PairOfPerson(sum(part.value * part.n_pairs for part in parts) / n_pairs, n_pairs)
+    return Person(n_pairs, value, mean("gain"), mean("above_map"), mean("model_above_map"))
 
 
 def read_figures(
@@ -171,20 +251,30 @@ def read_figures(
         what = f"the catalogue has no evaluation {evaluation_id}"
         raise ModelError(what, "run `tumsyn evaluate`, which also publishes")
     [evaluation] = about
-    of_model = {"model_id": evaluation["model_id"], "text_encoder_id": evaluation["text_encoder_id"]}
-    people: dict[Cell, dict[str, PairOfPerson]] = {}
+    known = _protocol(protocol, evaluation["protocol_hash"])
+    of_model = {key: evaluation[key] for key in ("model_id", "protocol_hash", "data_id")}
+    only = {"model_id": evaluation["model_id"]}
+    encoder = {"text_encoder_id": evaluation["text_encoder_id"]}
+    people: dict[tuple[str, Cell], dict[str, Person]] = {}
     for row in rows(connection, "people", asked):
-        cell = (row["model_id"], row["split"], row["task"], row["metric"], row["mask"])
-        people.setdefault(cell, {})[row["person_id"]] = PairOfPerson(row["value"], row["n_pairs"])
+        group = Group(row["form"], row["population"], row["split"])
+        cell = Cell(group, row["task"], row["metric"], row["mask"])
+        values = {name: row[name] for name in ("n_pairs", "value", "gain", "above_map", "model_above_map")}
+        people.setdefault((row["maker"], cell), {})[row["person_id"]] = Person(**values)
+    has_fidelity = bool(rows(connection, "has_table", {"name": FIDELITY_TABLE}))
     return Figures(
         evaluation_id=evaluation_id,
         about=evaluation,
-        protocol=_protocol(protocol, evaluation["protocol_hash"]),
+        protocol=known,
         people=people,
-        gates=rows(connection, "gates", of_model | {key: evaluation[key] for key in ("protocol_hash", "data_id")}),
-        retrieval=rows(connection, "retrieval", {"text_encoder_id": evaluation["text_encoder_id"]}),
+        populations=rows(connection, "populations", asked),
+        groups=rows(connection, "groups", asked | {"recipe": known.recipe, "thick_mm": THICK_MM}),
+        gates=rows(connection, "gates", of_model | encoder),
+        retrieval=rows(connection, "retrieval", encoder),
         curve=rows(connection, "curve", {"run_id": evaluation["run_id"]}),
-        examples=rows(connection, "examples", asked | {"model_id": evaluation["model_id"]}),
+        examples=rows(connection, "examples", asked | only),
+        fidelity_curve=rows(connection, "fidelity_curve", only) if has_fidelity else [],
+        fidelity_error=rows(connection, "fidelity_error", only) if has_fidelity else [],
     )
 
 

@@ -1,7 +1,8 @@
 """Slices of what went in, what the model made, what it was to make, and where the two differ.
 
-Neurological convention: the left of a picture is the person's left; both sides are marked. Grey values are those that
-were measured: the real target's percentiles in its brain are black and white, for the made image as well.
+Neurological convention: the left of a picture is the person's left; both sides are marked. Volumes come as network
+intensities and are drawn linear, not compressed. The 0.5th and 99.5th percentile of the real target in its brain are
+black and white, for the made image as well; the source has another contrast, and a window of its own.
 """
 
 from __future__ import annotations
@@ -23,15 +24,16 @@ if TYPE_CHECKING:
 
 from numpy.typing import NDArray
 
-from model.data.catalogue import CatalogueImages
-from model.evaluation.evaluate import SynthesisModel, predict
-from model.evaluation.protocol import DisplayRange, EvaluationProtocol
+from model.data.catalogue import CatalogueImages, Source
+from model.evaluation.evaluate import SynthesisModel
+from warehouse.imaging.brain_scale import harden
 from warehouse.imaging.geometry import turn
 
 DIFFERENCE_RANGE = 0.4  # of black to white; what differs more has the end's colour
 DIFFERENCE_COLOURS = (
     "berlin"  # dark where nothing differs, blue and red for less and more, and safe for the colour-blind
 )
+WINDOW = (0.5, 99.5)  # percentiles of a brain that are drawn black and white
 COLUMNS = 4
 TITLES = ("source", "made by the model", "target", "made − target")
 MARGIN_MM = 12.0
@@ -164,7 +166,8 @@ class Example:
     task, split, center_id, prompt : str
         Prompt is the sentence that the model was given, in the paper's words.
     source, made, target : (i, j, k) float64 array
-        RAS, in [0, 1]: the source on its own scale, the others on the target's.
+        RAS; 0 is drawn black and 1 white, what lies beyond is clipped. The source, the first of several, has its own
+        window, the others have the target's.
     mask : (i, j, k) bool array
         Brain of the target.
     voxel_size_mm : (3,) float64 array
@@ -189,11 +192,16 @@ class Example:
     @property
     def title(self) -> str:
         """The task as people write it, e.g. T1w → T2w."""
-        return self.task.replace("_to_", " → ")
+        return self.task.replace("_to_", " → ").replace("+", " + ")
+
+
+def in_order(rows: Sequence[dict[str, Any]], tasks: Sequence[str]) -> list[dict[str, Any]]:
+    """Return rows of ``examples.sql`` as a page shows them: real people first, then by task."""
+    return sorted(rows, key=lambda row: (row["is_simulated"], tasks.index(row["task"])))
 
 
 def make_examples(
-    images: CatalogueImages, synthesizer: SynthesisModel, rows: Sequence[dict[str, Any]], protocol: EvaluationProtocol
+    images: CatalogueImages, synthesizer: SynthesisModel, rows: Sequence[dict[str, Any]], recipe: str
 ) -> list[Example]:
     """Make the pictures' volumes: the model is asked again for each pair.
 
@@ -204,44 +212,58 @@ def make_examples(
     synthesizer : SynthesisModel
     rows : sequence of dict
         Of ``examples.sql``.
-    protocol : EvaluationProtocol
+    recipe : str
+        By which the images were harmonised.
 
     Raises
     ------
     ModelError
-        When an image is not there any more, or the model fails.
+        When an image is not there any more, or the model makes another shape.
     """
     index = {item.image_id: number for number, item in enumerate(images.items)}
     made = []
-    for row in sorted(rows, key=lambda row: protocol.tasks.index(row["task"])):
-        source, target = row["source_image_id"], row["target_image_id"]
-        if not {source, target} <= index.keys():
-            what = f"images {source} and {target} of task {row['task']} are not among the harmonised ones"
-            raise ModelError(what, f"harmonise them by recipe {protocol.recipe}, or evaluate again")
-        made.append(_example(images, synthesizer, index[source], index[target], row, protocol))
+    for row in rows:
+        wanted = [*row["source_image_ids"], row["target_image_id"]]
+        if missing := [image_id for image_id in wanted if image_id not in index]:
+            what = f"images {' and '.join(missing)} of task {row['task']} are not among the harmonised ones"
+            raise ModelError(what, f"harmonise them by recipe {recipe}, or evaluate again")
+        *sources, target = (index[image_id] for image_id in wanted)
+        made.append(_example(images, synthesizer, sources, target, row))
     return made
 
 
 def _example(
-    images: CatalogueImages,
-    synthesizer: SynthesisModel,
-    first: int,
-    second: int,
-    row: dict[str, Any],
-    protocol: EvaluationProtocol,
+    images: CatalogueImages, synthesizer: SynthesisModel, sources: Sequence[int], wanted: int, row: dict[str, Any]
 ) -> Example:
-    source, target = images.volume(first), images.volume(second)
-    scale = DisplayRange.of(target.voxels, target.mask, protocol.percentiles)
-    own = DisplayRange.of(source.voxels, target.mask, protocol.percentiles)
-    prediction = predict(synthesizer, source, images.items[first], images.items[second])
-    shown = (own.apply(source.voxels), scale.apply(prediction), scale.apply(target.voxels), target.mask)
-    turned = [turn(volume, target.affine) for volume in shown]
+    target, first = images.volume(wanted), images.volume(sources[0])
+    given = [
+        Source(sample.voxels, sample.mask, images.items[index].record)
+        for index, sample in ((index, images.volume(index)) for index in sources)
+    ]
+    made = np.asarray(synthesizer.volume(given, images.items[wanted].record))
+    if made.shape != target.voxels.shape:
+        what = f"the model made {made.shape} for a target of {target.voxels.shape}"
+        raise ModelError(f"{row['task']}: {what}", "train it again")
+    low, high = _window(target.voxels, target.mask)
+    own_low, own_high = _window(first.voxels, target.mask)
+    shown = (
+        (harden(first.voxels.astype(np.float64)) - own_low) / (own_high - own_low),
+        (harden(made.astype(np.float64)) - low) / (high - low),
+        (harden(target.voxels.astype(np.float64)) - low) / (high - low),
+    )
+    turned = [turn(np.clip(volume, 0.0, 1.0), target.affine) for volume in shown]
     facts = {key: row[key] for key in ("task", "split", "center_id", "prompt", "psnr_db", "ssim", "is_simulated")}
     return Example(
         source=turned[0],
         made=turned[1],
         target=turned[2],
-        mask=turned[3],
+        mask=turn(target.mask, target.affine),
         voxel_size_mm=target.grid.turned().voxel_size_mm,
         **facts,
     )
+
+
+def _window(network: NDArray[np.float32], brain: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return the linear intensities that are black and white: percentiles of a brain in network intensities."""
+    low, high = np.percentile(harden(network[brain].astype(np.float64)), WINDOW)
+    return float(low), float(high) if high > low else float(low) + 1.0

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from model.evaluation.baselines import IDENTITY, MAP_TRAIN
+from model.evaluation.baselines import IDENTITY, MAP_ORACLE, MAP_TRAIN
 from model.evaluation.gates import gated_split
 from model.evaluation.statistics import Estimate
-from model.report.data import Figures
+from model.report.data import Figures, Group
+from model.report.words import people
 
 WHERE = {
-    "test_internal": "people whom it never saw, of centres that it knows",
-    "test_external": "people of centres that it never saw",
-    "val": "people kept for validation",
-    "acceptance": "simulated people of the acceptance set",
+    "test_internal": "whom it never saw, of centres that it knows",
+    "test_external": "of centres that it never saw",
+    "val": "kept for validation",
+    "acceptance": "of the acceptance set",
+    "train": "whom it was trained on",
 }
+AGAINST = {IDENTITY: "the source as it is", MAP_TRAIN: "the pooled map", MAP_ORACLE: "the fitted map"}
 
 
 def lines(figures: Figures) -> list[str]:
-    """Return one line for each split with pairs, one for retrieval, one for the gates; first what the data are."""
+    """Return one line for each population and split, one for retrieval, one for the gates; first what the data are.
+
+    The form is native, which is what ships; the harmonised grid where nothing was scored from file to file.
+    """
     found = (
         ["DEMONSTRATION ON SIMULATED DATA: these figures say nothing about patients."] if figures.is_simulated else []
     )
-    found += [line for split in figures.protocol.splits if (line := _split(figures, split))]
+    found += [_group(figures, group) for group in figures.tested(figures.form)]
     split = gated_split({row["split"] for row in figures.retrieval})
     for row in figures.retrieval:
         if (row["task"], row["metric"], row["split"]) == ("image_to_contrast", "recall_at_1", split):
@@ -32,18 +38,16 @@ def lines(figures: Figures) -> list[str]:
     return [*found, f"gates: {passed} of {len(figures.gates)} hold{too_few}"]
 
 
-def _split(figures: Figures, split: str) -> str:
-    line = figures.line(split, None, "psnr_db")
-    if line.model is None:
-        return ""
-    against = [
-        f"{_signed(line.gains.get(baseline))} dB against {name}"
-        for baseline, name in ((IDENTITY, "the source as it is"), (MAP_TRAIN, "the best intensity map"))
-        if baseline in line.gains
-    ]
-    people = f"{line.n_people} {WHERE.get(split, split)}"
-    return f"brain PSNR {line.model.mean:.1f} dB ({', '.join(against)}), {line.n_pairs} pairs of {people}"
+def _group(figures: Figures, group: Group) -> str:
+    line = figures.line(group, None, "psnr_db")
+    assert line.model is not None  # the group was tested
+    gains = [f"{_signed(line.gains[name])} dB on {said}" for name, said in AGAINST.items() if name in line.gains]
+    against = f" ({', '.join(gains)})" if gains else ""
+    where = "from file to file" if group.form == "native" else "on the harmonised grid"
+    who = people(line.n_people).replace(" p", f" {group.population} p")
+    pairs = f"{line.n_pairs} {'pair' if line.n_pairs == 1 else 'pairs'}"
+    return f"brain PSNR {where} {line.model.mean:.1f} dB{against}, {pairs} of {who} {WHERE[group.split]}"
 
 
-def _signed(found: Estimate | None) -> str:
-    return "" if found is None else f"{found.mean:+.1f}"
+def _signed(found: Estimate) -> str:
+    return f"{found.mean:+.1f}"
