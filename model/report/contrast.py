@@ -27,8 +27,8 @@ FIELDS = {  # name, unit, and how many of the unit one of the record's is
 }
 Key = tuple[str, str, str]  # sweep, field, tissue
 
-WIDTH, HEIGHT = 380.0, 200.0  # of a drawing, in its own units
-LEFT, RIGHT, TOP, BOTTOM = 42.0, 10.0, 10.0, 30.0
+WIDTH, HEIGHT = 300, 180  # of a drawing, in its own units
+LEFT, RIGHT, TOP, BOTTOM = 36, 18, 10, 32
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ def _plot(key: Key, rows: Sequence[Row], model_id: str) -> Plot:
             lines[TRUTH].append((x, row["true_ratio"]))
     every = [point for line in lines.values() for point in line]
     x_low, x_high = min(x for x, _ in every), max(x for x, _ in every)
-    y_low, y_high = min(0.0, *(y for _, y in every)), max(y for _, y in every)
-    y_high += 0.05 * (y_high - y_low)
+    y_ticks = _ticks(min(0.0, *(y for _, y in every)), max(y for _, y in every))
+    y_low, y_high = y_ticks[0], y_ticks[-1]
 
     def place(x: float, y: float) -> tuple[float, float]:
         right = (x - x_low) / ((x_high - x_low) or 1.0)
@@ -107,9 +107,16 @@ def _plot(key: Key, rows: Sequence[Row], model_id: str) -> Plot:
         title=_name(key),
         field=f"{name}, {unit}" if unit else name,
         curves=curves,
-        x_ticks=[(place(x, 0)[0], f"{x:g}") for x in (x_low, x_high)],
-        y_ticks=[(place(x_low, y)[1], f"{y:.2g}") for y in (y_low, (y_low + y_high) / 2, y_high)],
+        x_ticks=[(place(x, 0)[0], f"{x:g}") for x in _ticks(x_low, x_high) if x_low <= x <= x_high],
+        y_ticks=[(place(x_low, y)[1], f"{y:g}") for y in y_ticks],
     )
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Return a few round numbers that span a range."""
+    from matplotlib.ticker import MaxNLocator
+
+    return [float(tick) for tick in MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)]
 
 
 def errors(figures: Figures) -> list[dict[str, Any]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from model.evaluation.baselines import IDENTITY, MAP_ORACLE, MAP_TRAIN
@@ -76,16 +78,19 @@ class ScoreLine:
     task, metric, mask : str
     n_pairs, n_people : int
         0 where the data have no pair of the task.
-    model : Estimate or None
-    baselines : dict of str to Estimate
-        By the baseline's name; one that could not be fitted is absent.
-    gains : dict of str to Estimate
-        Model less baseline, pair by pair, then person by person.
+    values : list of float
+        Each person's, of the model; empty where it was not measured.
+    baselines : dict of str to float
+        Means over people, by the baseline's name; one that could not be fitted is absent.
+    gains : dict of str to list of float
+        Model less baseline in each person, over the same pairs.
     people : list of (float, float)
         Each person's fitted map and model, over the same pairs.
     closed : float or None
         Share of the distance from the fitted map to another scan of the same person that the model closes; None
         where no such scan exists, or where the fitted map is as good.
+    estimate : callable
+        Gives the mean of such a list and its interval; a bootstrap each, so that it is called where it is shown.
     """
 
     task: str
@@ -93,11 +98,27 @@ class ScoreLine:
     mask: str
     n_pairs: int
     n_people: int
-    model: Estimate | None
-    baselines: Mapping[str, Estimate]
-    gains: Mapping[str, Estimate]
+    values: Sequence[float]
+    baselines: Mapping[str, float]
+    gains: Mapping[str, Sequence[float]]
     people: Sequence[tuple[float, float]]
     closed: float | None
+    estimate: Callable[[Sequence[float]], Estimate | None]
+
+    @property
+    def mean(self) -> float | None:
+        """Mean of the model over people."""
+        return fmean(self.values) if self.values else None
+
+    @cached_property
+    def model(self) -> Estimate | None:
+        """Mean of the model over people, with its interval."""
+        return self.estimate(self.values)
+
+    @cached_property
+    def gain(self) -> Estimate | None:
+        """What the model gains on the fitted map, with its interval."""
+        return self.estimate(self.gains.get(MAP_ORACLE, ()))
 
 
 @dataclass(frozen=True)
@@ -162,7 +183,7 @@ class Figures:
 
         A person's value is the mean over that person's pairs, whatever their task, and every person counts once. Of
         all tasks together, a baseline and what is gained on it are of the tasks that the baseline has. A page shows a
-        line in several places, and its intervals take a bootstrap each: they are computed once.
+        line in several places; it is made once.
         """
         key = (group, task, metric, mask)
         if key not in self._lines:
@@ -180,15 +201,12 @@ class Figures:
             *(task or ALL_TASKS, metric, mask),
             n_pairs=sum(person.n_pairs for person in model.values()),
             n_people=len(model),
-            model=self.estimate([person.value for person in model.values()]),
-            baselines={
-                name: known
-                for name, people in found.items()
-                if (known := self.estimate([person.value for person in people.values()]))
-            },
-            gains={name: known for name, values in gains.items() if (known := self.estimate(values))},
+            values=[person.value for person in model.values()],
+            baselines={name: fmean(p.value for p in people.values()) for name, people in found.items() if people},
+            gains={name: values for name, values in gains.items() if values},
             people=[(p.value, p.value + p.gain) for p in found[MAP_ORACLE].values() if p.gain is not None],
             closed=_closed(list(found[RESCAN].values())),
+            estimate=self.estimate,
         )
 
     def _together(self, maker: str, cells: Sequence[Cell]) -> dict[str, Person]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from statistics import fmean
+
 from model.evaluation.baselines import IDENTITY, MAP_ORACLE, MAP_TRAIN
 from model.evaluation.gates import gated_split
-from model.evaluation.statistics import Estimate
 from model.report.data import Figures, Group
 from model.report.words import people
 
@@ -40,14 +41,10 @@ def lines(figures: Figures) -> list[str]:
 
 def _group(figures: Figures, group: Group) -> str:
     line = figures.line(group, None, "psnr_db")
-    assert line.model is not None  # the group was tested
-    gains = [f"{_signed(line.gains[name])} dB on {said}" for name, said in AGAINST.items() if name in line.gains]
+    assert line.mean is not None  # the group was tested
+    gains = [f"{fmean(line.gains[name]):+.1f} dB on {said}" for name, said in AGAINST.items() if name in line.gains]
     against = f" ({', '.join(gains)})" if gains else ""
     where = "from file to file" if group.form == "native" else "on the harmonised grid"
     who = people(line.n_people).replace(" p", f" {group.population} p")
     pairs = f"{line.n_pairs} {'pair' if line.n_pairs == 1 else 'pairs'}"
-    return f"brain PSNR {where} {line.model.mean:.1f} dB{against}, {pairs} of {who} {WHERE[group.split]}"
-
-
-def _signed(found: Estimate) -> str:
-    return f"{found.mean:+.1f}"
+    return f"brain PSNR {where} {line.mean:.1f} dB{against}, {pairs} of {who} {WHERE[group.split]}"

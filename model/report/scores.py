@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from model.evaluation.baselines import MAP_ORACLE
 from model.evaluation.statistics import MIN_PEOPLE, Estimate
 from model.report.data import COMPARED, SPLITS, THICK_MM, Figures, Group, Row, ScoreLine
 from model.report.words import group_name
@@ -93,17 +92,17 @@ class Table:
 def table(figures: Figures, group: Group) -> Table:
     """Return the table of one group."""
     lines = [figures.line(group, task, "psnr_db") for task in figures.tasks]
-    tested = [line for line in lines if line.model is not None]
-    beyond = [line for line in lines if line.model is None and line.baselines]
+    tested = [line for line in lines if line.values]
+    beyond = [line for line in lines if line.baselines and not line.values]
     if len(tested) > 1:
         tested.append(figures.line(group, None, "psnr_db"))
-    gains = [line.gains[MAP_ORACLE] for line in tested if MAP_ORACLE in line.gains]
+    gains = [line.gain for line in tested if line.gain]
     values = [value for line in tested if line.n_people < MIN_PEOPLE for person in line.people for value in person]
     return Table(
         group=group,
         name=group_name(group),
         lines=tested,
-        untested=[line.task for line in lines if line.model is None and not line.baselines],
+        untested=[line.task for line in lines if not line.values and not line.baselines],
         unsupported=[line.task for line in beyond],
         makers=[name for name in COMPARED if any(name in line.baselines for line in tested)],
         span=span_of(gains),
@@ -112,11 +111,11 @@ def table(figures: Figures, group: Group) -> Table:
     )
 
 
-def span_of(found: Sequence[Estimate]) -> tuple[float, float]:
-    """Return the range that a column of differences needs, zero included, with a little room."""
-    ends = [0.0]
-    for each in found:
-        ends += [value for value in (each.mean, each.low, each.high) if value is not None]
+def span_of(found: Sequence[Estimate], each: Sequence[float] = ()) -> tuple[float, float]:
+    """Return the range that differences and those of single people need: zero included, with a little room."""
+    ends = [0.0, *each]
+    for mean in found:
+        ends += [value for value in (mean.mean, mean.low, mean.high) if value is not None]
     room = 0.05 * (max(ends) - min(ends)) or 1.0
     return min(ends) - room, max(ends) + room
 
@@ -133,6 +132,8 @@ class Part:
     n_people, n_pairs : int
     model, fitted_map, gain : Estimate
         Brain PSNR as made, dB.
+    gained : list of float
+        Each person's gain.
     """
 
     group: Group
@@ -144,6 +145,7 @@ class Part:
     model: Estimate
     fitted_map: Estimate
     gain: Estimate
+    gained: list[float]
 
 
 def parts(figures: Figures, form: str) -> list[Part]:
@@ -158,16 +160,13 @@ def parts(figures: Figures, form: str) -> list[Part]:
 
 
 def _part(figures: Figures, group: Group, sources: str, target: str, resolution: str, rows: Sequence[Row]) -> Part:
+    gained = [row["model_db"] - row["map_db"] for row in rows]
     model, fitted_map, gain = (
         figures.estimate(values)
-        for values in (
-            [row["model_db"] for row in rows],
-            [row["map_db"] for row in rows],
-            [row["model_db"] - row["map_db"] for row in rows],
-        )
+        for values in ([row["model_db"] for row in rows], [row["map_db"] for row in rows], gained)
     )
     assert model is not None
     assert fitted_map is not None
     assert gain is not None  # a part has at least one person
     n_pairs = sum(row["n_pairs"] for row in rows)
-    return Part(group, sources, target, RESOLUTIONS[resolution], len(rows), n_pairs, model, fitted_map, gain)
+    return Part(group, sources, target, RESOLUTIONS[resolution], len(rows), n_pairs, model, fitted_map, gain, gained)

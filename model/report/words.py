@@ -9,21 +9,21 @@ from model.report.data import RESCAN, Group
 MODEL = "model"
 DECIMALS = {"psnr_db": 2, "ssim": 3, "mae": 3, "nmi": 3, "psnr_db_fitted": 2, "ssim_fitted": 3, "mae_fitted": 3}
 LOWER_IS_BETTER = ("mae", "mae_fitted")
-COLUMNS = {  # of the table of tasks, in order
-    "psnr_db": "PSNR, dB<br>as made",
-    "psnr_db_fitted": "PSNR, dB<br>gain, offset fitted",
-    "ssim": "SSIM<br>as made",
-    "ssim_fitted": "SSIM<br>gain, offset fitted",
-    "mae": "MAE<br>as made",
-    "nmi": "NMI",
+COLUMNS = {  # of the table of tasks, in order: measure, and whether a gain and an offset were fitted
+    "psnr_db": ("PSNR, dB", "as made"),
+    "psnr_db_fitted": ("PSNR, dB", "fitted"),
+    "ssim": ("SSIM", "as made"),
+    "ssim_fitted": ("SSIM", "fitted"),
+    "mae": ("MAE", "as made"),
+    "nmi": ("NMI", "as made"),
 }
 VOLUME_COLUMNS = {"psnr_db": "PSNR, dB", "ssim": "SSIM", "mae": "MAE"}
 MAKER_NAMES = {
     MODEL: "model",
     IDENTITY: "source as it is",
-    MAP_TRAIN: "pooled map of training pairs",
-    MAP_ORACLE: "map fitted on the test volume",
-    RESCAN: "ceiling: another scan of the person",
+    MAP_TRAIN: "pooled map",
+    MAP_ORACLE: "fitted map",
+    RESCAN: "ceiling: rescan",
 }
 POPULATION_NAMES = {"real": "Real people", "simulated": "Simulated people"}
 FORM_NAMES = {"native": "What ships: from file to file", "session": "On the harmonised grid"}

@@ -40,9 +40,13 @@ FITTED = {"T1w_to_T2w": 17.4, "T2w_to_T1w": 16.8, "T1w_to_FLAIR": 16.4, SETS: 16
 ABOVE = {"baseline:identity": -6.5, "baseline:intensity_map_train": -1.2, "baseline:intensity_map_oracle": 0.0}
 GAINS = {"T1w_to_T2w": 0.9, "T2w_to_T1w": 1.7, "T1w_to_FLAIR": -0.4}
 BEHAVIOUR = {
-    "identity_mae": 0.014,
-    "irrelevant_mae": 0.023,
-    "tiles_mae": 0.0004,
+    "identity_psnr_db": 34.0,
+    "identity_ssim": 0.8,
+    "irrelevant_age": 0.023,
+    "irrelevant_age_shift_mm": 0.2,
+    "irrelevant_vendor": 0.004,
+    "irrelevant_vendor_shift_mm": 0.05,
+    "tiles_max_difference": 0.0004,
     "steering_mae": 0.14,
     "steering_gain_db": 4.2,
 }
@@ -201,7 +205,10 @@ def _measures(psnr: float) -> list[Row]:
 def fidelity_rows() -> list[Row]:
     """Return rows of two sweeps: the model follows TE, and hardly TI; the look-up follows both with an offset."""
     rows = []
-    sweeps = (("T2w_fse", "echo_time_s", np.linspace(0.03, 0.2, 8)), ("FLAIR", "inversion_time_s", np.linspace(1, 3, 8)))
+    sweeps = (
+        ("T2w_fse", "echo_time_s", np.linspace(0.03, 0.2, 8)),
+        ("FLAIR", "inversion_time_s", np.linspace(1, 3, 8)),
+    )
     for sweep, field, values in sweeps:
         for person in range(3):
             for value in values:
