@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from model.evaluation.statistics import Estimate
-from model.report.page import ENVIRONMENT, interval, number, span_of
+from model.report.page import ENVIRONMENT
+from model.report.scores import span_of
+from model.report.words import interval, number
 
 
 def gain(found: Estimate, metric: str, span: tuple[float, float]) -> str:
@@ -48,7 +50,7 @@ def test_only_an_interval_without_zero_makes_a_difference_stand_out(
 def test_without_people_enough_there_is_no_interval() -> None:
     found = Estimate(1.0, None, None, 2)
     assert interval(found, 2) == ""
-    assert "too few" in gain(found, "psnr_db", span_of([found]))
+    assert "no interval" in gain(found, "psnr_db", span_of([found]))
 
 
 def test_a_whisker_lies_within_its_drawing() -> None:
