@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib.image
 import numpy as np
@@ -13,6 +15,7 @@ from matplotlib import colormaps
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
+from model.data.catalogue import Sample, Source
 from model.report.gallery import (
     DIFFERENCE_COLOURS,
     GAP_PX,
@@ -22,9 +25,13 @@ from model.report.gallery import (
     Example,
     draw_example,
     draw_overview,
+    in_order,
+    make_examples,
 )
 from warehouse.errors import ModelError
+from warehouse.imaging.brain_scale import BrainScale
 from warehouse.imaging.geometry import turn
+from warehouse.prompts.record import PromptRecord
 from warehouse.quality.slices import LEFT, RIGHT
 
 SHAPE = (40, 48, 36)
@@ -131,3 +138,83 @@ def test_the_overview_shows_every_example_below_the_other(tmp_path: Path) -> Non
 def test_an_overview_of_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no example"):
         draw_overview([], tmp_path / "gallery.png")
+
+
+class Catalogue:
+    """Three scans of one person on one grid whose first axis runs to the left."""
+
+    affine = np.diag([-3.0, 3.0, 3.0, 1.0])
+
+    def __init__(self, *volumes: NDArray[np.float64]) -> None:
+        records = [PromptRecord(contrast=name) for name in ("T1w", "T2w", "FLAIR")]
+        self.items = [SimpleNamespace(image_id=f"i{n}", record=record) for n, record in enumerate(records)]
+        self.volumes = volumes
+
+    def volume(self, index: int) -> Sample:
+        stored = np.ascontiguousarray(self.volumes[index][::-1], np.float32)
+        return Sample(stored, ball()[::-1], self.affine, BrainScale(0.5, 0.25))
+
+
+class Told:
+    """Gives a volume, and keeps what it was asked."""
+
+    max_sources = 2
+
+    def __init__(self, made: NDArray[np.float64]) -> None:
+        self.made, self.asked = made, []
+
+    def volume(self, sources: Sequence[Source], target: PromptRecord) -> NDArray[np.float32]:
+        self.asked.append(([source.record.contrast for source in sources], target.contrast))
+        return np.asarray(self.made[::-1], np.float32)
+
+
+def row(*sources: str, target: str = "i2") -> dict[str, object]:
+    facts = {"task": "T1w+T2w_to_FLAIR", "split": "val", "center_id": "c", "prompt": "p", "psnr_db": 20.0, "ssim": 0.7}
+    return facts | {"is_simulated": False, "source_image_ids": list(sources), "target_image_id": target}
+
+
+def test_a_model_is_given_every_source_of_a_set_and_the_targets_prompt() -> None:
+    told = Told(ball())
+    make_examples(Catalogue(ball(), ball(), blob("left")), told, [row("i0", "i1")], "draft")  # type: ignore[arg-type]
+    assert told.asked == [(["T1w", "T2w"], "FLAIR")]
+
+
+def test_made_and_target_share_the_targets_window_in_linear_intensities() -> None:
+    target = np.where(ball(), np.linspace(-1, 1, SHAPE[0])[:, None, None], 3.0)
+    made = np.full(SHAPE, -2.5)  # soft intensity below the linear part, darker than all of the target's brain
+    made[20:] = 0.0
+    images = Catalogue(blob("left"), ball(), target)
+    [found] = make_examples(images, Told(made), [row("i0")], "draft")  # type: ignore[arg-type]
+    low, high = np.percentile(target[ball()], (0.5, 99.5))
+    expected = np.clip((target - low) / (high - low), 0, 1)
+    np.testing.assert_allclose(found.target[ball()], expected[ball()], atol=1e-6)
+    assert (found.made[:20] == 0).all()
+    np.testing.assert_allclose(found.made[20:], -low / (high - low), atol=1e-6)
+    assert found.target[~ball()].min() == 1  # bright fat beyond the window is white
+
+
+def test_what_is_made_lies_on_the_persons_side_that_it_was_made_on() -> None:
+    images = Catalogue(blob("left"), ball(), blob("left"))
+    [found] = make_examples(images, Told(blob("left")), [row("i0")], "draft")  # type: ignore[arg-type]
+    for volume in (found.source, found.made, found.target):
+        left, right = volume[:20], volume[20:]
+        assert left[:, 22:26, 16:20].max() > right.max()
+
+
+def test_an_image_that_is_gone_and_a_wrong_shape_are_refused() -> None:
+    images = Catalogue(ball(), ball(), blob("left"))
+    with pytest.raises(ModelError, match="i9 of task"):
+        make_examples(images, Told(ball()), [row("i9")], "draft")  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match="for a target of"):
+        make_examples(images, Told(ball()[1:]), [row("i0")], "draft")  # type: ignore[arg-type]
+
+
+def test_real_people_come_first_then_the_order_of_tasks() -> None:
+    rows = [{"task": task, "is_simulated": simulated} for simulated in (True, False) for task in ("b", "a")]
+    found = in_order(rows, ("a", "b"))
+    assert [(each["is_simulated"], each["task"]) for each in found] == [
+        (False, "a"),
+        (False, "b"),
+        (True, "a"),
+        (True, "b"),
+    ]
