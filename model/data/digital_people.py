@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.data.source import Source
+from model.data.catalogue import Source
 from model.physics.protocol import SequenceProtocol
 from model.physics.tissue import TISSUES
 from model.simulation.head import Head, make_head

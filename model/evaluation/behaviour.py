@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from model.data.source import Source
+from model.data.catalogue import Source
 from model.evaluation.metrics import brain_range, fit_gain_offset, psnr, ssim3d
 from model.evaluation.ssim import WindowMoments
 from warehouse.errors import ModelError

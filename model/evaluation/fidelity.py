@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from model.data.catalogue import Source
 from model.data.digital_people import DigitalCohort, DigitalPerson, Relaxation, Tissue
-from model.data.source import Source
 from model.evaluation import simulator
 from model.evaluation.sweeps import SWEEPS, Sweep
 from model.evaluation.textbook import textbook

@@ -12,8 +12,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from model.data.catalogue import Source
 from model.data.digital_people import DigitalPerson
-from model.data.source import Source
 from model.physics.contrast import signals_of
 from model.physics.protocol import SequenceProtocol
 from model.physics.tissue import TISSUES

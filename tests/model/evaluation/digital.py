@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from model.data.catalogue import Source
 from model.data.digital_people import DigitalPerson, Relaxation, Tissue
-from model.data.source import Source
 from model.evaluation import simulator
 from model.evaluation.textbook import sequence_of
 from warehouse.imaging.brain_scale import BrainScale

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from model.data.source import Source
+from model.data.catalogue import Source
 from model.evaluation.behaviour import (
     IRRELEVANT,
     behaviour,

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from model.data.catalogue import Source
 from model.data.digital_people import DigitalCohort, DigitalPerson
-from model.data.source import Source
 from model.evaluation import fidelity
 from model.evaluation.fidelity import (
     IDENTITY,
