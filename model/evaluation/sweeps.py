@@ -75,9 +75,9 @@ def _sweeps(
 # Protocols at rest are those of the sidecars that `model/simulation/protocols.py` counts. Ranges, unless said:
 # Bernstein, King, Zhou, Handbook of MRI Pulse Sequences (2004), chapters 14 and 16.
 SWEEPS: tuple[Sweep, ...] = (
-    *_sweeps(  # proton density to heavy T2 weighting
+    *_sweeps(  # proton density to T2 weighting; at longer TE white matter keeps a few percent, too little for a unit
         "T2w_fse", "T2w", "fast_spin_echo", (4.0, 0.1, 150.0, None),
-        echo_time_s=(0.02, 0.05, 0.08, 0.12, 0.2),
+        echo_time_s=(0.02, 0.045, 0.07, 0.095, 0.12),
         repetition_time_s=(2.0, 3.0, 4.0, 6.0, 8.0),
     ),
     *_sweeps(  # 2.5 s nulls fluid at a TR of 9 s; Rydberg 1995 MRM 34:868
