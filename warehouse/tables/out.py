@@ -5,7 +5,7 @@ import pyarrow as pa
 from warehouse.prompts.vocabulary import CONTRASTS
 from warehouse.tables.core import AGE, IMAGE_ID, PARTICIPANT_ID, SESSION_ID
 from warehouse.tables.raw import CENTER, PATH
-from warehouse.tables.spec import BIGINT, BOOLEAN, DOUBLE, DOUBLES, INTEGERS, TEXT, Column, Kind, Table
+from warehouse.tables.spec import BIGINT, BOOLEAN, DOUBLE, DOUBLES, INTEGERS, TEXT, TEXTS, Column, Kind, Table
 from warehouse.tables.volumes import RECIPE_ID
 
 RECORD = Kind(
@@ -142,6 +142,36 @@ TRAINING_PAIR = Table(
     rules={"no image is its own target": "source_image_id <> target_image_id"},
 )
 
+SOURCE_SET = Table(
+    "out.source_set",
+    "One row per target image: the images of its visit from which a training draws its sources. For a model of at most N "
+    "sources, the target is drawn first, balanced by contrast; then the number of sources, uniformly from 1 to the smaller "
+    "of N and the number of candidates; then which candidates, uniformly and without replacement.",
+    (
+        Column("target_image_id", TEXT, "Image that the model learns to synthesise."),
+        CENTER,
+        SESSION_ID,
+        PERSON_ID,
+        SPLIT_COLUMN,
+        Column("target_contrast", TEXT, "Contrast label of the target."),
+        Column(
+            "source_image_ids",
+            TEXTS,
+            "Candidates: the other eligible images of the visit whose files are present, sorted by contrast and identity.",
+            False,
+            "len(source_image_ids) >= 1",
+        ),
+        Column("source_contrasts", TEXTS, "Contrast labels of the candidates, in the same order."),
+    ),
+    ("target_image_id",),
+    origin="derived",
+    rules={
+        "no image is its own source": "NOT list_contains(source_image_ids, target_image_id)",
+        "no candidate is listed twice": "len(source_image_ids) = len(list_distinct(source_image_ids))",
+        "every candidate has a contrast": "len(source_image_ids) = len(source_contrasts)",
+    },
+)
+
 METADATA_DISTRIBUTION = Table(
     "out.metadata_distribution",
     "One row per facet and value: numbers of eligible images and people (the paper's Figure 1a).",
@@ -191,4 +221,13 @@ QUALITY_OUTLIERS = Table(
     origin="derived",
 )
 
-OUT = (SPLIT, IMAGE_CATALOG, PROMPT, TRAINING_PAIR, METADATA_DISTRIBUTION, MISSING_METADATA, QUALITY_OUTLIERS)
+OUT = (
+    SPLIT,
+    IMAGE_CATALOG,
+    PROMPT,
+    TRAINING_PAIR,
+    SOURCE_SET,
+    METADATA_DISTRIBUTION,
+    MISSING_METADATA,
+    QUALITY_OUTLIERS,
+)

@@ -93,6 +93,48 @@ def test_a_pair_is_available_where_both_contents_are(small: Any) -> None:
         ]
 
 
+def test_the_sources_of_a_target_are_the_other_eligible_images_of_its_visit(rows: Rows) -> None:
+    query = """
+        SELECT session_id, target_contrast, source_contrasts FROM out.source_set
+        WHERE center_id <> 'beta' ORDER BY ALL
+    """
+    assert rows(query) == [
+        ("alpha/sub-01", "T1w", ["T2w"]),
+        ("alpha/sub-01", "T2w", ["T1w"]),
+        ("alpha/sub-02", "T1w", ["T1w", "ceT1w"]),
+        ("alpha/sub-02", "T1w", ["T1w", "ceT1w"]),
+        ("alpha/sub-02", "ceT1w", ["T1w", "T1w"]),
+        ("gamma/sub-W", "FLAIR", ["T1w", "T2w"]),
+        ("gamma/sub-W", "T1w", ["FLAIR", "T2w"]),
+        ("gamma/sub-W", "T2w", ["FLAIR", "T1w"]),
+    ]
+    assert rows("SELECT count(*) FROM out.source_set WHERE list_contains(source_image_ids, target_image_id)") == [(0,)]
+
+
+def test_source_sets_of_one_image_are_the_training_pairs(rows: Rows) -> None:
+    singles = "SELECT unnest(source_image_ids) AS source_image_id, target_image_id FROM out.source_set ORDER BY ALL"
+    pairs = "SELECT source_image_id, target_image_id FROM out.training_pair WHERE is_available ORDER BY ALL"
+    assert rows(singles) == rows(pairs) != []
+
+
+def test_candidates_are_named_in_the_order_of_their_contrasts(rows: Rows) -> None:
+    query = """
+        SELECT count(*) FROM (
+            SELECT unnest(source_image_ids) AS image_id, unnest(source_contrasts) AS label FROM out.source_set
+        ) JOIN out.image_catalog AS image USING (image_id) WHERE image.contrast_label <> label
+    """
+    assert rows(query) == [(0,)]
+
+
+def test_an_image_without_its_file_is_no_candidate_and_no_target(small: Any) -> None:
+    small.image("alpha", "01", "FLAIR", content="absent")
+    with duckdb.connect(str(small.publish().path), read_only=True) as connection:
+        query = """
+            SELECT target_contrast, source_contrasts FROM out.source_set WHERE session_id = 'alpha/sub-01' ORDER BY ALL
+        """
+        assert connection.execute(query).fetchall() == [("T1w", ["T2w"]), ("T2w", ["T1w"])]
+
+
 @pytest.mark.parametrize(
     ("facet", "expected"),
     [
