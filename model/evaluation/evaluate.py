@@ -3,35 +3,67 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from model.data.catalogue import CatalogueImages, Item, Sample, Source
+from model.data.catalogue import CatalogueImages
 from model.evaluation import gates
-from model.evaluation.baselines import IDENTITY, MAP_ORACLE, MAP_TRAIN, IntensityMap
-from model.evaluation.metrics import mae, measure, psnr
-from model.evaluation.pairs import TestPair, TrainedOn, draw_pairs, other_target, refuse_leakage
-from model.evaluation.protocol import DisplayRange, EvaluationProtocol
-from warehouse.errors import ModelError
+from model.evaluation.baselines import RESCAN
+from model.evaluation.behaviour import behaviour, prompt_swap_gain_db
+from model.evaluation.metrics import brain_range, mae
+from model.evaluation.pairs import (
+    TestPair,
+    TrainedOn,
+    native_pairs,
+    other_target,
+    refuse_leakage,
+    refuse_two_splits,
+    repeat_scans,
+    session_pairs,
+)
+from model.evaluation.protocol import EvaluationProtocol, Form, contrasts_of
+from model.evaluation.references import Figures, PooledMaps, figures, figures_of_baselines, n_bins
+from model.evaluation.rescan import rescan
+from model.evaluation.scenes import (
+    Linear,
+    RefusedScanError,
+    Scene,
+    SynthesisModel,
+    has_files,
+    native_scene,
+    session_scene,
+    synthesise,
+)
+from warehouse.errors import ModelError, TumsynError
 from warehouse.lake.home import Home
-from warehouse.prompts.record import PromptRecord
+from warehouse.volumes import open_store
 
+__all__ = ["Evaluation", "SynthesisModel", "Tested", "evaluate", "identify"]
+
+KNOWN_SPLITS = ("train", "val", "test_internal", "test_external", "acceptance")
 STEERING_MAE, STEERING_GAIN = "steering_mae", "steering_gain_db"
 Row = dict[str, Any]
 Report = Callable[[int, int, str], None]
-Key = tuple[str, str]  # measure, mask
 
 
-class SynthesisModel(Protocol):
-    """What is evaluated: anything that makes a volume of a source and two prompts."""
+@dataclass(frozen=True)
+class Tested:
+    """How much was tested of a task, in one form, split and population.
 
-    def volume(self, sources: Sequence[Source], target: PromptRecord) -> NDArray[np.float32]:
-        """Return the target (i, j, k) in network intensities, on the sources' grid."""
+    Parameters
+    ----------
+    form, split, task : str
+    is_simulated : bool
+    n_pairs, n_people : int
+    """
+
+    form: str
+    split: str
+    is_simulated: bool
+    task: str
+    n_pairs: int
+    n_people: int
 
 
 @dataclass(frozen=True)
@@ -45,12 +77,20 @@ class Evaluation:
     model_id, data_id, protocol_hash : str
     scores : list of dict
         Rows of `core.evaluation_score`, baselines included.
+    fidelity : list of dict
+        Rows of `core.fidelity_score`.
     gates : list of dict
         Rows of `core.gate_verdict`.
-    n_pairs : dict of (str, str) to int
-        Pairs that were tested, by task and split; 0 where the data have none.
-    is_simulated : bool
-        True where every image was simulated.
+    tested : list of Tested
+        What was tested; nothing where the data have no pair.
+    untested : list of (str, str)
+        Tasks and splits without a pair in any form.
+    unsupported : list of str
+        Tasks with more sources than the model takes: their baselines are there, and no figure of the model.
+    n_files_absent : int
+        Pairs without a figure of form native, because a source's file is not where it was ingested from.
+    refused : list of str
+        Pairs without figures, because the path of a user refuses a scan of theirs, with the reason.
     """
 
     evaluation_id: str
@@ -58,19 +98,18 @@ class Evaluation:
     data_id: str
     protocol_hash: str
     scores: list[Row]
+    fidelity: list[Row]
     gates: list[Row]
-    n_pairs: dict[tuple[str, str], int]
-    is_simulated: bool
+    tested: list[Tested]
+    untested: list[tuple[str, str]]
+    unsupported: list[str]
+    n_files_absent: int
+    refused: list[str]
 
     @property
     def passed(self) -> bool:
         """Whether every gate holds."""
         return all(row["passed"] for row in self.gates)
-
-    @property
-    def untested(self) -> list[tuple[str, str]]:
-        """Tasks and splits without a pair."""
-        return [key for key, n_pairs in self.n_pairs.items() if not n_pairs]
 
 
 def evaluate(
@@ -99,32 +138,41 @@ def evaluate(
     Raises
     ------
     ModelError
-        When there is no test pair at all, the model was trained on somebody to be tested, or it gives voxels that are
-        not finite or another shape.
+        When there is no test pair at all, the model was trained on somebody to be tested, somebody is in two splits, or
+        the model gives voxels that are not finite or another shape.
     """
-    images = CatalogueImages.open(home, protocol.recipe, ["train", *protocol.splits])
-    refuse_leakage([item for item in images.items if item.split in protocol.splits], trained_on or {}, model_id)
-    limit = protocol.max_pairs_per_task
-    pairs = [pair for split in protocol.splits for pair in draw_pairs(images, protocol, split, limit)]
-    if not pairs:
-        what = f"the catalogue has no pair of any task of protocol {protocol.name} in {', '.join(protocol.splits)}"
-        raise ModelError(what, "harmonise more centres, or name a protocol whose tasks the data have")
+    images = CatalogueImages.open(home, protocol.recipe, KNOWN_SPLITS)
+    refuse_two_splits(images.items)
+    held_out = [item for item in images.items if item.split in protocol.splits and item.split != "train"]
+    refuse_leakage(held_out, trained_on or {}, model_id)
     test = _Test(images, synthesizer, model_id, protocol)
-    scores: list[Row] = []
-    for done, pair in enumerate(pairs, start=1):
-        scores += test.rows_of(pair)
+    if not test.work:
+        absent = f"; the files of {test.n_files_absent} pairs are absent" if test.n_files_absent else ""
+        what = f"the catalogue has no pair of any task of protocol {protocol.name} in {', '.join(protocol.splits)}"
+        raise ModelError(what + absent, "harmonise more centres, or name a protocol whose tasks the data have")
+    found: dict[str, list[Row]] = {"scores": [], "fidelity": []}
+    total = test.n_steps
+    for done, (table, what, rows) in enumerate(test.steps(), start=1):
+        found[table] += rows
         if report is not None:
-            report(done, len(pairs), pair.task)
-    counted = Counter((pair.task, pair.split) for pair in pairs)
+            report(done, total, what)
+    scores = found["scores"]
+    tested = test.tested(scores)
+    with_pair = {(one.task, one.split) for one in tested}
+    asked = [(task, split) for split in protocol.splits for task in protocol.tasks]
     return Evaluation(
         evaluation_id=test.evaluation_id,
         model_id=model_id,
         data_id=images.data_id,
         protocol_hash=protocol.hash,
         scores=scores,
+        fidelity=found["fidelity"],
         gates=test.verdicts(scores),
-        n_pairs={(task, str(split)): counted[task, split] for split in protocol.splits for task in protocol.tasks},
-        is_simulated=all(images.items[index].is_simulated for pair in pairs for index in (pair.source, pair.target)),
+        tested=tested,
+        untested=[each for each in asked if each not in with_pair],
+        unsupported=[task for task in protocol.tasks if not test.is_supported(task)],
+        n_files_absent=test.n_files_absent,
+        refused=test.refused,
     )
 
 
@@ -141,110 +189,149 @@ class _Test:
     synthesizer: SynthesisModel
     model_id: str
     protocol: EvaluationProtocol
-    maps: dict[str, IntensityMap | None] = field(default_factory=dict)
-    steered: Counter[tuple[str, str]] = field(default_factory=Counter)
+    refused: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        protocol, items = self.protocol, self.images.items
+        self.evaluation_id = identify(self.model_id, self.images.data_id, protocol.hash)
+        self.maps = PooledMaps(self.images, protocol)
+        native = native_pairs(self.images, protocol) if "native" in protocol.forms else []
+        session = session_pairs(self.images, protocol) if "session" in protocol.forms else []
+        drawn = native or session
+        populations = [(pair.split, items[pair.target].is_simulated) for pair in drawn]
+        self.place = gates.gated_place(protocol.splits, populations)
+        present = [pair for pair in native if has_files(self.images, pair)]
+        self.n_files_absent = len(native) - len(present)
+        self.work: list[tuple[Form, TestPair]] = [("native", pair) for pair in present]
+        self.work += [("session", pair) for pair in session]
+        self.steered = frozenset(self._gated(present)[: protocol.max_steering_pairs])
+        self.behaving = self._gated(drawn)[: protocol.max_behaviour_pairs]
+        limit = protocol.max_rescan_pairs if "native" in protocol.forms else 0
+        self.rescanned = list(repeat_scans(self.images, limit))
 
     @property
-    def evaluation_id(self) -> str:
-        return identify(self.model_id, self.images.data_id, self.protocol.hash)
+    def n_steps(self) -> int:
+        return len(self.work) + len(self.behaving) + len(self.rescanned) + self.protocol.fidelity.n_people
 
-    def rows_of(self, pair: TestPair) -> list[Row]:
-        """Return the rows of a pair; where it cannot be measured, the error says which pair it was."""
+    def steps(self) -> Iterator[tuple[str, str, list[Row]]]:
+        """Yield table, what was done, and its rows; errors say which pair it was."""
+        for form, pair in self.work:
+            yield "scores", f"{pair.task}, {form}", self._of_pair(self._figures, pair, form)
+        for pair in self.behaving:
+            yield "scores", f"{pair.task}, behaviour", self._of_pair(self._behaviour, pair)
+        for pair in self.rescanned:
+            yield "scores", f"{pair.task}, second scan", self._of_pair(self._rescan, pair)
+        for rows in self._fidelity():
+            yield "fidelity", "contrast fidelity", rows
+
+    def is_supported(self, task: str) -> bool:
+        return len(contrasts_of(task)[0]) <= self.synthesizer.max_sources
+
+    def _of_pair(self, measure: Callable[..., list[Row]], pair: TestPair, *more: Form) -> list[Row]:
+        """Return the rows of a pair, none where one of its scans is refused."""
         try:
-            return self._rows(pair)
-        except ModelError as error:
-            names = " and ".join(self._item(index).image_id for index in (pair.source, pair.target))
-            raise ModelError(f"{pair.task}, images {names}: {error.what}", error.remedy) from error
+            return measure(pair, *more)
+        except RefusedScanError as error:
+            self.refused.append(f"{self._named(pair)}: {error.what}")
+            return []
+        except TumsynError as error:
+            raise ModelError(f"{self._named(pair)}: {error.what}", error.remedy) from error
 
-    def _rows(self, pair: TestPair) -> list[Row]:
-        source, target = self.images.volume(pair.source), self.images.volume(pair.target)
-        if source.voxels.shape != target.voxels.shape:
-            raise ModelError("two images of one visit lie on two grids", "harmonise the visit again")
-        scale = DisplayRange.of(target.voxels, target.mask, self.protocol.percentiles)
-        truth = scale.apply(target.voxels)
-        made = scale.apply(predict(self.synthesizer, source, self._item(pair.source), self._item(pair.target)))
-        found = {(self.model_id, *key): value for key, value in measure(made, truth, target.mask).items()}
-        for name, baseline in self._baselines(pair, source, target, scale, truth):
-            found |= {(name, *key): value for key, value in measure(baseline, truth, target.mask).items()}
-        steered = self._steering(pair, source, target, scale, made)
-        found |= {(self.model_id, *key): value for key, value in steered.items()}
-        return [self._row(pair, *key, value) for key, value in found.items()]
+    def _figures(self, pair: TestPair, form: Form) -> list[Row]:
+        scene = native_scene(self.images, pair) if form == "native" else session_scene(self.images, pair)
+        target = self.images.items[pair.target]
+        found: dict[str, Figures] = {}
+        if self.is_supported(pair.task):
+            made = synthesise(self.synthesizer, scene, target.record)
+            found[self.model_id] = figures(made, scene)
+            if form == "native" and pair in self.steered:
+                found[self.model_id] |= self._steering(pair, scene, made)
+        pooled = self.maps.of(pair.task, is_simulated=target.is_simulated)
+        found |= figures_of_baselines(scene, pooled, n_bins(pair.task, self.protocol))
+        return [row for name, values in found.items() for row in self._rows(form, pair, name, values)]
+
+    def _steering(self, pair: TestPair, scene: Scene, made: Linear) -> Figures:
+        """Return how much the brain changes, and how much worse it fits, when asked for another contrast."""
+        asked = self.images.items[other_target(self.images, pair)].record
+        other, span = synthesise(self.synthesizer, scene, asked), brain_range(scene.truth, scene.brain)
+        gain = prompt_swap_gain_db(made, other, scene.truth, scene.brain, span)
+        return {(STEERING_MAE, "brain"): mae(other, made, scene.brain, span), (STEERING_GAIN, "brain"): gain}
+
+    def _behaviour(self, pair: TestPair) -> list[Row]:
+        """Return identity, irrelevant fields and tiles, on the harmonised grid of the first source."""
+        scene, asked = session_scene(self.images, pair), self.images.items[pair.target].record
+        found = behaviour(self.synthesizer, scene.given[0], asked, scene.brain, scene.voxel_size_mm)
+        in_brain = {(name, "brain"): value for name, value in found.items()}
+        return list(self._rows("session", pair, self.model_id, in_brain))
+
+    def _rescan(self, pair: TestPair) -> list[Row]:
+        """Return the figures of a second scan, in form native; scans that cannot be compared have none."""
+        other, target = (self.images.items[index] for index in (*pair.sources, pair.target))
+        try:
+            scene = native_scene(self.images, pair)
+            made = rescan(open_store(target.native_path), open_store(other.native_path))
+        except TumsynError as error:
+            raise RefusedScanError(error.what, error.remedy) from error
+        return list(self._rows("native", pair, RESCAN, figures(made, scene)))
+
+    def _fidelity(self) -> Iterator[list[Row]]:
+        """Yield the contrast fidelity on each digital person; the protocol may ask for none."""
+        asked = self.protocol.fidelity
+        if asked.n_people:
+            from model.data.digital_people import DigitalCohort  # imports the simulation, which takes a second
+            from model.evaluation import fidelity
+
+            cohort = DigitalCohort(asked.n_people, asked.seed, asked.voxel_mm, asked.spread)
+            yield from fidelity.scores(self.synthesizer, self.model_id, cohort)
+
+    def _gated(self, pairs: Sequence[TestPair]) -> list[TestPair]:
+        """Return the pairs of the gated split and population that the model can be asked about."""
+        return [pair for pair in pairs if self._place_of(pair) == self.place and self.is_supported(pair.task)]
 
     def verdicts(self, scores: list[Row]) -> list[Row]:
-        person_of = {item.image_id: item.person_id for item in self.images.items}
+        items = {item.image_id: item for item in self.images.items}
         place = {"model_id": self.model_id, "data_id": self.images.data_id, "protocol_hash": self.protocol.hash}
-        verdicts = gates.judge(scores, person_of, self.model_id, self.protocol)
+        verdicts = gates.judge(scores, items, self.place, self.model_id, self.protocol)
         return [{"event_id": _hash(self.evaluation_id, row["gate"]), **place, **row} for row in verdicts]
 
-    def _item(self, index: int) -> Item:
-        return self.images.items[index]
+    def tested(self, scores: Sequence[Row]) -> list[Tested]:
+        """Count pairs and people with rows, by form, split, population and task."""
+        items = {item.image_id: item for item in self.images.items}
+        people: dict[tuple[str, str, bool, str], dict[tuple[str, ...], str]] = {}
+        for row in scores:
+            target = items[row["target_image_id"]]
+            cell = (row["form"], row["split"], target.is_simulated, row["task"])
+            pair = (*row["source_image_ids"], row["target_image_id"])
+            people.setdefault(cell, {})[pair] = target.person_id
+        return [Tested(*cell, len(pairs), len(set(pairs.values()))) for cell, pairs in sorted(people.items())]
 
-    def _baselines(
-        self, pair: TestPair, source: Sample, target: Sample, scale: DisplayRange, truth: NDArray[np.float64]
-    ) -> Iterator[tuple[str, NDArray[np.float64]]]:
-        yield IDENTITY, scale.apply(source.voxels)
-        fitted = self._train_map(pair.task)
-        if fitted is not None:
-            yield MAP_TRAIN, scale.apply(fitted.apply(source.voxels, target.mask))
-        oracle = IntensityMap.fit([(source.voxels, truth, target.mask)], self.protocol.map_bins)
-        yield MAP_ORACLE, oracle.apply(source.voxels, target.mask)
+    def _place_of(self, pair: TestPair) -> gates.Place:
+        return gates.Place(pair.split, self.images.items[pair.target].is_simulated)
 
-    def _train_map(self, task: str) -> IntensityMap | None:
-        """Return the map fitted on training pairs of a task; None where there are none."""
-        if task not in self.maps:
-            only = self.protocol.model_copy(update={"tasks": (task,)})
-            pairs = draw_pairs(self.images, only, "train", self.protocol.max_map_pairs)
-            read = ((self.images.volume(pair.source), self.images.volume(pair.target)) for pair in pairs)
-            volumes = ((source.voxels, target.voxels, target.mask) for source, target in read)
-            self.maps[task] = IntensityMap.fit(volumes, self.protocol.map_bins) if pairs else None
-        return self.maps[task]
+    def _named(self, pair: TestPair) -> str:
+        names = " and ".join(self.images.items[index].image_id for index in (*pair.sources, pair.target))
+        return f"{pair.task}, images {names}"
 
-    def _steering(
-        self, pair: TestPair, source: Sample, target: Sample, scale: DisplayRange, made: NDArray[np.float64]
-    ) -> dict[Key, float]:
-        """Return how much the brain changes, and how much worse it fits, when the prompt asks for another contrast."""
-        if self.steered[pair.task, pair.split] >= self.protocol.max_steering_pairs:
-            return {}
-        self.steered[pair.task, pair.split] += 1
-        asked = self._item(other_target(self.images, pair))
-        other = scale.apply(predict(self.synthesizer, source, self._item(pair.source), asked))
-        truth = scale.apply(target.voxels)
-        gain = psnr(made, truth, target.mask) - psnr(other, truth, target.mask)
-        return {(STEERING_MAE, "brain"): mae(other, made, target.mask), (STEERING_GAIN, "brain"): gain}
-
-    def _row(self, pair: TestPair, model_id: str, metric: str, mask: str, value: float) -> Row:
-        source, target = self._item(pair.source).image_id, self._item(pair.target).image_id
-        key = (model_id, pair.task, pair.split, source, target, metric, mask)
-        return {
-            "event_id": _hash(self.evaluation_id, *key),
-            "evaluation_id": self.evaluation_id,
-            "model_id": model_id,
-            "data_id": self.images.data_id,
-            "protocol_hash": self.protocol.hash,
-            "task": pair.task,
-            "split": pair.split,
-            "source_image_ids": [source],
-            "target_image_id": target,
-            "metric": metric,
-            "mask": mask,
-            "value": value,
-        }
-
-
-def predict(synthesizer: SynthesisModel, source: Sample, source_item: Item, asked: Item) -> NDArray[np.float32]:
-    """Return what a model makes of a source when asked for an image's contrast, (i, j, k).
-
-    Raises
-    ------
-    ModelError
-        When it is of another shape or holds voxels that are not finite.
-    """
-    given = Source(source.voxels, source.mask, source_item.record)
-    made = np.asarray(synthesizer.volume([given], asked.record))
-    if made.shape != source.voxels.shape or not np.isfinite(made).all():
-        what = f"the model made {made.shape} of {source.voxels.shape}, or voxels that are NaN or infinite"
-        raise ModelError(f"{source_item.contrast_label} to {asked.contrast_label}: {what}", "train it again")
-    return made
+    def _rows(self, form: Form, pair: TestPair, model_id: str, values: Figures) -> Iterator[Row]:
+        sources = [self.images.items[index].image_id for index in pair.sources]
+        target = self.images.items[pair.target].image_id
+        for (metric, mask), value in values.items():
+            key = (model_id, form, pair.task, pair.split, "+".join(sources), target, metric, mask)
+            yield {
+                "event_id": _hash(self.evaluation_id, *key),
+                "evaluation_id": self.evaluation_id,
+                "model_id": model_id,
+                "data_id": self.images.data_id,
+                "protocol_hash": self.protocol.hash,
+                "form": form,
+                "task": pair.task,
+                "split": pair.split,
+                "source_image_ids": sources,
+                "target_image_id": target,
+                "metric": metric,
+                "mask": mask,
+                "value": value,
+            }
 
 
 def _hash(*parts: str) -> str:

@@ -7,11 +7,13 @@ people there is no interval, and the verdict is `not_enough_data`: it promotes n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.data.catalogue import Item
 from model.evaluation.baselines import IDENTITY
 from model.evaluation.protocol import EvaluationProtocol
 from model.evaluation.statistics import MIN_PEOPLE, Estimate, by_person, estimate
@@ -22,25 +24,61 @@ BETTER_THAN_IDENTITY, PROMPT_STEERS = "better_than_identity", "prompt_steers"
 Row = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Place:
+    """Whose figures a gate is measured on.
+
+    Parameters
+    ----------
+    split : str
+    is_simulated : bool
+        Real and simulated people are never in one figure.
+    """
+
+    split: str
+    is_simulated: bool
+
+
 def gated_split(splits: Iterable[str]) -> str:
     """Return the split that gates are measured on: the acceptance set where there is one, else internal test people.
 
-    External people are reported and never used to choose a model.
+    External people are reported and never used to choose a model; people of training and validation neither.
     """
     return "acceptance" if "acceptance" in splits else "test_internal"
 
 
+def gated_place(splits: Iterable[str], tested: Iterable[tuple[str, bool]]) -> Place:
+    """Return the split and population that gates are measured on.
+
+    Simulated people do not stand in for real ones: with real internal test people, an acceptance set is ignored. Of the
+    gated split, real people count where it has any.
+
+    Parameters
+    ----------
+    splits : iterable of str
+        Of the protocol.
+    tested : iterable of (str, bool)
+        Split of each tested image, and whether it is simulated.
+    """
+    wanted, found = set(splits), set(tested)
+    has_real = "test_internal" in wanted and ("test_internal", False) in found
+    split = gated_split(wanted - ({"acceptance"} if has_real else set()))
+    return Place(split, (split, False) not in found)
+
+
 def judge(
-    scores: Sequence[Row], person_of: Mapping[str, str], model_id: str, protocol: EvaluationProtocol
+    scores: Sequence[Row], items: Mapping[str, Item], place: Place, model_id: str, protocol: EvaluationProtocol
 ) -> list[Row]:
     """Return the verdicts on an evaluation.
 
     Parameters
     ----------
     scores : sequence of dict
-        Rows of `core.evaluation_score`.
-    person_of : mapping of str to str
-        Person of each image.
+        Rows of `core.evaluation_score`; those of form native count, which is what ships.
+    items : mapping of str to Item
+        Image by its identity.
+    place : Place
+        Split and population that count, as `gated_place` returns them.
     model_id : str
     protocol : EvaluationProtocol
 
@@ -50,8 +88,13 @@ def judge(
         `gate`, `verdict`, `passed`, `value`, `threshold` and `detail` of `core.gate_verdict`. The value is the lower
         bound of the interval, or the mean where there are too few people for one.
     """
-    split = gated_split(protocol.splits)
-    inside = [row for row in scores if row["split"] == split and row["mask"] == "brain"]
+    inside = [
+        row
+        for row in scores
+        if (row["form"], row["split"], row["mask"]) == ("native", place.split, "brain")
+        and items[row["target_image_id"]].is_simulated == place.is_simulated
+    ]
+    person_of = {row["target_image_id"]: items[row["target_image_id"]].person_id for row in inside}
     gained = _differences(inside, person_of, model_id, IDENTITY)
     steered = [
         (person_of[row["target_image_id"]], float(row["value"]))
@@ -63,17 +106,17 @@ def judge(
             BETTER_THAN_IDENTITY,
             _estimate(gained, protocol),
             protocol.gates.better_than_identity_db,
-            split,
+            _words(place),
             lambda found: f"brain PSNR {found.mean:+.2f} dB{_bounds(found)} against the source as it is",
         ),
         verdict_on(
             PROMPT_STEERS,
             _estimate(steered, protocol),
             protocol.gates.steering_mae,
-            split,
+            _words(place),
             lambda found: (
                 f"another contrast in the prompt changes the brain by {100 * found.mean:.1f} %{_bounds(found, 100)}"
-                " of the range from black to white"
+                " of the target's range"
             ),
         ),
     ]
@@ -92,7 +135,7 @@ def verdict_on(
     threshold : float
         The interval must lie above it.
     split : str
-        Where the people are from.
+        Where the people are from, in words.
     words : callable
         Says what was found.
     """
@@ -121,6 +164,11 @@ def _differences(
         for key, value in values.items()
         if key[-1] == model_id and (*key[:-1], baseline) in values
     ]
+
+
+def _words(place: Place) -> str:
+    """Return a split and population as a sentence has them: test_internal, simulated."""
+    return f"{place.split}{' (simulated)' if place.is_simulated else ''}"
 
 
 def _estimate(values: list[tuple[str, float]], protocol: EvaluationProtocol) -> Estimate | None:

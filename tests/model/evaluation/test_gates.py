@@ -8,17 +8,25 @@ import numpy as np
 import pytest
 
 from model.evaluation.baselines import IDENTITY
-from model.evaluation.gates import gated_split, judge
+from model.evaluation.gates import Place, gated_place, gated_split, judge
 from tests.model.evaluation.fakes import protocol
+from tests.model.evaluation.test_pairs import item
 
 MODEL = "0123456789abcdef"
 N_PEOPLE = 12
 TARGETS = [f"t{number}" for number in range(N_PEOPLE)]
-PEOPLE = {target: f"person {target}" for target in TARGETS} | {"second of t0": "person t0"}
+ITEMS = {target: item(f"person {target}", target) for target in TARGETS} | {"second of t0": item("person t0", "again")}
+ITEMS |= {"real": item("somebody", "real", is_simulated=False)}
+HERE = Place("test_internal", is_simulated=True)
 
 
 def row(target: str, metric: str, value: float, model_id: str = MODEL, split: str = "test_internal") -> dict[str, Any]:
-    pair = {"task": "T1w_to_T2w", "source_image_ids": [f"source of {target}"], "target_image_id": target}
+    pair = {
+        "form": "native",
+        "task": "T1w_to_T2w",
+        "source_image_ids": [f"source of {target}"],
+        "target_image_id": target,
+    }
     return pair | {"model_id": model_id, "split": split, "metric": metric, "mask": "brain", "value": value}
 
 
@@ -31,8 +39,8 @@ def rows(gains: dict[str, float], steering: float = 0.2, split: str = "test_inte
     return made
 
 
-def verdicts(scores: list[dict[str, Any]], **more: Any) -> dict[str, dict[str, Any]]:
-    return {verdict["gate"]: verdict for verdict in judge(scores, PEOPLE, MODEL, protocol(**more))}
+def verdicts(scores: list[dict[str, Any]], place: Place = HERE) -> dict[str, dict[str, Any]]:
+    return {verdict["gate"]: verdict for verdict in judge(scores, ITEMS, place, MODEL, protocol())}
 
 
 def test_a_person_with_two_scans_counts_once() -> None:
@@ -73,13 +81,44 @@ def test_external_pairs_open_no_gate() -> None:
     assert {(verdict["verdict"], verdict["value"]) for verdict in found.values()} == {("not_enough_data", None)}
 
 
-def test_an_acceptance_set_is_judged_in_place_of_test_people() -> None:
-    splits = ("test_internal", "test_external", "acceptance")
+SPLITS = ("train", "test_internal", "test_external", "acceptance")
+
+
+def test_an_acceptance_set_is_judged_in_place_of_simulated_test_people() -> None:
+    place = gated_place(SPLITS, [("test_internal", True), ("acceptance", True), ("train", False)])
     scores = rows(dict.fromkeys(TARGETS, 9.0), split="acceptance") + rows(dict.fromkeys(TARGETS, -9.0))
-    found = verdicts(scores, splits=splits)["better_than_identity"]
+    found = verdicts(scores, place)["better_than_identity"]
     assert found["verdict"] == "passed"
-    assert "in acceptance" in found["detail"]
-    assert gated_split(splits[:2]) == "test_internal"
+    assert "in acceptance (simulated)" in found["detail"]
+    assert gated_split(SPLITS[:3]) == "test_internal"
+
+
+@pytest.mark.parametrize(
+    ("splits", "tested", "place"),
+    [
+        (SPLITS, [("test_internal", False), ("acceptance", True)], Place("test_internal", False)),
+        (SPLITS, [("acceptance", False), ("acceptance", True)], Place("acceptance", False)),
+        (SPLITS[:3], [("test_internal", True), ("test_external", False)], Place("test_internal", True)),
+        (("train", "val"), [("train", False), ("val", False)], Place("test_internal", True)),
+    ],
+    ids=["real test people before simulated ones", "real before simulated", "external do not count", "nobody"],
+)
+def test_gates_are_measured_on_one_split_and_population(
+    splits: tuple[str, ...], tested: list[tuple[str, bool]], place: Place
+) -> None:
+    assert gated_place(splits, tested) == place
+
+
+def test_real_and_simulated_people_are_never_in_one_verdict() -> None:
+    scores = rows(dict.fromkeys(TARGETS, 1.0) | {"real": -50.0})
+    assert verdicts(scores)["better_than_identity"]["value"] == pytest.approx(1.0)
+    real = verdicts(scores, Place("test_internal", is_simulated=False))["better_than_identity"]
+    assert (real["value"], real["verdict"]) == (pytest.approx(-50.0), "not_enough_data")
+
+
+def test_figures_of_the_harmonised_grid_open_no_gate() -> None:
+    scores = [row | {"form": "session"} for row in rows(dict.fromkeys(TARGETS, 9.0))]
+    assert {verdict["value"] for verdict in verdicts(scores).values()} == {None}
 
 
 def test_another_models_rows_are_not_this_ones() -> None:

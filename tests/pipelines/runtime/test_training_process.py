@@ -34,7 +34,8 @@ ENCODER = SHORT | {"name": "tiny-encoder", "width": 16, "n_layers": 1, "n_heads"
                    "tower_levels": 2, "box_voxels": [16, 16, 16], "box_mm": 5.0}  # fmt: skip
 NETWORK = SHORT | {"name": "tiny-network", "widths": [6, 8], "blocks": [1, 1], "crop_voxels": 16, "n_validation": 2}
 PROTOCOL = {"name": "tiny", "recipe": "draft", "tasks": ["T1w_to_T2w", "T1w_to_FLAIR"], "max_pairs_per_task": 2,
-            "n_resamples": 100, "gates": {"better_than_identity_db": 0.0, "steering_mae": 1e-6}}  # fmt: skip
+            "n_resamples": 100, "fidelity": {"n_people": 0},
+            "gates": {"better_than_identity_db": 0.0, "steering_mae": 1e-6}}  # fmt: skip
 
 
 @pytest.fixture
