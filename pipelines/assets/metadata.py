@@ -8,7 +8,6 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import dagster as dg
@@ -109,22 +108,30 @@ def _retrieval(scores: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _tasks(evaluated: Evaluated) -> str:
-    """Return the mean brain PSNR of the model and of each baseline, by split and task."""
-    values: dict[tuple[str, str], dict[str, list[float]]] = {}
-    for row in evaluated.scores:
-        if (row["metric"], row["mask"]) == ("psnr_db", "brain"):
-            means = values.setdefault((row["split"], row["task"]), {})
-            means.setdefault(row["model_id"], []).append(row["value"])
-    model_id = evaluated.model_id
-    baselines = sorted({name for found in values.values() for name in found} - {model_id})
-    names = ("split", "task", "pairs", "PSNR in the brain, dB", *(name.rpartition(":")[2] for name in baselines))
+    """Return the means of a model by form, population, split and task, those of all tasks last."""
+    names = (
+        "form",
+        "people",
+        "split",
+        "task",
+        "pairs",
+        "PSNR, dB",
+        "fitted, dB",
+        "SSIM",
+        "on pooled map, dB",
+        "on fitted map, dB",
+    )
+    ordered = sorted(evaluated.summaries, key=lambda one: (one.form, one.is_simulated, one.split, one.task is None))
     rows = [
         (
-            *place,
-            len(found[model_id]),
-            *(fmean(found[name]) if name in found else None for name in (model_id, *baselines)),
+            one.form,
+            f"{one.n_people} {'simulated' if one.is_simulated else 'real'}",
+            one.split,
+            one.task or "all tasks",
+            one.n_pairs,
+            *(one.psnr_db, one.psnr_db_fitted, one.ssim, one.over_pooled_map_db, one.over_fitted_map_db),
         )
-        for place, found in sorted(values.items(), reverse=True)
+        for one in ordered
     ]
     return markdown_table(names, rows)
 

@@ -28,8 +28,10 @@ def evaluate(
 ) -> None:
     """Evaluate a model on its test images beside the baselines, check its gates, and publish the scores.
 
-    A text encoder is evaluated by retrieval. An evaluation that is recorded for the same model, data and protocol is
-    not repeated. The first model of its kind and grid that passes all gates becomes champion. Status 1 if a gate fails.
+    Figures are means over people: from file to file (native) and on the harmonised grid (session), real and simulated
+    people apart. A text encoder is evaluated by retrieval. An evaluation that is recorded for the same model, data and
+    protocol is not repeated. The first model of its kind and grid that passes all gates becomes champion. Status 1 if a
+    gate fails.
     """
     from pipelines.runtime import evaluation
     from warehouse.catalog.model_registry import verdict_of
@@ -44,6 +46,11 @@ def evaluate(
             evaluated = evaluation.evaluate_synthesis(home, model, protocol, report, device=device)
     publish(home)
     show_snapshot(home)
+    for summary in evaluated.summaries:
+        if summary.task is None:
+            note(str(summary))
+    for skipped in evaluated.skipped:
+        note(f"skipped  {skipped}")
     for row in evaluated.verdicts:
         note(f"{evaluation.VERDICT_WORDS[verdict_of(row)]}  {row['gate']}: {row['detail']}")
     champion = " is the champion" if evaluated.is_champion else ""

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.runtime.progress import Report
-from warehouse.catalog import model_registry
+from warehouse.catalog import model_registry, sqlfiles
 from warehouse.catalog.query import Catalogue
 from warehouse.errors import ModelError
 from warehouse.lake.home import Home
 
 if TYPE_CHECKING:
+    from model.evaluation.evaluate import Evaluation
     from model.evaluation.protocol import EvaluationProtocol
+    from model.evaluation.summary import Person, Summary
 
 SCORE, RETRIEVAL, VERDICT = "core.evaluation_score", "core.retrieval_score", "core.gate_verdict"
+FIDELITY = "core.fidelity_score"
 VERDICT_WORDS = {"passed": "passed", "failed": "FAILED", "not_enough_data": "not enough data"}
 SEED = 0  # draws the images by which a text encoder is evaluated
 
@@ -36,6 +39,10 @@ class Evaluated:
     scores : list of dict
         Rows of `core.evaluation_score` or `core.retrieval_score`.
     is_champion : bool
+    summaries : list of Summary
+        Of a synthesis model: means by form, population and split, of all tasks and of each.
+    skipped : list of str
+        What has no figure, and why. Absent files and refused scans are known only to the run that scored them.
     """
 
     model_id: str
@@ -44,6 +51,8 @@ class Evaluated:
     verdicts: list[dict[str, Any]]
     scores: list[dict[str, Any]]
     is_champion: bool
+    summaries: list[Summary] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
 
     @property
     def failed(self) -> list[str]:
@@ -71,19 +80,24 @@ def evaluate_synthesis(
         When there is no such model or protocol, or no test pair.
     """
     from model.evaluation.evaluate import evaluate
+    from model.evaluation.summary import summarise
     from model.inference.synthesize import load_synthesizer
 
     path, config, protocol, evaluation_id = _evaluation(home, model, protocol_name)
     model_id = str(config["model_id"])
     keys = {"model_id": model_id, "data_id": data_in_force(home), "protocol_hash": protocol.hash}
+    found: Evaluation | None = None
     if not model_registry.statements(home, VERDICT, **keys):
         synthesizer = load_synthesizer(home, str(path), device)
         found = evaluate(home, synthesizer, model_id, protocol, report, trained_on=config.get("trained_on"))
         model_registry.record(home, SCORE, found.scores)
+        model_registry.record(home, FIDELITY, found.fidelity)
         model_registry.record(home, VERDICT, found.gates)  # written last; its presence marks a complete evaluation
-    return _offer(
-        home, "synthesis", evaluation_id, keys, model_registry.statements(home, SCORE, evaluation_id=evaluation_id)
-    )
+    scores = model_registry.statements(home, SCORE, evaluation_id=evaluation_id)
+    offered = _offer(home, "synthesis", evaluation_id, keys, scores)
+    people = people_of_images(home)
+    summaries = [row for by_task in (False, True) for row in summarise(scores, people, model_id, by_task=by_task)]
+    return replace(offered, summaries=summaries, skipped=_skipped(scores, model_id, protocol, found))
 
 
 def evaluate_text_encoder(home: Home, model: str | None, report: Report, *, device: str | None = None) -> Evaluated:
@@ -204,6 +218,15 @@ def data_in_force(home: Home) -> str:
     return str(row[0])
 
 
+def people_of_images(home: Home) -> dict[str, Person]:
+    """Return whom each image of the published catalogue shows."""
+    from model.evaluation.summary import Person
+
+    with Catalogue(home).connect() as connection:
+        rows = connection.execute(sqlfiles.read("catalog/people_of_images")).fetchall()
+    return {image_id: Person(person_id, is_simulated) for image_id, person_id, is_simulated in rows}
+
+
 def kind_of(home: Home, model: str) -> str:
     """Return the kind of a model that is named by identity or folder.
 
@@ -238,6 +261,22 @@ def _evaluation(
     protocol, path = load_protocol(protocol_name), resolve(home, model, "synthesis")
     config = read_config(path)
     return path, config, protocol, identify(str(config["model_id"]), data_in_force(home), protocol.hash)
+
+
+def _skipped(
+    scores: list[dict[str, Any]], model_id: str, protocol: EvaluationProtocol, found: Evaluation | None
+) -> list[str]:
+    """Return what has no figure, and why; `found` is None where the scores were on record."""
+    from model.evaluation.summary import without_model
+
+    tested = {(row["task"], row["split"]) for row in scores}
+    lines = [f"{task}: the model takes fewer sources; baselines only" for task in without_model(scores, model_id)]
+    for task in protocol.tasks:
+        if splits := [split for split in protocol.splits if (task, split) not in tested]:
+            lines.append(f"{task}: no pair in {', '.join(splits)}")
+    if found is not None and found.n_files_absent:
+        lines.append(f"{found.n_files_absent} pairs: a source's file is absent, so that form native has no figure")
+    return [*lines, *(found.refused if found is not None else [])]
 
 
 def _offer(home: Home, kind: str, evaluation_id: str, keys: dict[str, str], scores: list[dict[str, Any]]) -> Evaluated:
