@@ -41,7 +41,7 @@ SPLIT_NAMES = {
 SPLIT_NOTES = {
     "test_internal": "People whom the model never saw, of centres that it was trained on.",
     "test_external": "People of centres that the model never saw.",
-    "acceptance": "Simulated people on whom nothing is trained: the gates are measured on them.",
+    "acceptance": "Simulated people on whom nothing is trained, kept for the gates of a demonstration.",
     "val": "People on whom the state of the training was chosen, not its weights.",
     "train": "People whom the model was trained on: they show fitting, not generalising.",
 }
