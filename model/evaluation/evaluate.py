@@ -207,7 +207,7 @@ class _Test:
         self.steered = frozenset(self._gated(present)[: protocol.max_steering_pairs])
         self.behaving = self._gated(drawn)[: protocol.max_behaviour_pairs]
         limit = protocol.max_rescan_pairs if "native" in protocol.forms else 0
-        self.rescanned = list(repeat_scans(self.images, limit))
+        self.rescanned = repeat_scans(self.images, limit)
 
     @property
     def n_steps(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, product
 
@@ -95,22 +95,23 @@ def other_target(images: CatalogueImages, pair: TestPair) -> int:
     return others[third[0]] if third else pair.sources[0]
 
 
-def repeat_scans(images: CatalogueImages, limit: int) -> Iterator[TestPair]:
-    """Yield two scans of one person and contrast from different sessions: source and target of task T2w_to_T2w.
+def repeat_scans(images: CatalogueImages, limit: int) -> list[TestPair]:
+    """Return two scans of one person and contrast from different sessions: source and target of task T2w_to_T2w.
 
-    At most so many of each contrast and population; people who were trained on are among them, since no model is.
+    At most so many of each population, people before second pairs; people who were trained on are among them, since no
+    model is.
     """
-    by_person: dict[tuple[str, str], list[int]] = {}
+    alike: dict[tuple[str, str], list[int]] = {}
     for index, item in enumerate(images.items):
-        by_person.setdefault((item.person_id, item.contrast_label), []).append(index)
-    drawn: Counter[tuple[str, bool]] = Counter()
-    for (_, label), indices in sorted(by_person.items()):
+        alike.setdefault((item.person_id, item.contrast_label), []).append(index)
+    found: dict[bool, list[TestPair]] = {False: [], True: []}
+    for (_, label), indices in sorted(alike.items()):
         for source, target in product(indices, indices):
             one, other = images.items[source], images.items[target]
-            group = (label, other.is_simulated)
-            if one.session_id != other.session_id and one.source_sha256 != other.source_sha256 and drawn[group] < limit:
-                drawn[group] += 1
-                yield TestPair(f"{label}_to_{label}", other.split, (source,), target)
+            if one.session_id != other.session_id and one.source_sha256 != other.source_sha256:
+                pair = TestPair(f"{label}_to_{label}", other.split, (source,), target)
+                found[other.is_simulated].append(pair)
+    return [pair for pairs in found.values() for pair in _balanced(pairs, images, limit)]
 
 
 SourcesOfTargets = Mapping[int, Mapping[str, Sequence[int]]]  # target, contrast of the sources, sources

@@ -93,7 +93,7 @@ class EvaluationProtocol(Part):
     Pairs are drawn by `seed`, real and simulated people apart, people before second scans. `max_pairs_per_task`: in
     form session, of each split and population. `max_native_pairs`: in form native, by split, of all tasks with the same
     number of sources together; a split that is not named has none. `max_rescan_pairs`: second scans of a person, of
-    each contrast and population.
+    each population.
 
     `map_bins`, `joint_map_bins`: bins of an intensity map of one source, and along each of two. `max_map_pairs`:
     training pairs that it is fitted on.

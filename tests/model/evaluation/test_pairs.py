@@ -125,13 +125,13 @@ def test_second_scans_are_of_one_person_and_contrast_and_of_two_visits() -> None
     copy = replace(first, image_id="copy", session_id="anna sunday")  # the same file in a third visit
     others = [item("anna", "flair", "FLAIR", "train"), item("bert", "t2w", "T2w", "train")]
     known = images([first, second, copy, *others])
-    found = list(repeat_scans(known, 10))
+    found = repeat_scans(known, 10)
     named = {(known.items[pair.sources[0]].image_id, known.items[pair.target].image_id) for pair in found}
     one, other = first.image_id, second.image_id
     assert named == {(one, other), (other, one), ("copy", other), (other, "copy")}
     assert {(pair.task, pair.split) for pair in found} == {("T2w_to_T2w", "train")}
-    assert len(list(repeat_scans(known, 1))) == 1
-    assert list(repeat_scans(known, 0)) == []
+    assert len(repeat_scans(known, 1)) == 1
+    assert repeat_scans(known, 0) == []
 
 
 TRAINED_ON = training_hashes([item("anna", "scan-1"), item("bert", "scan-2")])

@@ -68,7 +68,7 @@ def test_a_native_scene_is_on_the_target_files_own_grid_and_scale(images: Catalo
     assert np.median(inside) == pytest.approx(0.0, abs=0.25)  # a coarse grid blurs its edges
     assert np.ptp(np.percentile(inside, (10, 90))) == pytest.approx(1.0, abs=0.4)
     assert scene.files == tuple(images.items[index].file for index in pair.sources)
-    assert scene.voxel_size_mm == pytest.approx((2.6, 3.9, 2.6), abs=1e-6)
+    assert scene.voxel_size_mm == pytest.approx((2.6, 2.6, 3.9), abs=1e-6)
 
 
 def test_worlds_are_joined_over_the_session(images: CatalogueImages, pair: Pair) -> None:
