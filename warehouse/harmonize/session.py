@@ -38,6 +38,7 @@ from warehouse.imaging.resampling import resample, resample_mask
 from warehouse.imaging.scan import Scan, read_scan
 from warehouse.lake.atomic import sha256
 from warehouse.quality.measures import measure
+from warehouse.quality.resolution import effective_resolution
 from warehouse.quality.tissues import has_background, segment
 from warehouse.volumes.store import Payload, write
 from warehouse.volumes.volume import Volume, open_store
@@ -273,6 +274,7 @@ class _Session:
         tissue = None if self.recipe.is_draft else segment(prepared.corrected, prepared.mask, to_mni)
         air, why_not = has_background(prepared.image.voxels, prepared.mask)
         measures = measure(prepared.image, prepared.mask, tissue, air, why_not)
+        measures |= effective_resolution(prepared.image, prepared.mask)
         return {
             "quality": {name: value for name, (value, _) in measures.items()},
             "quality_reasons": {name: reason for name, (_, reason) in measures.items() if reason},

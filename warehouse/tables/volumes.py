@@ -71,7 +71,7 @@ QUALITY = Table(
     (
         IMAGE_ID,
         RECIPE_ID,
-        Column("measure", TEXT, "Name, from MRIQC where it has one, e.g. cjv, cnr, efc, fber, snr_wm."),
+        Column("measure", TEXT, "Name, from MRIQC where it has one, e.g. cjv, cnr, efc, fber, snr_wm; resolution_lr_mm, resolution_pa_mm and resolution_is_mm are the effective resolution along right, anterior and superior, mm (warehouse/quality/resolution.py)."),
         CENTER,
         Column("value", DOUBLE, "Value; null where it is meaningless for the image.", True),
         Column("reason", TEXT, "Why the value is missing; null where it is not.", True),

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import duckdb
 import pytest
 
+from tests.warehouse.catalog.test_quality_outliers import harmonized, measured, volume
 from warehouse.catalog.sqlfiles import QUERIES, SQL, useful_queries
 
 GE = "Imaging parameter TR(ms), TE(ms), TI(ms), and FA(degree):  (None, 100.0, None, None)"
@@ -80,10 +82,10 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
         ("gamma", 1.5, 1, 1, 1),
     ],
     "thick_slices": [
-        ("alpha", "FLAIR", [0.94, 0.94, 3.0], 1, "sub-03/anat/sub-03_FLAIR.nii.gz"),
-        ("gamma", "FLAIR", [0.5, 0.5, 5.0], 1, "sub-W/anat/sub-W_FLAIR.nii.gz"),
-        ("gamma", "T1w", [0.5, 0.5, 5.0], 1, "sub-W/anat/sub-W_T1w.nii.gz"),
-        ("gamma", "T2w", [0.5, 0.5, 5.0], 1, "sub-W/anat/sub-W_T2w.nii.gz"),
+        ("alpha", "FLAIR", [0.94, 0.94, 3.0], None, 1, "sub-03/anat/sub-03_FLAIR.nii.gz"),
+        ("gamma", "FLAIR", [0.5, 0.5, 5.0], None, 1, "sub-W/anat/sub-W_FLAIR.nii.gz"),
+        ("gamma", "T1w", [0.5, 0.5, 5.0], None, 1, "sub-W/anat/sub-W_T1w.nii.gz"),
+        ("gamma", "T2w", [0.5, 0.5, 5.0], None, 1, "sub-W/anat/sub-W_T2w.nii.gz"),
     ],
     "travelling_subjects": [
         ("walker", 2, ["beta", "gamma"], ["GE 1.5", "Siemens Prisma 3.0"], ["excluded", "test_external"], 4),
@@ -99,6 +101,28 @@ def test_there_are_ten_queries_and_an_answer_to_each() -> None:
 @pytest.mark.parametrize("name", ANSWERS)
 def test_a_useful_query_answers_its_question(rows: Callable[[str], list[tuple[Any, ...]]], name: str) -> None:
     assert rows(useful_queries()[name]) == ANSWERS[name]
+
+
+def test_a_scan_of_thick_slices_that_was_interpolated_is_found_by_its_detail(lab: Any) -> None:
+    lab.center("alpha")
+    lab.participant("alpha", "01")
+    thick, thin, draft_only = (lab.image("alpha", "01", contrast) for contrast in ("T2w", "T1w", "FLAIR"))
+    found = [(thick, "a" * 16, False, 5.0), (thick, "b" * 16, True, 0.8)]  # the draft is not asked
+    found += [(thin, "a" * 16, False, 1.2), (draft_only, "b" * 16, True, 3.9)]
+    tables: dict[str, list[dict[str, object]]] = {"volume": [], "quality": []}
+    for image_id, recipe_id, is_draft, along_slices in found:
+        row = volume(image_id, "native", 1400.0)
+        tables["volume"].append(row | {"recipe_id": recipe_id, "is_draft": is_draft})
+        for axis, value in (("lr", 0.8), ("pa", 0.8), ("is", along_slices)):
+            rows = measured("alpha", image_id, value, recipe_id=recipe_id, measure=f"resolution_{axis}_mm")
+            tables["quality"].append(rows)
+    harmonized(lab, "alpha", **tables)
+    with duckdb.connect(str(lab.publish().path), read_only=True) as connection:
+        answer = connection.execute(useful_queries()["thick_slices"]).fetchall()
+    assert [row[1:5] for row in answer] == [
+        ("FLAIR", [0.8, 0.8, 0.8], [1.0, 1.0, 4.0], 1),
+        ("T2w", [0.8, 0.8, 0.8], [1.0, 1.0, 5.0], 1),
+    ]
 
 
 @pytest.mark.parametrize("path", sorted(QUERIES.glob("*.sql")), ids=lambda path: path.stem)

@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 
-from warehouse.quality.measures import MEASURES
+from warehouse.quality.measures import MEASURES as OF_INTENSITIES
 from warehouse.quality.page import COLUMNS, write_page
+from warehouse.quality.resolution import RESOLUTION_MEASURES
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 VOID = {"meta", "link", "input", "img", "br"}
 Row = Mapping[str, Any]
+MEASURES = (*OF_INTENSITIES, *RESOLUTION_MEASURES)
 CJV = {"a": 0.40, "b": 0.42, "c": 0.41, "d": 0.43, "e": 0.39, "f": 0.95}
 
 
