@@ -108,9 +108,14 @@ def judge_copies(images: Iterable[dict[str, Any]]) -> None:
         if image["copy_of_raw"] is None and image["content"] == "present":
             raw.setdefault(_scanned(image), image["path"])
     for image in usable:
-        if image["copy_of_raw"] is not None and (original := raw.get(_scanned(image))):
+        what = image["copy_of_raw"]
+        if what is None:
+            continue
+        if original := raw.get(_scanned(image)):
             image["eligibility"] = "ineligible"
-            image["eligibility_reason"] = f"{image['copy_of_raw']}; the raw scan is there: {original}"
+            image["eligibility_reason"] = f"{what}; the raw scan is there: {original}"
+        else:
+            image["eligibility_reason"] += f"; {what}, used because the raw scan is not there"
 
 
 def _scanned(image: Mapping[str, Any]) -> tuple[object, ...]:

@@ -3,8 +3,8 @@
 Thick slices that were interpolated to a fine grid do not show in the header, but in the detail: along the normal of the
 slices, neighbours differ less than along the other axes. The measure is the structure function V, the mean squared
 difference of voxels at a distance, as the ratio (V(2) − V(1)) / (V(far) − V(1)). Distances are steps of the working
-grid, and far is about 12 mm. In the brain this ratio is nearly the same along all axes of an isotropic scan, although the
-anatomy has more contrast from left to right. White noise adds the same to V at every distance, and cancels.
+grid, and far is about 12 mm. In the brain of an isotropic scan this ratio is nearly the same along all axes, although
+the anatomy has more contrast from left to right. White noise adds the same to V at every distance, and cancels.
 
 The scale comes from the scan itself: along its sharpest axis, slices of 1.5 to 10 mm are averaged and linearly
 interpolated, and the thickness is sought at which the sharpest axis has the ratio of the axis in question. An axis can

@@ -52,7 +52,9 @@ def test_a_copy_beside_its_raw_scan_is_not_eligible_and_the_reason_names_the_sca
 
 def test_a_copy_without_its_raw_scan_is_eligible(lab: Dataset) -> None:
     lab.image("copies/01_T1.nii.gz")
-    assert judged(lab)["copies/01_T1.nii.gz"][0] == "eligible"
+    eligibility, reason = judged(lab)["copies/01_T1.nii.gz"]
+    assert eligibility == "eligible"
+    assert "stripped copy, used because the raw scan is not there" in reason
 
 
 def test_a_raw_scan_that_was_not_fetched_leaves_its_copy_in_use_until_it_is(lab: Dataset) -> None:
