@@ -8,8 +8,9 @@ the anatomy has more contrast from left to right. White noise adds the same to V
 
 The scale comes from the scan itself: along its sharpest axis, slices of 1.5 to 10 mm are averaged and linearly
 interpolated, and the thickness is sought at which the sharpest axis has the ratio of the axis in question. An axis can
-therefore be measured only against a sharper one: the sharpest gets the size of its grid. On two real T1w, slices of 2 to
-6 mm were estimated between 0.3 mm too thick and a quarter too thin; noise of 8 % of the brain's median took 0.4 mm more.
+therefore be measured only against a sharper one: the sharpest gets the size of its grid. On two real T1w, slices of 2
+to 6 mm were estimated between 0.3 mm too thick and a quarter too thin; noise of 8 % of the brain's median took 0.4 mm
+more.
 
 No library has this estimate: Fourier shell correlation needs two scans, and the edge methods of CT need a sharp edge.
 """
