@@ -22,6 +22,7 @@ from warehouse.imaging.files import NotFetchedError, RefusedError
 from warehouse.imaging.geometry import Grid, Image, turn
 from warehouse.imaging.resampling import resample_along_axes
 from warehouse.imaging.scan import Scan, read_scan
+from warehouse.quality.resolution import effective_resolution
 
 Voxels = NDArray[np.float32]
 
@@ -76,12 +77,15 @@ class Prepared:
         Axes of the scan reordered to RAS, isotropic voxels, the scan's field of view.
     is_stripped : bool
         Whether the scan holds a brain and little else.
+    own_mask : (i, j, k) bool array
+        Brain mask on the grid of `Scan.image`.
     """
 
     voxels: Voxels
     mask: NDArray[np.bool_]
     grid: Grid
     is_stripped: bool
+    own_mask: NDArray[np.bool_]
 
 
 def prepare(
@@ -119,7 +123,27 @@ def prepare(
     inside = resample_along_axes(mask.astype(np.float32), turned, network_grid) >= 0.5
     if not wanted.whole_head:
         voxels = np.where(inside, voxels, np.float32(scale.floor))
-    return Prepared(voxels, inside, network_grid, brain.came_stripped(mask, image))
+    return Prepared(voxels, inside, network_grid, brain.came_stripped(mask, image), mask)
+
+
+def acquired_size(scan: Scan, own_mask: NDArray[np.bool_]) -> tuple[float, float, float] | None:
+    """Return the voxel size of a scan along its own axes (mm), or None where it was interpolated from coarser ones.
+
+    Then the header does not tell what was acquired, and a prompt that repeats it would be wrong.
+
+    Parameters
+    ----------
+    scan : Scan
+    own_mask : (i, j, k) bool array
+        Brain mask on the grid of `Scan.image`.
+    """
+    sizes_mm = scan.image.voxel_size_mm
+    found = effective_resolution(scan.image, own_mask).values()
+    estimates = zip(sizes_mm, (value for value, _ in found), strict=True)
+    if any(value is not None and value > INTERPOLATED * size for size, value in estimates):
+        return None
+    i, j, k = (float(size) for size in scan.grid.voxel_size_mm)
+    return i, j, k
 
 
 def _found(image: Image, wanted: Recipe) -> NDArray[np.bool_]:
@@ -133,6 +157,7 @@ def _found(image: Image, wanted: Recipe) -> NDArray[np.bool_]:
     return mask
 
 
+INTERPOLATED = 1.6  # effective resolution, in voxels, beyond which a scan was interpolated; estimates err by a quarter
 SAME = 0.01  # relative difference below which voxel sizes count as equal
 MOST_VOXELS = 1 << 29  # 2 GB of float32
 

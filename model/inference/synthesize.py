@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.data.catalogue import Source
-from model.inference.scans import SAME, Prepared, prepare, read, read_mask, with_steps
+from model.inference.scans import SAME, Prepared, acquired_size, prepare, read, read_mask, with_steps
 from model.inference.tiles import in_tiles
 from model.networks.checkpoint import read_model
 from model.networks.device import choose_device, in_fast_layout
@@ -223,7 +223,8 @@ def synthesize(
         Description of the wanted scan. With a voxel size (mm, along the axes of the input), the result has this voxel
         size and the field of view of the input; otherwise it has the grid of the input.
     source_prompt : str or PromptRecord, optional
-        What the scan is; fields that are None count as unknown, but for the voxel size, which the header has.
+        What the scan is; fields that are None count as unknown. The voxel size is taken from the header, unless the
+        scan was interpolated from larger voxels.
     brain_mask : str, Path or Nifti1Image, optional
         On the grid of the scan, positive in the brain; default: found in the scan.
     model : str, Path or Synthesizer, optional
@@ -256,11 +257,11 @@ def synthesize(
     grid = scan.grid
     if not isinstance(model, Synthesizer):
         model = load_synthesizer(_home(home), model, device, voxel_mm=min(_sizes(grid)))
-    if source.voxel_size_mm is None:
-        source = replace(source, voxel_size_mm=_sizes(grid))
     wanted = _wanted_grid(grid, target)
     mask = None if brain_mask is None else read_mask(brain_mask, grid)
     prepared = prepare(scan, model.grid_mm, model.preparation, mask)
+    if source.voxel_size_mm is None:
+        source = replace(source, voxel_size_mm=acquired_size(scan, prepared.own_mask))
     made = model._signal_of([prepared], [source], target)
     placed = resample_along_axes(made, prepared.grid, wanted.turned())
     back = turn_back(np.float32(MEDIAN) * placed, wanted.affine)

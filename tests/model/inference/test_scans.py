@@ -8,8 +8,9 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from model.inference.scans import prepare, read, read_mask, with_steps
+from model.inference.scans import acquired_size, prepare, read, read_mask, with_steps
 from tests.model.inference.conftest import bright
 from warehouse.errors import HarmonizeError, ModelError
 from warehouse.harmonize.intensity import find_scale
@@ -143,6 +144,21 @@ def test_a_mask_of_a_scan_stored_otherwise_is_turned_with_it() -> None:
     )
     np.testing.assert_array_equal(made.mask, other.mask)
     np.testing.assert_allclose(made.voxels, other.voxels, atol=1e-4)
+
+
+def test_the_voxel_size_of_interpolated_thick_slices_is_unknown() -> None:
+    fine = np.random.default_rng(0).normal(0, 1, (72, 80, 72))
+    texture = 100 * ndimage.gaussian_filter(fine, 1.2) / ndimage.gaussian_filter(fine, 1.2).std()
+    inside = (np.stack(np.meshgrid(*(np.linspace(-1, 1, n) for n in fine.shape), indexing="ij")) ** 2).sum(0) < 0.9
+    sharp = np.where(inside, 500 + texture, 0)
+    slices = sharp.reshape(72, 80, 18, 4).mean(-1)  # 4 mm, along S
+    thick = ndimage.zoom(slices, (1, 1, 4), order=1, mode="nearest", grid_mode=True)
+    mask = ndimage.binary_erosion(inside, iterations=3)
+    affine = np.diag([1.0, 1.0, 1.0, 1.0])
+    assert acquired_size(read(image(sharp.astype(np.float32), affine)), mask) == (1, 1, 1)
+    assert acquired_size(read(image(thick.astype(np.float32), affine)), mask) is None
+    flipped = read(image(sharp[:, :, ::2].astype(np.float32), np.diag([1.0, 1.0, 2.0, 1.0])))
+    assert acquired_size(flipped, mask[:, :, ::2]) == (1, 1, 2)
 
 
 def test_without_a_brain_it_is_said_that_a_mask_can_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
