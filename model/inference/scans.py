@@ -147,7 +147,7 @@ def acquired_size(scan: Scan, own_mask: NDArray[np.bool_]) -> tuple[float, float
 
 
 def _found(image: Image, wanted: Recipe) -> NDArray[np.bool_]:
-    remedy = "look at the scan; where it does hold a brain, give its mask"
+    remedy = "look at the scan; where it does hold a brain, give its mask (--brain-mask)"
     try:
         mask = brain.find_brain(image, wanted.mask_network)
     except HarmonizeError as error:

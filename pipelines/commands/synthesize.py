@@ -22,6 +22,10 @@ def synthesize(
     prompt: Annotated[str, typer.Option(help='Wanted scan, e.g. "Modality: T2w; TE: 90 ms; Voxel size: (1, 1, 1)".')],
     out: Annotated[Path, typer.Option(metavar="OUT.nii.gz", help="File to write; an existing one is not overwritten.")],
     source_prompt: Annotated[str | None, typer.Option(help="Prompt of the scan itself, as far as it is known.")] = None,
+    brain_mask: Annotated[
+        Path | None,
+        typer.Option(metavar="MASK.nii.gz", help="Brain mask on the scan's grid; default: found in the scan."),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(metavar="MODEL", help="Identity or folder; default: the champion, else shipped weights."),
@@ -32,13 +36,16 @@ def synthesize(
     """Turn a scan into the contrast that a prompt asks for.
 
     The result has the scan's grid, or the voxel size that the prompt asks for (mm) over the same field of view.
-    Its intensities lie between 0 and 1, and its header says that it is synthetic. It is not for diagnosis.
+    Intensities are 0 where there is no signal and 1000 at the median of the brain. The header says that the result is
+    synthetic. It is not for diagnosis.
     """
     _refuse_output(image, out, force)
     from model import synthesize as make
     from warehouse.imaging.nifti import read_header
 
-    made = make(image, prompt, source_prompt=source_prompt, model=model, home=ctx.obj, device=device)
+    made = make(
+        image, prompt, source_prompt=source_prompt, brain_mask=brain_mask, model=model, home=ctx.obj, device=device
+    )
     for _, doubt in read_header(str(image)).doubts:
         note(f"{image}: {doubt}")
     _write(made.to_bytes(), out)

@@ -89,3 +89,19 @@ def test_without_a_model_it_is_said_how_to_get_one(tumsyn: Command, scan: Path, 
     assert refused.exit_code == 1
     assert "tumsyn train" in refused.stderr
     assert not (tmp_path / "out.nii").exists()
+
+
+def test_a_brain_mask_can_be_given_and_must_lie_on_the_scans_grid(
+    tumsyn: Command, scan: Path, model_id: str, tmp_path: Path
+) -> None:
+    image, mask = nib.load(scan), tmp_path / "mask.nii.gz"
+    words = "synthesize", str(scan), *ASKED, "--model", model_id, "--brain-mask", str(mask), "--out"
+    brain = (image.get_fdata() > 100).astype(np.uint8)
+    nib.save(nib.Nifti1Image(brain, image.affine), mask)
+    done = tumsyn(*words, str(tmp_path / "out.nii"))
+    assert done.exit_code == 0, done.output
+    nib.save(nib.Nifti1Image(brain[1:], image.affine), mask)
+    refused = tumsyn(*words, str(tmp_path / "other.nii"))
+    assert refused.exit_code == 1
+    assert "resample the mask to the scan's grid" in refused.stderr.replace("\n", " ")
+    assert not (tmp_path / "other.nii").exists()
