@@ -204,8 +204,10 @@ class _Test:
         self.n_files_absent = len(native) - len(present)
         self.work: list[tuple[Form, TestPair]] = [("native", pair) for pair in present]
         self.work += [("session", pair) for pair in session]
-        self.steered = frozenset(self._gated(present)[: protocol.max_steering_pairs])
-        self.behaving = self._gated(drawn)[: protocol.max_behaviour_pairs]
+        watched = self._watched(drawn)
+        with_files = set(present)
+        self.steered = frozenset([pair for pair in watched if pair in with_files][: protocol.max_steering_pairs])
+        self.behaving = watched[: protocol.max_behaviour_pairs]
         limit = protocol.max_rescan_pairs if "native" in protocol.forms else 0
         self.rescanned = repeat_scans(self.images, limit)
 
@@ -284,9 +286,17 @@ class _Test:
             cohort = DigitalCohort(asked.n_people, asked.seed, asked.voxel_mm, asked.spread)
             yield from fidelity.scores(self.synthesizer, self.model_id, cohort)
 
-    def _gated(self, pairs: Sequence[TestPair]) -> list[TestPair]:
-        """Return the pairs of the gated split and population that the model can be asked about."""
-        return [pair for pair in pairs if self._place_of(pair) == self.place and self.is_supported(pair.task)]
+    def _watched(self, pairs: Sequence[TestPair]) -> list[TestPair]:
+        """Return the pairs on which steering and behaviour are measured: those of the gated split and population.
+
+        A protocol that tests nobody there, such as one of validation people, watches its first split.
+        """
+        known = [pair for pair in pairs if self.is_supported(pair.task)]
+        firsts = (gates.Place(split, simulated) for split in self.protocol.splits for simulated in (False, True))
+        for place in (self.place, *firsts):
+            if found := [pair for pair in known if self._place_of(pair) == place]:
+                return found
+        return []
 
     def verdicts(self, scores: list[Row]) -> list[Row]:
         items = {item.image_id: item for item in self.images.items}

@@ -19,7 +19,8 @@ ModelOption = Annotated[
     str | None, typer.Option("--model", metavar="MODEL", help="Identity, alias or folder; default: the champion.")
 ]
 ProtocolOption = Annotated[
-    str, typer.Option("--protocol", metavar="NAME|FILE", help="standard, validation, demo, quick, or a YAML file of your own.")
+    str,
+    typer.Option("--protocol", metavar="NAME|FILE", help="standard, validation, demo, quick, or your own YAML file."),
 ]
 
 

@@ -140,6 +140,12 @@ def test_behaviour_is_measured_on_the_gated_pairs(identity: Evaluation, perfect:
         assert {row["model_id"] for row in rows} == {MODEL}
 
 
+def test_without_gated_people_behaviour_is_measured_on_the_first_split(native_home: Home) -> None:
+    asked = protocol(**ONE_TASK, splits=("train",), forms=("session",), max_pairs_per_task=1, max_behaviour_pairs=1)
+    found = evaluate(native_home, Identity(native_home), MODEL, asked)
+    assert {row["split"] for row in found.scores if row["metric"] == "identity_psnr_db"} == {"train"}
+
+
 def test_steering_alone_does_not_make_a_good_model(native_home: Home) -> None:
     shades = Constant(by_contrast={"T1w": -2.0, "T2w": 2.0, "FLAIR": -2.0})
     verdicts = {row["gate"]: row for row in evaluate(native_home, shades, MODEL, protocol()).gates}
