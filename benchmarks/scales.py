@@ -209,7 +209,10 @@ def main() -> None:
     found = read(images)
     directions = [(one, other) for one in CONTRASTS for other in CONTRASTS if one != other and found[one, other]]
     print(f"data {images.data_id}, recipe {images.recipe_id}; dB as made → after gain and offset, means over people")
-    for group in ("all people", *sorted({person.split("/")[0] for pairs in found.values() for person, *_ in pairs})):
+    for group in (
+        "all people",
+        *sorted({person.split("/")[0] for pairs in found.values() for person in (pair.person for pair in pairs)}),
+    ):
         rows = {name: {d: judge(found[d], name) for d in directions} for name in SCALES}
         rows["fitted on the test volume itself"] = {d: own_map(found[d]) for d in directions}
         print(f"\n{group}\n\n| scale of the brain | " + " | ".join(f"{a}→{b}" for a, b in directions) + " | mean |")
