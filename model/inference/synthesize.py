@@ -23,7 +23,7 @@ from model.networks.film_unet import FilmUNet, FilmUNetConfig
 from model.networks.text_encoder import FrozenTextEncoder
 from model.networks.weights import resolve
 from warehouse.errors import ModelError
-from warehouse.imaging.brain_scale import harden
+from warehouse.imaging.brain_scale import FARTHEST, harden
 from warehouse.imaging.geometry import Grid, Image, turn_back
 from warehouse.imaging.nifti import Header
 from warehouse.imaging.resampling import resample, resample_along_axes
@@ -113,7 +113,8 @@ class Synthesizer:
         -------
         (i, j, k) float64 array
         """
-        return np.maximum(1 + self._spread(target) * harden(self.volume(sources, target).astype(np.float64)), 0.0)
+        made = np.clip(self.volume(sources, target).astype(np.float64), -FARTHEST, FARTHEST)
+        return np.maximum(1 + self._spread(target) * harden(made), 0.0)
 
     def scan(
         self,

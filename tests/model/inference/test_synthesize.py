@@ -20,7 +20,7 @@ from tests.model.inference.test_grid import AFFINES, OBLIQUE, TILT
 from tests.model.tiny_models import save_synthesis
 from warehouse.errors import ModelError, PromptError
 from warehouse.imaging.brain_scale import BrainScale
-from warehouse.imaging.geometry import Image
+from warehouse.imaging.geometry import Grid, Image
 from warehouse.lake.home import Home
 from warehouse.prompts.record import PromptRecord
 
@@ -195,6 +195,23 @@ def test_the_voxel_size_that_it_has_changes_nothing(synthesizer: Synthesizer) ->
     sizes = tuple(float(size) for size in np.round(np.linalg.norm(OBLIQUE[:3, :3], axis=0), 2))
     made = synthesize(scan, replace(T2W, voxel_size_mm=(sizes[0], sizes[1], sizes[2])), model=synthesizer)
     np.testing.assert_allclose(made.affine, scan.affine, atol=1e-4)
+
+
+@pytest.mark.parametrize("affine", [AFFINES[0], AFFINES[1], pytest.param(OBLIQUE, id="oblique")])
+def test_what_is_evaluated_from_a_file_is_what_a_user_gets(
+    affine: NDArray[np.float64], synthesizer: Synthesizer, tmp_path: Path
+) -> None:
+    nib.save(one_sided(affine), tmp_path / "in.nii.gz")
+    source = replace(T1W, voxel_size_mm=(2.0, 2.0, 2.0))
+    made = synthesize(tmp_path / "in.nii.gz", T2W, source_prompt=source, model=synthesizer)
+    grid = Grid(made.shape, made.affine)
+    there = nib.affines.from_matvec(TILT, [10.0, -4.0, 3.0])  # the evaluated grid lies elsewhere in its own world
+    like = Grid(grid.shape, there @ grid.affine)
+    scored = synthesizer.scan([tmp_path / "in.nii.gz"], [source], T2W, like=like, to_like=[there])
+    signal = 1 + synthesizer.relative_spread["T2w"] * scored
+    inside = tuple(slice(2, -2) for _ in range(3))  # the two interpolations differ at the borders
+    assert np.corrcoef(signal[inside].ravel(), made.get_fdata()[inside].ravel())[0, 1] > 0.999
+    np.testing.assert_allclose(MEDIAN * np.median(signal[inside]), np.median(made.get_fdata()[inside]), rtol=0.01)
 
 
 def test_prompts_are_sentences_or_records(synthesizer: Synthesizer) -> None:
