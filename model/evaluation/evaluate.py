@@ -42,6 +42,7 @@ from warehouse.volumes import open_store
 __all__ = ["Evaluation", "SynthesisModel", "Tested", "evaluate", "identify"]
 
 KNOWN_SPLITS = ("train", "val", "test_internal", "test_external", "acceptance")
+REFUSED = ("refused", "volume")  # measure and mask of a pair that has no figure, so that leaving it out is seen
 STEERING_MAE, STEERING_GAIN = "steering_mae", "steering_gain_db"
 Row = dict[str, Any]
 Report = Callable[[int, int, str], None]
@@ -230,12 +231,12 @@ class _Test:
         return len(contrasts_of(task)[0]) <= self.synthesizer.max_sources
 
     def _of_pair(self, measure: Callable[..., list[Row]], pair: TestPair, *more: Form) -> list[Row]:
-        """Return the rows of a pair, none where one of its scans is refused."""
+        """Return the rows of a pair; where one of its scans is refused, one row that says so."""
         try:
             return measure(pair, *more)
         except RefusedScanError as error:
             self.refused.append(f"{self._named(pair)}: {error.what}")
-            return []
+            return [row for form in more for row in self._rows(form, pair, self.model_id, {REFUSED: 1.0})]
         except TumsynError as error:
             raise ModelError(f"{self._named(pair)}: {error.what}", error.remedy) from error
 
@@ -309,6 +310,8 @@ class _Test:
         items = {item.image_id: item for item in self.images.items}
         people: dict[tuple[str, str, bool, str], dict[tuple[str, ...], str]] = {}
         for row in scores:
+            if (row["metric"], row["mask"]) == REFUSED:
+                continue
             target = items[row["target_image_id"]]
             cell = (row["form"], row["split"], target.is_simulated, row["task"])
             pair = (*row["source_image_ids"], row["target_image_id"])

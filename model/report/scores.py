@@ -45,6 +45,8 @@ class Table:
         PSNR as made of each tested task, and of all together where there are several.
     untested, unsupported : list of str
         Tasks of the protocol without a pair; and those that have baselines only, because the model takes fewer sources.
+    n_refused : int
+        Pairs without figures, because the path of a user refuses a scan of theirs.
     makers : list of str
         Baselines in the order of the rows.
     span : (float, float)
@@ -58,6 +60,7 @@ class Table:
     lines: list[ScoreLine]
     untested: list[str]
     unsupported: list[str]
+    n_refused: int
     makers: list[str]
     span: tuple[float, float]
     low: float
@@ -104,6 +107,7 @@ def table(figures: Figures, group: Group) -> Table:
         lines=tested,
         untested=[line.task for line in lines if not line.values and not line.baselines],
         unsupported=[line.task for line in beyond],
+        n_refused=sum(figures.line(group, task, "refused", "volume").n_pairs for task in figures.tasks),
         makers=[name for name in COMPARED if any(name in line.baselines for line in tested)],
         span=span_of(gains),
         low=min(values, default=0.0),

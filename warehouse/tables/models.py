@@ -109,7 +109,7 @@ EVALUATION_SCORE = Table(
         Column("split", TEXT, "train, val, test_internal, test_external or acceptance.", False, "split IN ('train', 'val', 'test_internal', 'test_external', 'acceptance')"),
         Column("source_image_ids", TEXTS, "Source images of the synthesis: one, or a set."),
         Column("target_image_id", TEXT, "Image that the result is compared with.", False, IMAGE_ID.rule.replace("image_id", "target_image_id")),
-        Column("metric", TEXT, "psnr_db, ssim, mae, nmi; with _fitted after one gain and offset; mae_rim and mae_deep for the outer 3 mm of the mask and what is deeper; steering_mae and steering_gain_db for another contrast in the prompt; identity_psnr_db, identity_ssim, irrelevant_age, irrelevant_vendor, irrelevant_sex (each also with _shift_mm) and tiles_max_difference as model/evaluation/behaviour.py defines them."),
+        Column("metric", TEXT, "psnr_db, ssim, mae, nmi; with _fitted after one gain and offset; mae_rim and mae_deep for the outer 3 mm of the mask and what is deeper; steering_mae and steering_gain_db for another contrast in the prompt; identity_psnr_db, identity_ssim, irrelevant_age, irrelevant_vendor, irrelevant_sex (each also with _shift_mm) and tiles_max_difference as model/evaluation/behaviour.py defines them; refused (1) where the path of a user refuses a scan, so that the pair has no figure."),
         Column("mask", TEXT, "brain or volume.", False, "mask IN ('brain', 'volume')"),
         Column("value", DOUBLE, "Its value; lower is better for mae, irrelevant_ and tiles_, higher for the others. Errors are parts of the target's range, from the 0.5th to the 99.5th percentile of its brain."),
     ),

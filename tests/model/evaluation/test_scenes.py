@@ -223,9 +223,12 @@ def test_a_scan_that_the_user_path_refuses_is_said_and_stops_nothing(
     [refused] = found.refused
     assert "no brain was found" in refused
     assert images.items[pair.target].image_id in refused
+    target = images.items[pair.target].image_id
     native = [row for row in found.scores if row["form"] == "native"]
-    assert native
-    assert images.items[pair.target].image_id not in {row["target_image_id"] for row in native}
+    assert [row["metric"] for row in native if row["target_image_id"] == target] == ["refused"]
+    assert len(native) > 1
+    counted = {(one.form, one.task): one.n_pairs for one in found.tested if one.split == "test_internal"}
+    assert counted["native", TASK] == counted["session", TASK] - 1
 
 
 def test_the_pooled_map_never_mixes_real_and_simulated_people(images: CatalogueImages) -> None:

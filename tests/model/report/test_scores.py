@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ import duckdb
 import pytest
 
 from model.evaluation.statistics import Estimate
-from model.report.data import THICK_MM, Figures, Group, ScoreLine, read_figures, rows
+from model.report.data import THICK_MM, Cell, Figures, Group, Person, ScoreLine, read_figures, rows
 from model.report.scores import WIDTH, Table, parts, span_of, table
 from tests.model.report.conftest import Reported
 from warehouse.tables import TABLES
@@ -190,13 +191,20 @@ def test_tables_name_tasks_that_were_not_tested_or_not_supported(figures: Figure
     assert (found.untested, found.unsupported) == (["T1w_to_angio"], ["T1w+T2w_to_FLAIR"])
 
 
+def test_pairs_that_were_refused_are_counted(figures: Figures) -> None:
+    group = Group("native", "real", "val")
+    cell = Cell(group, "T1w_to_T2w", "refused", "volume")
+    refused = replace(figures, people=figures.people | {(figures.model_id, cell): {"ann": Person(2, 1.0)}})
+    assert (table(figures, group).n_refused, table(refused, group).n_refused) == (0, 2)
+
+
 def line_of(people: Sequence[tuple[float, float]]) -> ScoreLine:
     return ScoreLine("t", "psnr_db", "brain", len(people), len(people), [], {}, {}, people, None, lambda _: None)
 
 
 def test_every_person_is_drawn_within_the_picture_and_many_are_not() -> None:
     group = Group("native", "real", "val")
-    found = Table(group, "val", [], [], [], [], (-1.0, 1.0), 10.0, 20.0)
+    found = Table(group, "val", [], [], [], 0, [], (-1.0, 1.0), 10.0, 20.0)
     dots = found.dots(line_of([(10.0, 20.0), (15.0, 14.0)]))
     assert dots is not None
     assert [(fitted < made) for _, fitted, made, _ in dots.people] == [True, False]  # the largest gain first
