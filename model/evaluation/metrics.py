@@ -54,7 +54,7 @@ Mask = NDArray[np.bool_]
 
 
 def measure(
-    prediction: Volume, target: Volume, mask: Mask, voxel_size_mm: Sequence[float]
+    prediction: Volume, target: Volume, mask: Mask, voxel_size_mm: Sequence[float], outer: Mask | None = None
 ) -> dict[tuple[str, str], float]:
     """Return every measure, in the brain and in the whole volume.
 
@@ -66,6 +66,8 @@ def measure(
     mask : (i, j, k) bool array
         Brain of the target.
     voxel_size_mm : sequence of 3 float
+    outer : (i, j, k) bool array, optional
+        The `rim` of the mask, where several predictions of one target are measured; default: computed.
 
     Returns
     -------
@@ -93,7 +95,7 @@ def measure(
     found |= {(f"{name}_fitted", "brain"): value for name, value in _errors(fitted).items()}
     found["ssim_fitted", "brain"] = float(moments.with_gain_offset(gain, offset).similarity(1.0).mean())
     found["nmi", "brain"] = nmi(made, real, mask)
-    is_rim = rim(mask, voxel_size_mm)[mask]
+    is_rim = (rim(mask, voxel_size_mm) if outer is None else outer)[mask]
     for name, part in (("mae_rim", is_rim), ("mae_deep", ~is_rim)):
         if part.any():
             found[name, "brain"] = _errors(difference[part])["mae"]

@@ -82,4 +82,4 @@ def figures_of_baselines(scene: Scene, pooled: IntensityMap | None, bins: int) -
 
 def figures(prediction: Linear, scene: Scene) -> Figures:
     """Return every measure of a prediction on a scene, by measure and mask."""
-    return measure(prediction, scene.truth, scene.brain, scene.voxel_size_mm)
+    return measure(prediction, scene.truth, scene.brain, scene.voxel_size_mm, scene.rim)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import affine_transform, gaussian_filter1d
 
+from model.evaluation.scenes import to_session
 from warehouse.errors import HarmonizeError, ModelError
 from warehouse.harmonize.alignment import CONVERGED_MM, register
 from warehouse.harmonize.rows import read_turned
@@ -21,8 +22,6 @@ from warehouse.imaging.resampling import blur_sigma
 from warehouse.volumes import Volume
 
 LEAST_SEEN = 0.95  # share of the target's brain in the other scan's field of view
-
-Matrix = NDArray[np.float64]
 
 
 def rescan(
@@ -53,7 +52,7 @@ def rescan(
     """
     target, target_mask = read_turned(target_native)
     other, other_mask = read_turned(other_native)
-    start = np.linalg.inv(_to_session(target_native)) @ _to_session(other_native)
+    start = np.linalg.inv(to_session(target_native)) @ to_session(other_native)
     placed = Image(other.voxels, start @ other.affine)
     try:
         scale = BrainScale.of(other.voxels, other_mask)
@@ -71,17 +70,11 @@ def rescan(
     return made
 
 
-def _to_session(native: Volume) -> Matrix:
-    """Return the transform from a scan's world to the session's, in which each session is aligned with MNI152."""
-    matrices = {one["kind"]: one["matrix"] for one in native.attributes["transforms"]}
-    return np.array(matrices["native_to_session"], np.float64)
-
-
 def _on_grid(image: Image, grid: Grid, outside: float) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return an image on a grid by cubic splines, and which voxels lie in its field of view.
 
-    `warehouse.imaging.resampling.resample` is made for grids of equal sides; those of scans have thick slices. The blur
-    along an axis of the image is that of the grid's voxels, seen along this axis.
+    `warehouse.imaging.resampling.resample` blurs by the grid's nearest axis and does not say what was seen; here the
+    blur along an axis of the image is that of the grid's voxels, seen along this axis.
     """
     axes = image.affine[:3, :3] / image.voxel_size_mm
     steps_mm = np.linalg.norm(axes.T @ grid.affine[:3, :3], axis=1)

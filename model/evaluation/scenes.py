@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.data.catalogue import CatalogueImages, Sample, Source
+from model.evaluation.baselines import identity
+from model.evaluation.metrics import rim
 from model.evaluation.pairs import TestPair
 from model.evaluation.protocol import Form
 from warehouse.errors import ModelError, TumsynError
@@ -23,7 +26,7 @@ from warehouse.imaging.geometry import Grid, Image
 from warehouse.imaging.itk import inverse
 from warehouse.imaging.resampling import resample
 from warehouse.prompts.record import PromptRecord
-from warehouse.volumes import open_store
+from warehouse.volumes import Volume, open_store
 
 Linear = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -101,6 +104,11 @@ class Scene:
         """Along i, j, k, mm."""
         i, j, k = (float(size) for size in self.grid.voxel_size_mm)
         return i, j, k
+
+    @cached_property
+    def rim(self) -> NDArray[np.bool_]:
+        """The outer part of the brain: a distance transform, computed once for all predictions of the scene."""
+        return rim(self.brain, self.voxel_size_mm)
 
 
 def synthesise(
@@ -196,7 +204,7 @@ def has_files(images: CatalogueImages, pair: TestPair) -> bool:
 
 def linear(sample: Sample) -> Linear:
     """Return the voxels of a harmonised image in spreads from the median of its brain, (i, j, k)."""
-    return harden(sample.voxels.astype(np.float64))
+    return identity(sample.voxels)
 
 
 @dataclass(frozen=True)
@@ -210,9 +218,23 @@ class _Native:
 
 def _read(path: Path) -> _Native:
     store = open_store(path)
-    steps: list[dict[str, Any]] = store.attributes.get("transforms", [])
-    matrices = {step["kind"]: np.array(step["matrix"], np.float64) for step in steps}
-    if store.mask is None or "native_to_session" not in matrices:
-        raise ModelError(f"{path} has no brain mask, or no transform to its session", "harmonise the scan again")
+    matrix = to_session(store)
+    assert store.mask is not None  # `to_session` refuses a store without one
     image = Image(np.asarray(store[...], np.float32), store.affine)
-    return _Native(image, np.asarray(store.mask[...]) > 0, matrices["native_to_session"])
+    return _Native(image, np.asarray(store.mask[...]) > 0, matrix)
+
+
+def to_session(native: Volume) -> Matrix:
+    """Return the transform from a scan's world to its session's, in which each session is aligned with MNI152.
+
+    Raises
+    ------
+    ModelError
+        When the store has no transform, or no brain mask.
+    """
+    steps: list[dict[str, Any]] = native.attributes.get("transforms", [])
+    matrices = {step["kind"]: np.array(step["matrix"], np.float64) for step in steps}
+    if native.mask is None or "native_to_session" not in matrices:
+        what = f"{native.path} has no brain mask, or no transform to its session"
+        raise ModelError(what, "harmonise the scan again")
+    return matrices["native_to_session"]
