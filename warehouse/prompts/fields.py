@@ -31,11 +31,19 @@ AGENT = {True: "given", False: "not given"}
 
 
 class ParsedFields:
-    """Fields of a record, added one by one as they are found; values of one field must agree."""
+    """Fields of a record, added one by one as they are found; values of one field must agree.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    is_lenient : bool
+        Whether words about a size without a size, as in ``high resolution``, become `words`; otherwise they are errors.
+    """
+
+    def __init__(self, is_lenient: bool = False) -> None:
         self.values: dict[str, Any] = {}
-        self._is_isotropic = False
+        self.is_lenient = is_lenient
+        self.words: list[str] = []
+        self.is_isotropic = False
 
     def add(self, field: str, value: Any) -> None:
         """Add the value of a field; None adds nothing.
@@ -75,7 +83,7 @@ class ParsedFields:
 
     def set_isotropic(self) -> None:
         """Record that voxels have equal sides."""
-        self._is_isotropic = True
+        self.is_isotropic = True
 
     def record(self) -> PromptRecord:
         """Return the record of all fields.
@@ -94,10 +102,10 @@ class ParsedFields:
             raise PromptError(what, "times without a unit are milliseconds; write s after seconds, as in TR 2.5 s")
         if record.flip_angle_variable and record.flip_angle_deg is not None:
             what = f"the prompt contradicts itself: FA is {record.flip_angle_deg:g} and variable"
-            raise PromptError(what, "give one of them")
-        if self._is_isotropic and record.voxel_size_mm is None:
+            raise PromptError(what, "give one of them; the angle of SPACE, CUBE and VISTA is variable")
+        if self.is_isotropic and record.voxel_size_mm is None and not self.is_lenient:
             raise PromptError("the prompt contains isotropic without a size", "write for example: 1 mm isotropic")
-        if self._is_isotropic and len(set(record.voxel_size_mm or ())) > 1:
+        if self.is_isotropic and len(set(record.voxel_size_mm or ())) > 1:
             size = " × ".join(f"{length:g}" for length in record.voxel_size_mm or ())
             raise PromptError(f"the prompt contradicts itself: {size} mm and isotropic", "give one of them")
         return record

@@ -10,7 +10,9 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 from warehouse.errors import PromptError
 from warehouse.prompts import values, vocabulary
@@ -21,6 +23,12 @@ from warehouse.prompts.values import LENGTH, MISSING, NUMBER, UNIT
 from warehouse.prompts.vocabulary import spellings
 
 EXAMPLE = "T2w; 3T Siemens; TR 3200 ms; TE 90 ms; voxel size 1 mm"
+
+NAMES = (
+    *vocabulary.CONTRAST_LABELS,
+    *vocabulary.VENDORS,
+    *("age", "gender", "scanner", "modality", "voxel size", "TR", "TE", "TI", "FA"),
+)
 
 # The vendor may contain any text, including separators of fields; only a match of the whole sentence finds its end.
 TEMPLATE = re.compile(
@@ -56,32 +64,66 @@ def parse_prompt(text: str) -> PromptRecord:
     >>> record.contrast, record.field_strength_t, record.repetition_time_s, record.echo_time_s
     ('T2w', 3.0, 3.2, 0.09)
     """
+    fields, pieces = read_pieces(text)
+    if not any(piece.kind == "field" for piece in pieces):
+        raise PromptError(
+            f"the prompt {text.strip()[:40]!r} does not describe an image", f"write for example: {EXAMPLE}"
+        )
+    return fields.record()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a prompt: a field, text that no field needs (`ignored`), or a word that no rule matches."""
+
+    kind: Literal["field", "ignored", "word"]
+    text: str
+
+
+def read_pieces(text: str, *, is_lenient: bool = False) -> tuple[ParsedFields, list[Piece]]:
+    """Return the fields of a prompt and the pieces it consists of, in order.
+
+    Parameters
+    ----------
+    text : str
+    is_lenient : bool
+        Keep words that no rule matches, which otherwise are errors.
+
+    Raises
+    ------
+    PromptError
+        As `parse_prompt`.
+    """
     if not isinstance(text, str):
         raise PromptError(f"a prompt is a text, not {type(text).__name__}", f"write for example: {EXAMPLE}")
     text = text.strip().strip("\"'\u201c\u201d").strip()
     plain = normal(text)
     if not plain:
         raise PromptError("the prompt is empty", f"write for example: {EXAMPLE}")
-    fields = ParsedFields()
+    fields = ParsedFields(is_lenient)
     if whole := TEMPLATE.fullmatch(text):
         _template(fields, whole)
-    else:
-        _read(fields, plain)
-    return fields.record()
+        return fields, [Piece("field", text)]
+    pieces: list[Piece] = []
+    place = 0
+    while place < len(plain):
+        piece = _piece(fields, plain, place)
+        if piece.kind == "word" and not is_lenient:
+            raise not_understood(piece.text)
+        pieces.append(piece)
+        place += len(piece.text)
+    return fields, pieces
 
 
-def _read(fields: ParsedFields, text: str) -> None:
-    place, is_field = 0, False
-    while place < len(text):
-        for pattern, action in rules():
-            if found := pattern.match(text, place):
-                action(fields, found)
-                place, is_field = found.end(), is_field or action is not ignore
-                break
-        else:
-            raise _not_understood(text, place)
-    if not is_field:
-        raise PromptError(f"the prompt {text[:40]!r} does not describe an image", f"write for example: {EXAMPLE}")
+def _piece(fields: ParsedFields, text: str, place: int) -> Piece:
+    for pattern, action in rules():
+        if found := pattern.match(text, place):
+            n_words = len(fields.words)
+            action(fields, found)
+            if len(fields.words) > n_words:
+                return Piece("word", found[0])
+            return Piece("ignored" if action is ignore else "field", found[0])
+    return Piece("word", re.split(r"[\s;,|()\[\]]", text[place:], maxsplit=1)[0])
 
 
 def _template(fields: ParsedFields, found: re.Match[str]) -> None:
@@ -94,24 +136,25 @@ def _template(fields: ParsedFields, found: re.Match[str]) -> None:
     values.read_parameters(fields, "TR(ms), TE(ms), TI(ms), FA(degree)", normal(f"({found['parameters']})").strip("()"))
 
 
-def _not_understood(text: str, place: int) -> PromptError:
-    word = re.split(r"[\s;,]", text[place:], maxsplit=1)[0][:40]
-    known = [
-        *vocabulary.CONTRAST_LABELS,
-        *vocabulary.VENDORS,
-        "age",
-        "gender",
-        "scanner",
-        "modality",
-        "voxel size",
-        "TR",
-        "TE",
-        "TI",
-        "FA",
-    ]
-    near = difflib.get_close_matches(word.lower(), [one.lower() for one in known], n=1)
-    spelt = next((f"did you mean {one}? " for one in known if near and one.lower() == near[0] != word.lower()), "")
-    return PromptError(f"the prompt contains {word!r}, which is not understood", f"{spelt}write for example: {EXAMPLE}")
+def not_understood(word: str) -> PromptError:
+    """Return the error of a word that no rule matches; it suggests the known name of a similar spelling."""
+    near = suggestion(word[:40])
+    spelt = f"did you mean {near}? " if near else ""
+    what = f"the prompt contains {word[:40]!r}, which is not understood"
+    return PromptError(what, f"{spelt}write for example: {EXAMPLE}")
+
+
+def suggestion(word: str) -> str | None:
+    """Return the known name whose spelling is most similar to a word's; None when there is none, or it is the word.
+
+    Examples
+    --------
+    >>> suggestion("siemnes"), suggestion("banana")
+    ('Siemens', None)
+    """
+    known = {name.lower(): name for name in NAMES}
+    near = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.7)
+    return known[near[0]] if near and near[0] != word.lower() else None
 
 
 Action = Callable[[ParsedFields, re.Match[str]], None]
@@ -283,6 +326,12 @@ def _contrasts() -> Iterable[tuple[str, Action]]:
     yield (
         rf"{label}\s*(?:[:=]|\bis\b)\s*(?P<value>[^;,\n]*)",
         lambda fields, found: values.read_contrast(fields, found["value"]),
+    )
+    # Beside a contrast only: a perivascular space is no sequence.
+    train = rf"(?:{vocabulary.VARIABLE_TRAINS}){END}"
+    yield (
+        rf"(?P<value>{spelt})[\s-]+(?:3-?d[\s-]+)?{train}|{train}[\s-]+(?P<other>{spelt})",
+        lambda fields, found: values.read_variable_train(fields, found["value"] or found["other"]),
     )
     yield rf"(?P<value>{spelt})", lambda fields, found: values.read_contrast(fields, found["value"])
 

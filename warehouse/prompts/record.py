@@ -31,6 +31,8 @@ class PromptRecord:
     flip_angle_deg : float, optional
     flip_angle_variable : bool
         True where the flip angle varies along the echo train, as in SPACE, CUBE or VISTA.
+    words : tuple of str
+        Words of a prompt that no field holds, in lower case; no part of the sentence or of the catalogue.
     """
 
     contrast: str | None = None
@@ -46,10 +48,11 @@ class PromptRecord:
     inversion_time_s: float | None = None
     flip_angle_deg: float | None = None
     flip_angle_variable: bool = False
+    words: tuple[str, ...] = ()
 
 
 def render(record: PromptRecord) -> str:
-    """Return the paper's sentence for a record; two spaces precede the last parenthesis.
+    """Return the paper's sentence for a record, without its `words`; two spaces precede the last parenthesis.
 
     Times are in ms and angles in degrees, with one decimal; the age has one decimal at most; voxel sizes (mm) and the
     field strength (tesla) have one or two. Rounding is to the nearest decimal of the exact binary value, ties to even,

@@ -164,14 +164,18 @@ def read_size(fields: ParsedFields, text: str, *units_beside: str | None, is_cub
 
 
 def require_size(fields: ParsedFields, text: str) -> None:
-    """Accept the word voxel after a size, as in ``1 mm voxels``; refuse it without one.
+    """Accept the word voxel after a size, as in ``1 mm voxels``; without one it is a mere word, or an error.
 
     Raises
     ------
     PromptError
-        When no size was found before.
+        When no size was found before, unless the reading is lenient.
     """
-    if "voxel_size_mm" not in fields.values:
+    if "voxel_size_mm" in fields.values:
+        return
+    if fields.is_lenient:
+        fields.words.append(text)
+    else:
         raise PromptError(f"the prompt contains {text!r} without a size", "write for example: voxel size 1 mm")
 
 
@@ -189,6 +193,12 @@ def read_contrast(fields: ParsedFields, text: str) -> None:
     """Read a contrast by any of its names; a word for a missing value adds nothing."""
     if text.strip() and text.strip().lower() not in vocabulary.NOTHING:
         fields.add_contrast(text)
+
+
+def read_variable_train(fields: ParsedFields, contrast: str) -> None:
+    """Read a contrast acquired with SPACE, CUBE or VISTA, whose flip angle varies along the echo train."""
+    read_contrast(fields, contrast)
+    fields.add("flip_angle_variable", True)
 
 
 def read_agent(fields: ParsedFields, text: str) -> None:

@@ -74,6 +74,7 @@ SEXES = ("M", "F", "O")
 
 NOTHING = ("none", "null", "nan", "unknown", "n/a", "na", "-", "?")  # a value that is missing
 VARIABLE = ("t2var", "var", "variable")  # a flip angle that varies along the echo train
+VARIABLE_TRAINS = r"space|cube|vista"  # 3-D echo trains whose flip angle varies, of Siemens, GE and Philips
 
 SEX_WORDS = {
     "m": "M",

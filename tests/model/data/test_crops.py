@@ -143,7 +143,7 @@ def test_everything_but_the_contrast_can_be_hidden() -> None:
     assert hide(FULL, 0.0, random, with_contrast=True) == FULL
     assert hide(FULL, 1.0, random, with_contrast=True) == PromptRecord()
     assert hide(FULL, 1.0, random) == PromptRecord(contrast="T1w", post_contrast=True)
-    together = {"contrast", "post_contrast", "flip_angle_variable"}
+    together = {"contrast", "post_contrast", "flip_angle_variable", "words"}
     assert {field.name for field in fields(PromptRecord)} == together | set(HIDEABLE)
 
 
