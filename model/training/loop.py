@@ -1,7 +1,8 @@
 """How every network here learns: AdamW, warm-up, cosine, clipping, moving average; it may be killed at any time.
 
 A batch is a function of seed and step alone, and so is what a network draws at random. A training that was killed and
-started again therefore makes, on a CPU with the same number of threads, the very same weights.
+started again therefore makes, on a CPU with the same number of threads, the very same weights. Several processes may
+share the rows of a batch (`model.training.processes`); the first one alone saves, reports and validates.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from model.networks.device import in_fast_layout
+from model.training import processes
 from model.training.state import Record, load_state, save_state
 from warehouse.errors import ModelError
 from warehouse.lake import atomic
@@ -37,7 +39,11 @@ class TrainingTask(Protocol):
     network: nn.Module
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
-        """Return what is to become smaller, and measures of it, for the batch of this step."""
+        """Return what is to become smaller, and measures of it, for the batch of this step.
+
+        Where several processes train, each runs `processes.own_rows` of the batch through the network and computes the
+        whole loss of what `processes.gather_rows` returns; a task that does not share its rows is computed by each.
+        """
 
     def validate(self) -> dict[str, float]:
         """Return measures on images that are not trained on, if there are any; called without gradients."""
@@ -59,7 +65,8 @@ class FitSettings:
     weight_decay : float
         Of matrices and kernels; biases have none.
     average_decay : float
-        Of the moving average of the weights, which is what is kept; 0 for none.
+        Of the moving average of the weights, which is what is kept; 0 for none. The statistics of batch normalisation
+        are averaged with them, so that they are those of the averaged weights.
     seed : int
         Of every random draw.
     save_every, validate_every, report_every : int
@@ -128,11 +135,8 @@ def fit(
     ModelError
         When the loss is not finite, the state is unusable or of other settings, or another process is at it.
     """
-    with atomic.lock(folder / ".lock", exclusive=True, wait=False) as held:
-        if not held:
-            raise ModelError(f"another process trains in {folder}", "wait until it is done")
-        with _reproducible():
-            return _Fit(task, settings, folder, report, progress).run()
+    with _locked(folder), _reproducible():
+        return _Fit(task, settings, folder, report, progress).run()
 
 
 def learning_rate(settings: FitSettings, step: int) -> float:
@@ -149,12 +153,12 @@ class _Fit:
     ) -> None:
         self.task, self.settings, self.folder, self.report, self.progress = task, settings, folder, report, progress
         self.network = in_fast_layout(task.network.to(settings.device))
+        processes.share_statistics(self.network)
         self.optimizer = torch.optim.AdamW(_groups(self.network, settings), lr=settings.learning_rate, fused=False)
         self.parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         self.average: dict[str, Tensor] = {}
         if settings.average_decay > 0:
-            named = self.network.named_parameters()
-            self.average = {name: value.detach().clone() for name, value in named if value.requires_grad}
+            self.average = {name: value.detach().clone() for name, value in _averaged(self.network)}
         self.record = Record(settings=_as_json(settings))
 
     def run(self) -> Fitted:
@@ -166,12 +170,13 @@ class _Fit:
         while self.record.step < self.settings.n_steps:
             loss = self.step(self.record.step)
             self.record.step += 1
-            self.progress(self.record.step, self.settings.n_steps, loss)
+            if processes.is_first():
+                self.progress(self.record.step, self.settings.n_steps, loss)
             self.record.seconds = before + time.perf_counter() - began
             is_last = self.record.step == self.settings.n_steps
             if is_last or self.record.step % self.settings.validate_every == 0:
                 self.validate()
-            if is_last or self.record.step % self.settings.save_every == 0:
+            if processes.is_first() and (is_last or self.record.step % self.settings.save_every == 0):
                 save_state(self.folder, self.network, self.optimizer, self.average, self.record)
         self.exchange()
         return Fitted(self.record.step, self.record.seconds, _last(self.record.history))
@@ -179,13 +184,15 @@ class _Fit:
     def go_on(self) -> None:
         """Take up an earlier state and report again what it had reported."""
         found = load_state(self.folder, self.network, self.optimizer, self.average)
+        begun = (found.step, found.settings) if found else (0, self.record.settings)
+        processes.check_same("what they train", (self.folder.name, *begun))
         if found is None:
             return
         if found.settings != self.record.settings:
             what = f"{self.folder} holds a training with other settings"
             raise ModelError(what, "give another folder, or remove this one")
         self.record = found
-        for step, split, measures in found.history:
+        for step, split, measures in found.history if processes.is_first() else []:
             self.report(step, self.settings.n_steps, split, measures)
 
     def step(self, step: int) -> float:
@@ -201,6 +208,7 @@ class _Fit:
             raise _not_finite(step, f"the loss is {value}")
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        processes.average_gradients(self.parameters)
         norm = float(nn.utils.clip_grad_norm_(self.parameters, self.settings.clip))
         if not math.isfinite(norm):
             raise _not_finite(step, f"the norm of the gradient is {norm}")
@@ -213,26 +221,28 @@ class _Fit:
     @torch.no_grad()
     def follow(self, step: int) -> None:
         """Move the averages towards the weights; in the beginning quickly, so that they forget the first ones."""
+        if not self.average:
+            return
         share = 1 - min(self.settings.average_decay, (1 + step) / (10 + step))
-        for name, parameter in self.network.named_parameters():
-            if name in self.average:
-                self.average[name].lerp_(parameter, share)
+        for name, tensor in _averaged(self.network):
+            self.average[name].lerp_(tensor, share)
 
     @torch.no_grad()
     def exchange(self) -> None:
         """Exchange weights and averages."""
-        for name, parameter in self.network.named_parameters():
-            if name in self.average:
-                kept = parameter.clone()
-                parameter.copy_(self.average[name])
-                self.average[name].copy_(kept)
+        for name, tensor in _averaged(self.network) if self.average else ():
+            kept = tensor.clone()
+            tensor.copy_(self.average[name])
+            self.average[name].copy_(kept)
 
     def validate(self) -> None:
-        """Measure the averaged weights."""
+        """Measure the averaged weights, in the first process."""
+        if not processes.is_first():
+            return
         self.exchange()
         self.network.eval()
         torch.manual_seed(self.settings.seed)
-        with torch.no_grad(), self.autocast():
+        with torch.no_grad(), self.autocast(), processes.alone():
             measures = self.task.validate()
         self.exchange()
         if measures:
@@ -240,7 +250,8 @@ class _Fit:
 
     def tell(self, step: int, split: str, measures: dict[str, float]) -> None:
         self.record.history.append((step, split, measures))
-        self.report(step, self.settings.n_steps, split, measures)
+        if processes.is_first():
+            self.report(step, self.settings.n_steps, split, measures)
 
     def autocast(self) -> torch.autocast:
         kind = torch.device(self.settings.device).type
@@ -252,6 +263,18 @@ def _mixed(seed: int, step: int) -> int:
     return int(np.random.SeedSequence((seed, step)).generate_state(1)[0])
 
 
+def _averaged(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Return what has a moving average: trained parameters, and the running statistics of batch normalisation.
+
+    Those statistics belong to the weights that made the activations. Beside averaged weights, those of the last steps
+    would normalise wrongly.
+    """
+    yield from ((name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad)
+    for prefix, module in network.named_modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            yield from ((f"{prefix}.{name}", one) for name, one in module.named_buffers() if one.is_floating_point())
+
+
 def _groups(network: nn.Module, settings: FitSettings) -> list[dict[str, Any]]:
     """Return the parameters as AdamW takes them: vectors are not decayed."""
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
@@ -261,6 +284,18 @@ def _groups(network: nn.Module, settings: FitSettings) -> list[dict[str, Any]]:
         {"params": [one for one in trained if one.ndim > 1], "weight_decay": settings.weight_decay},
         {"params": [one for one in trained if one.ndim <= 1], "weight_decay": 0.0},
     ]
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other trainings out of a folder; the first process holds the lock for all of its group."""
+    if not processes.is_first():
+        yield
+        return
+    with atomic.lock(folder / ".lock", exclusive=True, wait=False) as held:
+        if not held:
+            raise ModelError(f"another process trains in {folder}", "wait until it is done")
+        yield
 
 
 @contextmanager

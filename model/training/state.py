@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from model.networks.device import Precision, PrecisionChoice, choose_precision
+from model.training import processes
 from warehouse.errors import ModelError
 from warehouse.lake import atomic
 
@@ -160,4 +161,5 @@ def precision_of_training(choice: PrecisionChoice, device: str, folder: Path) ->
         Where the state of the training lies. A training that is resumed keeps its precision, on another machine too.
     """
     stored = stored_settings(folder)
-    return stored["precision"] if stored else choose_precision(choice, device)
+    # It may be chosen by a time, which differs between processes.
+    return stored["precision"] if stored else processes.by_first(lambda: choose_precision(choice, device))

@@ -75,11 +75,11 @@ def train_model(
     TumsynError
         When there is nothing to train on, or the training fails.
     """
-    from pipelines.runtime.telemetry import AlreadyTrainedError, Telemetry, opened_pipes
+    from pipelines.runtime.telemetry import AlreadyTrainedError, Telemetry, is_first_process, opened_pipes
 
     noun = kind.replace("_", " ")
     with opened_pipes() as pipes, shown_progress() as shown:
-        telemetry = Telemetry(home, {}, shown(noun), pipes)
+        telemetry = Telemetry(home, {}, shown(noun), pipes, is_first=is_first_process())
         try:
             version = telemetry.finished(_trained(home, kind, config, telemetry, device, text_encoder))
         except AlreadyTrainedError as before:
@@ -89,6 +89,8 @@ def train_model(
             raise
         if pipes:
             _report_version(pipes, home, version)
+    if not telemetry.is_first:
+        return version
     done = "trained" if telemetry.run else "trained before"
     note(f"{noun} {version['model_id']}: {done}, {home.root / version['path']}")
     if not pipes:
@@ -99,19 +101,21 @@ def train_model(
 def _trained(
     home: Home, kind: str, name: str, telemetry: Telemetry, device: str | None, text_encoder: str | None
 ) -> Any:
-    """Train by the function of the kind, and import torch only here."""
+    """Train by the function of the kind, with the other processes if torchrun started some; import torch only here."""
     from model.training.config import load_config
+    from model.training.processes import joined
 
     config: Any = load_config(kind, name)
     telemetry.config = config.model_dump(mode="json")
     options: Any = {"started": telemetry.started, "progress": telemetry.progress, "device": device}
-    if kind == "text_encoder":
-        from model.training.text_encoder import train_text_encoder
+    with joined(device):
+        if kind == "text_encoder":
+            from model.training.text_encoder import train_text_encoder
 
-        return train_text_encoder(home, config, telemetry, **options)
-    from model.training.synthesis import train_synthesis
+            return train_text_encoder(home, config, telemetry, **options)
+        from model.training.synthesis import train_synthesis
 
-    return train_synthesis(home, config, telemetry, text_encoder=text_encoder, **options)
+        return train_synthesis(home, config, telemetry, text_encoder=text_encoder, **options)
 
 
 def _report_version(pipes: PipesContext, home: Home, version: dict[str, Any]) -> None:

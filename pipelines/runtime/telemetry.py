@@ -50,6 +50,9 @@ class Telemetry:
         Shows progress on the terminal.
     pipes : PipesContext, optional
         Connection to Dagster, if it started this process.
+    is_first : bool
+        Whether this process records. Of several that train together, one does; the others only look whether the
+        training was finished before, so that all of them stop then.
     """
 
     home: Home
@@ -61,6 +64,7 @@ class Telemetry:
     rows: list[dict[str, Any]] = field(default_factory=list)
     logged_tenths: int = -1
     parent: int = field(default_factory=os.getppid)
+    is_first: bool = True
 
     def started(self, run: Run) -> None:
         """Record that a training starts, or resumes after its process was killed.
@@ -74,6 +78,8 @@ class Telemetry:
             if (self.home.root / version["path"]).is_dir():
                 raise AlreadyTrainedError(version)
         self.run = run
+        if not self.is_first:
+            return
         begun = bool(model_registry.statements(self.home, RUN, run_id=run.run_id, status="started"))
         model_registry.record(self.home, RUN, [self._event("resumed" if begun else "started")])
         self._log(f"training {run.run_id} {'resumes' if begun else 'starts'} on {run.device} in {run.precision}")
@@ -112,8 +118,10 @@ class Telemetry:
             Row of `core.model_version`.
         """
         assert self.run is not None
-        model_registry.record(self.home, METRIC, self.rows)
         version = self._version(trained)
+        if not self.is_first:
+            return version
+        model_registry.record(self.home, METRIC, self.rows)
         model_registry.record(self.home, model_registry.VERSION, [version])
         keep_snapshot(self.home, self.run.snapshot_id, trained.model_id)
         end = self._event("finished") | {"n_steps": trained.n_steps, "seconds": trained.seconds}
@@ -124,7 +132,7 @@ class Telemetry:
 
     def failed(self, error: BaseException) -> None:
         """Record that the training failed, and why; pass the error to Dagster."""
-        if self.run is not None:
+        if self.run is not None and self.is_first:
             model_registry.record(self.home, METRIC, self.rows)
             event = self._event("failed") | {"n_steps": self.n_steps, "detail": str(error)}
             model_registry.record(self.home, RUN, [event])
@@ -173,10 +181,18 @@ def keep_snapshot(home: Home, snapshot_id: str, model_id: str) -> None:
         return
 
 
+def is_first_process() -> bool:
+    """Return whether this is the only process of a training, or the first of those that torchrun started.
+
+    As `model.training.processes.is_first`, but before torch is imported.
+    """
+    return "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("RANK") == "0"
+
+
 @contextmanager
 def opened_pipes() -> Iterator[PipesContext | None]:
-    """Open the connection to Dagster if it started this process."""
-    if "DAGSTER_PIPES_CONTEXT" not in os.environ:
+    """Open the connection to Dagster if it started this process; of several that train together, the first does."""
+    if "DAGSTER_PIPES_CONTEXT" not in os.environ or not is_first_process():
         yield None
         return
     from dagster_pipes import open_dagster_pipes

@@ -9,7 +9,7 @@ import torch
 
 from model.networks.checkpoint import save_model
 from model.training.trained import Run, Trained
-from pipelines.runtime.telemetry import METRIC, RUN, AlreadyTrainedError, Telemetry
+from pipelines.runtime.telemetry import METRIC, RUN, AlreadyTrainedError, Telemetry, is_first_process
 from warehouse.catalog import model_registry, snapshots
 from warehouse.catalog.publish import publish
 from warehouse.errors import ModelError
@@ -173,3 +173,27 @@ def test_a_training_whose_run_is_gone_ends(home: Home) -> None:
     telemetry.parent = -1
     with pytest.raises(SystemExit, match="is gone"):
         telemetry.progress(1, 10, 0.5)
+
+
+def test_of_several_processes_the_first_alone_records(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "a-group")
+    monkeypatch.setenv("RANK", "1")
+    assert not is_first_process()
+    other = Telemetry(home, {"name": "tiny"}, lambda *_: None, is_first=is_first_process())
+    other.started(run_of(home))
+    learn(other)
+    other.failed(ModelError("it broke", "mend it"))
+    assert other.finished(trained(home))["run_id"] == "r" * 16
+    tables = (RUN, METRIC, model_registry.VERSION)
+    assert [model_registry.statements(home, table, run_id="r" * 16) for table in tables] == [[], [], []]
+    monkeypatch.setenv("RANK", "0")
+    assert is_first_process()
+
+
+def test_of_several_processes_all_stop_where_the_training_was_finished_before(home: Home) -> None:
+    first = telemetry_of(home)
+    first.started(run_of(home))
+    first.finished(trained(home))
+    other = Telemetry(home, {"name": "tiny"}, lambda *_: None, is_first=False)
+    with pytest.raises(AlreadyTrainedError):
+        other.started(run_of(home))
