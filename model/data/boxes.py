@@ -63,14 +63,29 @@ def to_box(sample: Sample, box: Box) -> NDArray[np.float32]:
     (i, j, k) float32 array
         Network intensities, of the box's shape; R, A, S.
     """
-    inside = np.argwhere(sample.mask) if sample.mask.any() else np.array([np.array(sample.voxels.shape) - 1]) / 2
-    centre = sample.affine @ np.append(inside.mean(0), 1)  # world, RAS+, mm
+    return resampled(sample.voxels, sample.affine, sample.mask, box, outside(sample.scale))
+
+
+def resampled(
+    voxels: NDArray[np.float32], affine: NDArray[np.float64], brain: NDArray[np.bool_], box: Box, fill: float
+) -> NDArray[np.float32]:
+    """Return voxels of any grid in a box whose centre is that of a mask; `fill` is what lies outside the grid.
+
+    Parameters
+    ----------
+    voxels : (i, j, k) array
+    affine : (4, 4) array
+        Voxel to world, RAS+, mm.
+    brain : (i, j, k) bool array
+    box : Box
+    fill : float
+    """
+    inside = np.argwhere(brain) if brain.any() else np.array([np.array(voxels.shape) - 1]) / 2
+    centre = affine @ np.append(inside.mean(0), 1)
     to_world = np.diag([box.voxel_mm] * 3 + [1.0])
     to_world[:3, 3] = centre[:3] - box.voxel_mm * (np.array(box.shape) - 1) / 2
-    to_voxels = np.linalg.inv(sample.affine) @ to_world
-    coarser = box.voxel_mm / sample.grid.voxel_size_mm
-    sigma = np.where(coarser > 1, SMOOTH * coarser, 0)
-    smooth = ndimage.gaussian_filter(sample.voxels, sigma, truncate=2)
-    fill = outside(sample.scale)
+    to_voxels = np.linalg.inv(affine) @ to_world
+    coarser = box.voxel_mm / np.linalg.norm(affine[:3, :3], axis=0)
+    smooth = ndimage.gaussian_filter(voxels, np.where(coarser > 1, SMOOTH * coarser, 0), truncate=2)
     found = ndimage.affine_transform(smooth, to_voxels[:3, :3], to_voxels[:3, 3], box.shape, order=1, cval=fill)
     return np.asarray(found, np.float32)

@@ -11,27 +11,26 @@ import signal
 from collections.abc import Iterator
 from multiprocessing import util
 from types import TracebackType
-from typing import Literal, Protocol
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from torch.utils.data import DataLoader, Dataset
 
-from model.data.crops import Batch
-
+Made = TypeVar("Made", covariant=True)
 Workers = int | Literal["auto"]
 MOST_WORKERS = 8
 BATCHES_AHEAD = 2  # of each worker
 AFTER_QUEUES = -100  # finalisers of multiprocessing run in falling order; queues are flushed at -5
 
 
-class BatchSource(Protocol):
+class BatchSource(Protocol[Made]):
     """What makes the batch of a step; it travels to the workers by pickle."""
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int) -> Made:
         """Return the batch of a step."""
         ...
 
 
-class BatchLoader:
+class BatchLoader(Generic[Made]):
     """Batches of consecutive steps, made in this process or by workers: they are the same.
 
     Parameters
@@ -43,12 +42,12 @@ class BatchLoader:
         Background processes; 0 makes each batch when it is asked for.
     """
 
-    def __init__(self, source: BatchSource, n_steps: int, n_workers: int) -> None:
+    def __init__(self, source: BatchSource[Made], n_steps: int, n_workers: int) -> None:
         self.source, self.n_steps, self.n_workers = source, n_steps, n_workers
-        self._batches: Iterator[Batch] | None = None
+        self._batches: Iterator[Made] | None = None
         self._next = 0
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int) -> Made:
         """Return the batch of a step; out of order, the workers begin anew there."""
         if self.n_workers == 0:
             return self.source.batch(step)
@@ -63,13 +62,13 @@ class BatchLoader:
         if batches is not None:
             batches._shutdown_workers()  # type: ignore[attr-defined]  # DataLoader has no public way
 
-    def __enter__(self) -> BatchLoader:
+    def __enter__(self) -> BatchLoader[Made]:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _start(self, step: int) -> Iterator[Batch]:
+    def _start(self, step: int) -> Iterator[Made]:
         self.close()
         loader = DataLoader(
             _Steps(self.source),
@@ -89,13 +88,13 @@ def _end_at_once(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the training process ends workers
 
 
-class _Steps(Dataset[Batch]):
+class _Steps(Dataset[Any]):
     """Batches by their step, as torch's DataLoader asks for them."""
 
-    def __init__(self, source: BatchSource) -> None:
+    def __init__(self, source: BatchSource[Any]) -> None:
         self.source = source
 
-    def __getitem__(self, step: int) -> Batch:
+    def __getitem__(self, step: int) -> Any:
         return self.source.batch(step)
 
 

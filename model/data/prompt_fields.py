@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -65,6 +66,7 @@ FIELDS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "inversion_time": ((7,), ()),
     "flip_angle": ((8,), (4,)),
 }
+N_PIECES = 2048  # into which pieces of words are hashed; few words are left over, so that they seldom meet
 _PLACES = {name: {word: place for place, word in enumerate(known, 1)} for name, known in VOCABULARY.items()}
 
 
@@ -78,21 +80,24 @@ class FieldBatch:
         In the order and units of `NUMBERS`; not a number where missing.
     categories : (batch, n_categories) int64 tensor
         In the order of `VOCABULARY`; 0 where missing or unknown.
+    pieces : (batch, n_pieces) int64 tensor
+        Pieces of the words that no field holds, 1 to `N_PIECES`; 0 where there are no more.
     """
 
     numbers: Tensor
     categories: Tensor
+    pieces: Tensor
 
     def __len__(self) -> int:
         return self.numbers.shape[0]
 
     def __getitem__(self, rows: Tensor | slice) -> FieldBatch:
         """Return some of the records."""
-        return FieldBatch(self.numbers[rows], self.categories[rows])
+        return FieldBatch(self.numbers[rows], self.categories[rows], self.pieces[rows])
 
     def to(self, device: torch.device | str) -> FieldBatch:
         """Return the same on another device."""
-        return FieldBatch(self.numbers.to(device), self.categories.to(device))
+        return FieldBatch(self.numbers.to(device), self.categories.to(device), self.pieces.to(device))
 
     def hide(self, hidden: Tensor) -> FieldBatch:
         """Return the same with some fields missing.
@@ -109,7 +114,7 @@ class FieldBatch:
                 numbers[rows, column] = float("nan")
             for column in of_categories:
                 categories[rows, column] = 0
-        return FieldBatch(numbers, categories)
+        return FieldBatch(numbers, categories, self.pieces)
 
 
 def encode_records(records: Sequence[PromptRecord]) -> FieldBatch:
@@ -133,7 +138,27 @@ def encode_records(records: Sequence[PromptRecord]) -> FieldBatch:
     rows = [_numbers(record) for record in records]
     numbers = torch.tensor(rows, dtype=torch.float32).reshape(len(rows), len(NUMBERS))
     places = torch.tensor([_categories(record) for record in records], dtype=torch.int64)
-    return FieldBatch(numbers, places.reshape(len(rows), len(VOCABULARY)))
+    return FieldBatch(numbers, places.reshape(len(rows), len(VOCABULARY)), _pieces([one.words for one in records]))
+
+
+def _pieces(words: Sequence[tuple[str, ...]]) -> Tensor:
+    """Return pieces of three letters, hashed: a typo leaves most of a word's pieces as they are."""
+    found = [
+        [1 + zlib.crc32(piece.encode()) % N_PIECES for word in each for piece in _trigrams(word)] for each in words
+    ]
+    table = torch.zeros(len(words), max([1, *(len(each) for each in found)]), dtype=torch.int64)
+    for row, each in enumerate(found):
+        table[row, : len(each)] = torch.tensor(each, dtype=torch.int64)
+    return table
+
+
+def _hashed(piece: str) -> int:
+    return 1 + zlib.crc32(piece.encode()) % N_PIECES
+
+
+def _trigrams(word: str) -> list[str]:
+    marked = f"<{word}>"
+    return [marked[start : start + 3] for start in range(len(marked) - 2)]
 
 
 def _numbers(record: PromptRecord) -> list[float]:

@@ -164,7 +164,7 @@ def _scan(
     here = average_over_voxels(
         torch.from_numpy(acquired.voxels.astype(np.float32)), acquired.affine, np.eye(4), Grid((i, j, k), head.affine)
     )
-    return _scaled(here, head.intracranial)[None], _record(head.subject, protocol, scanner, size_mm)
+    return _scaled(here, head.intracranial)[None], record_of(head.subject, protocol, scanner, size_mm)
 
 
 def _voxel_size(head: Head, ranges: Ranges, random: np.random.Generator) -> tuple[float, float, float]:
@@ -182,9 +182,10 @@ def _scaled(image: Tensor, mask: NDArray[np.bool_]) -> Tensor:
     return torch.from_numpy(BrainScale.of(voxels, mask).to_network(voxels))
 
 
-def _record(
+def record_of(
     subject: Subject, protocol: SequenceProtocol, scanner: Scanner, size_mm: tuple[float, float, float]
 ) -> PromptRecord:
+    """Return what a complete prompt says of a simulated scan."""
     return PromptRecord(
         contrast=protocol.contrast,
         post_contrast=protocol.is_post_contrast,

@@ -24,7 +24,7 @@ from model.evaluation.gates import gated_split, verdict_on
 from model.evaluation.pairs import refuse_leakage
 from model.evaluation.statistics import Estimate, by_person, estimate_share
 from model.networks.checkpoint import read_model
-from model.networks.contrastive import Matcher
+from model.networks.pair_encoder import Matcher
 from warehouse.lake.home import Home
 from warehouse.prompts.record import PromptRecord, render
 from warehouse.prompts.vocabulary import CONTRAST_LABELS

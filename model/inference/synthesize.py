@@ -20,7 +20,7 @@ from model.inference.tiles import in_tiles
 from model.networks.checkpoint import read_model
 from model.networks.device import choose_device, in_fast_layout
 from model.networks.film_unet import FilmUNet, FilmUNetConfig
-from model.networks.text_encoder import FrozenTextEncoder
+from model.networks.pair_encoder import FrozenTextEncoder
 from model.networks.weights import resolve
 from warehouse.errors import ModelError
 from warehouse.imaging.brain_scale import FARTHEST, harden

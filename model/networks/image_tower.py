@@ -1,8 +1,9 @@
 """The image tower: a small residual network that turns a whole, coarse volume into one vector.
 
 What tells contrasts and protocols apart is how bright tissues are beside each other, and where. So the first layer is
-given the histogram of each small cube beside its voxels, which a displacement hardly changes. Positions are normalised
-one by one, never over the volume, which would take away how bright the brain is.
+given the histogram of each small cube beside its voxels, which a displacement hardly changes, and learned queries look
+for places of one kind, ventricles or scalp, and average what is there. Positions are normalised one by one, never over
+the volume, which would take away how bright the brain is.
 """
 
 from __future__ import annotations
@@ -32,13 +33,16 @@ class ImageTowerConfig:
     channels : int
         Of the first level; each further level has twice as many, at half the resolution.
     n_levels : int
+    n_queries : int
+        Kinds of places that are averaged, at the first level.
     """
 
     width: int = 128
     patch_voxels: int = 4
-    n_intensity_bins: int = 12
-    channels: int = 32
+    n_intensity_bins: int = 24
+    channels: int = 48
     n_levels: int = 3
+    n_queries: int = 16
 
 
 class ImageTower(nn.Module):
@@ -55,12 +59,16 @@ class ImageTower(nn.Module):
         channels = [config.channels * 2**level for level in range(config.n_levels)]
         self.voxels = nn.Conv3d(1, channels[0], config.patch_voxels, stride=config.patch_voxels)
         self.histogram = LocalHistogram(config.n_intensity_bins, config.patch_voxels)
-        self.mix = nn.Conv3d(config.n_intensity_bins, channels[0], kernel_size=1)
-        self.blocks = nn.ModuleList(ResidualBlock(width) for width in channels)
-        pairs = pairwise(channels)
+        self.mix = nn.Linear(config.n_intensity_bins, channels[0])
+        self.first = PositionBlock(channels[0])
+        self.places = PlacePool(channels[0], config.n_intensity_bins, config.n_queries)
+        pairs = list(pairwise(channels))
         self.down = nn.ModuleList(nn.Conv3d(above, below, kernel_size=2, stride=2) for above, below in pairs)
-        self.pooled_norm = nn.LayerNorm(2 * channels[-1])
-        self.head = nn.Linear(2 * channels[-1], config.width)
+        self.blocks = nn.ModuleList(NeighbourBlock(below) for _, below in pairs)
+        n_pooled = 2 * channels[-1] + self.places.n_features
+        self.pooled_norm = nn.LayerNorm(n_pooled)
+        hidden = 4 * config.width
+        self.head = nn.Sequential(nn.Linear(n_pooled, hidden), nn.GELU(), nn.Linear(hidden, config.width))
         self.norm = nn.LayerNorm(config.width)
 
     def forward(self, volume: Tensor) -> Tensor:
@@ -75,12 +83,78 @@ class ImageTower(nn.Module):
         -------
         (batch, width) float32 tensor
         """
-        features = self.voxels(volume) + self.mix(self.histogram(volume))
-        for level, block in enumerate(self.blocks):
-            features = block(self.down[level - 1](features) if level else features)
-        pooled = torch.cat([features.mean((2, 3, 4)), features.amax((2, 3, 4))], dim=1)
+        histogram = self.histogram(volume).movedim(1, -1)
+        features = self.first(self.voxels(volume).movedim(1, -1) + self.mix(histogram))
+        places = self.places(features, histogram)
+        features = features.movedim(-1, 1)
+        for down, block in zip(self.down, self.blocks, strict=True):
+            features = block(down(features))
+        pooled = torch.cat([features.mean((2, 3, 4)), features.amax((2, 3, 4)), places], dim=1)
         found: Tensor = self.norm(self.head(self.pooled_norm(pooled))).float()
         return found
+
+
+class PlacePool(nn.Module):
+    """Averages over kinds of places: each query weighs all positions, and takes the mean histogram and features there.
+
+    Parameters
+    ----------
+    channels, n_intensity_bins, n_queries : int
+    """
+
+    def __init__(self, channels: int, n_intensity_bins: int, n_queries: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+        self.query = nn.Linear(channels, n_queries)
+        self.value = nn.Linear(channels, channels // 2)
+        self.n_features = n_queries * (n_intensity_bins + channels // 2)
+
+    def forward(self, features: Tensor, histogram: Tensor) -> Tensor:
+        """Return (batch, n_features) of features and histograms, (batch, i, j, k, channels or bins) each."""
+        weights = self.query(self.norm(features)).flatten(1, 3).softmax(dim=1)
+        values = torch.cat([self.value(features), histogram], dim=-1).flatten(1, 3)
+        found: Tensor = (weights.transpose(1, 2) @ values).flatten(1)
+        return found
+
+
+class PositionBlock(nn.Module):
+    """A network on each position by itself, added to what was there.
+
+    Parameters
+    ----------
+    channels : int
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+        self.expand, self.contract = nn.Linear(channels, 2 * channels), nn.Linear(2 * channels, channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return features of the same (batch, i, j, k, channels) shape."""
+        changed: Tensor = features + self.contract(F.gelu(self.expand(self.norm(features))))
+        return changed
+
+
+class NeighbourBlock(nn.Module):
+    """A convolution over neighbours and one over channels, added to what was there.
+
+    Parameters
+    ----------
+    channels : int
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+        self.neighbours = nn.Conv3d(channels, channels, kernel_size=3, padding=1)
+        self.contract = nn.Conv3d(channels, channels, kernel_size=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return features of the same (batch, channels, i, j, k) shape."""
+        normalised = self.norm(features.movedim(1, -1)).movedim(-1, 1)
+        changed: Tensor = features + self.contract(F.gelu(self.neighbours(normalised)))
+        return changed
 
 
 class LocalHistogram(nn.Module):
@@ -112,24 +186,3 @@ class LocalHistogram(nn.Module):
         ]
         means = torch.cat(above, dim=1)
         return (means[:, :-2] - 2 * means[:, 1:-1] + means[:, 2:]) * (self.n_intensity_bins / step)
-
-
-class ResidualBlock(nn.Module):
-    """A convolution over neighbours and one over channels, added to what was there.
-
-    Parameters
-    ----------
-    channels : int
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(channels)
-        self.neighbours = nn.Conv3d(channels, channels, kernel_size=3, padding=1)
-        self.contract = nn.Conv3d(channels, channels, kernel_size=1)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Return features of the same (batch, channels, i, j, k) shape."""
-        normalised = self.norm(features.movedim(1, -1)).movedim(-1, 1)
-        changed: Tensor = features + self.contract(F.gelu(self.neighbours(normalised)))
-        return changed

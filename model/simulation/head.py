@@ -224,13 +224,7 @@ class Head:
 
     def tissue(self, field_strength_t: float) -> Properties:
         """Return relaxation times, proton density and susceptibility of this subject's tissues."""
-        table = properties(field_strength_t)
-        scale = torch.tensor([self.properties_scale[name] for name in TISSUES], dtype=table.t1_s.dtype)
-        names = ("t1_s", "t2_s", "t2star_s", "pd")
-        scaled = {name: getattr(table, name) * scale[:, column] for column, name in enumerate(names)}
-        scaled["t2_s"] = torch.minimum(scaled["t2_s"], scaled["t1_s"])
-        scaled["t2star_s"] = torch.minimum(scaled["t2star_s"], scaled["t2_s"])
-        return replace(table, **scaled)
+        return scaled_tissue(field_strength_t, self.properties_scale)
 
     def labels(self) -> NDArray[np.uint8]:
         """Return the tissue of the largest share, (i, j, k): 0 for air, else its index in `TISSUES` plus one."""
@@ -246,6 +240,19 @@ class Head:
             result[name] = torch.einsum("t,tijk->ijk", getattr(table, name).float(), self.fractions) / total
         result["pd"] = torch.einsum("t,tijk->ijk", table.pd.float(), self.fractions)
         return result
+
+
+def scaled_tissue(
+    field_strength_t: float, properties_scale: Mapping[str, tuple[float, float, float, float]]
+) -> Properties:
+    """Return the tabulated properties × factors of T1, T2, T2* and PD of each tissue; T2* ≤ T2 ≤ T1 is kept."""
+    table = properties(field_strength_t)
+    scale = torch.tensor([properties_scale[name] for name in TISSUES], dtype=table.t1_s.dtype)
+    names = ("t1_s", "t2_s", "t2star_s", "pd")
+    scaled = {name: getattr(table, name) * scale[:, column] for column, name in enumerate(names)}
+    scaled["t2_s"] = torch.minimum(scaled["t2_s"], scaled["t1_s"])
+    scaled["t2star_s"] = torch.minimum(scaled["t2star_s"], scaled["t2_s"])
+    return replace(table, **scaled)
 
 
 def make_head(subject: Subject, resolution_mm: float = 1.0) -> Head:

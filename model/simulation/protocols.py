@@ -89,6 +89,27 @@ VARIANTS: dict[str, tuple[Variant, ...]] = {
     ),
 }  # fmt: skip
 
+_BOOK = "Bernstein, King, Zhou: Handbook of MRI Pulse Sequences (2004), chapters 14 and 16"
+# What clinics and studies use at all: a network that knows the law of a contrast has to see more than its usual values.
+CLINICAL: dict[str, tuple[Variant, ...]] = {
+    "T1w": (
+        Variant("mprage", 0.5, (1.4, 3.0), (0.0018, 0.006), (5.0, 16.0), _BOOK, inversion_time_s=(0.6, 1.3)),
+        Variant("spoiled_gradient_echo", 0.25, (0.005, 0.03), (0.0015, 0.0045), (5.0, 40.0), _BOOK),
+        Variant("spin_echo", 0.25, (0.3, 1.0), (0.007, 0.025), (60.0, 90.0), _BOOK),
+    ),
+    "T2w": (Variant("fast_spin_echo", 1.0, (2.0, 12.0), (0.03, 0.2), (90.0, 180.0), _BOOK),),
+    "PDw": (Variant("fast_spin_echo", 1.0, (1.8, 9.0), (0.007, 0.035), (90.0, 180.0), _BOOK),),
+    "FLAIR": (
+        Variant("inversion_recovery", 1.0, (4.5, 13.0), (0.07, 0.17), (90.0, 180.0), _BOOK, inversion_share=(0.7, 1.2)),
+    ),
+    "T2starw": (
+        Variant("t2star", 0.6, (0.2, 1.2), (0.004, 0.045), (8.0, 65.0), "Chavhan 2009 RadioGraphics 29:1433"),
+        Variant("t2star", 0.4, (0.02, 0.06), (0.004, 0.03), (8.0, 30.0), "Chavhan 2009 RadioGraphics 29:1433"),
+    ),
+    "SWI": (Variant("swi", 1.0, (0.02, 0.06), (0.012, 0.04), (8.0, 30.0), "Haacke 2009 AJNR 30:19"),),
+    "angio": (Variant("time_of_flight", 1.0, (0.015, 0.045), (0.0025, 0.008), (12.0, 35.0), _BOOK),),
+}
+
 # TR and TI of FLAIR sidecars that give both, seconds (ds004889, ds004199, ds004712); TI nulls cerebrospinal fluid.
 NULLING = ((4.8, 1.65), (5.0, 1.8), (6.0, 2.05), (7.0, 2.22), (9.5, 2.53), (10.0, 2.58), (11.0, 2.8), (12.0, 2.85))
 GAP_S = 0.001  # least time between the echo and the next excitation: readout and spoiler
@@ -97,7 +118,12 @@ LONGEST_TRAIN = 176
 
 
 def draw_protocol(
-    contrast: str, random: np.random.Generator, field_strength_t: float = 3.0, is_post_contrast: bool = False
+    contrast: str,
+    random: np.random.Generator,
+    field_strength_t: float = 3.0,
+    is_post_contrast: bool = False,
+    *,
+    is_wide: bool = False,
 ) -> SequenceProtocol:
     """Return a random protocol of a contrast: a variant by its share, then each parameter uniformly.
 
@@ -111,6 +137,8 @@ def draw_protocol(
         Part of the protocol; no other parameter depends on it.
     is_post_contrast : bool
         Gadolinium, for T1w.
+    is_wide : bool
+        Draw from `CLINICAL` instead of `VARIANTS`.
 
     Raises
     ------
@@ -121,7 +149,7 @@ def draw_protocol(
         raise PhantomError(f"no protocols of {contrast!r} are known", f"choose from {', '.join(VARIANTS)}")
     if is_post_contrast and contrast != "T1w":
         raise PhantomError(f"post-contrast {contrast} is not simulated", "draw T1w")
-    variants = VARIANTS[contrast]
+    variants = (CLINICAL if is_wide else VARIANTS)[contrast]
     shares = np.array([variant.share for variant in variants])
     variant = variants[int(random.choice(len(variants), p=shares / shares.sum()))]
     tr_s = _within(random, variant.repetition_time_s, 6)

@@ -10,7 +10,12 @@ from typing import Annotated, Any, Literal, overload
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from model.data.boxes import Box
+from model.data.matching import Draws
 from model.networks.device import Precision, PrecisionChoice
+from model.networks.fields import FieldsConfig
+from model.networks.pair_encoder import describe
+from model.networks.reference import ReferenceConfig
 from model.training.loop import FitSettings
 from warehouse.documents import read_yaml, shipped_or_own, validated
 from warehouse.errors import ModelError
@@ -75,57 +80,86 @@ class TextEncoderTraining(TrainingConfig):
 
     Parameters
     ----------
-    width : int
-        Numbers of an embedding.
-    n_layers, n_heads : int
-        Of the transformer over the fields of a prompt.
-    n_frequencies : int
-        Sines and cosines by which each number enters.
+    architecture : {"fields", "reference"}
+        Of `model.networks.pair_encoder`; its sizes are under its own key.
+    fields : FieldsConfig
+    reference : ReferenceConfig
     box_voxels : list of 3 int
         Shape of the box into which whole volumes are resampled for the image tower.
     box_mm : float
         Voxel size of that box, mm.
-    patch_voxels : int
-        Side of the cubes that the tower's first layer makes one position of.
-    tower_intensity_bins : int
-        Bins of the histogram of each cube.
-    tower_channels : int
-        Of the first level of the image tower; each further level has twice as many, at half the resolution.
-    tower_levels : int
+    simulated_share : float
+        Of the images of a batch; 0 for the catalogue alone, 1 for simulated scans alone.
+    n_uses : int
+        Batches in a row that a simulated scan is in.
+    n_heads : int
+        Simulated heads, which are made before the first step and kept in the home; each takes two seconds and 7 MB.
+    scans_per_head : int
+        Of a batch.
+    wide_share : float
+        Share of simulated protocols from the whole clinical range instead of the usual one of their contrast.
+    n_candidates : int
+        Further prompts of a batch, of images that nobody made.
+    n_changed : int
+        Copies of each image's prompt in which one number is false.
     field_dropout : float
         Share of the fields that are hidden, so that missing ones are nothing new.
     bare_prompts : float
         Share of the prompts that say the contrast and nothing else.
-    match_weight : float
-        Of the mean error of matching an image with a prompt.
-    recover_weight : float
-        Of the error of reading the fields back from both embeddings.
+    unacquired_share : float
+        Share of the prompts that lose all parameters of the acquisition: missing does not mean real.
+    word_share : float
+        Share of the prompts with words that no field holds.
+    n_workers : int
+        Processes that make batches ahead; 0 for none. Batches are the same.
     n_validation : int
-        Images of the split val that are measured, the same each time.
+        Images that are measured, the same each time.
     """
 
-    width: int = Field(default=128, ge=16)
-    n_layers: int = Field(default=2, ge=1)
-    n_heads: int = Field(default=4, ge=1)
-    n_frequencies: int = Field(default=16, ge=1)
+    architecture: Literal["fields", "reference"] = "fields"
+    fields: FieldsConfig = Field(default_factory=FieldsConfig)
+    reference: ReferenceConfig = Field(default_factory=ReferenceConfig)
     box_voxels: tuple[int, int, int] = (48, 56, 48)
     box_mm: float = Field(default=4.0, gt=0)
-    patch_voxels: int = Field(default=4, ge=1)
-    tower_intensity_bins: int = Field(default=12, ge=2)
-    tower_channels: int = Field(default=32, ge=4)
-    tower_levels: int = Field(default=3, ge=1)
+    simulated_share: float = Field(default=0.75, ge=0, le=1)
+    n_uses: int = Field(default=2, ge=1)
+    n_heads: int = Field(default=192, ge=1)
+    scans_per_head: int = Field(default=4, ge=1)
+    wide_share: float = Field(default=0.5, ge=0, le=1)
+    n_candidates: int = Field(default=128, ge=0)
+    n_changed: int = Field(default=3, ge=0)
     field_dropout: float = Field(default=0.2, ge=0, lt=1)
-    bare_prompts: float = Field(default=0.3, ge=0, le=1)
-    match_weight: float = Field(default=3.0, ge=0)
-    recover_weight: float = Field(default=1.0, ge=0)
+    bare_prompts: float = Field(default=0.2, ge=0, le=1)
+    unacquired_share: float = Field(default=0.3, ge=0, le=1)
+    word_share: float = Field(default=0.1, ge=0, le=1)
+    n_workers: int = Field(default=1, ge=0, le=64)
     n_validation: int = Field(default=128, ge=2)
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """Architecture as a checkpoint keeps it."""
+        return describe(self.architecture, self.fields if self.architecture == "fields" else self.reference)
+
+    @property
+    def box(self) -> Box:
+        """Grid of the volumes that the image tower sees."""
+        return Box(self.box_voxels, self.box_mm)
+
+    @property
+    def draws(self) -> Draws:
+        """How batches are drawn."""
+        names = Draws.__dataclass_fields__.keys() & type(self).model_fields.keys()
+        return Draws(**{name: getattr(self, name) for name in names})
 
     @model_validator(mode="after")
     def _fits(self) -> TextEncoderTraining:
-        if self.width % self.n_heads:
-            raise ValueError(f"width {self.width} is not divisible by n_heads {self.n_heads}")
-        if min(self.box_voxels) < self.patch_voxels * 2 ** (self.tower_levels - 1):
-            raise ValueError(f"box_voxels {self.box_voxels} is too small for {self.tower_levels} levels")
+        text, image = self.fields.text, self.fields.image
+        if text.width % text.n_heads:
+            raise ValueError(f"width {text.width} is not divisible by n_heads {text.n_heads}")
+        if self.architecture == "fields" and min(self.box_voxels) < image.patch_voxels * 2 ** (image.n_levels - 1):
+            raise ValueError(f"box_voxels {self.box_voxels} is too small for {image.n_levels} levels")
+        if self.bare_prompts + self.unacquired_share > 1:
+            raise ValueError("bare_prompts and unacquired_share are more than all prompts")
         return self
 
 

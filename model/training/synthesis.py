@@ -17,10 +17,11 @@ from model.evaluation.metrics import ssim_map
 from model.networks.checkpoint import read_model, save_model
 from model.networks.device import choose_device
 from model.networks.film_unet import FilmUNet, FilmUNetConfig
-from model.networks.text_encoder import FrozenTextEncoder
+from model.networks.pair_encoder import FrozenTextEncoder
 from model.networks.weights import resolve
 from model.training.config import SynthesisTraining, run_id
 from model.training.loop import Fitted, Progress, Report, fit
+from model.training.processes import by_first, gather_rows, own_rows
 from model.training.state import precision_of_training
 from model.training.trained import Run, Trained, training_code
 from warehouse.lake.home import Home
@@ -82,8 +83,9 @@ class SynthesisTask:
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """Return the loss of a batch of crops."""
         batch = self.loader.batch(step).to(self.device)
-        prompts = self.embed(batch.source_records), self.embed(batch.target_records)
-        made = self.network(batch.source, *prompts)
+        rows = own_rows(len(batch.source))
+        prompts = self.embed(batch.source_records[rows]), self.embed(batch.target_records[rows])
+        made = gather_rows(self.network(batch.source[rows], *prompts))
         weights = {"ssim_weight": self.config.ssim_weight, "volume_weight": self.config.volume_weight}
         return synthesis_loss(made, batch.target, batch.mask, (batch.low, batch.span), **weights)
 
@@ -169,7 +171,8 @@ def train_synthesis(
     facts["trained_on"] = united(training_hashes(training.items), encoder_config.get("trained_on", {}))
     tensors = {f"network.{name}": tensor for name, tensor in task.network.state_dict().items()}
     tensors |= {f"text_encoder.{name}": tensor for name, tensor in encoder.network.state_dict().items()}
-    model_id, path = save_model(home, KIND, tensors, facts, _card(config, training, task, fitted, run))
+    card = _card(config, training, task, fitted, run)
+    model_id, path = by_first(lambda: save_model(home, KIND, tensors, facts, card))
     counts = {"n_parameters": run.n_parameters, "n_steps": fitted.n_steps}
     return Trained(
         model_id, path, run.run_id, KIND, training.data_id, **counts, seconds=fitted.seconds, metrics=fitted.metrics

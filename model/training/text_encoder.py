@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from model.data.boxes import Box, BoxedImages
-from model.data.catalogue import CatalogueImages, training_hashes
-from model.data.crops import change_contrast
-from model.data.prompt_fields import FIELDS, NUMBERS, FieldBatch, encode_records
+from model.data.boxes import BoxedImages
+from model.data.catalogue import CatalogueImages, Item, training_hashes
+from model.data.head_bank import HeadBank
+from model.data.loader import BatchLoader
+from model.data.matching import MatchingBatch, MatchingSource
+from model.data.simulated_scans import SimulatedScans
 from model.networks.checkpoint import save_model
-from model.networks.contrastive import Contrastive, ContrastiveConfig
-from model.networks.device import choose_device
-from model.networks.image_tower import ImageTowerConfig
-from model.networks.text_encoder import TextEncoderConfig
+from model.networks.device import choose_device, in_fast_layout
+from model.networks.pair_encoder import PairEncoder, build
 from model.training.config import TextEncoderTraining, run_id
 from model.training.loop import Fitted, Progress, Report, fit
+from model.training.processes import by_first, gather_rows, own_rows
 from model.training.state import precision_of_training
 from model.training.trained import Run, Trained, training_code
 from warehouse.errors import ModelError
@@ -29,10 +28,17 @@ from warehouse.lake.home import Home
 from warehouse.provenance import release
 
 KIND = "text_encoder"
-# One of these is made wrong in a copy of each prompt, so that a contrast alone does not tell which prompt is true.
-CHANGED = ("age_years", "repetition_time_s", "echo_time_s", "inversion_time_s", "flip_angle_deg")
-SHIFT_VOXELS = 2  # largest displacement of a volume in its box
-GAMMA = 0.1  # largest change of the exponent of intensities
+TRAINING_PEOPLE, VALIDATION_PEOPLE = 1, 2  # seeds of banks of heads, which have nobody in common
+N_VALIDATION_HEADS = 16
+SCAN_SEED = 0  # of simulated scans; batches differ by the training's own seed
+
+
+class Batches(Protocol):
+    """What makes batches, as `MatchingSource` does."""
+
+    def batch(self, step: int) -> MatchingBatch:
+        """Return the batch of a step."""
+        ...
 
 
 class TextEncoderTask:
@@ -41,98 +47,42 @@ class TextEncoderTask:
     Parameters
     ----------
     config : TextEncoderTraining
-    training, validation : BoxedImages
+    training : Batches
+    validation : list of MatchingBatch
+        Measured as they are.
     device : str
     """
 
     kind = KIND
 
     def __init__(
-        self, config: TextEncoderTraining, training: BoxedImages, validation: BoxedImages, device: str = "cpu"
+        self, config: TextEncoderTraining, training: Batches, validation: list[MatchingBatch], device: str = "cpu"
     ) -> None:
-        self.config, self.training, self.validation, self.device = config, training, validation, device
+        self.config, self.validation, self.device = config, validation, device
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
-            self.network: nn.Module = Contrastive(architecture_of(config))
-        self.truth = encode_records([item.record for item in training.images.items])
-        labels = np.array([item.contrast_label for item in training.images.items])
-        self.by_contrast = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+            self.encoder: PairEncoder = build(config.sizes)
+        self.network: nn.Module = self.encoder
+        self.loader = BatchLoader(training, config.n_steps, config.n_workers)
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
-        """Return the loss of a batch, a function of seed and step: every contrast is drawn as often as any other."""
-        random = np.random.default_rng((self.config.seed, step))
-        contrasts = random.integers(len(self.by_contrast), size=self.config.batch_size)
-        rows = np.array([random.choice(self.by_contrast[contrast]) for contrast in contrasts])
-        volumes = np.stack([self._varied(row, random) for row in rows])
-        truth = self.truth[torch.from_numpy(rows)]
-        hidden = torch.from_numpy(self._hidden(random))
-        true, false = truth.hide(hidden), change_one(truth, random).hide(hidden)
-        prompts = FieldBatch(torch.cat([true.numbers, false.numbers]), torch.cat([true.categories, false.categories]))
-        return self._measure(volumes, prompts, truth)
-
-    def _varied(self, row: int, random: np.random.Generator) -> NDArray[np.float32]:
-        spread = self.training.images.items[row].scale.relative_spread
-        return vary(self.training.volume(row), spread, random)
+        """Return the loss of the batch of a step; several processes share its images."""
+        batch = self.loader.batch(step)
+        own = batch.volumes[own_rows(len(batch.truth))].to(self.device)
+        return self._measured(gather_rows(self.encoder.image_features(own)), batch)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Return the loss and its parts with complete prompts and volumes as they are."""
-        images = self.validation.images
-        places = np.unique(np.linspace(0, len(images) - 1, min(self.config.n_validation, len(images))).astype(int))
-        found: list[tuple[int, dict[str, float]]] = []
-        for rows in np.array_split(places, -(-len(places) // self.config.batch_size)):
-            truth = encode_records([images.items[row].record for row in rows])
-            loss, measures = self._measure(np.stack([self.validation.volume(row) for row in rows]), truth, truth)
-            found.append((len(rows), {"loss": float(loss), **measures}))
-        total = sum(count for count, _ in found)
-        return {name: sum(count * one[name] for count, one in found) / total for name in found[0][1]}
+        """Return the loss and its parts, averaged over batches of the same images each time."""
+        found: list[dict[str, float]] = []
+        for batch in self.validation:
+            loss, measures = self._measured(self.encoder.image_features(batch.volumes.to(self.device)), batch)
+            found.append({"loss": float(loss), **measures})
+        return {name: sum(one[name] for one in found) / len(found) for name in found[0]} if found else {}
 
-    def _measure(
-        self, volumes: NDArray[np.float32], prompts: FieldBatch, truth: FieldBatch
-    ) -> tuple[Tensor, dict[str, float]]:
-        batch = torch.from_numpy(volumes)[:, None].to(self.device)
-        matched, recovered = self.network(batch, prompts.to(self.device), truth.to(self.device))
-        measures = {"matching": float(matched.detach())}
-        measures |= {f"recovery_from_{name}": float(error.detach()) for name, error in recovered.items()}
-        loss = self.config.match_weight * matched + self.config.recover_weight * sum(recovered.values())
-        return loss, measures
-
-    def _hidden(self, random: np.random.Generator) -> NDArray[np.bool_]:
-        """Return which fields of each prompt are hidden."""
-        shape = self.config.batch_size, len(FIELDS)
-        hidden = random.random(shape) < self.config.field_dropout
-        bare = random.random(self.config.batch_size) < self.config.bare_prompts
-        hidden[bare] = [name != "contrast" for name in FIELDS]
-        return hidden
-
-
-def vary(volume: NDArray[np.float32], relative_spread: float, random: np.random.Generator) -> NDArray[np.float32]:
-    """Return a volume displaced, perhaps mirrored left to right, with slightly other intensities."""
-    shift = random.integers(-SHIFT_VOXELS, SHIFT_VOXELS + 1, size=3)
-    exponent = 1 + random.uniform(-GAMMA, GAMMA)
-    moved = np.pad(volume, SHIFT_VOXELS, mode="edge")
-    start = SHIFT_VOXELS + shift
-    moved = moved[tuple(slice(first, first + length) for first, length in zip(start, volume.shape, strict=True))]
-    return change_contrast(moved[::-1] if random.random() < 0.5 else moved, relative_spread, exponent)
-
-
-def change_one(truth: FieldBatch, random: np.random.Generator) -> FieldBatch:
-    """Return records of which one number each is false by 10 to 100 %; where it is missing, nothing is."""
-    columns = [place for place, field in enumerate(NUMBERS) if field.name in CHANGED]
-    rows, numbers = np.arange(len(truth)), truth.numbers.clone()
-    chosen = random.choice(columns, size=len(truth))
-    factors = np.exp(random.choice([-1, 1], len(truth)) * random.uniform(np.log(1.1), np.log(2), len(truth)))
-    numbers[rows, chosen] *= torch.from_numpy(factors.astype(np.float32))
-    return FieldBatch(numbers, truth.categories)
-
-
-def architecture_of(config: TextEncoderTraining) -> ContrastiveConfig:
-    """Return the networks that a configuration asks for."""
-    text = TextEncoderConfig(config.width, config.n_layers, config.n_heads, config.n_frequencies)
-    image = ImageTowerConfig(
-        config.width, config.patch_voxels, config.tower_intensity_bins, config.tower_channels, config.tower_levels
-    )
-    return ContrastiveConfig(text, image)
+    def _measured(self, features: Tensor, batch: MatchingBatch) -> tuple[Tensor, dict[str, float]]:
+        loss, parts = self.encoder.loss(features, batch)
+        return loss, {name: float(part.detach()) for name, part in parts.items()}
 
 
 def train_text_encoder(
@@ -144,7 +94,7 @@ def train_text_encoder(
     started: Callable[[Run], None] | None = None,
     progress: Progress = lambda done, total, loss: None,
 ) -> Trained:
-    """Train both encoders on the images of the split train, and keep them as one checkpoint.
+    """Train both towers on images of the split train and on simulated scans, and keep them as one checkpoint.
 
     Parameters
     ----------
@@ -164,31 +114,54 @@ def train_text_encoder(
         When there is nothing to train or to validate on, or the training fails.
     """
     device = choose_device(device)
-    training, validation = _images(home, config)
-    task = TextEncoderTask(config, training, validation, device)
-    run = _run(home, config, training.images, device, task.network)
+    images = _images(home, config, "train")
+    task = TextEncoderTask(config, *_sources(home, config, images), device)
+    in_fast_layout(task.network)
+    run = _run(home, config, images, device, task.network)
     if started:
         started(run)
-    fitted = fit(task, config.fit_settings(device, run.precision), home.training / run.run_id, report, progress)
-    facts = _facts(config, training.images, run)
-    card = _card(config, training.images, fitted, run)
-    model_id, path = save_model(home, KIND, task.network.state_dict(), facts, card)
+    with task.loader:
+        fitted = fit(task, config.fit_settings(device, run.precision), home.training / run.run_id, report, progress)
+    facts, card = _facts(config, images, run), _card(config, images, fitted, run)
+    model_id, path = by_first(lambda: save_model(home, KIND, task.network.state_dict(), facts, card))
     counts = {"n_parameters": run.n_parameters, "n_steps": fitted.n_steps}
     return Trained(
         model_id, path, run.run_id, KIND, run.data_id, **counts, seconds=fitted.seconds, metrics=fitted.metrics
     )
 
 
-def _images(home: Home, config: TextEncoderTraining) -> tuple[BoxedImages, BoxedImages]:
-    """Return the images that are learned from and those that are measured, of one snapshot."""
-    box = Box(config.box_voxels, config.box_mm)
-    training = CatalogueImages.open(home, config.recipe, ["train"], cache_bytes=0)
-    validation = CatalogueImages.open(home, config.recipe, ["val"], cache_bytes=0, snapshot=training.snapshot_id)
-    for images, split in ((training, "train"), (validation, "val")):
-        if not images.items:
-            what = f"the split {split} has no image that recipe {config.recipe!r} has harmonised"
-            raise ModelError(what, "ingest and harmonise more people: about a tenth of them falls into val")
-    return BoxedImages(training, box), BoxedImages(validation, box)
+def _images(home: Home, config: TextEncoderTraining, split: str, snapshot: str | None = None) -> CatalogueImages:
+    images = CatalogueImages.open(home, config.recipe, [split], cache_bytes=0, snapshot=snapshot)
+    if not images.items and config.simulated_share < 1:
+        what = f"the split {split} has no image that recipe {config.recipe!r} has harmonised"
+        raise ModelError(what, "ingest and harmonise more people: about a tenth of them falls into val")
+    return images
+
+
+def _sources(
+    home: Home, config: TextEncoderTraining, training: CatalogueImages
+) -> tuple[MatchingSource, list[MatchingBatch]]:
+    """Return what makes batches, and the batches that are measured: of other people, with complete prompts."""
+    draws, scans, held_out = config.draws, None, None
+    boxed = validation = None
+    if config.simulated_share < 1:
+        boxed = BoxedImages(training, config.box)
+        validation = BoxedImages(_images(home, config, "val", training.snapshot_id), config.box)
+    else:
+        bank = heads(home, config, VALIDATION_PEOPLE, min(config.n_heads, N_VALIDATION_HEADS))
+        held_out = SimulatedScans(bank, SCAN_SEED, config.wide_share)
+    if config.simulated_share > 0:
+        scans = SimulatedScans(heads(home, config, TRAINING_PEOPLE, config.n_heads), SCAN_SEED, config.wide_share)
+    complete = MatchingSource(draws.complete(), validation, held_out)
+    n_batches = max(1, config.n_validation // config.batch_size)
+    return MatchingSource(draws, boxed, scans), [complete.batch(number) for number in range(n_batches)]
+
+
+def heads(home: Home, config: TextEncoderTraining, people: int, n_heads: int) -> HeadBank:
+    """Return simulated heads of the home, made where they are absent."""
+    bank = HeadBank(home.heads, people, n_heads, config.box)
+    by_first(lambda: bank.fill(min(os.cpu_count() or 1, 8)))
+    return bank
 
 
 def _run(home: Home, config: TextEncoderTraining, images: CatalogueImages, device: str, network: nn.Module) -> Run:
@@ -204,7 +177,7 @@ def _run(home: Home, config: TextEncoderTraining, images: CatalogueImages, devic
         device=device,
         n_parameters=sum(parameter.numel() for parameter in network.parameters()),
         is_resumed=(home.training / identity).exists(),
-        is_simulated=images.is_simulated,
+        is_simulated=config.simulated_share == 1 or images.is_simulated,
         precision=precision_of_training(config.precision, device, home.training / identity),
     )
 
@@ -212,7 +185,7 @@ def _run(home: Home, config: TextEncoderTraining, images: CatalogueImages, devic
 def _facts(config: TextEncoderTraining, images: CatalogueImages, run: Run) -> dict[str, Any]:
     """Return what the checkpoint says of itself."""
     return {
-        "architecture": asdict(architecture_of(config)),
+        "architecture": config.sizes,
         "box": {"shape": list(config.box_voxels), "voxel_mm": config.box_mm},
         "training": config.model_dump(mode="json"),
         "data_id": images.data_id,
@@ -224,21 +197,29 @@ def _facts(config: TextEncoderTraining, images: CatalogueImages, run: Run) -> di
         "seed": config.seed,
         "run_id": run.run_id,
         "is_simulated": run.is_simulated,
-        "trained_on": training_hashes(images.items),
+        "trained_on": training_hashes(_seen(config, images)),
         "precision": run.precision,
     }
+
+
+def _seen(config: TextEncoderTraining, images: CatalogueImages) -> list[Item]:
+    """Return the catalogue's images that are learned from."""
+    return images.items if config.simulated_share < 1 else []
 
 
 def _card(config: TextEncoderTraining, images: CatalogueImages, fitted: Fitted, run: Run) -> dict[str, Any]:
     limits = ["It knows the contrasts and the ranges of parameters that it was trained on, and no others."]
     if run.is_simulated:
-        limits.insert(0, "Every image that it was trained on is simulated: a demonstration, of no use for real scans.")
+        limits.insert(0, "Every image that it was trained on is simulated.")
+    seen = _seen(config, images)
     data = {
-        "images": len(images.items),
-        "contrasts": ", ".join(sorted({item.contrast_label for item in images.items})),
-        "people": len({item.person_id for item in images.items}),
-        "centres": len({item.center_id for item in images.items}),
+        "images": len(seen),
+        "contrasts": ", ".join(sorted({item.contrast_label for item in seen})),
+        "people": len({item.person_id for item in seen}),
+        "centres": len({item.center_id for item in seen}),
         "images left out, since harmonisation flagged them": images.n_flagged,
+        "simulated heads": config.n_heads if config.simulated_share else 0,
+        "share of simulated images": config.simulated_share,
         "data_id": images.data_id,
         "recipe_id": images.recipe_id,
     }
@@ -248,6 +229,7 @@ def _card(config: TextEncoderTraining, images: CatalogueImages, fitted: Fitted, 
         "Trained on": data,
         "Training": {
             "configuration": config.name,
+            "architecture": config.architecture,
             "run": run.run_id,
             "steps": fitted.n_steps,
             "seed": run.seed,

@@ -8,11 +8,13 @@ from typing import Any
 import torch
 
 from model.networks.checkpoint import save_model
+from model.networks.field_tokens import FieldTower, FieldTowerConfig
 from model.networks.film_unet import FilmUNet, FilmUNetConfig
-from model.networks.text_encoder import PREFIX, FrozenTextEncoder, TextEncoder, TextEncoderConfig
+from model.networks.pair_encoder import PREFIX, FrozenTextEncoder
 from warehouse.lake.home import Home
 
-TEXT = TextEncoderConfig(width=16, n_layers=1, n_heads=2, n_frequencies=4)
+TEXT = FieldTowerConfig(width=16, n_layers=1, n_heads=2, n_frequencies=4)
+ARCHITECTURE = {"name": "fields", "text": asdict(TEXT)}
 UNET = FilmUNetConfig(embedding_width=16, widths=(4, 6), blocks=(1, 1), condition_width=8, n_intensity_bins=4)
 PREPARATION = {"percentiles": [0.01, 99.9], "n4": False, "whole_head": True}
 
@@ -21,20 +23,20 @@ def save_text_encoder(home: Home) -> str:
     """Keep a text encoder; return its identity."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = TextEncoder(TEXT)
+        network = FieldTower(TEXT)
     tensors = {f"{PREFIX}{name}": tensor for name, tensor in network.state_dict().items()}
-    return save_model(home, "text_encoder", tensors, {"architecture": {"text": asdict(TEXT)}}, {})[0]
+    return save_model(home, "text_encoder", tensors, {"architecture": ARCHITECTURE}, {})[0]
 
 
 def save_synthesis(home: Home, *, awake: bool = True, **changes: Any) -> str:
     """Keep a synthesis model with its text encoder; awake, prompts change what it makes."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        text, network = TextEncoder(TEXT), FilmUNet(UNET)
+        text, network = FieldTower(TEXT), FilmUNet(UNET)
         for name, parameter in network.named_parameters():
             if awake and "prompted" in name:
                 torch.nn.init.normal_(parameter, std=0.1)
-    encoder = FrozenTextEncoder("0" * 16, asdict(TEXT), text.state_dict())
+    encoder = FrozenTextEncoder("0" * 16, ARCHITECTURE, text.state_dict())
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     tensors |= {f"text_encoder.{name}": tensor for name, tensor in encoder.network.state_dict().items()}
     config = {

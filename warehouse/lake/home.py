@@ -95,6 +95,11 @@ class Home:
         return self.root / "models"
 
     @property
+    def heads(self) -> Path:
+        """Maps of simulated heads, from which trainings make scans; removed, they are made again."""
+        return self.root / "heads"
+
+    @property
     def training(self) -> Path:
         """State from which killed training runs resume, one folder each."""
         return self.root / "training"

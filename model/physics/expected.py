@@ -1,0 +1,158 @@
+"""The signals that a record leads one to expect: the sequence family is inferred from contrast, TR, TI and flip angle.
+
+A sidecar or a prompt rarely names the sequence. Where what it says fits several families, their signals are averaged.
+What it does not say is replaced by a usual value: two records that leave out the same field do not differ in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from model.physics.contrast import tissue_signals
+from model.physics.protocol import SequenceSettings
+from model.physics.tissue import FIELD_RANGE_T, TISSUES, Properties, properties, stack, with_gadolinium
+
+WHITE = TISSUES.index("white_matter")
+USUAL_FIELD_T = 3.0
+TRAIN_SPACING_S, LONGEST_TRAIN = 0.0075, 176.0  # of an MPRAGE, as `model.simulation.protocols` has them
+GRADIENT_ECHO_BELOW_S = 0.1  # TR of a T1w: no spin echo is repeated so fast
+INVERTED_ABOVE_S = 1.2  # TR of a T1w: no spin echo of T1 weighting is so slow
+# TI that nulls fluid as a share of TR, at 5 and 12 s: of the sidecars that `model.simulation.protocols` cites.
+NULLING = ((5.0, 0.36), (12.0, 0.24))
+
+
+@dataclass(frozen=True)
+class Family:
+    """A sequence, and the values that it usually has.
+
+    Parameters
+    ----------
+    sequence : str
+    tr_s, te_s, ti_s, fa_deg : float
+        Where a record does not say.
+    """
+
+    sequence: str
+    tr_s: float
+    te_s: float
+    fa_deg: float
+    ti_s: float = 0.9
+
+
+MPRAGE = Family("mprage", 2.3, 0.003, 9.0)
+SPOILED = Family("spoiled_gradient_echo", 0.008, 0.0035, 15.0)
+SPIN_ECHO = Family("spin_echo", 0.55, 0.012, 90.0)
+FAMILIES: dict[str, tuple[Family, ...]] = {
+    "T1w": (MPRAGE, SPOILED, SPIN_ECHO),
+    "T2w": (Family("fast_spin_echo", 5.0, 0.1, 150.0),),
+    "PDw": (Family("fast_spin_echo", 4.0, 0.015, 150.0),),
+    "FLAIR": (Family("inversion_recovery", 9.0, 0.11, 150.0),),
+    "T2starw": (Family("t2star", 0.65, 0.02, 20.0),),
+    "SWI": (Family("swi", 0.03, 0.02, 15.0),),
+    "angio": (Family("time_of_flight", 0.022, 0.005, 20.0),),
+}
+
+
+@dataclass(frozen=True)
+class Stated:
+    """What records say of the acquisition; not a number where they do not. (n,) tensors each.
+
+    Parameters
+    ----------
+    field_t, tr_s, te_s, ti_s, fa_deg : (n,) Tensor
+        Tesla, seconds, degrees.
+    is_variable : (n,) bool Tensor
+        Flip angle varies along the echo train.
+    is_post_contrast : (n,) bool Tensor
+    """
+
+    field_t: Tensor
+    tr_s: Tensor
+    te_s: Tensor
+    ti_s: Tensor
+    fa_deg: Tensor
+    is_variable: Tensor
+    is_post_contrast: Tensor
+
+    def of(self, rows: Tensor) -> Stated:
+        """Return some of the records."""
+        return Stated(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
+
+def expected_ratios(contrast: str, stated: Stated) -> Tensor:
+    """Return the expected signal of each tissue as a multiple of that of white matter, (n, n_tissues) float64.
+
+    Settings that no scanner can run are moved to the nearest that it can: this never fails.
+
+    Parameters
+    ----------
+    contrast : str
+        Of all records.
+    stated : Stated
+    """
+    total = torch.zeros(len(stated.tr_s), len(TISSUES), dtype=torch.float64)
+    weights = likely_families(contrast, stated)
+    for family, weight in zip(FAMILIES[contrast], weights.unbind(1), strict=True):
+        rows = weight.nonzero()[:, 0]
+        if len(rows):
+            signals = _signals(family, contrast, stated.of(rows))
+            total[rows] += weight[rows, None] * signals / signals[:, WHITE : WHITE + 1].clamp_min(1e-6)
+    return total
+
+
+def likely_families(contrast: str, stated: Stated) -> Tensor:
+    """Return how likely each of a contrast's `FAMILIES` is, (n, n_families) float64 with rows that sum to 1."""
+    n_families = len(FAMILIES[contrast])
+    weights = torch.full((len(stated.tr_s), n_families), 1 / n_families, dtype=torch.float64)
+    if contrast == "T1w":
+        fast, slow = stated.tr_s < GRADIENT_ECHO_BELOW_S, stated.tr_s > INVERTED_ABOVE_S
+        inverted = stated.ti_s.isfinite() | slow
+        weights[fast] = torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)
+        weights[~fast & ~slow & stated.tr_s.isfinite()] = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
+        weights[inverted & ~fast] = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)
+        unknown = stated.tr_s.isnan() & ~inverted
+        weights[unknown & (stated.fa_deg < 45)] = torch.tensor([0.5, 0.5, 0.0], dtype=torch.float64)
+        weights[unknown & (stated.fa_deg >= 45)] = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
+    return weights
+
+
+def _signals(family: Family, contrast: str, stated: Stated) -> Tensor:
+    """Return (n, n_tissues) magnitudes of records that are of one family."""
+    tr_s = stated.tr_s.double().nan_to_num(family.tr_s).clamp(0.002, 60)
+    te_s = torch.minimum(stated.te_s.double().nan_to_num(family.te_s).clamp_min(1e-4), 0.9 * tr_s)
+    fa_deg = stated.fa_deg.double().nan_to_num(family.fa_deg).clamp(0.5, 180)
+    ti_s = stated.ti_s.double()
+    n_readouts = torch.full_like(tr_s, LONGEST_TRAIN)
+    if family.sequence == "fast_spin_echo":
+        fa_deg = torch.where(fa_deg <= 90, torch.full_like(fa_deg, 150.0), fa_deg)  # that of the excitation
+    if family.sequence == "inversion_recovery":
+        fa_deg = torch.where(fa_deg <= 90, torch.full_like(fa_deg, 150.0), fa_deg)
+        te_s = torch.minimum(te_s, 0.3 * tr_s)
+        (low, at_low), (high, at_high) = NULLING
+        share = at_low + ((tr_s - low) / (high - low)).clamp(0, 1.2) * (at_high - at_low)
+        ti_s = torch.where(ti_s.isnan(), share * tr_s, ti_s).clamp(0.01)
+        ti_s = torch.minimum(ti_s, 0.95 * (tr_s - te_s))
+    elif family.sequence == "mprage":
+        ti_s = torch.minimum(ti_s.nan_to_num(family.ti_s).clamp_min(0.05), 0.9 * tr_s)
+        room_s = 2 * torch.minimum(ti_s, tr_s - ti_s)
+        n_readouts = (2 * torch.floor(0.95 * room_s / TRAIN_SPACING_S / 2)).clamp(2, LONGEST_TRAIN)
+        te_s = te_s.clamp_max(0.9 * TRAIN_SPACING_S)
+    else:
+        ti_s = torch.zeros_like(tr_s)
+    if family.sequence in ("spin_echo", "mprage", "spoiled_gradient_echo", "t2star", "swi", "time_of_flight"):
+        fa_deg = fa_deg.clamp_max(90)
+    settings = SequenceSettings.of(tr_s, te_s, fa_deg, ti_s, n_readouts=n_readouts)
+    return tissue_signals(family.sequence, _tissue(stated), settings)
+
+
+def _tissue(stated: Stated) -> Properties:
+    """Return (n, n_tissues) properties at the records' fields, with gadolinium where it was given."""
+    low, high = FIELD_RANGE_T
+    fields = stated.field_t.double().nan_to_num(USUAL_FIELD_T).clamp(low, high)
+    known, which = torch.unique(fields, return_inverse=True)
+    table = stack([properties(round(float(field), 3)) for field in known])
+    each = Properties(*(getattr(table, name)[which] for name in Properties.__dataclass_fields__))
+    return with_gadolinium(each, stated.is_post_contrast.double()[:, None])
