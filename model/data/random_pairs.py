@@ -198,5 +198,6 @@ def record_of(
         repetition_time_s=protocol.repetition_time_s,
         echo_time_s=protocol.echo_time_s,
         inversion_time_s=protocol.inversion_time_s,
-        flip_angle_deg=protocol.flip_angle_deg,
+        flip_angle_deg=None if protocol.flip_angle_variable else protocol.flip_angle_deg,
+        flip_angle_variable=protocol.flip_angle_variable,
     )

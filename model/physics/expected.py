@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from model.physics.contrast import tissue_signals
-from model.physics.protocol import SequenceSettings
+from model.physics.protocol import TRAINS, SequenceSettings
 from model.physics.tissue import FIELD_RANGE_T, TISSUES, Properties, properties, stack, with_gadolinium
 
 WHITE = TISSUES.index("white_matter")
 USUAL_FIELD_T = 3.0
 TRAIN_SPACING_S, LONGEST_TRAIN = 0.0075, 176.0  # of an MPRAGE, as `model.simulation.protocols` has them
 GRADIENT_ECHO_BELOW_S = 0.1  # TR of a T1w: no spin echo is repeated so fast
+VARIABLE_ABOVE_S = 0.24  # TE of an echo train: beyond it, its flip angle must vary
 INVERTED_ABOVE_S = 1.2  # TR of a T1w: no spin echo of T1 weighting is so slow
 # TI that nulls fluid as a share of TR, at 5 and 12 s: of the sidecars that `model.simulation.protocols` cites.
 NULLING = ((5.0, 0.36), (12.0, 0.24))
@@ -144,7 +145,9 @@ def _signals(family: Family, contrast: str, stated: Stated) -> Tensor:
         ti_s = torch.zeros_like(tr_s)
     if family.sequence in ("spin_echo", "mprage", "spoiled_gradient_echo", "t2star", "swi", "time_of_flight"):
         fa_deg = fa_deg.clamp_max(90)
-    settings = SequenceSettings.of(tr_s, te_s, fa_deg, ti_s, n_readouts=n_readouts)
+    # Few sidecars say that the angle varies, but no train of constant angle has signal so late.
+    is_variable = (stated.is_variable | (te_s > VARIABLE_ABOVE_S)) & (family.sequence in TRAINS)
+    settings = SequenceSettings.of(tr_s, te_s, fa_deg, ti_s, n_readouts=n_readouts, flip_angle_variable=is_variable)
     return tissue_signals(family.sequence, _tissue(stated), settings)
 
 

@@ -19,6 +19,7 @@ SEQUENCES = (
     *("spoiled_gradient_echo", "mprage", "t2star", "swi", "time_of_flight"),
 )
 INVERTED = ("inversion_recovery", "mprage")
+TRAINS = ("fast_spin_echo", "inversion_recovery")
 REFOCUSED = ("spin_echo", "fast_spin_echo", "inversion_recovery")
 
 
@@ -41,13 +42,16 @@ class SequenceProtocol:
         From inversion to excitation; to the k-space centre for `mprage`. None without inversion.
     flip_angle_deg : float
         Of the excitation, up to 90; of the refocusing pulses, up to 180, for `fast_spin_echo` and
-        `inversion_recovery`, whose excitation is 90.
+        `inversion_recovery`, whose excitation is 90. Where it is variable, the nominal one, which has no effect.
     is_post_contrast : bool
         After gadolinium.
     readout_spacing_s : float
         From pulse to pulse of the train of an `mprage`.
     n_readouts : int
         Pulses of that train; the k-space centre is its middle.
+    flip_angle_variable : bool
+        True where the refocusing angle of a `fast_spin_echo` or `inversion_recovery` varies along the train, as in
+        SPACE, CUBE or VISTA.
 
     Raises
     ------
@@ -70,6 +74,7 @@ class SequenceProtocol:
     is_post_contrast: bool = False
     readout_spacing_s: float = 0.0075
     n_readouts: int = 176
+    flip_angle_variable: bool = False
 
     def __post_init__(self) -> None:
         for is_kept, problem, remedy in _rules(self):
@@ -96,7 +101,12 @@ def _rules(protocol: SequenceProtocol) -> Iterator[tuple[bool, str, str]]:
         f"an echo time of {te_s} s does not fit into a repetition time of {tr_s} s",
         "give 0 < TE < TR, both in seconds",
     )
-    limit_deg = 180 if sequence in ("fast_spin_echo", "inversion_recovery") else 90
+    yield (
+        sequence in TRAINS or not protocol.flip_angle_variable,
+        f"{sequence} has no train of refocusing pulses whose angle could vary",
+        f"leave flip_angle_variable False, or choose from {', '.join(TRAINS)}",
+    )
+    limit_deg = 180 if sequence in TRAINS else 90
     yield (
         0 < angle_deg <= limit_deg,
         f"a flip angle of {angle_deg}° is not possible for {sequence}",
@@ -148,6 +158,8 @@ class SequenceSettings:
         Transmit field as a share of the nominal: every pulse but the adiabatic inversion is scaled by it.
     readout_spacing_s, n_readouts : (n_protocols,) Tensor
         Of the train of an `mprage`.
+    flip_angle_variable : (n_protocols,) Tensor
+        1 where the refocusing angle varies along the train, else 0.
     """
 
     tr_s: Tensor
@@ -157,6 +169,7 @@ class SequenceSettings:
     b1: Tensor
     readout_spacing_s: Tensor
     n_readouts: Tensor
+    flip_angle_variable: Tensor
 
     @classmethod
     def of(
@@ -169,6 +182,7 @@ class SequenceSettings:
         b1: Tensor | float = 1.0,
         readout_spacing_s: Tensor | float = 0.0075,
         n_readouts: Tensor | float = 176.0,
+        flip_angle_variable: Tensor | bool = False,
     ) -> SequenceSettings:
         """Return settings made of numbers and tensors, which are broadcast against each other.
 
@@ -177,7 +191,7 @@ class SequenceSettings:
         >>> SequenceSettings.of(tr_s=2.0, te_s=torch.linspace(0.01, 0.1, 5), fa_deg=90.0).tr_s.shape
         torch.Size([5])
         """
-        given = (tr_s, te_s, ti_s, fa_deg, b1, readout_spacing_s, n_readouts)
+        given = (tr_s, te_s, ti_s, fa_deg, b1, readout_spacing_s, n_readouts, flip_angle_variable)
         tensors = [torch.as_tensor(one, dtype=torch.float64).reshape(-1) for one in given]
         try:
             shape = np.broadcast_shapes(*(one.shape for one in tensors))
@@ -200,6 +214,7 @@ class SequenceSettings:
                 b1,
                 one.readout_spacing_s,
                 float(one.n_readouts),
+                float(one.flip_angle_variable),
             )
             for one in protocols
         ]

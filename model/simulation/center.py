@@ -165,9 +165,13 @@ def scan_seed_of(settings: CohortSettings, center_id: str, place: Place) -> int:
 
 
 def protocol_of(place: Place, scan_seed: int) -> SequenceProtocol:
-    """Return the protocol of an image, which within a contrast depends on neither centre nor person."""
+    """Return the protocol of an image, which within a contrast depends on neither centre nor person.
+
+    Its flip angle is not variable: the sidecars of the layouts have no field that would say so.
+    """
     field_strength_t = scanner_of(place.person.center_id, place.person.number).field_strength_t
-    return draw_protocol(place.contrast, stream(scan_seed, "protocol"), field_strength_t, place.is_post_contrast)
+    random = stream(scan_seed, "protocol")
+    return draw_protocol(place.contrast, random, field_strength_t, place.is_post_contrast, with_variable_angles=False)
 
 
 def voxel_size_at(real_mm: Sequence[float], resolution_mm: float) -> tuple[float, float, float]:

@@ -79,6 +79,16 @@ def test_settings_that_no_scanner_can_run_still_give_numbers(contrast: str) -> N
         assert (found >= 0).all()
 
 
+def test_a_late_echo_is_that_of_a_variable_angle_whether_it_is_said_or_not() -> None:
+    late = {"tr_s": 3.2, "te_s": 0.563}
+    said, unsaid = (
+        expected_ratios("T2w", stated(**late, **more)) for more in ({"is_variable": True}, {"fa_deg": 120.0})
+    )
+    assert torch.allclose(said, unsaid)
+    usual = expected_ratios("T2w", stated(tr_s=3.2, te_s=0.1, fa_deg=180.0))
+    assert torch.allclose(said[:, :3], usual[:, :3], rtol=0.25)  # fluid, cortex and white matter of a usual T2w
+
+
 def test_a_longer_echo_makes_fluid_brighter_beside_white_matter() -> None:
     ratios = torch.cat([expected_ratios("T2w", stated(tr_s=4.0, te_s=te)) for te in (0.03, 0.06, 0.09, 0.15)])
     assert (ratios[:, 0].diff() > 0).all()

@@ -62,6 +62,17 @@ def test_the_variants_of_t1w_are_all_drawn() -> None:
     assert drawn == {"mprage", "spoiled_gradient_echo", "spin_echo"}
 
 
+@pytest.mark.parametrize("contrast", ["T2w", "FLAIR"])
+def test_some_echo_trains_have_a_variable_flip_angle_unless_told_not_to(contrast: str) -> None:
+    drawn = [draw_protocol(contrast, np.random.default_rng(seed)) for seed in range(200)]
+    variable = [protocol for protocol in drawn if protocol.flip_angle_variable]
+    assert 0.1 < len(variable) / len(drawn) < 0.3
+    assert all(protocol.echo_time_s >= 0.27 for protocol in variable)
+    assert all(protocol.echo_time_s < 0.2 for protocol in drawn if not protocol.flip_angle_variable)
+    constant = [draw_protocol(contrast, np.random.default_rng(seed), with_variable_angles=False) for seed in range(200)]
+    assert not any(protocol.flip_angle_variable for protocol in constant)
+
+
 def test_the_same_image_gets_the_same_protocol() -> None:
     assert draw_protocol("SWI", np.random.default_rng(4)) == draw_protocol("SWI", np.random.default_rng(4))
 
