@@ -16,6 +16,7 @@ from pipelines.commands import (
     harmonize,
     ingest,
     phantom,
+    prompt,
     synthesize,
     train,
     ui,
@@ -91,6 +92,7 @@ app.add_typer(volumes.app, name="volumes")
 app.command()(catalog.sql)
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(train.app, name="train")
+app.command()(prompt.prompt)
 app.command()(synthesize.synthesize)
 app.command()(evaluate.evaluate)
 app.command()(evaluate.report)

@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tests.warehouse.prompts.test_round_trip import prompts_that_do_not_come_back
 from warehouse.catalog.publish import publish
 from warehouse.catalog.query import Catalogue
 from warehouse.centers.registry import Center, register, shipped
@@ -55,6 +56,11 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory, samples: Path) -> duckdb
         ingest_center(home, register(home, center, samples / "images" / name))
     publish(home)
     return Catalogue(home).connect()
+
+
+def test_every_prompt_is_parsed_as_its_record(catalogue: duckdb.DuckDBPyConnection) -> None:
+    assert value(catalogue, "SELECT count(*) FROM out.prompt WHERE center_id LIKE 'ds0%'") == 6383
+    assert prompts_that_do_not_come_back(catalogue) == []
 
 
 def value(catalogue: duckdb.DuckDBPyConnection, query: str, *parameters: object) -> object:

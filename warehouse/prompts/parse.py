@@ -149,10 +149,10 @@ def suggestion(word: str) -> str | None:
 
     Examples
     --------
-    >>> suggestion("siemnes"), suggestion("banana")
-    ('Siemens', None)
+    >>> suggestion("siemnes"), suggestion("Prizma"), suggestion("banana")
+    ('Siemens', 'Prisma', None)
     """
-    known = {name.lower(): name for name in NAMES}
+    known = {name.lower(): name for name in (*spellings("scanner_model").values(), *NAMES)}
     near = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.7)
     return known[near[0]] if near and near[0] != word.lower() else None
 

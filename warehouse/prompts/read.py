@@ -74,8 +74,10 @@ def read_prompt(text: str) -> ReadPrompt:
     """
     fields, pieces = read_pieces(text, is_lenient=True)
     for piece in pieces:
-        if piece.kind == "word" and (any(map(str.isnumeric, piece.text)) or QUANTITY.fullmatch(_bare(piece.text))):
+        if piece.kind == "word" and any(map(str.isnumeric, piece.text)):
             raise not_understood(piece.text)
+        if piece.kind == "word" and QUANTITY.fullmatch(_bare(piece.text)):
+            raise PromptError(f"the prompt names {_bare(piece.text)} without a number", "write for example TE 90 ms")
     for number, word in _doubtful(pieces):
         what = f"{number!r} beside {word!r}, which is not understood, may be another quantity"
         raise PromptError(what, "name the field and its unit, as in voxel size 1 mm or age 34 years, between commas")
