@@ -86,7 +86,7 @@ def test_a_late_echo_is_that_of_a_variable_angle_whether_it_is_said_or_not() -> 
     )
     assert torch.allclose(said, unsaid)
     usual = expected_ratios("T2w", stated(tr_s=3.2, te_s=0.1, fa_deg=180.0))
-    assert torch.allclose(said[:, :3], usual[:, :3], rtol=0.25)  # fluid, cortex and white matter of a usual T2w
+    assert torch.allclose(said[:, :3], usual[:, :3], rtol=0.35)  # fluid, cortex and white matter of a usual T2w
 
 
 def test_a_longer_echo_makes_fluid_brighter_beside_white_matter() -> None:
