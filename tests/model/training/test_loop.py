@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from model.training.loop import learning_rate
+from model.training.loop import fit, learning_rate
 from model.training.state import FILE
 from tests.conftest import ROOT
 from tests.model.training.toy import SETTINGS, Toy, train
@@ -132,3 +132,37 @@ def test_the_state_is_no_pickle(tmp_path: Path) -> None:
     train(tmp_path, ignore)
     assert {file.name for file in tmp_path.iterdir()} == {FILE, ".lock"}
     assert not (tmp_path / FILE).read_bytes().startswith((b"\x80", b"PK"))
+
+
+class Normalised(Toy):
+    """The toy with batch normalisation in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network.insert(1, nn.BatchNorm1d(8))  # type: ignore[operator]
+
+
+def test_the_statistics_of_batch_normalisation_are_averaged_with_the_weights(tmp_path: Path) -> None:
+    followed: list[Tensor] = []
+    task = Normalised()
+    task.network[1].register_forward_hook(lambda layer, *_: followed.append(layer.running_mean.clone()))  # type: ignore[index]
+    fit(task, replace(SETTINGS, validate_every=100, n_steps=12), tmp_path, ignore)
+    # The first and the last are of validations, with averages: what the last steps left is no part of them.
+    expected = torch.zeros(8)
+    for step, mean in enumerate(followed[1:-1]):
+        expected.lerp_(mean, 1 - min(SETTINGS.average_decay, (1 + step) / (10 + step)))
+    torch.testing.assert_close(followed[-1], expected)
+    torch.testing.assert_close(task.network.state_dict()["1.running_mean"], expected)
+
+
+def test_a_training_with_batch_normalisation_resumes_exactly(tmp_path: Path) -> None:
+    def stop(step: int, *_: object) -> None:
+        if step == 17:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(Normalised(), SETTINGS, tmp_path / "stopped", stop)
+    resumed, straight = Normalised(), Normalised()
+    fit(resumed, SETTINGS, tmp_path / "stopped", ignore)
+    fit(straight, SETTINGS, tmp_path / "straight", ignore)
+    assert equal(resumed.network.state_dict(), straight.network.state_dict())
