@@ -29,11 +29,21 @@ DeviceOption = Annotated[
 
 
 @app.command("text-encoder")
-def text_encoder(ctx: typer.Context, config: ConfigOption = "standard", device: DeviceOption = None) -> None:
+def text_encoder(
+    ctx: typer.Context,
+    config: ConfigOption = "standard",
+    device: DeviceOption = None,
+    describe: Annotated[
+        bool, typer.Option("--describe", help="Print parameters, operations and memory, and train nothing.")
+    ] = False,
+) -> None:
     """Train the network that matches prompts with images.
 
     The model is put into the home's models/ and core.model_version; `tumsyn evaluate` may make it champion.
     """
+    if describe:
+        print_cost(config)
+        return
     train_model(ctx.obj, "text_encoder", config, device=device)
 
 
@@ -52,6 +62,22 @@ def synthesis(
     The checkpoint includes the text encoder.
     """
     train_model(ctx.obj, "synthesis", config, device=device, text_encoder=encoder)
+
+
+def print_cost(name: str) -> None:
+    """Print what the networks of a configuration of the text encoder cost.
+
+    Parameters
+    ----------
+    name : str
+        Name of a shipped configuration, or path of a file.
+    """
+    from model.networks.cost import cost_of
+    from model.training.config import load_config
+
+    config: Any = load_config("text_encoder", name)
+    for line in cost_of(config.sizes, config.box_voxels).lines():
+        typer.echo(line)
 
 
 def train_model(

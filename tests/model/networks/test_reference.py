@@ -275,3 +275,40 @@ def test_a_checkpoint_gives_the_same_towers_back(encoder: ReferenceEncoder) -> N
     volume = torch.randn(48, 56, 48)
     image = encoder.project_images(encoder.image_features(volume[None, None])).detach().numpy()
     assert matcher.embed_volumes([volume.numpy()]) == pytest.approx(image, abs=1e-6)
+
+
+# The whole published encoder takes 16 GB with its gradients and moments, which is too much for the memory of a machine
+# that tests on CPUs. There the text tower has the published size, and the image tower an eighth of the published width.
+@pytest.mark.parametrize(
+    ("config", "device"),
+    [
+        pytest.param(
+            replace(PUBLISHED, image_width=32, box_voxels=(32, 32, 32)),
+            "cpu",
+            marks=pytest.mark.slow,
+            id="published text tower, image tower of 32 channels",
+        ),
+        pytest.param(
+            replace(PUBLISHED, box_voxels=(64, 64, 64)),
+            "cuda",
+            marks=[pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")],
+            id="published",
+        ),
+    ],
+)
+def test_the_published_size_learns_in_20_steps_of_small_volumes(config: ReferenceConfig, device: str) -> None:
+    torch.manual_seed(0)
+    encoder = ReferenceEncoder(config).to(device)
+    volumes = torch.randn(2, 1, *config.box_voxels, device=device) * torch.tensor([1.0, 3.0], device=device).reshape(
+        2, 1, 1, 1, 1
+    )
+    optimizer = torch.optim.AdamW(encoder.parameters(), lr=5e-5)
+    losses = []
+    for _ in range(20):
+        loss, _parts = encoder.loss(encoder.image_features(volumes), batch_of([T1W, SPACE]))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert all(map(math.isfinite, losses))
+    assert losses[-1] < 0.5 * losses[0]

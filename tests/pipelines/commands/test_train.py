@@ -1,0 +1,13 @@
+"""`tumsyn train` shows what a configuration costs without training it."""
+
+from __future__ import annotations
+
+from tests.pipelines.conftest import Command
+
+
+def test_the_published_text_encoder_is_described_and_not_trained(tumsyn: Command) -> None:
+    done = tumsyn("train", "text-encoder", "--config", "published", "--describe")
+    assert done.exit_code == 0, done.output
+    assert "997,652,609 (text tower 50,956,288, image tower 946,696,320)" in done.stdout
+    assert "4.5 GFLOP a prompt" in done.stdout
+    assert "training 20 GB" in done.stdout
