@@ -64,6 +64,7 @@ def test_a_record_says_what_the_scanner_was_told(pairs: list[RandomPair]) -> Non
             assert record.echo_time_s is not None
             assert record.repetition_time_s is not None
             assert record.echo_time_s < record.repetition_time_s
+            assert record.flip_angle_variable == (record.flip_angle_deg is None)
             assert "None" not in render(record).replace("None, ", "", 1)  # TI alone may be missing
         assert pair["source_record"].age_years == pair["target_record"].age_years
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.pipelines.commands.test_cli import HEAVY
 from tests.pipelines.conftest import Command
 from warehouse.prompts.parse import parse_prompt
@@ -71,6 +73,12 @@ def test_what_is_not_understood_at_all_or_contradicts_itself_is_an_error(tumsyn:
     assert done.stdout == ""
     assert done.stderr.startswith("tumsyn: ")
     assert "->" in done.stderr
+
+
+def test_the_example_of_the_documentation_is_what_the_command_prints(tumsyn: Command) -> None:
+    text = (ROOT / "docs" / "prompts.md").read_text(encoding="utf-8")
+    command, shown = text.split("```console\n")[1].split("```")[0].split("\n", 1)
+    assert tumsyn(*shlex.split(command.removeprefix("$ tumsyn "))).stdout == shown
 
 
 def test_control_characters_do_not_reach_the_terminal(tumsyn: Command) -> None:
