@@ -78,14 +78,19 @@ class FieldTower(TextTower):
         (batch, width) float32 tensor
             Each of mean 0 and variance 1 before the learned scale of the last norm.
         """
-        words = torch.stack([table(prompts.categories[:, place]) for place, table in enumerate(self.words)], dim=1)
-        summary = words.new_zeros(len(prompts), 1, self.config.width)
-        numbers, left_over = self.numbers(prompts.numbers), self.pieces(prompts.pieces)
-        tokens = torch.cat([summary, numbers, words, left_over[:, None]], dim=1) + self.fields
+        tokens = self.tokens(prompts)
         for block in self.blocks:
             tokens = block(tokens)
         found: Tensor = self.norm(tokens[:, 0]).float()
         return found
+
+    def tokens(self, prompts: FieldBatch) -> Tensor:
+        """Return (n, n_tokens, width) tokens: one that sums up, the numbers, the words, and what is left over."""
+        words = torch.stack([table(prompts.categories[:, place]) for place, table in enumerate(self.words)], dim=1)
+        summary = words.new_zeros(len(prompts), 1, self.config.width)
+        left_over = self.pieces(prompts.pieces)[:, None]
+        tokens: Tensor = torch.cat([summary, self.numbers(prompts.numbers), words, left_over], dim=1) + self.fields
+        return tokens
 
 
 class NumberTokens(nn.Module):

@@ -19,7 +19,7 @@ from torch.nn import functional as F  # noqa: N812 -- the name that all of torch
 
 from model.data.agreement import VISIBLE
 from model.data.matching import MatchingBatch
-from model.data.prompt_fields import NUMBERS, VOCABULARY, FieldBatch
+from model.data.prompt_fields import NUMBERS, VOCABULARY, FieldBatch, encode_records
 from model.networks.field_tokens import FieldTower, FieldTowerConfig
 from model.networks.image_tower import ImageTower, ImageTowerConfig
 from model.networks.pair_encoder import PairEncoder, TextTower
@@ -90,15 +90,15 @@ class FieldsEncoder(PairEncoder):
     def loss(self, image_features: Tensor, batch: MatchingBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss and its parts: matching, choice, and recovery of fields and signals from both embeddings."""
         device, n_images = image_features.device, len(image_features)
-        prompts, truth = self.encode(batch.prompts).to(device), self.encode(batch.truth).to(device)
-        text_features = self.text_features(prompts)
+        said, truth = encode_records(batch.prompts[:n_images]).to(device), encode_records(batch.truth).to(device)
+        text_features = self.text_features(self.encode(batch.prompts).to(device))
         similar = self.project_images(image_features) @ self.project_texts(text_features).T
         wanted = batch.wanted.to(device)
         signals = tissue_targets(batch.signals.to(device))
-        own = text_features[:n_images], prompts[torch.arange(n_images, device=device)]
+        own = text_features[:n_images]
         normalise = self.text.numbers.normalise
         fields = [
-            self.recover_text(own[0], own[1], normalise(own[1].numbers)),
+            self.recover_text(own, said, normalise(said.numbers)),
             self.recover_image(image_features, truth, normalise(truth.numbers)),
         ]
         parts = {
@@ -106,7 +106,7 @@ class FieldsEncoder(PairEncoder):
             "choice": choice_loss(self.choice_scale.exp() * similar, wanted),
             "recovery_from_text": fields[0],
             "recovery_from_image": fields[1],
-            "signals_from_text": self.recover_text.signal_error(own[0], signals),
+            "signals_from_text": self.recover_text.signal_error(own, signals),
             "signals_from_image": self.recover_image.signal_error(image_features, signals),
         }
         config = self.config

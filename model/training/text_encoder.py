@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from model.data.boxes import BoxedImages
 from model.data.catalogue import CatalogueImages, Item, training_hashes
-from model.data.head_bank import HeadBank
+from model.data.head_bank import HeadBank, Told
 from model.data.loader import BatchLoader
 from model.data.matching import MatchingBatch, MatchingSource
 from model.data.simulated_scans import SimulatedScans
@@ -93,6 +93,7 @@ def train_text_encoder(
     device: str | None = None,
     started: Callable[[Run], None] | None = None,
     progress: Progress = lambda done, total, loss: None,
+    made: Told = lambda done, total: None,
 ) -> Trained:
     """Train both towers on images of the split train and on simulated scans, and keep them as one checkpoint.
 
@@ -107,6 +108,8 @@ def train_text_encoder(
         Told what starts, or goes on, before the first step.
     progress : callable, optional
         As `model.training.loop.fit` has it.
+    made : callable, optional
+        Called with simulated heads that are made, and in all, before the first step.
 
     Raises
     ------
@@ -115,7 +118,7 @@ def train_text_encoder(
     """
     device = choose_device(device)
     images = _images(home, config, "train")
-    task = TextEncoderTask(config, *_sources(home, config, images), device)
+    task = TextEncoderTask(config, *_sources(home, config, images, made), device)
     in_fast_layout(task.network)
     run = _run(home, config, images, device, task.network)
     if started:
@@ -139,7 +142,7 @@ def _images(home: Home, config: TextEncoderTraining, split: str, snapshot: str |
 
 
 def _sources(
-    home: Home, config: TextEncoderTraining, training: CatalogueImages
+    home: Home, config: TextEncoderTraining, training: CatalogueImages, made: Told
 ) -> tuple[MatchingSource, list[MatchingBatch]]:
     """Return what makes batches, and the batches that are measured: of other people, with complete prompts."""
     draws, scans, held_out = config.draws, None, None
@@ -148,19 +151,19 @@ def _sources(
         boxed = BoxedImages(training, config.box)
         validation = BoxedImages(_images(home, config, "val", training.snapshot_id), config.box)
     else:
-        bank = heads(home, config, VALIDATION_PEOPLE, min(config.n_heads, N_VALIDATION_HEADS))
+        bank = heads(home, config, VALIDATION_PEOPLE, min(config.n_heads, N_VALIDATION_HEADS), made)
         held_out = SimulatedScans(bank, SCAN_SEED, config.wide_share)
     if config.simulated_share > 0:
-        scans = SimulatedScans(heads(home, config, TRAINING_PEOPLE, config.n_heads), SCAN_SEED, config.wide_share)
+        scans = SimulatedScans(heads(home, config, TRAINING_PEOPLE, config.n_heads, made), SCAN_SEED, config.wide_share)
     complete = MatchingSource(draws.complete(), validation, held_out)
     n_batches = max(1, config.n_validation // config.batch_size)
     return MatchingSource(draws, boxed, scans), [complete.batch(number) for number in range(n_batches)]
 
 
-def heads(home: Home, config: TextEncoderTraining, people: int, n_heads: int) -> HeadBank:
+def heads(home: Home, config: TextEncoderTraining, people: int, n_heads: int, made: Told) -> HeadBank:
     """Return simulated heads of the home, made where they are absent."""
     bank = HeadBank(home.heads, people, n_heads, config.box)
-    by_first(lambda: bank.fill(min(os.cpu_count() or 1, 8)))
+    by_first(lambda: bank.fill(min(os.cpu_count() or 1, 8), made))
     return bank
 
 

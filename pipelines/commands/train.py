@@ -11,6 +11,8 @@ from pipelines.runtime.progress import shown_progress
 from warehouse.lake.home import Home
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dagster_pipes import PipesContext
 
     from pipelines.runtime.telemetry import Telemetry
@@ -106,8 +108,14 @@ def train_model(
     noun = kind.replace("_", " ")
     with opened_pipes() as pipes, shown_progress() as shown:
         telemetry = Telemetry(home, {}, shown(noun), pipes, is_first=is_first_process())
+        heads = shown("simulated heads") if kind == "text_encoder" else None
+
+        def made(done: int, total: int) -> None:
+            if heads:
+                heads(done, total, "")
+
         try:
-            version = telemetry.finished(_trained(home, kind, config, telemetry, device, text_encoder))
+            version = telemetry.finished(_trained(home, kind, config, telemetry, device, text_encoder, made))
         except AlreadyTrainedError as before:
             version = before.version
         except Exception as error:
@@ -125,7 +133,13 @@ def train_model(
 
 
 def _trained(
-    home: Home, kind: str, name: str, telemetry: Telemetry, device: str | None, text_encoder: str | None
+    home: Home,
+    kind: str,
+    name: str,
+    telemetry: Telemetry,
+    device: str | None,
+    text_encoder: str | None,
+    made: Callable[[int, int], None],
 ) -> Any:
     """Train by the function of the kind, with the other processes if torchrun started some; import torch only here."""
     from model.training.config import load_config
@@ -138,7 +152,7 @@ def _trained(
         if kind == "text_encoder":
             from model.training.text_encoder import train_text_encoder
 
-            return train_text_encoder(home, config, telemetry, **options)
+            return train_text_encoder(home, config, telemetry, made=made, **options)
         from model.training.synthesis import train_synthesis
 
         return train_synthesis(home, config, telemetry, text_encoder=text_encoder, **options)
