@@ -24,6 +24,7 @@ TEMPLATE_ML = 2065.0  # intracranial volume of the template, which is larger tha
 ADULT_ML = {"M": 1560.0, "F": 1390.0}  # mean intracranial volumes of adults
 SPREAD = 0.075  # standard deviation of volumes between persons, as a share
 REFERENCE_AGE_YEARS = 40.0  # at which the tabulated relaxation values hold
+RELAXATION_SPREAD = (0.025, 0.03, 0.04, 0.01)  # standard deviation of T1, T2, T2* and PD between persons, as a share
 
 # Shifts of surfaces outwards, mm, fitted to the volumes; interpolated between ages by a monotone cubic.
 AGES = (2, 4, 6, 9, 14, 20, 28, 40, 50, 60, 70, 80, 100)
@@ -85,23 +86,34 @@ def _at(curve: tuple[float, ...], age_years: float) -> float:
     return float(PchipInterpolator(AGES, curve)(age_years))
 
 
-def relaxation_scale(subject: Subject) -> dict[str, tuple[float, float, float, float]]:
-    """Return the factors by which T1, T2, T2* and PD of each tissue of a subject differ from the table.
+def typical_relaxation(age_years: float) -> NDArray[np.float64]:
+    """Return the factors by which T1, T2, T2* and PD at an age differ from the table, (n_tissues, 4), without spread.
 
     Myelin shortens T1 and T2 until midlife, then they lengthen (Yeatman et al. 2014, Nature Communications 5, 4932,
     find the turn between 30 and 50 years); iron shortens T2 and T2* of the nuclei.
     """
-    age, rng = subject.age_years, stream(subject.seed, "relaxation")
-    young = np.exp(-(age - 2.0) / 4.5)
-    old = max(age - 45.0, 0.0) / 40.0
+    young = np.exp(-(age_years - 2.0) / 4.5)
+    old = max(age_years - 45.0, 0.0) / 40.0
     myelin = {"white_matter": (1 + 0.16 * young + 0.07 * old**2, 1 + 0.20 * young + 0.05 * old**2)}
     myelin["cortex"] = (1 + 0.05 * young - 0.03 * min(old, 1.0), 1 + 0.06 * young)
-    scales = {}
+    rows = []
     for tissue in TISSUES:
         t1, t2 = myelin.get(tissue, (1.0, 1.0))
-        iron = iron_ratio(tissue, age)
-        spread = np.clip(rng.standard_normal(4), -2.5, 2.5) * (0.025, 0.03, 0.04, 0.01)
-        factors = np.array([t1, t2 / iron**0.12, t2 / iron**0.3, 1.0]) * (1 + spread)
+        iron = iron_ratio(tissue, age_years)
+        rows.append((t1, t2 / iron**0.12, t2 / iron**0.3, 1.0))
+    return np.array(rows)
+
+
+def relaxation_scale(subject: Subject) -> dict[str, tuple[float, float, float, float]]:
+    """Return the factors by which T1, T2, T2* and PD of each tissue of a subject differ from the table.
+
+    They vary around those that are typical of the age, independently by tissue.
+    """
+    rng, typical = stream(subject.seed, "relaxation"), typical_relaxation(subject.age_years)
+    scales = {}
+    for tissue, usual in zip(TISSUES, typical, strict=True):
+        spread = np.clip(rng.standard_normal(4), -2.5, 2.5) * RELAXATION_SPREAD
+        factors = usual * (1 + spread)
         scales[tissue] = (float(factors[0]), float(factors[1]), float(factors[2]), float(min(factors[3], 1.0)))
     return scales
 
