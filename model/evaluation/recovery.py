@@ -126,7 +126,7 @@ def r_squared(true: Array, made: Array) -> float:
     return float(max(-1.0, 1 - ((true - made) ** 2).sum() / ((true - true.mean()) ** 2).sum()))
 
 
-def over_people(found: Sequence[Recovered], ideal: bool = False, n_resamples: int = 400, seed: int = 0) -> Any:
+def over_people(found: Sequence[Recovered], ideal: bool = False, n_resamples: int = 200, seed: int = 0) -> Any:
     """Return the mean rank correlation of a number over contrasts, weighted by scans, and its interval over people.
 
     Parameters

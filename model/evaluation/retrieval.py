@@ -1,43 +1,93 @@
-"""Whether images find their prompts: among ten as the paper asks, among all, by contrast, and by one number alone.
+"""Evaluate a text encoder: images of the catalogue by split, and simulated scans by protocols that nobody trained on.
 
 The paper lets an image choose among ten random complete prompts, nearly all of which are of another contrast or
-centre: it can be solved without reading a single number. So it is asked among all prompts too, and between prompts
-that differ in one number, which another scan of the same contrast has.
+centre: it can be solved without reading a single number. So it is asked among up to a thousand prompts too, and between
+prompts that differ in one number. In a centre a contrast has one protocol, so that what is known of numbers shows in
+simulated scans alone, whose protocols are drawn independently of person and centre.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.data.boxes import Box, BoxedImages
 from model.data.catalogue import CatalogueImages, Item
+from model.data.held_out_scans import HeldOutScans
+from model.evaluation import retrieval_rows
 from model.evaluation.gates import gated_split, verdict_on
+from model.evaluation.matching import constant_answer, contrast_found
+from model.evaluation.observer import IdealObserver, drawn_signals
 from model.evaluation.pairs import refuse_leakage
-from model.evaluation.statistics import Estimate, by_person, estimate_share
+from model.evaluation.recovery import Recovered, recovered
+from model.evaluation.retrieval_examples import Example, Picture, choose_examples
+from model.evaluation.retrieval_protocol import RetrievalProtocol
+from model.evaluation.scorers import Encoder, Observer, Seen
+from model.evaluation.single_field import parts
+from model.evaluation.statistics import Estimate
 from model.networks.checkpoint import read_model
 from model.networks.pair_encoder import Matcher
+from model.physics.tissue import N_TISSUES
 from warehouse.lake.home import Home
-from warehouse.prompts.record import PromptRecord, render
-from warehouse.prompts.vocabulary import CONTRAST_LABELS
+from warehouse.prompts.record import PromptRecord
+from warehouse.prompts.vocabulary import CONTRASTS
 
-SPLITS = ("val", "test_internal", "test_external", "acceptance")
-GATE = "image_finds_its_contrast"
-N_CANDIDATES = 10  # as in the paper
-MAX_IMAGES = 1000  # of each split
-MIN_RATIO = 1.2  # between a number and the other one that it must differ from
-NUMBERS = ("repetition_time_s", "echo_time_s", "inversion_time_s", "flip_angle_deg")
-VERSION = 4  # raised when a measure gives another figure for the same embeddings
+CONTRAST_GATE, ECHO_GATE = "image_finds_its_contrast", "tells_echo_times_apart"
+UNSEEN = "unseen_protocols"
+N_PICTURES = 64  # simulated scans whose volumes are kept until the examples are chosen
+IDENTITY = ("task", "split", "population", "form", "field", "change_low", "n_candidates", "metric")
 Row = dict[str, Any]
 Report = Callable[[int, int, str], None]
+
+
+class Scan(Protocol):
+    """A simulated scan and its truth, as `SimulatedScan` has them."""
+
+    volume: NDArray[np.float32]
+    record: PromptRecord
+    signals: NDArray[np.float64]
+    person: str
+    is_stripped: bool
+
+
+class Scans(Protocol):
+    """Simulated scans of people whom training never draws, and of training people for the probes."""
+
+    def tested(self, n_people: int, n_each: int) -> Iterable[Scan]:
+        """Yield scans of test people."""
+
+    def trained(self, n_people: int, n_each: int) -> Iterable[Scan]:
+        """Yield scans of training people."""
+
+    def prior(self, n: int) -> list[PromptRecord]:
+        """Return the records of n protocols drawn alike."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Whose images are measured together; real and simulated people, whole and stripped heads never are.
+
+    Parameters
+    ----------
+    split : str
+    population : {"real", "simulated"}
+    form : {"whole", "stripped"}
+    """
+
+    split: str
+    population: str
+    form: str
+
+    @classmethod
+    def of(cls, item: Item) -> Group:
+        """Return the group of an image of the catalogue."""
+        return cls(item.split, "simulated" if item.is_simulated else "real", form_of(item.is_stripped))
 
 
 @dataclass(frozen=True)
@@ -51,6 +101,10 @@ class Retrieval:
         Rows of `core.retrieval_score`.
     gates : list of dict
         Rows of `core.gate_verdict`.
+    recovered : list of Recovered
+        Numbers as they are and as they were recovered, for a picture.
+    examples : list of Example
+        Images beside candidate prompts, for a picture.
     """
 
     model_id: str
@@ -58,42 +112,18 @@ class Retrieval:
     protocol_hash: str
     scores: list[Row]
     gates: list[Row]
-
-
-@dataclass(frozen=True)
-class Embedded:
-    """Images of some splits with their vectors.
-
-    Parameters
-    ----------
-    items : list of Item
-    images : (n_items, width) array
-        Of length 1.
-    """
-
-    items: list[Item]
-    images: NDArray[np.float32]
-
-    def of(self, *splits: str) -> Embedded:
-        """Return those of some splits."""
-        places = [place for place, item in enumerate(self.items) if item.split in splits]
-        return Embedded([self.items[place] for place in places], self.images[places])
-
-
-def protocol_hash(seed: int) -> str:
-    """Return the identity of how it is measured, 16 hexadecimal digits."""
-    settings = {
-        "retrieval": VERSION,
-        "candidates": N_CANDIDATES,
-        "images": MAX_IMAGES,
-        "ratio": MIN_RATIO,
-        "seed": seed,
-    }
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+    recovered: list[Recovered] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
 
 
 def retrieval_scores(
-    home: Home, path: Path, seed: int = 0, *, device: str = "cpu", report: Report | None = None
+    home: Home,
+    path: Path,
+    protocol: RetrievalProtocol,
+    *,
+    device: str = "cpu",
+    report: Report | None = None,
+    scans: Callable[[Box], Scans] | None = None,
 ) -> Retrieval:
     """Measure a text encoder on people that it never saw.
 
@@ -102,11 +132,12 @@ def retrieval_scores(
     home : Home
     path : Path
         Checkpoint of kind text_encoder.
-    seed : int
-        Draws the images of splits with more than a thousand.
+    protocol : RetrievalProtocol
     device : {"cpu", "cuda"}
     report : callable, optional
         Told done, total and what is done.
+    scans : callable, optional
+        Returns simulated scans in the box of the encoder; default: those of the home's simulated heads.
 
     Raises
     ------
@@ -115,216 +146,209 @@ def retrieval_scores(
     """
     config, tensors = read_model(path)
     matcher = Matcher(config, tensors, device)
-    images = CatalogueImages.open(home, config["recipe_id"], SPLITS, cache_bytes=0)
+    images = CatalogueImages.open(home, config["recipe_id"], protocol.splits, cache_bytes=0)
     refuse_leakage(images.items, config.get("trained_on", {}), str(config["model_id"]))
     box = Box(tuple(config["box"]["shape"]), config["box"]["voxel_mm"])
-    embedded = _embed(matcher, BoxedImages(images, box), _drawn(images.items, seed), report)
-    place = {"model_id": config["model_id"], "data_id": images.data_id, "protocol_hash": protocol_hash(seed)}
-    scores = [
-        {**place, "split": split, **row}
-        for split in SPLITS
-        for row in measure(matcher, embedded.of(split), embedded.items)
+    source = scans(box) if scans else HeldOutScans(home.heads, box, protocol.seed)
+    drawn = drawn_images(images.items, protocol)
+    told = _Told(report, len(drawn) + (protocol.n_people + protocol.n_probe_people) * protocol.scans_per_person)
+    encoder, observer = Encoder(matcher), Observer(IdealObserver(), source.prior(protocol.n_prior))
+    items = [images.items[place] for place in drawn]
+    catalogue = _seen_items(items, matcher.embed_volumes(told.each(_volumes(BoxedImages(images, box), drawn))))
+    pictures: list[NDArray[np.float32]] = []
+    tested = _seen_scans(
+        matcher, told.each(source.tested(protocol.n_people, protocol.scans_per_person)), pictures
+    )
+    fitted = _seen_scans(matcher, told.each(source.trained(protocol.n_probe_people, protocol.scans_per_person)), [])
+    found = list(recovered(fitted, tested, observer)) if len(fitted) and len(tested) else []
+    examples = choose_examples(
+        encoder, catalogue, [item.is_simulated for item in items], lambda at: _picture(images, drawn[at])
+    )
+    if not examples:
+        first = tested.at(range(len(pictures)))
+        examples = choose_examples(encoder, first, [True] * len(first), lambda at: _boxed(pictures[at], box))
+    place = {"model_id": config["model_id"], "data_id": images.data_id, "protocol_hash": protocol.hash}
+    rows = [
+        *catalogue_rows(encoder, observer, items, catalogue, protocol),
+        *scan_rows(encoder, observer, tested, found, protocol),
     ]
-    verdicts = [{**place, **verdict(matcher, embedded)}]
-    identity = ("task", "split", "n_candidates", "metric")
+    gates = [contrast_verdict(encoder, items, catalogue)]
+    if protocol.gate_echo_time:
+        gates.append(echo_verdict(encoder, tested))
     return Retrieval(
         **place,
-        scores=[_identified(row, identity) for row in scores],
-        gates=[_identified(row, ("gate",)) for row in verdicts],
+        scores=[_identified({**place, **row}, IDENTITY) for row in rows],
+        gates=[_identified({**place, **row}, ("gate",)) for row in gates],
+        recovered=found,
+        examples=examples,
     )
 
 
-def measure(matcher: Matcher, found: Embedded, known: Sequence[Item]) -> Iterator[Row]:
-    """Yield the rows of a split, without identity.
+def catalogue_rows(
+    encoder: Encoder, observer: Observer, items: Sequence[Item], seen: Seen, protocol: RetrievalProtocol
+) -> Iterator[Row]:
+    """Yield the figures of the catalogue's images, by split, population and form; without identity."""
+    groups = [Group.of(item) for item in items]
+    for group in sorted(set(groups), key=lambda one: (protocol.splits.index(one.split), one.population, one.form)):
+        inside = seen.at([place for place, one in enumerate(groups) if one == group])
+        yield from _measured(encoder, observer, inside, group, protocol)
 
-    Parameters
-    ----------
-    matcher : Matcher
-    found : Embedded
-        Images that look for their prompts.
-    known : sequence of Item
-        Whose numbers are taken for false ones.
-    """
-    if not found.items:
+
+def scan_rows(
+    encoder: Encoder, observer: Observer, tested: Seen, found: Sequence[Recovered], protocol: RetrievalProtocol
+) -> Iterator[Row]:
+    """Yield the figures of simulated scans by unseen protocols, and those of prompts alone; without identity."""
+    if not len(tested):
         return
-    yield from _among_prompts(matcher, found)
-    yield _contrast(matcher, found)
-    for number in NUMBERS:
-        if row := _one_number(matcher, found, known, number):
-            yield row
+    for is_stripped in sorted(set(tested.is_stripped.tolist())):
+        group = Group(UNSEEN, "simulated", form_of(is_stripped))
+        inside = tested.at(np.flatnonzero(tested.is_stripped == is_stripped))
+        yield from _measured(encoder, observer, inside, group, protocol)
+    place = {"split": UNSEEN, "population": "simulated"}
+    yield from (place | row for row in retrieval_rows.recovery_rows(found))
+    yield from (place | row for row in retrieval_rows.robustness_rows(encoder, tested))
+    if protocol.n_swept:
+        step = max(1, len(tested) // protocol.n_swept)
+        swept = tested.records[::step][: protocol.n_swept]
+        yield from ({"split": UNSEEN} | row for row in retrieval_rows.smoothness_rows(encoder, swept))
 
 
-def verdict(matcher: Matcher, found: Embedded) -> Row:
+def _measured(
+    encoder: Encoder, observer: Observer, seen: Seen, group: Group, protocol: RetrievalProtocol
+) -> Iterator[Row]:
+    place = {"split": group.split, "population": group.population, "form": group.form}
+    yield from (place | row for row in retrieval_rows.matching_rows(encoder, observer, seen, protocol.n_candidates))
+    yield from (place | row for row in retrieval_rows.contrast_rows(encoder, observer, seen))
+    yield from (place | row for row in retrieval_rows.field_rows(encoder, observer, seen))
+
+
+def contrast_verdict(encoder: Encoder, items: Sequence[Item], seen: Seen) -> Row:
     """Return whether people's images find their contrast more often than by chance, without identity.
 
-    People are the units, since images of one person resemble each other.
+    People are the units, since images of one person resemble each other. Simulated people do not stand in for real
+    ones: where the gated split has real people, they count.
 
     Parameters
     ----------
-    matcher : Matcher
-    found : Embedded
-        Images of all splits; those of the gated one count.
+    encoder : Encoder
+    items : sequence of Item
+        Of all splits; those of the gated one count.
+    seen : Seen
+        The same images.
     """
-    split = _gated_split(found.items)
-    gated = found.of(split)
-    if not gated.items:
-        return verdict_on(GATE, None, 1 / len(CONTRAST_LABELS), split, str)
-    chance = _constant_answer(gated.items)
+    has_real = any(item.split == "test_internal" and not item.is_simulated for item in items)
+    split = gated_split({item.split for item in items} - ({"acceptance"} if has_real else set()))
+    inside = [place for place, one in enumerate(items) if one.split == split and not (has_real and one.is_simulated)]
+    shares = contrast_found(encoder, seen.at(inside))
+    asked = [place for place, share in zip(inside, shares, strict=True) if np.isfinite(share)]
+    people = [items[place].person_id for place in asked]
+    labels = [items[place].record.contrast for place in asked]
+    chance = constant_answer(people, labels, len(CONTRASTS)) if asked else 1 / len(CONTRASTS)
 
-    def words(people: Estimate) -> str:
-        around = "" if people.low is None else f" [{people.low:.1%}, {people.high:.1%}]"
+    def words(found: Estimate) -> str:
         return (
-            f"{people.mean:.1%}{around} of {len(gated.items)} images find their contrast among {len(CONTRAST_LABELS)};"
+            f"{found.mean:.1%}{_bounds(found)} of {len(asked)} images find their contrast among {len(CONTRASTS)};"
             f" chance is {chance:.1%}, which the best constant answer gets"
         )
 
-    return verdict_on(GATE, _over_people(gated.items, _finds_contrast(matcher, gated)), chance, split, words)
+    return verdict_on(CONTRAST_GATE, retrieval_rows.over_people(seen.at(inside), shares), chance, split, words)
 
 
-def share_found(n_better: NDArray[np.int64], n_others: int, n_candidates: int, n_best: int) -> NDArray[np.float64]:
-    """Return how often the right one of so many candidates is among the best, over every draw of the wrong ones.
+def echo_verdict(encoder: Encoder, tested: Seen) -> Row:
+    """Return whether the right echo time is preferred to a wrong one more often than by chance, without identity."""
+    headline = next(parts({"encoder": encoder}, tested, "echo_time_s"), None) if len(tested) else None
+    if headline is None or headline.low is not None:
+        return verdict_on(ECHO_GATE, None, 0.5, UNSEEN, str)
 
-    Exact, so nothing is drawn: the number of better ones among the drawn follows a hypergeometric distribution.
+    def words(found: Estimate) -> str:
+        return f"{found.mean:.1%}{_bounds(found)} of changes of the echo time that show are told from the right one"
 
-    Parameters
-    ----------
-    n_better : (n,) int array
-        Wrong ones that score as well as the right one, or better.
-    n_others : int
-        Wrong ones in all.
-    n_candidates : int
-        The right one and those drawn; at most n_others + 1.
-    n_best : int
-    """
-    from scipy.stats import hypergeom
-
-    return np.asarray(hypergeom.cdf(n_best - 1, n_others, n_better, n_candidates - 1), np.float64)
-
-
-def _among_prompts(matcher: Matcher, found: Embedded) -> Iterator[Row]:
-    """Yield how often an image's own prompt is the best, among ten and among all that differ in what they say."""
-    distinct: dict[str, PromptRecord] = {}
-    for item in found.items:
-        distinct.setdefault(render(item.record), item.record)
-    if len(distinct) < 2:
-        return
-    column = {text: place for place, text in enumerate(distinct)}
-    own = np.array([column[render(item.record)] for item in found.items])
-    similar = found.images @ matcher.embed_records(list(distinct.values())).T
-    n_better = (similar >= similar[np.arange(len(own)), own][:, None]).sum(1) - 1
-    n_others = len(distinct) - 1
-    for n_candidates in sorted({min(N_CANDIDATES, len(distinct)), len(distinct)}):
-        for n_best in (1, 5):
-            if n_best < n_candidates:
-                shares = share_found(n_better, n_others, n_candidates, n_best)
-                yield _row(found.items, "image_to_prompt", n_candidates, n_best, shares, n_best / n_candidates)
-
-
-def _contrast(matcher: Matcher, found: Embedded) -> Row:
-    """Return how often the best of all contrasts, given as a word alone, is the image's own.
-
-    Chance is what the best constant answer would get.
-    """
-    shares, chance = _finds_contrast(matcher, found), _constant_answer(found.items)
-    return _row(found.items, "image_to_contrast", len(CONTRAST_LABELS), 1, shares, chance)
-
-
-def _constant_answer(items: Sequence[Item]) -> float:
-    """Return the share, averaged over people, that the best constant answer gets right."""
-    shares = (
-        by_person((item.person_id, float(item.contrast_label == label)) for item in items).mean()
-        for label in {item.contrast_label for item in items}
+    asked = tested.at(headline.owners)
+    return verdict_on(
+        ECHO_GATE, retrieval_rows.over_people(asked, headline.shares["encoder"]), 0.5, UNSEEN.replace("_", " "), words
     )
-    return max(1 / len(CONTRAST_LABELS), *(float(share) for share in shares))
 
 
-def _finds_contrast(matcher: Matcher, found: Embedded) -> NDArray[np.float64]:
-    """Return 1 for each image whose own contrast is the best of all, 0 for the others."""
-    words = [PromptRecord(label.removeprefix("ce"), label.startswith("ce")) for label in CONTRAST_LABELS]
-    best = (found.images @ matcher.embed_records(words).T).argmax(1)
-    pairs = zip(best, found.items, strict=True)
-    return np.array([CONTRAST_LABELS[place] == item.contrast_label for place, item in pairs], float)
-
-
-def _one_number(matcher: Matcher, found: Embedded, known: Sequence[Item], name: str) -> Row | None:
-    """Return how often an image prefers its own number to those that other scans of its contrast have."""
-    values: dict[str, set[float]] = {}
-    for item in known:
-        if (value := getattr(item.record, name)) is not None:
-            values.setdefault(item.contrast_label, set()).add(value)
-    asked, shares = [], []
-    for item, image in zip(found.items, found.images, strict=True):
-        own = getattr(item.record, name)
-        others = [value for value in sorted(values.get(item.contrast_label, ())) if own and _differ(value, own)]
-        if others:
-            records = [item.record, *(_with(item.record, name, value) for value in others)]
-            similar = matcher.embed_records(records) @ image
-            asked.append(item)
-            shares.append(float((similar[0] > similar[1:]).mean()))
-    if not asked:
-        return None
-    return _row(asked, f"image_to_{name.rsplit('_', 1)[0]}", 2, 1, np.array(shares), 0.5)
-
-
-def _with(record: PromptRecord, name: str, value: float) -> PromptRecord:
-    changed: dict[str, Any] = {name: value}
-    return replace(record, **changed)
-
-
-def _differ(one: float, other: float) -> bool:
-    return abs(math.log(one / other)) > math.log(MIN_RATIO)
-
-
-def _row(
-    items: Sequence[Item], task: str, n_candidates: int, n_best: int, shares: NDArray[np.float64], chance: float
-) -> Row:
-    """Return a score: the mean over people, and its interval with people as trials."""
-    people = _over_people(items, shares)
-    assert people is not None  # whoever asks has an image
-    return {
-        "task": task,
-        "n_candidates": n_candidates,
-        "n_queries": len(items),
-        "n_people": people.n_people,
-        "metric": f"recall_at_{n_best}",
-        "value": people.mean,
-        "low": people.low,
-        "high": people.high,
-        "chance": chance,
-    }
-
-
-def _over_people(items: Sequence[Item], shares: NDArray[np.float64]) -> Estimate | None:
-    return estimate_share(by_person((item.person_id, share) for item, share in zip(items, shares, strict=True)))
-
-
-def _gated_split(items: Sequence[Item]) -> str:
-    """Return the split that the gate is measured on: simulated people do not stand in for real test people."""
-    has_real = any(item.split == "test_internal" and not item.is_simulated for item in items)
-    return gated_split({item.split for item in items} - ({"acceptance"} if has_real else set()))
-
-
-def _drawn(items: Sequence[Item], seed: int) -> list[int]:
-    """Return places of at most a thousand images of each split, by a hash of the seed and the image."""
+def drawn_images(items: Sequence[Item], protocol: RetrievalProtocol) -> list[int]:
+    """Return places of at most so many images of each split, by a hash of the seed and the image."""
     chosen: list[int] = []
-    for split in SPLITS:
+    for split in protocol.splits:
         places = [place for place, item in enumerate(items) if item.split == split]
-        chosen += sorted(places, key=lambda place: _hash(str(seed), items[place].image_id))[:MAX_IMAGES]
+        ordered = sorted(places, key=lambda place: _hash(str(protocol.seed), items[place].image_id))
+        chosen += ordered[: protocol.max_images]
     return sorted(chosen)
 
 
-def _embed(matcher: Matcher, boxed: BoxedImages, places: Sequence[int], report: Report | None) -> Embedded:
-    def volumes() -> Iterator[NDArray[np.float32]]:
-        for done, place in enumerate(places):
-            if report:
-                report(done, len(places), boxed.images.items[place].image_id)
-            yield boxed.volume(place)
+def form_of(is_stripped: bool) -> str:
+    """Return the name of a form."""
+    return "stripped" if is_stripped else "whole"
 
-    return Embedded([boxed.images.items[place] for place in places], matcher.embed_volumes(volumes()))
+
+class _Told:
+    """Reports progress over several iterables."""
+
+    def __init__(self, report: Report | None, total: int) -> None:
+        self.report, self.total, self.done = report, total, 0
+
+    def each(self, found: Iterable[Any]) -> Iterator[Any]:
+        for one in found:
+            if self.report:
+                self.report(self.done, self.total, "images")
+            self.done += 1
+            yield one
+
+
+def _volumes(boxed: BoxedImages, places: Sequence[int]) -> Iterator[NDArray[np.float32]]:
+    return (boxed.volume(place) for place in places)
+
+
+def _seen_items(items: Sequence[Item], vectors: NDArray[np.float32]) -> Seen:
+    """Return images of the catalogue as they are seen; simulated people have signals drawn from the spread."""
+    signals = np.full((len(items), N_TISSUES), np.nan)
+    drawn = [place for place, item in enumerate(items) if item.is_simulated]
+    if drawn:
+        signals[drawn] = drawn_signals([items[i].record for i in drawn], [items[i].image_id for i in drawn])
+    return Seen(
+        [item.record for item in items],
+        [item.person_id for item in items],
+        vectors,
+        np.array([item.is_stripped for item in items], bool),
+        signals,
+    )
+
+
+def _seen_scans(matcher: Matcher, scans: Iterable[Scan], pictures: list[NDArray[np.float32]]) -> Seen:
+    """Return simulated scans as they are seen; the volumes of the first ones are put into `pictures`."""
+    kept: list[tuple[PromptRecord, str, bool, NDArray[np.float64]]] = []
+
+    def volumes() -> Iterator[NDArray[np.float32]]:
+        for scan in scans:
+            kept.append((scan.record, scan.person, scan.is_stripped, scan.signals))
+            if len(pictures) < N_PICTURES:
+                pictures.append(scan.volume)
+            yield scan.volume
+
+    vectors = matcher.embed_volumes(volumes())
+    records, people, is_stripped, signals = (list(column) for column in zip(*kept, strict=True)) if kept else ([],) * 4
+    shape = (len(kept), N_TISSUES)
+    return Seen(records, people, vectors, np.array(is_stripped, bool), np.array(signals, float).reshape(shape))
+
+
+def _picture(images: CatalogueImages, place: int) -> Picture:
+    sample = images.volume(place)
+    return Picture(sample.voxels, sample.mask, sample.affine)
+
+
+def _boxed(volume: NDArray[np.float32], box: Box) -> Picture:
+    return Picture(volume, np.zeros(volume.shape, bool), np.diag([box.voxel_mm] * 3 + [1.0]))
+
+
+def _bounds(found: Estimate) -> str:
+    return "" if found.low is None else f" [{found.low:.1%}, {found.high:.1%}]"
 
 
 def _identified(row: Row, names: Sequence[str]) -> Row:
-    parts = (row["model_id"], row["data_id"], row["protocol_hash"], *(str(row[name]) for name in names))
+    parts = (row["model_id"], row["data_id"], row["protocol_hash"], *(str(row.get(name)) for name in names))
     return {"event_id": _hash(*parts), **row}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.data.drawn_protocols import is_ambiguous
+from model.data.ambiguity import is_ambiguous
 from model.evaluation import matching, recovery, robustness, single_field
 from model.evaluation.scorers import Encoder, Observer, Scorer, Seen
 from model.evaluation.statistics import Estimate, by_person, estimate_share

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from model.evaluation.observer import IdealObserver, log_evidence
 from model.physics.tissue import N_TISSUES
@@ -123,7 +124,10 @@ class Observer:
     guesses: bool = True
 
     def among(self, seen: Seen, records: Sequence[PromptRecord]) -> Array:
-        """Return log-likelihoods of every image and every record; those of equal acquisitions are equal."""
+        """Return the log-probability of every record for every image, if one of these records were true of it.
+
+        So that images are comparable, too: some are likely under many records. Equal acquisitions have equal scores.
+        """
         stated = [_acquired(record) for record in records]
         distinct = list(dict.fromkeys(stated))
         column = {record: place for place, record in enumerate(distinct)}
@@ -132,7 +136,8 @@ class Observer:
         for is_stripped in (False, True):
             rows = np.flatnonzero(seen.is_stripped == is_stripped)
             found[rows] = self.observer.log_likelihood(seen.signals[rows], expected, is_stripped)
-        return found[:, [column[record] for record in stated]]
+        every = found[:, [column[record] for record in stated]]
+        return np.asarray(every - logsumexp(np.where(np.isnan(every), -np.inf, every), axis=1, keepdims=True))
 
     def each(self, seen: Seen, owners: NDArray[np.int64], records: Sequence[PromptRecord]) -> Array:
         """Return the log-likelihood of each record for the image that it belongs to, (n_records,)."""

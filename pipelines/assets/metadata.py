@@ -103,8 +103,10 @@ def _cell(value: object) -> str:
 
 
 def _retrieval(scores: Sequence[Mapping[str, Any]]) -> str:
-    names = ("task", "split", "n_candidates", "n_queries", "metric", "value", "low", "high", "chance")
-    return markdown_table(names, [[row[name] for name in names] for row in scores])
+    names = ("task", "field", "split", "population", "form", "n_candidates", "n_people", "metric")
+    figures = ("value", "low", "high", "ideal", "chance")
+    shown = [row for row in scores if row["change_low"] is None]  # the curves are drawn
+    return markdown_table((*names, *figures), [[row[name] for name in (*names, *figures)] for row in shown])
 
 
 def _tasks(evaluated: Evaluated) -> str:

@@ -60,7 +60,7 @@ class Common(TypedDict):
 GROUP = "model"
 COMMON = Common(group_name=GROUP, owners=["team:model"], code_version=release())
 TRAINING_RETRY = dg.RetryPolicy(max_retries=1, delay=1)  # a training whose process was killed resumes
-GALLERY_WIDTH_PX = 900
+GALLERY_WIDTH_PX, PLOT_WIDTH_PX = 900, 1200
 LAST_SHARE = 0.2  # of the steps: the loss at the end is their mean
 
 
@@ -96,18 +96,21 @@ def text_encoder(
 @dg.asset(deps=[TEXT_ENCODER, VOLUME], pool="gpu", kinds={"pytorch"}, **COMMON)
 def text_encoder_retrieval(
     context: dg.AssetExecutionContext,
-    config: DeviceSettings,
+    config: EvaluationSettings,
     home: HomeResource,
     progress: dg.ResourceParam[Progress],
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """How often the text encoder finds an image's prompt, and its contrast, among others."""
+    """What the text encoder knows of acquisitions: retrieval, single fields, recovery, beside an ideal observer."""
     model_id = model_of(context, TEXT_ENCODER)
     with no_retries():
         report = progress("retrieval", context.log)
-        evaluated = evaluate_text_encoder(home.open(), model_id, report, device=config.device)
-    return dg.MaterializeResult(
-        data_version=dg.DataVersion(evaluated.evaluation_id), metadata=evaluation_metadata(evaluated)
-    )
+        evaluated = evaluate_text_encoder(home.open(), model_id, config.protocol, report, device=config.device)
+    metadata = evaluation_metadata(evaluated)
+    if evaluated.page is not None:
+        metadata["page"] = dg.MetadataValue.path(evaluated.page)
+        for picture in sorted(evaluated.page.parent.glob("*.png")):
+            metadata[picture.stem] = dg.MetadataValue.md(inline_image(picture, PLOT_WIDTH_PX))
+    return dg.MaterializeResult(data_version=dg.DataVersion(evaluated.evaluation_id), metadata=metadata)
 
 
 @dg.asset(deps=[RETRIEVAL, PROMPT, PAIR, VOLUME], pool="gpu", retry_policy=TRAINING_RETRY, kinds={"pytorch"}, **COMMON)

@@ -98,7 +98,9 @@ def train_and_report(home: Home, settings: str) -> Path:
         from pipelines.runtime import launch
 
         network = {"config": settings}
-        config = {"text_encoder": network, "synthesis_model": network, "evaluation": {"protocol": settings}}
+        protocol = {"protocol": settings}
+        config = {"text_encoder": network, "text_encoder_retrieval": protocol}
+        config |= {"synthesis_model": network, "evaluation": protocol}
         show_in_children()
         with launch.opened(home) as instance:
             resources = {"progress": display_in_turn}

@@ -30,7 +30,7 @@ def evaluate(
     """Evaluate a model on its test images beside the baselines, check its gates, and publish the scores.
 
     Figures are means over people: from file to file (native) and on the harmonised grid (session), real and simulated
-    people apart. A text encoder is evaluated by retrieval. An evaluation that is recorded for the same model, data and
+    people apart. A text encoder is evaluated by what it knows of acquisitions; the path of its page is printed. An evaluation that is recorded for the same model, data and
     protocol is not repeated. The first model of its kind and grid that passes all gates becomes champion. Status 1 if a
     gate fails.
     """
@@ -42,7 +42,7 @@ def evaluate(
     with shown_progress() as shown:
         report = shown("evaluation")
         if model is not None and evaluation.kind_of(home, model) == "text_encoder":
-            evaluated = evaluation.evaluate_text_encoder(home, model, report, device=device)
+            evaluated = evaluation.evaluate_text_encoder(home, model, protocol, report, device=device)
         else:
             evaluated = evaluation.evaluate_synthesis(home, model, protocol, report, device=device)
     publish(home)
@@ -56,6 +56,8 @@ def evaluate(
         note(f"{evaluation.VERDICT_WORDS[verdict_of(row)]}  {row['gate']}: {row['detail']}")
     champion = " is the champion" if evaluated.is_champion else ""
     note(f"{evaluated.kind.replace('_', ' ')} {evaluated.model_id}{champion}")
+    if evaluated.page is not None:
+        typer.echo(evaluated.page)
     if failed := evaluated.failed:
         raise ModelError(f"model {evaluated.model_id} fails: {', '.join(failed)}", "train longer, or on more data")
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 SCORE, RETRIEVAL, VERDICT = "core.evaluation_score", "core.retrieval_score", "core.gate_verdict"
 FIDELITY = "core.fidelity_score"
 VERDICT_WORDS = {"passed": "passed", "failed": "FAILED", "not_enough_data": "not enough data"}
-SEED = 0  # draws the images by which a text encoder is evaluated
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,8 @@ class Evaluated:
         Of a synthesis model: means by form, population and split, of all tasks and of each.
     skipped : list of str
         What has no figure, and why. Absent files and refused scans are known only to the run that scored them.
+    page : Path or None
+        Of a text encoder: its page; the plots of it lie beside it.
     """
 
     model_id: str
@@ -53,6 +54,7 @@ class Evaluated:
     is_champion: bool
     summaries: list[Summary] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    page: Path | None = None
 
     @property
     def failed(self) -> list[str]:
@@ -100,13 +102,17 @@ def evaluate_synthesis(
     return replace(offered, summaries=summaries, skipped=_skipped(scores, model_id, protocol, found))
 
 
-def evaluate_text_encoder(home: Home, model: str | None, report: Report, *, device: str | None = None) -> Evaluated:
-    """Evaluate the retrieval of a text encoder, and record the result; a recorded evaluation is not repeated.
+def evaluate_text_encoder(
+    home: Home, model: str | None, protocol_name: str, report: Report, *, device: str | None = None
+) -> Evaluated:
+    """Evaluate a text encoder, record the result, and write its page; what is recorded and written is not repeated.
 
     Parameters
     ----------
     model : str, optional
         Identity, alias or folder; default: the champion.
+    protocol_name : str
+        As `evaluate_synthesis` takes it; the protocol of a text encoder goes with it.
     report : callable
         Is called with done, total and the current item.
 
@@ -116,21 +122,28 @@ def evaluate_text_encoder(home: Home, model: str | None, report: Report, *, devi
         When there is no such model, or it is unusable.
     """
     from model.evaluation.evaluate import identify
-    from model.evaluation.retrieval import protocol_hash, retrieval_scores
+    from model.evaluation.retrieval import retrieval_scores
+    from model.evaluation.retrieval_protocol import retrieval_protocol
     from model.networks.checkpoint import read_config
     from model.networks.device import choose_device
     from model.networks.weights import resolve
+    from model.report.text_encoder import PAGE, write_page
 
-    path = resolve(home, model, "text_encoder")
-    model_id = str(read_config(path)["model_id"])
-    keys = {"model_id": model_id, "data_id": data_in_force(home), "protocol_hash": protocol_hash(SEED)}
-    if not model_registry.statements(home, VERDICT, **keys):
-        found = retrieval_scores(home, path, SEED, device=choose_device(device), report=report)
-        model_registry.record(home, RETRIEVAL, found.scores)
-        model_registry.record(home, VERDICT, found.gates)  # written last; its presence marks a complete evaluation
-    return _offer(
-        home, "text_encoder", identify(*keys.values()), keys, model_registry.statements(home, RETRIEVAL, **keys)
-    )
+    path, protocol = resolve(home, model, "text_encoder"), retrieval_protocol(protocol_name)
+    config = read_config(path)
+    keys = {"model_id": str(config["model_id"]), "data_id": data_in_force(home), "protocol_hash": protocol.hash}
+    evaluation_id = identify(*keys.values())
+    page = home.reports / evaluation_id / PAGE
+    is_recorded = bool(model_registry.statements(home, VERDICT, **keys))
+    if not is_recorded or not page.is_file():
+        found = retrieval_scores(home, path, protocol, device=choose_device(device), report=report)
+        about = {"Protocol": protocol.name, "Evaluation": evaluation_id, "Training run": str(config.get("run_id"))}
+        write_page(found, page.parent, about)
+        if not is_recorded:
+            model_registry.record(home, RETRIEVAL, found.scores)
+            model_registry.record(home, VERDICT, found.gates)  # written last; its presence marks a complete evaluation
+    scores = model_registry.statements(home, RETRIEVAL, **keys)
+    return replace(_offer(home, "text_encoder", evaluation_id, keys, scores), page=page)
 
 
 def write_report(home: Home, model: str | None, protocol_name: str, *, device: str | None = None) -> Path:

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from model.data.drawn_protocols import drawn_records
 from model.data.prompt_fields import encode_records
 from model.evaluation.observer import IdealObserver, drawn_signals
 from model.evaluation.scorers import Observer, Seen
+from model.simulation.protocols import VARIANTS, draw_protocol
 from warehouse.prompts.record import PromptRecord
 
 WIDTH = 24
@@ -38,6 +38,26 @@ class Guesser:
         rows = [np.random.default_rng(abs(hash(record)) % 2**32).standard_normal(WIDTH) for record in records]
         vectors = np.array(rows)
         return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+
+
+def drawn_records(n: int, seed: int = 0) -> list[PromptRecord]:
+    """Return the acquisition fields of n random protocols, of all contrasts alike."""
+    random = np.random.default_rng(seed)
+    found = []
+    for number in range(n):
+        contrast, is_post = list(VARIANTS)[number % len(VARIANTS)], bool(random.random() < 0.5)
+        protocol = draw_protocol(contrast, random, float(random.choice([1.5, 3.0])), is_post and contrast == "T1w")
+        record = PromptRecord(
+            contrast,
+            protocol.is_post_contrast,
+            field_strength_t=protocol.field_strength_t,
+            repetition_time_s=protocol.repetition_time_s,
+            echo_time_s=protocol.echo_time_s,
+            inversion_time_s=protocol.inversion_time_s,
+            flip_angle_deg=protocol.flip_angle_deg,
+        )
+        found.append(record)
+    return found
 
 
 def random_vectors(n: int, seed: int = 0) -> NDArray[np.float32]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from model.data.ambiguity import is_ambiguous
 from model.evaluation.matching import (
     agent_found,
     constant_answer,
@@ -144,8 +145,6 @@ def test_contrasts_are_found_among_seven_words_and_gadolinium_apart() -> None:
 
 
 def test_the_observer_finds_contrasts_that_no_other_protocol_explains() -> None:
-    from model.data.drawn_protocols import is_ambiguous
-
     seen = scans(140)
     found = contrast_found(observer(), seen)
     clear = np.array([not is_ambiguous(record) and not record.post_contrast for record in seen.records])

@@ -9,12 +9,13 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import multivariate_normal
 
-from model.data.drawn_protocols import drawn_records, is_ambiguous
+from model.data.ambiguity import is_ambiguous
 from model.data.population import people_of
 from model.evaluation.observer import WHOLE, Expected, IdealObserver, drawn_signals, log_evidence, tissues_seen
 from model.physics.tissue import N_TISSUES, TISSUES
 from model.simulation.ageing import relaxation_scale
 from model.simulation.people import Subject
+from tests.model.evaluation.seen import drawn_records
 from warehouse.prompts.record import PromptRecord
 
 FLAIR = PromptRecord(
@@ -151,16 +152,6 @@ def test_evidence_of_a_contrast_is_the_mean_over_its_protocols() -> None:
     scores = np.log(np.array([[1.0, 3.0, 5.0]]))
     found = log_evidence(scores, ["a", "a", "b"], ["b", "a", "c"])
     np.testing.assert_allclose(np.exp(found), [[5.0, 2.0, 0.0]])
-
-
-def test_swi_and_t2starw_of_one_protocol_are_ambiguous_and_nothing_else() -> None:
-    swi = PromptRecord("SWI", repetition_time_s=0.035, echo_time_s=0.02, flip_angle_deg=14.0)
-    assert is_ambiguous(swi)
-    assert is_ambiguous(replace(swi, contrast="T2starw"))
-    assert not is_ambiguous(replace(swi, flip_angle_deg=19.0))
-    assert not is_ambiguous(replace(swi, contrast="T2starw", repetition_time_s=0.6))
-    found = {record.contrast for record in drawn_records(700) if is_ambiguous(record)}
-    assert found == {"SWI", "T2starw"}
 
 
 def test_a_whole_head_shows_all_that_a_stripped_one_does() -> None:
