@@ -30,6 +30,7 @@ from model.data.matching import Draws, MatchingBatch, change_one, hide
 from model.data.prompt_fields import FieldBatch
 from model.data.simulated_scans import SimulatedScan, SimulatedScans
 from model.evaluation import matching, single_field
+from model.evaluation.observer import IdealObserver
 from model.evaluation.scorers import Encoder, Observer, Scorer, Seen
 from model.evaluation.statistics import by_person, estimate_share
 from model.networks.device import in_fast_layout
@@ -44,6 +45,7 @@ BOX = Box((48, 56, 48), 4.0)
 TRAINING_PEOPLE, TEST_PEOPLE = 1, 4  # seeds of banks: nobody is in both, nor in those of other trainings and tests
 DRAWS = Draws(seed=0, batch_size=32)
 N_OTHERS = 64  # further prompts of a batch
+N_PRIOR = 2100  # protocols by which the observer knows the contrasts
 
 
 class BagOfFields(FieldTower):
@@ -191,7 +193,7 @@ class Pool:
             people=[scan.person for scan in self.scans],
             vectors=vectors,
             signals=np.stack([scan.signals for scan in self.scans]),
-            stripped=np.array([scan.is_stripped for scan in self.scans]),
+            is_stripped=np.array([scan.is_stripped for scan in self.scans]),
         )
 
 
@@ -275,7 +277,9 @@ MEASURES = ("R@1 of 10", "R@1 of 100", "contrast of 7", *(f"one {name.split('_')
 
 def row(name: str, embedder: Any, seen: Seen, costs: str) -> str:
     """Return one line of the table: means over people with 95 % intervals where there are enough."""
-    scorer: Scorer = Observer() if embedder is None else Encoder(embedder)
+    drawn = SimulatedScans(HeadBank(Path(), TEST_PEOPLE, 0, BOX), seed=5)
+    prior = [drawn.record(number) for number in range(N_PRIOR)]
+    scorer: Scorer = Observer(IdealObserver(), prior) if embedder is None else Encoder(embedder)
     return f"| {name} | {costs} | " + " | ".join(measures(scorer, seen)) + " |"
 
 
@@ -283,7 +287,7 @@ def measures(scorer: Scorer, seen: Seen) -> Iterator[str]:
     """Yield every measure as text."""
     found = matching.rankings(scorer, seen, "image_to_prompt")
     for n_candidates in (10, 100):
-        shares, _ = matching.shares_found(found, n_candidates, 1)
+        shares, _ = matching.shares_found(found, len(seen), n_candidates, 1, scorer.guesses)
         yield written(seen.people, shares)
     yield written(seen.people, matching.contrast_found(scorer, seen))
     for field in single_field.FIELDS:
