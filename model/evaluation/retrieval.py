@@ -156,9 +156,7 @@ def retrieval_scores(
     items = [images.items[place] for place in drawn]
     catalogue = _seen_items(items, matcher.embed_volumes(told.each(_volumes(BoxedImages(images, box), drawn))))
     pictures: list[NDArray[np.float32]] = []
-    tested = _seen_scans(
-        matcher, told.each(source.tested(protocol.n_people, protocol.scans_per_person)), pictures
-    )
+    tested = _seen_scans(matcher, told.each(source.tested(protocol.n_people, protocol.scans_per_person)), pictures)
     fitted = _seen_scans(matcher, told.each(source.trained(protocol.n_probe_people, protocol.scans_per_person)), [])
     found = list(recovered(fitted, tested, observer)) if len(fitted) and len(tested) else []
     examples = choose_examples(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, overload
 
@@ -137,8 +138,10 @@ class TextEncoderTraining(TrainingConfig):
 
     @property
     def sizes(self) -> dict[str, Any]:
-        """Architecture as a checkpoint keeps it."""
-        return describe(self.architecture, self.fields if self.architecture == "fields" else self.reference)
+        """Architecture as a checkpoint keeps it; the box of the images is that of the training."""
+        if self.architecture == "fields":
+            return describe("fields", self.fields)
+        return describe("reference", replace(self.reference, box_voxels=self.box_voxels))
 
     @property
     def box(self) -> Box:

@@ -16,6 +16,7 @@ from model.networks.field_tokens import FieldTowerConfig
 from model.networks.fields import FieldsConfig
 from model.networks.image_tower import ImageTowerConfig
 from model.networks.pair_encoder import FrozenTextEncoder, Matcher
+from model.networks.reference import ReferenceConfig
 from model.training import text_encoder
 from model.training.config import TextEncoderTraining
 from model.training.text_encoder import TextEncoderTask, train_text_encoder
@@ -142,6 +143,19 @@ def test_the_loss_falls_when_a_network_learns(tiny_home: Home) -> None:
         loss.backward()
         optimizer.step()
     assert learning.validate()["loss"] < 0.7 * before
+
+
+def test_the_papers_encoder_is_trained_and_used_in_the_same_way(trained: Any) -> None:
+    home, _, _, _ = trained
+    sizes = ReferenceConfig(embed_width=16, text_width=16, text_layers=1, text_heads=2, image_width=2, stem_stride=1)
+    changes = {"architecture": "reference", "reference": sizes, "box_voxels": (16, 18, 16), "n_steps": 2}
+    made = train_text_encoder(home, TINY.model_copy(update=changes), ignore, device="cpu")
+    config, tensors = read_model(made.path)
+    assert config["architecture"]["name"] == "reference"
+    assert config["architecture"]["box_voxels"] == [16, 18, 16]  # that of the training
+    records = [PromptRecord("T1w"), PromptRecord("T2w", echo_time_s=0.09)]
+    assert FrozenTextEncoder.from_checkpoint(config, tensors).embed(records).shape == (2, 16)
+    assert Matcher(config, tensors).embed_volumes([np.zeros((16, 18, 16), np.float32)]).shape == (1, 16)
 
 
 def test_simulated_scans_alone_need_no_image_and_nobody_is_trained_on(
