@@ -2,47 +2,48 @@
 
 from __future__ import annotations
 
-from model.physics.protocol import SequenceProtocol
+from model.physics.expected import FAMILIES, GRADIENT_ECHO_BELOW_S, LONGEST_TRAIN, TRAIN_SPACING_S, VARIABLE_ABOVE_S
+from model.physics.protocol import INVERTED, TRAINS, SequenceProtocol
 from warehouse.errors import PhysicsError
 from warehouse.prompts.record import PromptRecord
 
-SHORT_TR_S = 0.1  # below it, a T1w without inversion is a spoiled gradient echo
-TRAIN_SPACING_S, LONGEST_TRAIN = 0.0075, 176  # of an MPRAGE, whose prompt gives neither; as `SequenceProtocol` has them
-SEQUENCE = {
-    "T2w": "fast_spin_echo",
-    "PDw": "fast_spin_echo",
-    "FLAIR": "inversion_recovery",
-    "T2starw": "t2star",
-    "SWI": "swi",
-    "angio": "time_of_flight",
-}
+REFOCUSING_DEG = 150.0  # of a train whose stated angle is that of the excitation; without effect where it varies
 
 
 def acquisition(record: PromptRecord) -> SequenceProtocol | None:
     """Return the protocol of a record; None where it does not state all that determines signals, or cannot be played.
 
-    Contrast, field strength, TR, TE and flip angle must be stated, and TI for a FLAIR. The contrast gives the sequence;
-    of T1w the inversion time and TR do.
+    Contrast, field strength, TR, TE and flip angle must be stated, and TI for a FLAIR: unlike `expected_ratios`, which
+    fills in usual values, an ideal observer may be asked only where nothing is left open.
     """
-    contrast, tr_s = record.contrast, record.repetition_time_s
-    stated = (contrast, record.field_strength_t, tr_s, record.echo_time_s, record.flip_angle_deg)
-    if contrast is None or tr_s is None or any(value is None for value in stated) or record.flip_angle_variable:
+    contrast, tr_s, te_s, ti_s = (
+        record.contrast,
+        record.repetition_time_s,
+        record.echo_time_s,
+        record.inversion_time_s,
+    )
+    field_t, angle_deg = record.field_strength_t, record.flip_angle_deg
+    if contrast not in FAMILIES or not tr_s or not te_s or not field_t:
         return None
-    sequence, ti_s = SEQUENCE.get(contrast), record.inversion_time_s
+    sequence = FAMILIES[contrast][0].sequence
     if contrast == "T1w":
-        sequence = "mprage" if ti_s else "spoiled_gradient_echo" if tr_s < SHORT_TR_S else "spin_echo"
-    if sequence is None:
-        return None
+        sequence = "mprage" if ti_s else "spoiled_gradient_echo" if tr_s < GRADIENT_ECHO_BELOW_S else "spin_echo"
+    is_variable = sequence in TRAINS and (record.flip_angle_variable or te_s > VARIABLE_ABOVE_S)
+    if is_variable or (sequence in TRAINS and angle_deg and angle_deg <= 90):
+        angle_deg = REFOCUSING_DEG
     try:
         return SequenceProtocol(
             contrast,
             sequence,
-            *(record.field_strength_t or 0.0, tr_s, record.echo_time_s or 0.0),
-            ti_s if sequence in ("mprage", "inversion_recovery") else None,
-            record.flip_angle_deg or 0.0,
+            field_t,
+            tr_s,
+            te_s,
+            ti_s if sequence in INVERTED else None,
+            angle_deg or 0.0,  # which is refused
             record.post_contrast,
             TRAIN_SPACING_S,
-            _train(tr_s, ti_s) if sequence == "mprage" and ti_s else LONGEST_TRAIN,
+            _train(tr_s, ti_s) if sequence == "mprage" and ti_s else int(LONGEST_TRAIN),
+            flip_angle_variable=is_variable,
         )
     except PhysicsError:
         return None
@@ -51,4 +52,4 @@ def acquisition(record: PromptRecord) -> SequenceProtocol | None:
 def _train(tr_s: float, ti_s: float) -> int:
     """Return the number of readouts that fit around the inversion time, at most `LONGEST_TRAIN`."""
     room_s = 2 * min(ti_s, tr_s - ti_s)
-    return max(min(LONGEST_TRAIN, 2 * int(0.95 * room_s / TRAIN_SPACING_S / 2)), 1)
+    return max(min(int(LONGEST_TRAIN), 2 * int(0.95 * room_s / TRAIN_SPACING_S / 2)), 1)

@@ -197,10 +197,7 @@ def smoothness(encoder: Encoder, records: Sequence[PromptRecord], number: str) -
 
 
 def _of_contrast(seen: Seen, contrast: str) -> Seen:
-    places = [
-        place for place, one in enumerate(seen.records) if one.contrast == contrast and not one.flip_angle_variable
-    ]
-    return seen.at(places)
+    return seen.at([place for place, one in enumerate(seen.records) if one.contrast == contrast])
 
 
 def _values(records: Sequence[PromptRecord], number: str) -> Array:

@@ -128,7 +128,7 @@ def parts(scorers: Mapping[str, Scorer], seen: Seen, name: str) -> Iterator[Part
 
 def _others(record: PromptRecord, name: str) -> list[float]:
     own = getattr(record, name)
-    if own is None or record.flip_angle_variable:
+    if own is None:
         return []
     if name == "field_strength_t":
         return [value for value in FIELD_STRENGTHS_T if abs(value - own) > 0.5]
