@@ -46,12 +46,12 @@ class RetrievalProtocol(Part):
 
 # A head takes two seconds of a core to make, so that a demonstration has few, and nobody's interval; a network that is
 # trained for a minute hardly tells more than contrasts.
-SMALL = {"n_probe_people": 0, "n_prior": 700, "n_swept": 7, "gate_echo_time": False}
+SMALL = RetrievalProtocol(name="quick", n_people=0, n_probe_people=0, n_prior=700, n_swept=7, gate_echo_time=False)
 PRESETS = {
     "standard": RetrievalProtocol(name="standard"),
     "validation": RetrievalProtocol(name="validation", splits=("val",), gate_echo_time=False, seed=1),
-    "demo": RetrievalProtocol(name="demo", n_people=6, scans_per_person=14, **SMALL),
-    "quick": RetrievalProtocol(name="quick", n_people=0, **SMALL),
+    "demo": SMALL.model_copy(update={"name": "demo", "n_people": 6, "scans_per_person": 14}),
+    "quick": SMALL,
 }
 
 

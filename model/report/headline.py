@@ -32,7 +32,9 @@ def lines(figures: Figures) -> list[str]:
     for row in figures.retrieval:
         if (row["task"], row["metric"], row["split"]) == ("image_to_contrast", "recall_at_1", split):
             share, chance = f"{row['value']:.0%}", f"{row['chance']:.0%}"
-            found.append(f"{share} of {row['n_queries']} images find their contrast among the words (chance {chance})")
+            whose = f" of {row['form']} heads ({row['population']} people)" if row["form"] else ""
+            said = f"images{whose} find their contrast among the words (chance {chance})"
+            found.append(f"{share} of {row['n_queries']} {said}")
     passed = sum(row["verdict"] == "passed" for row in figures.gates)
     n_open = sum(row["verdict"] == "not_enough_data" for row in figures.gates)
     too_few = f", {n_open} without enough people to tell" if n_open else ""

@@ -100,7 +100,7 @@ def text_encoder_retrieval(
     home: HomeResource,
     progress: dg.ResourceParam[Progress],
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """What the text encoder knows of acquisitions: retrieval, single fields, recovery, beside an ideal observer."""
+    """How well the text encoder matches images and prompts, and tells parameters apart, beside an ideal observer."""
     model_id = model_of(context, TEXT_ENCODER)
     with no_retries():
         report = progress("retrieval", context.log)

@@ -30,9 +30,9 @@ def evaluate(
     """Evaluate a model on its test images beside the baselines, check its gates, and publish the scores.
 
     Figures are means over people: from file to file (native) and on the harmonised grid (session), real and simulated
-    people apart. A text encoder is evaluated by what it knows of acquisitions; the path of its page is printed. An evaluation that is recorded for the same model, data and
-    protocol is not repeated. The first model of its kind and grid that passes all gates becomes champion. Status 1 if a
-    gate fails.
+    people apart. A text encoder is evaluated by what it knows of acquisitions, and the path of its page is printed. An
+    evaluation that is recorded for the same model, data and protocol is not repeated. The first model of its kind and
+    grid that passes all gates becomes champion. Status 1 if a gate fails.
     """
     from pipelines.runtime import evaluation
     from warehouse.catalog.model_registry import verdict_of

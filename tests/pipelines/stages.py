@@ -39,9 +39,9 @@ from pipelines.runtime import launch
 from pipelines.runtime import stopping
 from warehouse.lake.home import Home
 encoder, network, protocol = sys.argv[2:]
-retrieval.verdict = lambda *_, **__: {held}
+retrieval.contrast_verdict = lambda *_, **__: {held}
 ops = {{"text_encoder": {{"config": encoder}}, "synthesis_model": {{"config": network}}}}
-ops["evaluation"] = {{"protocol": protocol}}
+ops |= {{"evaluation": {{"protocol": protocol}}, "text_encoder_retrieval": {{"protocol": "quick"}}}}
 with stopping.stoppable():
     home = Home(Path(sys.argv[1]))
     with launch.opened(home) as instance:

@@ -35,7 +35,7 @@ class Guesser:
     """Embeds every record at random, equal ones alike."""
 
     def embed_records(self, records: list[PromptRecord]) -> NDArray[np.float32]:
-        rows = [np.random.default_rng(abs(hash(record)) % 2**32).standard_normal(WIDTH) for record in records]
+        rows = [np.random.default_rng(list(repr(record).encode())).standard_normal(WIDTH) for record in records]
         vectors = np.array(rows)
         return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 

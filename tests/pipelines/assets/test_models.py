@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pytest
+from PIL import Image
 
 from pipelines.assets import models as subject
 from pipelines.assets.models import (
@@ -73,8 +74,13 @@ class FakeEvaluation:
         is_champion = model_registry.offer(home, model_id, kind, passed=self.passed[kind], reason="fake")
         return Evaluated(model_id, kind, f"evaluation of {kind}", verdicts, [], is_champion)
 
-    def text_encoder(self, home: Home, model: str, show: object, *, device: str | None = None) -> Evaluated:
-        return self.evaluated(home, model, "text_encoder")
+    def text_encoder(
+        self, home: Home, model: str, protocol: str, show: object, *, device: str | None = None
+    ) -> Evaluated:
+        page = home.reports / "encoder" / "text_encoder.html"
+        page.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(page.with_name("retrieval.png"))
+        return replace(self.evaluated(home, model, "text_encoder"), page=page)
 
     def synthesis(self, home: Home, model: str, protocol: str, show: object, *, device: str | None = None) -> Evaluated:
         return self.evaluated(home, model, "synthesis")
@@ -195,6 +201,7 @@ def test_curves_and_gates_are_shown_with_the_assets(whole: Whole) -> None:
     assert str(whole.metadata(SYNTHESIS)["curves"]).startswith("![curves](data:image/png;base64,")
     assert whole.metadata(SYNTHESIS)["val_l1"] == FALLS[-1]
     assert "- passed: it_works. fake" in str(whole.metadata(EVALUATION)["gates"])
+    assert str(whole.metadata(RETRIEVAL)["retrieval"]).startswith("![retrieval](data:image/jpeg;base64,")
     assert whole.metadata(REPORT)["path"] == str(whole.home.reports / "one" / "report.html")
 
 
