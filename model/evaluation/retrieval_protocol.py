@@ -46,7 +46,7 @@ class RetrievalProtocol(Part):
 
 # A head takes two seconds of a core to make, so that a demonstration has few, and nobody's interval; a network that is
 # trained for a minute hardly tells more than contrasts.
-SMALL = RetrievalProtocol(name="quick", n_people=0, n_probe_people=0, n_prior=700, n_swept=7, gate_echo_time=False)
+SMALL = RetrievalProtocol(name="quick", n_people=0, n_probe_people=0, n_prior=2100, n_swept=7, gate_echo_time=False)
 PRESETS = {
     "standard": RetrievalProtocol(name="standard"),
     "validation": RetrievalProtocol(name="validation", splits=("val",), gate_echo_time=False, seed=1),
