@@ -11,7 +11,7 @@ from model.data.head_bank import HeadBank
 from model.data.simulated_scans import SimulatedScan, SimulatedScans
 from warehouse.prompts.record import PromptRecord
 
-TRAINING_PEOPLE, TEST_PEOPLE = 1, 3  # seeds of banks of heads; 2 names those of validation
+TRAINING_PEOPLE, VALIDATION_PEOPLE, TEST_PEOPLE = 1, 2, 3  # seeds of banks of heads, which have nobody in common
 
 
 class HeldOutScans:
@@ -25,14 +25,16 @@ class HeldOutScans:
         Of the text encoder.
     seed : int
         Draws protocols, scanners and faults.
+    people : int
+        Seed of the bank of those who are tested.
     """
 
-    def __init__(self, folder: Path, box: Box, seed: int) -> None:
-        self.folder, self.box, self.seed = folder, box, seed
+    def __init__(self, folder: Path, box: Box, seed: int, people: int = TEST_PEOPLE) -> None:
+        self.folder, self.box, self.seed, self.people = folder, box, seed, people
 
     def tested(self, n_people: int, n_each: int) -> Iterator[SimulatedScan]:
         """Yield scans of test people."""
-        return self._scans(TEST_PEOPLE, n_people, n_each)
+        return self._scans(self.people, n_people, n_each)
 
     def trained(self, n_people: int, n_each: int) -> Iterator[SimulatedScan]:
         """Yield scans of training people, by other protocols than those that they were trained on."""
@@ -40,7 +42,7 @@ class HeldOutScans:
 
     def prior(self, n: int) -> list[PromptRecord]:
         """Return the records of n scans that nobody makes, drawn as those of the others are."""
-        scans = SimulatedScans(HeadBank(self.folder, TEST_PEOPLE, 0, self.box), self.seed)
+        scans = SimulatedScans(HeadBank(self.folder, self.people, 0, self.box), self.seed)
         return [scans.record("prior", number) for number in range(n)]
 
     def _scans(self, people: int, n_people: int, n_each: int) -> Iterator[SimulatedScan]:

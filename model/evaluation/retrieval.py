@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from model.data.boxes import Box, BoxedImages
 from model.data.catalogue import CatalogueImages, Item
-from model.data.held_out_scans import HeldOutScans
+from model.data.held_out_scans import TEST_PEOPLE, VALIDATION_PEOPLE, HeldOutScans
 from model.evaluation import retrieval_rows
 from model.evaluation.gates import gated_split, verdict_on
 from model.evaluation.matching import constant_answer, contrast_found
@@ -149,7 +149,8 @@ def retrieval_scores(
     images = CatalogueImages.open(home, config["recipe_id"], protocol.splits, cache_bytes=0)
     refuse_leakage(images.items, config.get("trained_on", {}), str(config["model_id"]))
     box = Box(tuple(config["box"]["shape"]), config["box"]["voxel_mm"])
-    source = scans(box) if scans else HeldOutScans(home.heads, box, protocol.seed)
+    people = VALIDATION_PEOPLE if protocol.people == "validation" else TEST_PEOPLE
+    source = scans(box) if scans else HeldOutScans(home.heads, box, protocol.seed, people)
     drawn = drawn_images(images.items, protocol)
     told = _Told(report, len(drawn) + (protocol.n_people + protocol.n_probe_people) * protocol.scans_per_person)
     encoder, observer = Encoder(matcher), Observer(IdealObserver(), source.prior(protocol.n_prior))

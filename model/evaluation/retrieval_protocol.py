@@ -19,9 +19,10 @@ class RetrievalProtocol(Part):
 
     `splits`: whose images of the catalogue, at most `max_images` of each, drawn by `seed`. `n_candidates`: prompts that
     an image chooses from; 10 as in the paper. `n_people`, `scans_per_person`: simulated people whom training never
-    draws, scanned by protocols drawn at random; 0 people measure nothing. `n_probe_people`: training people on whose
-    scans the probes are fitted. `n_prior`: protocols by which the ideal observer knows the contrasts. `n_swept`:
-    prompts of which one number is swept. `gate_echo_time`: whether a model must tell echo times within a contrast.
+    draws, scanned by protocols drawn at random; 0 people measure nothing. `people`: test people, looked at once, or
+    those of the validation, on whom settings are chosen. `n_probe_people`: training people on whose scans the probes
+    are fitted. `n_prior`: protocols by which the ideal observer knows the contrasts. `n_swept`: prompts of which one
+    number is swept. `gate_echo_time`: whether a model must tell echo times within a contrast.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
@@ -29,6 +30,7 @@ class RetrievalProtocol(Part):
     max_images: int = Field(default=1000, ge=1)
     n_candidates: tuple[int, ...] = (10, 100, 1000)
     n_people: int = Field(default=100, ge=0)
+    people: Literal["test", "validation"] = "test"
     scans_per_person: int = Field(default=20, ge=1)
     n_probe_people: int = Field(default=100, ge=0)
     n_prior: int = Field(default=4200, ge=7)
@@ -49,7 +51,7 @@ class RetrievalProtocol(Part):
 SMALL = RetrievalProtocol(name="quick", n_people=0, n_probe_people=0, n_prior=2100, n_swept=7, gate_echo_time=False)
 PRESETS = {
     "standard": RetrievalProtocol(name="standard"),
-    "validation": RetrievalProtocol(name="validation", splits=("val",), gate_echo_time=False, seed=1),
+    "validation": RetrievalProtocol(name="validation", splits=("val",), people="validation", gate_echo_time=False),
     "demo": SMALL.model_copy(update={"name": "demo", "n_people": 6, "scans_per_person": 14}),
     "quick": SMALL,
 }
