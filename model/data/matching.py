@@ -14,7 +14,7 @@ from torch import Tensor
 from model.data.agreement import ACQUISITION, agreement
 from model.data.boxes import BoxedImages
 from model.data.crops import change_contrast
-from model.data.simulated_scans import SimulatedScans
+from model.data.simulated_scans import SimulatedScan, SimulatedScans
 from model.data.words import ALL_WORDS
 from model.physics.tissue import TISSUES
 from warehouse.prompts.record import PromptRecord
@@ -210,9 +210,7 @@ class MatchingSource:
             made: list[MatchedImage] = []
             for place, head in enumerate(heads.tolist()):
                 names = [(step, place, number) for number in range(min(self.draws.scans_per_head, count - len(made)))]
-                made += [
-                    MatchedImage(one.volume, one.record, one.signals, one.words) for one in scans.scans(head, names)
-                ]
+                made += [_matched(scan) for scan in scans.scans(head, names)]
             self._kept[step] = made
             for old in sorted(self._kept)[: -self.draws.n_uses - 1]:
                 del self._kept[old]
@@ -249,12 +247,19 @@ class MatchingSource:
 
 @dataclass(frozen=True)
 class MatchedImage:
-    """One image of a batch: (i, j, k) network intensities, its record, its tissues' signals, and words true of it."""
+    """One image of a batch: network intensities, what is known of it, its tissues' signals, true words."""
 
     volume: NDArray[np.float32]
     record: PromptRecord
     signals: NDArray[np.float64]
     words: frozenset[str]
+
+
+def _matched(scan: SimulatedScan) -> MatchedImage:
+    """Return a simulated scan as an image of a batch; parameters that its signals do not follow are unknown."""
+    unknown: dict[str, Any] = dict.fromkeys(ACQUISITION) | {"flip_angle_variable": False}
+    record = scan.record if scan.is_exact else replace(scan.record, **unknown)
+    return MatchedImage(scan.volume, record, scan.signals, scan.words)
 
 
 def vary(volume: NDArray[np.float32], relative_spread: float, random: np.random.Generator) -> NDArray[np.float32]:

@@ -56,6 +56,10 @@ class Faults:
     slice_mm, voxel_mm : tuple of 2 float
     gamma_share, gamma : float
         Share of scans with another exponent of the intensities, and its largest change.
+    deviating_share, deviation : float
+        Share of scans in which each tissue's signal deviates from its equation, and the standard deviation of the
+        logarithm. Equations of this kind differ from scans by up to 19 % at extreme settings (PMC11042016); such a
+        scan teaches its contrast, but says nothing of its parameters.
     """
 
     snr: tuple[float, float] = (10.0, 50.0)
@@ -72,6 +76,8 @@ class Faults:
     voxel_mm: tuple[float, float] = (0.7, 1.3)
     gamma_share: float = 0.2
     gamma: float = 0.1
+    deviating_share: float = 0.0
+    deviation: float = 0.12
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,8 @@ class SimulatedScan:
     is_stripped : bool
     words : frozenset of str
         Words without a field that are true of it, see `model.data.words`.
+    is_exact : bool
+        Whether its signals are those of its equation.
     """
 
     volume: NDArray[np.float32]
@@ -100,6 +108,7 @@ class SimulatedScan:
     person: str
     is_stripped: bool
     words: frozenset[str] = frozenset()
+    is_exact: bool = True
 
 
 class SimulatedScans:
@@ -143,7 +152,10 @@ class SimulatedScans:
         scanner, protocol = self._acquisition(random)
         subject = replace(head.subject, seed=int(random.integers(2**31)))  # its relaxation times alone are drawn anew
         tissue = scaled_tissue(protocol.field_strength_t, relaxation_scale(subject))
-        image = rendered(maps, protocol, tissue, scanner.transmit_bias, random)
+        is_exact = random.random() >= self.faults.deviating_share
+        deviation = 0.0 if is_exact else self.faults.deviation
+        factors = torch.from_numpy(np.exp(random.normal(0, 1, N_TISSUES) * deviation))
+        image = rendered(maps, protocol, tissue, scanner.transmit_bias, random, factors)
         is_stripped = random.random() < self.faults.stripped_share
         voxel_size_mm = self._voxel_size(random)
         volume = self._faulty(image, maps[INSIDE], scanner, voxel_size_mm, is_stripped, random)
@@ -151,10 +163,11 @@ class SimulatedScans:
             volume=volume,
             record=_stated(record_of(head.subject, protocol, scanner, voxel_size_mm), protocol, random),
             protocol=protocol,
-            signals=signals_of([protocol], tissue)[0].numpy(),
+            signals=(signals_of([protocol], tissue)[0] * factors).numpy(),
             person=f"simulated_{self.bank.seed}_{head_number}",
             is_stripped=is_stripped,
             words=true_words(_facts(head.subject, protocol, voxel_size_mm, is_stripped)),
+            is_exact=is_exact,
         )
 
     def record(self, *name: object) -> PromptRecord:
@@ -206,29 +219,28 @@ class SimulatedScans:
         image = (torch.sqrt(image**2 + RAYLEIGH * sigma**2) + sigma / left * noise).clamp_min(0.0)
         if random.random() < faults.gamma_share:
             image = level * (image / level) ** float(1 + random.uniform(-faults.gamma, faults.gamma))
-        image, inside = self._posed(image, inside, random)
+        image, inside = _moved(torch.stack([image, inside]), self._pose(image.shape, random))
         brain = inside > 0.5
-        image = image * self._seen(brain, is_stripped, inside, random)
-        voxels = image.numpy()
+        voxels = (image * self._seen(brain, is_stripped, inside, random)).numpy()
         return BrainScale.of(voxels, brain.numpy()).to_network(voxels)
 
-    def _posed(self, image: Tensor, inside: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Return both under a random rotation, shift, stretch and perhaps mirroring left to right."""
+    def _pose(self, shape: Sequence[int], random: np.random.Generator) -> Tensor:
+        """Return a random rotation, shift, stretch and perhaps mirroring left to right, (3, 4).
+
+        It is in the coordinates of `grid_sample`, which run from −1 to 1 along k, j and i.
+        """
         faults = self.faults
         angles = np.radians(random.normal(0, faults.rotation_deg, 3))
         turn = torch.matrix_exp(torch.tensor(np.cross(np.eye(3), angles), dtype=torch.float32))
         turn = turn * torch.from_numpy(np.exp(random.normal(0, faults.stretch, 3)).astype(np.float32))
         if random.random() < 0.5:
             turn[:, 0] *= -1
-        # Coordinates of `grid_sample` run from −1 to 1 along k, j, i.
-        half = torch.tensor(image.shape, dtype=torch.float32) / 2
+        half = torch.tensor(shape, dtype=torch.float32) / 2
         matrix = (turn * half[None, :] / half[:, None]).flip(0, 1)
         shift = (
             torch.from_numpy(random.normal(0, faults.shift_mm, 3).astype(np.float32)) / self.bank.box.voxel_mm / half
         )
-        grid = F.affine_grid(torch.cat([matrix, shift.flip(0)[:, None]], 1)[None], [1, 1, *image.shape], False)
-        both = F.grid_sample(torch.stack([image, inside])[None], grid, align_corners=False)
-        return both[0, 0], both[0, 1]
+        return torch.cat([matrix, shift.flip(0)[:, None]], 1)
 
     def _seen(self, brain: Tensor, is_stripped: bool, inside: Tensor, random: np.random.Generator) -> Tensor:
         """Return 1 where the scan has signal, 0 where it was stripped, defaced or not imaged."""
@@ -265,18 +277,25 @@ def _facts(
 
 
 def rendered(
-    maps: Tensor, protocol: SequenceProtocol, tissue: Properties, transmit_bias: float, random: np.random.Generator
+    maps: Tensor,
+    protocol: SequenceProtocol,
+    tissue: Properties,
+    transmit_bias: float,
+    random: np.random.Generator,
+    factors: Tensor | float = 1.0,
 ) -> Tensor:
     """Return the noiseless magnitude of banked maps under a protocol, (i, j, k).
 
     The flip angle varies as in `model.simulation.rendering`. A voxel of the box holds many voxels of a scan. Where
     these are pure their magnitudes add, where they are mixed their signed signals do: a random share of both is taken.
+    Signals of tissues are multiplied by `factors`.
     """
     shape = maps.shape[1:]
     fractions = maps[:N_TISSUES].flatten(1)
     half = max(transmit_bias / 2, 1e-3)
     scales = (1 - half, 1.0, 1 + half)
-    signals = torch.cat([signals_of([protocol], tissue, b1=scale, signed=True) for scale in scales]).float()
+    signals = torch.cat([signals_of([protocol], tissue, b1=scale, signed=True) for scale in scales])
+    signals = (signals * factors).float()
     pure = float(random.random())
     place = (smooth_field(shape, random, 2 * half) - 1).flatten() / half
     low, middle, high = (pure * signals.abs() + (1 - pure) * signals) @ fractions  # the same where nothing is negative
@@ -288,6 +307,13 @@ def rendered(
         image = image * _phase_mask(maps, protocol.field_strength_t * protocol.echo_time_s)
     magnitude: Tensor = image
     return magnitude
+
+
+def _moved(channels: Tensor, matrix: Tensor) -> Tensor:
+    """Return (n, i, j, k) channels under a pose of `SimulatedScans._pose`; from outside comes 0."""
+    grid = F.affine_grid(matrix[None], [1, 1, *channels.shape[1:]], False)
+    moved: Tensor = F.grid_sample(channels[None], grid, align_corners=False)[0]
+    return moved
 
 
 def _phase_mask(maps: Tensor, tesla_s: float) -> Tensor:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from model.data.boxes import Box
 from model.data.matching import Draws
+from model.data.simulated_scans import Faults
 from model.networks.device import Precision, PrecisionChoice
 from model.networks.fields import FieldsConfig
 from model.networks.pair_encoder import describe
@@ -99,6 +100,8 @@ class TextEncoderTraining(TrainingConfig):
         Of a batch.
     wide_share : float
         Share of simulated protocols from the whole clinical range instead of the usual one of their contrast.
+    deviating_share : float
+        Share of simulated scans whose signals deviate from their equations, and which say nothing of parameters.
     n_candidates : int
         Further prompts of a batch, of images that nobody made.
     n_changed : int
@@ -127,6 +130,7 @@ class TextEncoderTraining(TrainingConfig):
     n_heads: int = Field(default=192, ge=1)
     scans_per_head: int = Field(default=4, ge=1)
     wide_share: float = Field(default=0.5, ge=0, le=1)
+    deviating_share: float = Field(default=0.3, ge=0, le=1)
     n_candidates: int = Field(default=128, ge=0)
     n_changed: int = Field(default=3, ge=0)
     field_dropout: float = Field(default=0.2, ge=0, lt=1)
@@ -147,6 +151,11 @@ class TextEncoderTraining(TrainingConfig):
     def box(self) -> Box:
         """Grid of the volumes that the image tower sees."""
         return Box(self.box_voxels, self.box_mm)
+
+    @property
+    def faults(self) -> Faults:
+        """What is wrong with simulated scans."""
+        return Faults(deviating_share=self.deviating_share)
 
     @property
     def draws(self) -> Draws:

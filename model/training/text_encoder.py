@@ -154,7 +154,8 @@ def _sources(
         bank = heads(home, config, VALIDATION_PEOPLE, min(config.n_heads, N_VALIDATION_HEADS), made)
         held_out = SimulatedScans(bank, SCAN_SEED, config.wide_share)
     if config.simulated_share > 0:
-        scans = SimulatedScans(heads(home, config, TRAINING_PEOPLE, config.n_heads, made), SCAN_SEED, config.wide_share)
+        bank, faults = heads(home, config, TRAINING_PEOPLE, config.n_heads, made), config.faults
+        scans = SimulatedScans(bank, SCAN_SEED, config.wide_share, faults)
     complete = MatchingSource(draws.complete(), validation, held_out)
     n_batches = max(1, config.n_validation // config.batch_size)
     return MatchingSource(draws, boxed, scans), [complete.batch(number) for number in range(n_batches)]

@@ -13,7 +13,7 @@ import torch
 from model.data.boxes import Box, BoxedImages
 from model.data.catalogue import CatalogueImages
 from model.data.matching import GROUPS, Draws, MatchingSource, change_one, hide, vary
-from model.data.simulated_scans import SimulatedScans
+from model.data.simulated_scans import Faults, SimulatedScans
 from model.data.words import ALL_WORDS, MEANINGS, true_words
 from tests.model.data.small_bank import SmallBank
 from warehouse.lake.home import Home
@@ -70,6 +70,14 @@ def test_catalogue_and_simulated_images_share_a_batch(tiny_home: Home) -> None:
     alone = MatchingSource(replace(DRAWS, simulated_share=0.5), boxed, None).batch(0)
     assert alone.signals.isnan().all()
     assert len(alone.truth) == 6
+
+
+def test_of_a_scan_that_deviates_from_its_equation_parameters_are_unknown() -> None:
+    scans = SimulatedScans(BANK, 1, faults=Faults(deviating_share=1.0))
+    batch = MatchingSource(DRAWS, None, scans).batch(0)
+    assert all(one.repetition_time_s is one.echo_time_s is one.flip_angle_deg is None for one in batch.truth)
+    assert batch.wanted.isnan().any()
+    assert batch.wanted[:, 6:12].diagonal().tolist() == [1.0] * 6
 
 
 def test_a_source_travels_to_another_process() -> None:

@@ -118,6 +118,15 @@ def test_all_faults_leave_finite_network_intensities_of_the_box() -> None:
         assert np.isfinite(scan.volume).all()
 
 
+def test_a_scan_that_deviates_from_its_equation_says_so() -> None:
+    exact = SimulatedScans(BANK, 10).scan(0, 0)
+    deviating = SimulatedScans(BANK, 10, faults=replace(Faults(), deviating_share=1.0)).scan(0, 0)
+    assert exact.is_exact
+    assert not deviating.is_exact
+    change = np.log(deviating.signals / exact.signals)
+    assert 0.05 < change.std() < 0.25
+
+
 def test_a_slice_blurs_along_its_own_axis_and_keeps_the_sum() -> None:
     image = torch.zeros(9, 9, 9)
     image[4, 4, 4] = 1.0
