@@ -30,8 +30,18 @@ from warehouse.provenance import release
 # Two trainings are compared bit by bit; `auto` measures speeds, and may choose another precision for each.
 SHORT = {"recipe": "draft", "n_steps": 40, "batch_size": 4, "learning_rate": 0.004, "warm_up": 2, "save_every": 2,
          "precision": "fp32"}  # fmt: skip
-ENCODER = SHORT | {"name": "tiny-encoder", "width": 16, "n_layers": 1, "n_heads": 2, "tower_channels": 4,
-                   "tower_levels": 2, "box_voxels": [16, 16, 16], "box_mm": 5.0}  # fmt: skip
+ENCODER = SHORT | {
+    "name": "tiny-encoder",
+    "box_voxels": [16, 16, 16],
+    "box_mm": 5.0,
+    "simulated_share": 0,
+    "n_candidates": 8,
+    "n_workers": 0,
+    "fields": {
+        "text": {"width": 16, "n_layers": 1, "n_heads": 2},
+        "image": {"width": 16, "channels": 4, "n_levels": 2, "n_queries": 2},
+    },
+}
 NETWORK = SHORT | {"name": "tiny-network", "widths": [6, 8], "blocks": [1, 1], "crop_voxels": 16, "n_validation": 2}
 PROTOCOL = {"name": "tiny", "recipe": "draft", "tasks": ["T1w_to_T2w", "T1w_to_FLAIR"], "max_pairs_per_task": 2,
             "n_resamples": 100, "fidelity": {"n_people": 0},
