@@ -19,14 +19,12 @@ from model.networks.device import choose_device
 from model.networks.film_unet import FilmUNet, FilmUNetConfig
 from model.networks.pair_encoder import FrozenTextEncoder
 from model.networks.weights import resolve
-from model.training.config import SynthesisTraining, run_id
+from model.training.config import SynthesisTraining
 from model.training.loop import Fitted, Progress, Report, fit
 from model.training.processes import by_first, gather_rows, own_rows
-from model.training.state import precision_of_training
-from model.training.trained import Run, Trained, training_code
+from model.training.trained import Run, Trained, facts_of, new_run
 from warehouse.lake.home import Home
 from warehouse.prompts.record import PromptRecord
-from warehouse.provenance import release
 from warehouse.volumes import open_store
 
 KIND = "synthesis"
@@ -162,7 +160,8 @@ def train_synthesis(
     encoder = FrozenTextEncoder.from_checkpoint(encoder_config, encoder_tensors).to(device)
     validation = CatalogueImages.open(home, config.recipe, ["val"], snapshot=training.snapshot_id)
     task = SynthesisTask(config, training, validation, encoder.embed, encoder.width, device)
-    run = _run(home, config, training, encoder.model_id, device, task.network)
+    is_simulated, told = training.is_simulated, {"text_encoder": encoder.model_id}
+    run = new_run(home, KIND, config, training, task.network, device, is_simulated=is_simulated, **told)
     if started:
         started(run)
     with task.loader:
@@ -179,31 +178,6 @@ def train_synthesis(
     )
 
 
-def _run(
-    home: Home, config: SynthesisTraining, images: CatalogueImages, encoder_id: str, device: str, network: nn.Module
-) -> Run:
-    decisive = {
-        "data_id": images.data_id,
-        "recipe_id": images.recipe_id,
-        "training_code": training_code(KIND),
-        "text_encoder": encoder_id,
-    }
-    identity = run_id(KIND, config, decisive)
-    return Run(
-        run_id=identity,
-        kind=KIND,
-        data_id=images.data_id,
-        snapshot_id=images.snapshot_id,
-        training_code=training_code(KIND),
-        seed=config.seed,
-        device=device,
-        n_parameters=sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad),
-        is_resumed=(home.training / identity).exists(),
-        is_simulated=images.is_simulated,
-        precision=precision_of_training(config.precision, device, home.training / identity),
-    )
-
-
 def _facts(
     config: SynthesisTraining,
     images: CatalogueImages,
@@ -212,22 +186,11 @@ def _facts(
     encoder: FrozenTextEncoder,
 ) -> dict[str, Any]:
     """Return what the checkpoint says of itself."""
-    return {
+    return facts_of(config, images, run) | {
         "architecture": asdict(architecture),
         "text_encoder": {"model_id": encoder.model_id, "architecture": encoder.architecture},
-        "training": config.model_dump(mode="json"),
         "preparation": _preparation(images),
         "relative_spread": relative_spreads(images),
-        "data_id": images.data_id,
-        "snapshot_id": images.snapshot_id,
-        "recipe_id": images.recipe_id,
-        "grid_mm": images.grid_mm,
-        "training_code": run.training_code,
-        "release": release(),
-        "seed": config.seed,
-        "run_id": run.run_id,
-        "is_simulated": run.is_simulated,
-        "precision": run.precision,
     }
 
 

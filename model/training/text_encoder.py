@@ -18,14 +18,12 @@ from model.data.simulated_scans import SimulatedScans
 from model.networks.checkpoint import save_model
 from model.networks.device import choose_device, in_fast_layout
 from model.networks.pair_encoder import PairEncoder, build
-from model.training.config import TextEncoderTraining, run_id
+from model.training.config import TextEncoderTraining
 from model.training.loop import Fitted, Progress, Report, fit
 from model.training.processes import by_first, gather_rows, own_rows
-from model.training.state import precision_of_training
-from model.training.trained import Run, Trained, training_code
+from model.training.trained import Run, Trained, facts_of, new_run
 from warehouse.errors import ModelError
 from warehouse.lake.home import Home
-from warehouse.provenance import release
 
 KIND = "text_encoder"
 TRAINING_PEOPLE, VALIDATION_PEOPLE = 1, 2  # seeds of banks of heads, which have nobody in common
@@ -120,7 +118,8 @@ def train_text_encoder(
     images = _images(home, config, "train")
     task = TextEncoderTask(config, *_sources(home, config, images, made), device)
     in_fast_layout(task.network)
-    run = _run(home, config, images, device, task.network)
+    is_simulated = config.simulated_share == 1 or images.is_simulated
+    run = new_run(home, KIND, config, images, task.network, device, is_simulated=is_simulated)
     if started:
         started(run)
     with task.loader:
@@ -168,41 +167,12 @@ def heads(home: Home, config: TextEncoderTraining, people: int, n_heads: int, ma
     return bank
 
 
-def _run(home: Home, config: TextEncoderTraining, images: CatalogueImages, device: str, network: nn.Module) -> Run:
-    decisive = {"data_id": images.data_id, "recipe_id": images.recipe_id, "training_code": training_code(KIND)}
-    identity = run_id(KIND, config, decisive)
-    return Run(
-        run_id=identity,
-        kind=KIND,
-        data_id=images.data_id,
-        snapshot_id=images.snapshot_id,
-        training_code=training_code(KIND),
-        seed=config.seed,
-        device=device,
-        n_parameters=sum(parameter.numel() for parameter in network.parameters()),
-        is_resumed=(home.training / identity).exists(),
-        is_simulated=config.simulated_share == 1 or images.is_simulated,
-        precision=precision_of_training(config.precision, device, home.training / identity),
-    )
-
-
 def _facts(config: TextEncoderTraining, images: CatalogueImages, run: Run) -> dict[str, Any]:
     """Return what the checkpoint says of itself."""
-    return {
+    return facts_of(config, images, run) | {
         "architecture": config.sizes,
         "box": {"shape": list(config.box_voxels), "voxel_mm": config.box_mm},
-        "training": config.model_dump(mode="json"),
-        "data_id": images.data_id,
-        "snapshot_id": images.snapshot_id,
-        "recipe_id": images.recipe_id,
-        "grid_mm": images.grid_mm,
-        "training_code": run.training_code,
-        "release": release(),
-        "seed": config.seed,
-        "run_id": run.run_id,
-        "is_simulated": run.is_simulated,
         "trained_on": training_hashes(_seen(config, images)),
-        "precision": run.precision,
     }
 
 

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from model.networks.device import Precision
-from warehouse.provenance import source_hash
+from model.training.config import TrainingConfig, run_id
+from model.training.state import precision_of_training
+from warehouse.lake.home import Home
+from warehouse.provenance import release, source_hash
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from model.data.catalogue import CatalogueImages
 
 # What decides the weights besides configuration and data; an edit anywhere else makes no new training.
 DECIDES_TRAINING = (
@@ -98,3 +107,65 @@ class Trained:
     n_steps: int
     seconds: float
     metrics: dict[str, float]
+
+
+def new_run(
+    home: Home,
+    kind: str,
+    config: TrainingConfig,
+    images: CatalogueImages,
+    network: nn.Module,
+    device: str,
+    *,
+    is_simulated: bool,
+    **decisive: str,
+) -> Run:
+    """Return a run that starts or goes on, under the identity of all that decides its weights.
+
+    Parameters
+    ----------
+    home : Home
+    kind : {"text_encoder", "synthesis"}
+    config : TrainingConfig
+    images : CatalogueImages
+        That it learns from.
+    network : Module
+    device : {"cpu", "cuda"}
+    is_simulated : bool
+        Whether every image is simulated.
+    **decisive : str
+        What else decides the weights, e.g. the identity of a text encoder.
+    """
+    code = training_code(kind)
+    facts = {"data_id": images.data_id, "recipe_id": images.recipe_id, "training_code": code, **decisive}
+    identity = run_id(kind, config, facts)
+    return Run(
+        run_id=identity,
+        kind=kind,
+        data_id=images.data_id,
+        snapshot_id=images.snapshot_id,
+        training_code=code,
+        seed=config.seed,
+        device=device,
+        n_parameters=sum(one.numel() for one in network.parameters() if one.requires_grad),
+        is_resumed=(home.training / identity).exists(),
+        is_simulated=is_simulated,
+        precision=precision_of_training(config.precision, device, home.training / identity),
+    )
+
+
+def facts_of(config: TrainingConfig, images: CatalogueImages, run: Run) -> dict[str, Any]:
+    """Return what a checkpoint of any kind says of its data and its training."""
+    return {
+        "training": config.model_dump(mode="json"),
+        "data_id": images.data_id,
+        "snapshot_id": images.snapshot_id,
+        "recipe_id": images.recipe_id,
+        "grid_mm": images.grid_mm,
+        "training_code": run.training_code,
+        "release": release(),
+        "seed": config.seed,
+        "run_id": run.run_id,
+        "is_simulated": run.is_simulated,
+        "precision": run.precision,
+    }
