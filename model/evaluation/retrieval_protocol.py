@@ -52,6 +52,10 @@ SMALL = RetrievalProtocol(name="quick", n_people=0, n_probe_people=0, n_prior=21
 PRESETS = {
     "standard": RetrievalProtocol(name="standard"),
     "validation": RetrievalProtocol(name="validation", splits=("val",), people="validation", gate_echo_time=False),
+    # Of an encoder that was trained on simulated scans alone, every real person is a test person.
+    "everyone": SMALL.model_copy(
+        update={"name": "everyone", "splits": ("train", "val", "test_internal", "test_external"), "n_prior": 4200}
+    ),
     "demo": SMALL.model_copy(update={"name": "demo", "n_people": 6, "scans_per_person": 14}),
     "quick": SMALL,
 }
