@@ -162,6 +162,7 @@ class MatchingSource:
     boxed : BoxedImages or None
         Images of the catalogue; None for simulated ones alone.
     scans : SimulatedScans or None
+        Where `simulated_share` is 0, its protocols alone are drawn.
     """
 
     def __init__(self, draws: Draws, boxed: BoxedImages | None, scans: SimulatedScans | None) -> None:
@@ -238,11 +239,11 @@ class MatchingSource:
         return change_one(record, random)
 
     def _candidates(self, step: int, random: np.random.Generator) -> Iterator[PromptRecord]:
-        for number in range(self.draws.n_candidates):
-            if self.scans is not None:
-                yield self.scans.record(step, number)
-            elif self.boxed is not None:
-                yield self.boxed.images.items[int(random.integers(len(self.boxed.images.items)))].record
+        """Yield prompts of images that nobody made, of all contrasts: those that no image has must be told, too."""
+        draws, known = self.draws, self.boxed.images.items if self.boxed else []
+        for number in range(draws.n_candidates):
+            record = self.scans.record(step, number) if self.scans else known[int(random.integers(len(known)))].record
+            yield hide(record, random, draws.field_dropout, draws.bare_prompts, draws.unacquired_share)
 
 
 @dataclass(frozen=True)

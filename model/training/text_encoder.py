@@ -144,7 +144,7 @@ def _sources(
     home: Home, config: TextEncoderTraining, training: CatalogueImages, made: Told
 ) -> tuple[MatchingSource, list[MatchingBatch]]:
     """Return what makes batches, and the batches that are measured: of other people, with complete prompts."""
-    draws, scans, held_out = config.draws, None, None
+    draws, held_out = config.draws, None
     boxed = validation = None
     if config.simulated_share < 1:
         boxed = BoxedImages(training, config.box)
@@ -152,9 +152,10 @@ def _sources(
     else:
         bank = heads(home, config, VALIDATION_PEOPLE, min(config.n_heads, N_VALIDATION_HEADS), made)
         held_out = SimulatedScans(bank, SCAN_SEED, config.wide_share)
+    bank = HeadBank(home.heads, TRAINING_PEOPLE, config.n_heads, config.box)
     if config.simulated_share > 0:
-        bank, faults = heads(home, config, TRAINING_PEOPLE, config.n_heads, made), config.faults
-        scans = SimulatedScans(bank, SCAN_SEED, config.wide_share, faults)
+        bank = heads(home, config, TRAINING_PEOPLE, config.n_heads, made)
+    scans = SimulatedScans(bank, SCAN_SEED, config.wide_share, config.faults)
     complete = MatchingSource(draws.complete(), validation, held_out)
     n_batches = max(1, config.n_validation // config.batch_size)
     return MatchingSource(draws, boxed, scans), [complete.batch(number) for number in range(n_batches)]
