@@ -53,19 +53,6 @@ VOCABULARY: dict[str, tuple[str, ...]] = {
     "sex": SEXES,
     "flip_angle_kind": ("fixed", "variable"),
 }
-# What is hidden together when a field is dropped: indices into NUMBERS and VOCABULARY.
-FIELDS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
-    "contrast": ((), (0, 1)),
-    "vendor": ((), (2,)),
-    "field_strength": ((0,), ()),
-    "age": ((1,), ()),
-    "sex": ((), (3,)),
-    "voxel_size": ((2, 3, 4), ()),
-    "repetition_time": ((5,), ()),
-    "echo_time": ((6,), ()),
-    "inversion_time": ((7,), ()),
-    "flip_angle": ((8,), (4,)),
-}
 N_PIECES = 2048  # into which pieces of words are hashed; few words are left over, so that they seldom meet
 _PLACES = {name: {word: place for place, word in enumerate(known, 1)} for name, known in VOCABULARY.items()}
 
@@ -98,23 +85,6 @@ class FieldBatch:
     def to(self, device: torch.device | str) -> FieldBatch:
         """Return the same on another device."""
         return FieldBatch(self.numbers.to(device), self.categories.to(device), self.pieces.to(device))
-
-    def hide(self, hidden: Tensor) -> FieldBatch:
-        """Return the same with some fields missing.
-
-        Parameters
-        ----------
-        hidden : (batch, n_fields) bool tensor
-            In the order of `FIELDS`.
-        """
-        numbers, categories = self.numbers.clone(), self.categories.clone()
-        for place, (of_numbers, of_categories) in enumerate(FIELDS.values()):
-            rows = hidden[:, place]
-            for column in of_numbers:
-                numbers[rows, column] = float("nan")
-            for column in of_categories:
-                categories[rows, column] = 0
-        return FieldBatch(numbers, categories, self.pieces)
 
 
 def encode_records(records: Sequence[PromptRecord]) -> FieldBatch:

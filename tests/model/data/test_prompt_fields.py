@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from model.data.prompt_fields import FIELDS, NUMBERS, VOCABULARY, FieldBatch, encode_records
+from model.data.prompt_fields import N_PIECES, NUMBERS, VOCABULARY, FieldBatch, encode_records
 from warehouse.errors import PromptError
 from warehouse.prompts.record import PromptRecord
 
@@ -49,23 +51,11 @@ def test_an_unknown_vendor_is_as_good_as_none() -> None:
     assert encode_records([PromptRecord(vendor="Acme")]).categories[0, 2] == 0
 
 
-def test_hiding_a_field_makes_it_missing_and_leaves_the_others() -> None:
-    batch = encode_records([FULL, FULL])
-    for place, (numbers, words) in enumerate(FIELDS.values()):
-        hidden = torch.zeros(2, len(FIELDS), dtype=torch.bool)
-        hidden[1, place] = True
-        left = batch.hide(hidden)
-        assert torch.equal(left.numbers[0], batch.numbers[0])
-        assert left.numbers[1].isnan().nonzero().flatten().tolist() == list(numbers)
-        assert (left.categories[1] == 0).nonzero().flatten().tolist() == list(words)
-    assert not batch.numbers.isnan().any()  # the batch itself did not change
-
-
-def test_hiding_every_field_leaves_nothing() -> None:
-    hidden = encode_records([FULL]).hide(torch.ones(1, len(FIELDS), dtype=torch.bool))
-    nothing = encode_records([PromptRecord()])
-    assert hidden.numbers.isnan().all()
-    assert torch.equal(hidden.categories, nothing.categories)
+def test_words_are_pieces_of_three_letters_and_none_where_there_are_no_words() -> None:
+    batch = encode_records([FULL, replace(FULL, words=("tumour",)), replace(FULL, words=("tumor", "skull"))])
+    assert (batch.pieces > 0).sum(1).tolist() == [0, 6, 10]
+    assert set(batch.pieces[1].tolist()) & set(batch.pieces[2].tolist()) - {0}  # a spelling has pieces in common
+    assert int(batch.pieces.max()) <= N_PIECES
 
 
 def test_no_records_are_an_empty_batch() -> None:
