@@ -190,10 +190,11 @@ def test_tiny_networks_go_the_whole_way_from_prompts_to_a_report_and_then_nothin
     home: Home, instance: dg.DagsterInstance, files: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # forty steps need not be enough to distinguish contrasts; that gate has tests of its own
-    held = {"gate": retrieval.GATE, "passed": True, "value": 1.0, "threshold": 0.5, "detail": "set by a test"}
-    monkeypatch.setattr(retrieval, "verdict", lambda *_: held)
+    held = {"gate": retrieval.CONTRAST_GATE, "passed": True, "value": 1.0, "threshold": 0.5, "detail": "set by a test"}
+    monkeypatch.setattr(retrieval, "contrast_verdict", lambda *_: held)
     ops: dict[str, dict[str, Any]] = {
         "text_encoder": {"config": files["encoder"]},
+        "text_encoder_retrieval": {"protocol": "quick"},
         "synthesis_model": {"config": files["network"]},
         "evaluation": {"protocol": files["protocol"]},
     }
