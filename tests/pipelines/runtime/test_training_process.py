@@ -190,7 +190,8 @@ def test_tiny_networks_go_the_whole_way_from_prompts_to_a_report_and_then_nothin
     home: Home, instance: dg.DagsterInstance, files: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # forty steps need not be enough to distinguish contrasts; that gate has tests of its own
-    held = {"gate": retrieval.CONTRAST_GATE, "passed": True, "value": 1.0, "threshold": 0.5, "detail": "set by a test"}
+    held = {"gate": retrieval.CONTRAST_GATE, "passed": True, "verdict": "passed", "value": 1.0, "threshold": 0.5}
+    held |= {"detail": "set by a test"}
     monkeypatch.setattr(retrieval, "contrast_verdict", lambda *_: held)
     ops: dict[str, dict[str, Any]] = {
         "text_encoder": {"config": files["encoder"]},
