@@ -33,6 +33,7 @@ from model.evaluation import matching, single_field
 from model.evaluation.observer import IdealObserver
 from model.evaluation.scorers import Encoder, Observer, Scorer, Seen
 from model.evaluation.statistics import by_person, estimate_share
+from model.networks.cost import COMPLETE
 from model.networks.device import in_fast_layout
 from model.networks.field_tokens import FieldTower, FieldTowerConfig, NumberTokens
 from model.networks.fields import FieldsConfig, FieldsEncoder
@@ -309,9 +310,8 @@ def written(people: Sequence[str], shares: NDArray[np.float64]) -> str:
 
 def prompt_flops(network: PairEncoder) -> int:
     """Return the floating-point operations of the features of one complete prompt."""
-    record = PromptRecord("T1w", False, "Siemens", None, 3.0, 34.1, "M", (1.0, 1.0, 1.0), 2.5, 0.0022, 1.0, 8.0)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network.text_features(network.encode([record]))
+        network.text_features(network.encode([COMPLETE]))
     return int(counter.get_total_flops())
 
 

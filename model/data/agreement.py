@@ -102,10 +102,11 @@ def _signal_distance(images: FieldBatch, numbers: Tensor, words: Tensor, asked: 
         if label == 0:
             continue
         contrast = VOCABULARY["contrast"][label - 1].removeprefix("ce")
-        rows, candidates = (asked & (of_image == label)[:, None]).nonzero(as_tuple=True)
+        mine = of_image == label
+        rows, candidates = (asked & mine[:, None]).nonzero(as_tuple=True)
         if not len(rows) or contrast not in CONTRASTS:
             continue
-        own = expected_ratios(contrast, stated(images[rows]))[:, visible]
+        own = expected_ratios(contrast, stated(images[mine]))[:, visible][mine.cumsum(0)[rows] - 1]
         candidate = FieldBatch(numbers[rows, candidates], words[rows, candidates], images.pieces[rows])
         apart = (expected_ratios(contrast, stated(candidate))[:, visible] - own).abs() / own.clamp_min(1.0)
         found[rows, candidates] += apart.amax(1).float()

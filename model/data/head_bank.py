@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -32,6 +33,8 @@ HEAD_MM = 3.0  # of the heads before they are resampled; drawn at 1.5 mm, as `ma
 SWI_TESLA_S = (0.02, 0.05, 0.09)
 SWI_MAGNITUDE = SequenceProtocol("SWI", "swi", 3.0, 0.03, 0.02, None, 15.0)  # weights the filter of the phase
 CHANNELS = (*TISSUES, "intracranial", "fresh_blood", *(f"swi_{number}" for number in range(len(SWI_TESLA_S))))
+TRAINING_PEOPLE, VALIDATION_PEOPLE, TEST_PEOPLE = 1, 2, 3  # seeds of banks, which have nobody in common
+MOST_WORKERS = 8
 VERSION = 1  # raised when the same settings give other maps
 Told = Callable[[int, int], None]
 
@@ -71,18 +74,19 @@ class HeadBank:
     n_heads: int
     box: Box
 
-    def fill(self, n_workers: int = 1, told: Told = lambda done, total: None) -> None:
+    def fill(self, n_workers: int | None = None, told: Told = lambda done, total: None) -> None:
         """Make the heads that are not there yet.
 
         Parameters
         ----------
-        n_workers : int
-            Processes.
+        n_workers : int, optional
+            Processes; default: one for each CPU, up to `MOST_WORKERS`.
         told : callable, optional
             Called with heads done and in all.
         """
         missing = [number for number in range(self.n_heads) if not self._path(number).is_file()]
         told(self.n_heads - len(missing), self.n_heads)
+        n_workers = n_workers or min(os.cpu_count() or 1, MOST_WORKERS)
         if n_workers == 1 or len(missing) < 2:
             for done, number in enumerate(missing, self.n_heads - len(missing) + 1):
                 self.make(number)

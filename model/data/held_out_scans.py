@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from model.data.boxes import Box
-from model.data.head_bank import HeadBank
+from model.data.head_bank import TEST_PEOPLE, TRAINING_PEOPLE, HeadBank
 from model.data.simulated_scans import SimulatedScan, SimulatedScans
 from warehouse.prompts.record import PromptRecord
-
-TRAINING_PEOPLE, VALIDATION_PEOPLE, TEST_PEOPLE = 1, 2, 3  # seeds of banks of heads, which have nobody in common
 
 
 class HeldOutScans:
@@ -47,7 +44,7 @@ class HeldOutScans:
 
     def _scans(self, people: int, n_people: int, n_each: int) -> Iterator[SimulatedScan]:
         bank = HeadBank(self.folder, people, n_people, self.box)
-        bank.fill(min(os.cpu_count() or 1, 8))
+        bank.fill()
         scans = SimulatedScans(bank, self.seed)
         for number in range(n_people):
             yield from scans.scans(number, [("evaluation", place) for place in range(n_each)])

@@ -23,6 +23,7 @@ UNKNOWN_SIGNALS = np.full(len(TISSUES), np.nan)
 SHIFT_VOXELS = 2  # largest displacement of a catalogue image in its box
 CHANGE = (1.05, 3.0)  # range of the factor by which a number is false
 GAMMA = 0.05  # largest change of the exponent of its intensities
+UNACQUIRED: dict[str, Any] = dict.fromkeys(ACQUISITION) | {"flip_angle_variable": False}
 # What is hidden together.
 GROUPS: dict[str, dict[str, Any]] = {
     "contrast": {"contrast": None, "post_contrast": False},
@@ -84,7 +85,7 @@ def hide(
     for changes, is_hidden in zip(GROUPS.values(), random.random(len(GROUPS)) < share, strict=True):
         hidden |= changes if is_hidden else {}
     if draw < bare + unacquired:
-        hidden |= dict.fromkeys(ACQUISITION) | {"flip_angle_variable": False}
+        hidden |= UNACQUIRED
     return replace(record, **hidden)
 
 
@@ -258,8 +259,7 @@ class MatchedImage:
 
 def _matched(scan: SimulatedScan) -> MatchedImage:
     """Return a simulated scan as an image of a batch; parameters that its signals do not follow are unknown."""
-    unknown: dict[str, Any] = dict.fromkeys(ACQUISITION) | {"flip_angle_variable": False}
-    record = scan.record if scan.is_exact else replace(scan.record, **unknown)
+    record = scan.record if scan.is_exact else replace(scan.record, **UNACQUIRED)
     return MatchedImage(scan.volume, record, scan.signals, scan.words)
 
 

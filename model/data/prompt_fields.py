@@ -113,9 +113,7 @@ def encode_records(records: Sequence[PromptRecord]) -> FieldBatch:
 
 def _pieces(words: Sequence[tuple[str, ...]]) -> Tensor:
     """Return pieces of three letters, hashed: a typo leaves most of a word's pieces as they are."""
-    found = [
-        [1 + zlib.crc32(piece.encode()) % N_PIECES for word in each for piece in _trigrams(word)] for each in words
-    ]
+    found = [[_hashed(piece) for word in each for piece in _trigrams(word)] for each in words]
     table = torch.zeros(len(words), max([1, *(len(each) for each in found)]), dtype=torch.int64)
     for row, each in enumerate(found):
         table[row, : len(each)] = torch.tensor(each, dtype=torch.int64)

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from model.physics.expected import FAMILIES, GRADIENT_ECHO_BELOW_S, LONGEST_TRAIN, TRAIN_SPACING_S, VARIABLE_ABOVE_S
-from model.physics.protocol import INVERTED, TRAINS, SequenceProtocol
+from model.physics.expected import FAMILIES, GRADIENT_ECHO_BELOW_S, VARIABLE_ABOVE_S
+from model.physics.protocol import (
+    INVERTED,
+    LONGEST_TRAIN,
+    TRAIN_SPACING_S,
+    TRAINS,
+    SequenceProtocol,
+    fitting_train,
+)
 from warehouse.errors import PhysicsError
 from warehouse.prompts.record import PromptRecord
 
@@ -42,14 +49,8 @@ def acquisition(record: PromptRecord) -> SequenceProtocol | None:
             angle_deg or 0.0,  # which is refused
             record.post_contrast,
             TRAIN_SPACING_S,
-            _train(tr_s, ti_s) if sequence == "mprage" and ti_s else int(LONGEST_TRAIN),
+            max(fitting_train(tr_s, ti_s), 1) if sequence == "mprage" and ti_s else LONGEST_TRAIN,
             flip_angle_variable=is_variable,
         )
     except PhysicsError:
         return None
-
-
-def _train(tr_s: float, ti_s: float) -> int:
-    """Return the number of readouts that fit around the inversion time, at most `LONGEST_TRAIN`."""
-    room_s = 2 * min(ti_s, tr_s - ti_s)
-    return max(min(int(LONGEST_TRAIN), 2 * int(0.95 * room_s / TRAIN_SPACING_S / 2)), 1)

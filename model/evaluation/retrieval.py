@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from model.data.boxes import Box, BoxedImages
 from model.data.catalogue import CatalogueImages, Item
-from model.data.held_out_scans import TEST_PEOPLE, VALIDATION_PEOPLE, HeldOutScans
+from model.data.head_bank import TEST_PEOPLE, VALIDATION_PEOPLE
+from model.data.held_out_scans import HeldOutScans
 from model.evaluation import retrieval_rows
 from model.evaluation.gates import gated_split, verdict_on
 from model.evaluation.matching import constant_answer, contrast_found

@@ -12,12 +12,11 @@ import torch
 from torch import Tensor
 
 from model.physics.contrast import tissue_signals
-from model.physics.protocol import TRAINS, SequenceSettings
+from model.physics.protocol import LONGEST_TRAIN, TRAIN_SPACING_S, TRAINS, SequenceSettings, fitting_trains
 from model.physics.tissue import FIELD_RANGE_T, TISSUES, Properties, properties, stack, with_gadolinium
 
 WHITE = TISSUES.index("white_matter")
 USUAL_FIELD_T = 3.0
-TRAIN_SPACING_S, LONGEST_TRAIN = 0.0075, 176.0  # of an MPRAGE, as `model.simulation.protocols` has them
 GRADIENT_ECHO_BELOW_S = 0.1  # TR of a T1w: no spin echo is repeated so fast
 VARIABLE_ABOVE_S = 0.24  # TE of an echo train: beyond it, its flip angle must vary
 INVERTED_ABOVE_S = 1.2  # TR of a T1w: no spin echo of T1 weighting is so slow
@@ -126,7 +125,7 @@ def _signals(family: Family, contrast: str, stated: Stated) -> Tensor:
     te_s = torch.minimum(stated.te_s.double().nan_to_num(family.te_s).clamp_min(1e-4), 0.9 * tr_s)
     fa_deg = stated.fa_deg.double().nan_to_num(family.fa_deg).clamp(0.5, 180)
     ti_s = stated.ti_s.double()
-    n_readouts = torch.full_like(tr_s, LONGEST_TRAIN)
+    n_readouts = torch.full_like(tr_s, float(LONGEST_TRAIN))
     if family.sequence == "fast_spin_echo":
         fa_deg = torch.where(fa_deg <= 90, torch.full_like(fa_deg, 150.0), fa_deg)  # that of the excitation
     if family.sequence == "inversion_recovery":
@@ -138,8 +137,7 @@ def _signals(family: Family, contrast: str, stated: Stated) -> Tensor:
         ti_s = torch.minimum(ti_s, 0.95 * (tr_s - te_s))
     elif family.sequence == "mprage":
         ti_s = torch.minimum(ti_s.nan_to_num(family.ti_s).clamp_min(0.05), 0.9 * tr_s)
-        room_s = 2 * torch.minimum(ti_s, tr_s - ti_s)
-        n_readouts = (2 * torch.floor(0.95 * room_s / TRAIN_SPACING_S / 2)).clamp(2, LONGEST_TRAIN)
+        n_readouts = fitting_trains(tr_s, ti_s).clamp_min(2)
         te_s = te_s.clamp_max(0.9 * TRAIN_SPACING_S)
     else:
         ti_s = torch.zeros_like(tr_s)

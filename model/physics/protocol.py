@@ -20,6 +20,7 @@ SEQUENCES = (
 )
 INVERTED = ("inversion_recovery", "mprage")
 TRAINS = ("fast_spin_echo", "inversion_recovery")
+TRAIN_SPACING_S, LONGEST_TRAIN = 0.0075, 176  # of the readouts of an `mprage`, which no sidecar and no prompt states
 REFOCUSED = ("spin_echo", "fast_spin_echo", "inversion_recovery")
 
 
@@ -72,8 +73,8 @@ class SequenceProtocol:
     inversion_time_s: float | None
     flip_angle_deg: float
     is_post_contrast: bool = False
-    readout_spacing_s: float = 0.0075
-    n_readouts: int = 176
+    readout_spacing_s: float = TRAIN_SPACING_S
+    n_readouts: int = LONGEST_TRAIN
     flip_angle_variable: bool = False
 
     def __post_init__(self) -> None:
@@ -180,8 +181,8 @@ class SequenceSettings:
         ti_s: Tensor | float = 0.0,
         *,
         b1: Tensor | float = 1.0,
-        readout_spacing_s: Tensor | float = 0.0075,
-        n_readouts: Tensor | float = 176.0,
+        readout_spacing_s: Tensor | float = TRAIN_SPACING_S,
+        n_readouts: Tensor | float = float(LONGEST_TRAIN),
         flip_angle_variable: Tensor | bool = False,
     ) -> SequenceSettings:
         """Return settings made of numbers and tensors, which are broadcast against each other.
@@ -226,6 +227,17 @@ class SequenceSettings:
 
     def __len__(self) -> int:
         return int(self.tr_s.shape[0])
+
+
+def fitting_train(tr_s: float, ti_s: float) -> int:
+    """Return how many readouts of an `mprage` fit around the inversion time, at most `LONGEST_TRAIN`."""
+    return int(fitting_trains(torch.tensor(tr_s, dtype=torch.float64), torch.tensor(ti_s, dtype=torch.float64)))
+
+
+def fitting_trains(tr_s: Tensor, ti_s: Tensor) -> Tensor:
+    """Return `fitting_train` of many protocols, (n_protocols,)."""
+    room_s = 2 * torch.minimum(ti_s, tr_s - ti_s)
+    return (2 * torch.floor(0.95 * room_s / TRAIN_SPACING_S / 2)).clamp_max(LONGEST_TRAIN)
 
 
 def check_settings(sequence: str, settings: SequenceSettings) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.physics.protocol import SequenceProtocol
+from model.physics.protocol import LONGEST_TRAIN, SequenceProtocol, fitting_train
 from warehouse.errors import PhantomError
 
 Range = tuple[float, float]
@@ -129,8 +129,6 @@ CLINICAL: dict[str, tuple[Variant, ...]] = {
 # TR and TI of FLAIR sidecars that give both, seconds (ds004889, ds004199, ds004712); TI nulls cerebrospinal fluid.
 NULLING = ((4.8, 1.65), (5.0, 1.8), (6.0, 2.05), (7.0, 2.22), (9.5, 2.53), (10.0, 2.58), (11.0, 2.8), (12.0, 2.85))
 GAP_S = 0.001  # least time between the echo and the next excitation: readout and spoiler
-TRAIN_SPACING_S = 0.0075
-LONGEST_TRAIN = 176
 
 
 def draw_protocol(
@@ -184,8 +182,7 @@ def draw_protocol(
         inversion_time_s=ti_s,
         flip_angle_deg=_within(random, variant.flip_angle_deg, 1),
         is_post_contrast=is_post_contrast,
-        readout_spacing_s=TRAIN_SPACING_S,
-        n_readouts=_train(tr_s, ti_s) if variant.sequence == "mprage" and ti_s else LONGEST_TRAIN,
+        n_readouts=fitting_train(tr_s, ti_s) if variant.sequence == "mprage" and ti_s else LONGEST_TRAIN,
         flip_angle_variable=variant.flip_angle_variable,
     )
 
@@ -197,12 +194,6 @@ def _inversion_time(random: np.random.Generator, variant: Variant, tr_s: float) 
         usual = float(np.interp(tr_s, *np.array(NULLING).T))
         return round(usual * _within(random, variant.inversion_share, 6), 4)
     return None
-
-
-def _train(tr_s: float, ti_s: float) -> int:
-    """Return the number of readouts that fit around the inversion time, at most `LONGEST_TRAIN`."""
-    room_s = 2 * min(ti_s, tr_s - ti_s)
-    return min(LONGEST_TRAIN, 2 * int(0.95 * room_s / TRAIN_SPACING_S / 2))
 
 
 def _within(random: np.random.Generator, bounds: Range, decimals: int) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 
 from model.data.boxes import BoxedImages
 from model.data.catalogue import CatalogueImages, Item, training_hashes
-from model.data.head_bank import HeadBank, Told
+from model.data.head_bank import TRAINING_PEOPLE, VALIDATION_PEOPLE, HeadBank, Told
 from model.data.loader import BatchLoader
 from model.data.matching import MatchingBatch, MatchingSource
 from model.data.simulated_scans import SimulatedScans
@@ -26,7 +25,6 @@ from warehouse.errors import ModelError
 from warehouse.lake.home import Home
 
 KIND = "text_encoder"
-TRAINING_PEOPLE, VALIDATION_PEOPLE = 1, 2  # seeds of banks of heads, which have nobody in common
 N_VALIDATION_HEADS = 16
 SCAN_SEED = 0  # of simulated scans; batches differ by the training's own seed
 
@@ -164,7 +162,7 @@ def _sources(
 def heads(home: Home, config: TextEncoderTraining, people: int, n_heads: int, made: Told) -> HeadBank:
     """Return simulated heads of the home, made where they are absent."""
     bank = HeadBank(home.heads, people, n_heads, config.box)
-    by_first(lambda: bank.fill(min(os.cpu_count() or 1, 8), made))
+    by_first(lambda: bank.fill(told=made))
     return bank
 
 

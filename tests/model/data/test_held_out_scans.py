@@ -10,7 +10,8 @@ import pytest
 
 from model.data import head_bank
 from model.data.boxes import Box
-from model.data.held_out_scans import TEST_PEOPLE, TRAINING_PEOPLE, HeldOutScans
+from model.data.head_bank import TEST_PEOPLE, TRAINING_PEOPLE
+from model.data.held_out_scans import HeldOutScans
 from model.data.simulated_scans import SimulatedScan
 from model.evaluation.observer import IdealObserver, tissues_seen
 from model.training import text_encoder

@@ -173,7 +173,7 @@ def test_simulated_scans_alone_need_no_image_and_nobody_is_trained_on(
 
 def small_bank(seed: int, n_heads: int, box: Any) -> Any:
     bank = SmallBank(seed, n_heads, box)
-    object.__setattr__(bank, "fill", lambda n_workers, told: told(n_heads, n_heads))
+    object.__setattr__(bank, "fill", lambda told: told(n_heads, n_heads))
     return bank
 
 
