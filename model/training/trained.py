@@ -24,10 +24,11 @@ DECIDES_TRAINING = (
         "model.data",
         "model.networks",
         "model.physics",
-        "warehouse.prompts",
+        "model.simulation",
         "model.evaluation.metrics",
     ),
-    *("warehouse.prompts", "warehouse.imaging.geometry", "warehouse.volumes.volume", "warehouse.volumes.readers"),
+    *("warehouse.prompts", "warehouse.imaging.geometry", "warehouse.imaging.brain_scale"),
+    *("warehouse.volumes.volume", "warehouse.volumes.readers"),
 )
 
 

@@ -108,6 +108,13 @@ def test_a_training_depends_on_its_network_loop_and_data_but_on_no_report() -> N
     assert not any("report" in name or "ingest" in name or "inference" in name for name in names)
 
 
+def test_a_text_encoder_depends_on_both_architectures_and_on_the_simulation_that_makes_its_scans() -> None:
+    names = names_of("model.training.text_encoder", DECIDES_TRAINING)
+    assert {"model/networks/fields.py", "model/networks/reference.py", "model/data/agreement.py"} <= names
+    assert {"model/simulation/ageing.py", "model/simulation/protocols.py"} <= names
+    assert "warehouse/imaging/brain_scale.py" in names
+
+
 def test_a_volume_depends_on_the_steps_of_harmonisation_but_on_no_ingest() -> None:
     names = names_of("warehouse.harmonize.session", DECIDES_VOLUMES)
     assert {"warehouse/imaging/resampling.py", "warehouse/volumes/store.py"} <= names
