@@ -39,6 +39,7 @@ UNWIND_S = 3.0  # from a signal until this process is ended
 CHILDREN_S = 2.5  # from a signal until SIGKILL for child processes
 HEAD_START_S = 0.1  # from a signal until SIGTERM for child processes: the parent must not take their end for a failure
 ORPHAN_CHECK_S = 0.5
+PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 _received = threading.Event()  # whether this process received a signal
 
@@ -142,6 +143,7 @@ class _Watch:
     """Signal handlers of this process, and the thread that enforces their deadlines."""
 
     def __init__(self) -> None:
+        _adopt_orphans()
         self.terminal = os.dup(2)  # Dagster redirects standard error while a run goes on
         self.parent = int(os.environ.pop(PARENT, "0"))
         self.is_silent = bool(self.parent)  # the parent shows the message
@@ -226,6 +228,12 @@ class _Watch:
         text = f"tumsyn: stopped by {name}; run the same command again: it continues from what was finished\n"
         with suppress(OSError):  # the terminal is gone, as after SIGHUP
             os.write(self.terminal, text.encode())
+
+
+def _adopt_orphans() -> None:
+    """Make a process whose parent ends a child of this one, where Linux can, so that `_descendants` finds it."""
+    with suppress(AttributeError):  # other systems have no such call
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def _descendants(only_children: bool = False) -> list[psutil.Process]:

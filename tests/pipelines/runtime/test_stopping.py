@@ -23,6 +23,7 @@ WORK = {
     "in a thread that computes": "stopping.call(busy)",
     "with a child": "subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])",
     "with a deaf child": "subprocess.run(['sh', '-c', 'trap \"\" INT TERM; sleep 60; sleep 60'])",
+    "with a deaf orphan": "subprocess.run(['sh', '-c', 'trap \"\" INT TERM; (sleep 60 &); sleep 60'])",
 }
 SCRIPT = """
 import subprocess, sys, time
