@@ -35,7 +35,13 @@ FIELD_NAMES = {
     "field_strength_t": "field strength",
     "age_years": "age",
 }
-UNITS = {"repetition_time_s": "s", "echo_time_s": "ms", "inversion_time_s": "s", "flip_angle_deg": "°"}
+UNITS = {
+    "repetition_time_s": "s",
+    "echo_time_s": "ms",
+    "inversion_time_s": "s",
+    "flip_angle_deg": "°",
+    "field_strength_t": "T",
+}
 SPLITS = {
     "unseen_protocols": "unseen protocols",
     "test_internal": "internal",
@@ -279,7 +285,6 @@ def _number_ticks(panel: Axes, name: str, low: float, high: float) -> None:
         panel.set_xlabel("years", fontsize=8)
         return
     scale = 1000.0 if name == "echo_time_s" else 1.0
-    unit = {"field_strength_t": "T"} | UNITS
     steps = (1,) if high - low > np.log(50) else (1, 2, 5)
     values = np.array([a * 10.0**b for b in range(-2, 5) for a in steps])
     if name == "field_strength_t":
@@ -289,7 +294,7 @@ def _number_ticks(panel: Axes, name: str, low: float, high: float) -> None:
     labels = [f"{value:g}" for value in values[kept]]
     panel.set_xticks(logs[kept], labels)
     panel.set_yticks(logs[kept], labels)
-    panel.set_xlabel(unit[name], fontsize=8)
+    panel.set_xlabel(UNITS[name], fontsize=8)
 
 
 def _is_drawn(row: Row) -> bool:

@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from model.evaluation.retrieval import Retrieval
 from model.report.encoder_plots import FIELD_NAMES, NAMES, SPLITS, plots
-from model.report.words import VERDICT_MARKS, number
+from model.report.page import ENVIRONMENT, PARTS
+from model.report.words import number
 from warehouse.lake import atomic
 
-PARTS = Path(__file__).parent / "parts"
 PAGE = "text_encoder.html"
 PICTURES = {  # name of the file, heading, and what is seen
     "retrieval": (
@@ -87,8 +86,6 @@ def render(found: Retrieval, drawn: Mapping[str, bytes], about: Mapping[str, str
         style=Markup((PARTS / "report.css").read_text(encoding="utf-8")),
         pictures=pictures,
         tables=tables(found.scores),
-        marks=VERDICT_MARKS,
-        number=number,
     )
 
 
@@ -147,8 +144,3 @@ def _what(row: Row) -> str:
     for column, shown in FIELD_NAMES.items():
         field = field.replace(column, shown)
     return field if row["task"] in ("one_field", "robustness") else f"{name}: {field}"
-
-
-ENVIRONMENT = Environment(
-    loader=FileSystemLoader(PARTS), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-)
