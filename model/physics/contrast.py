@@ -24,10 +24,10 @@ from model.physics.sequences import (
     spoiled_gradient_echo,
     staying_share,
 )
-from model.physics.tissue import N_TISSUES, Properties, with_gadolinium
+from model.physics.tissue import N_TISSUES, HasRelaxation, Properties, with_gadolinium
 from warehouse.errors import PhysicsError
 
-EQUATIONS: dict[str, Callable[[SequenceSettings, Properties], Tensor]] = {
+EQUATIONS: dict[str, Callable[[SequenceSettings, HasRelaxation], Tensor]] = {
     "spin_echo": spin_echo,
     "fast_spin_echo": fast_spin_echo,
     "inversion_recovery": inversion_recovery,

@@ -6,7 +6,10 @@ What it does not say is replaced by a usual value: two records that leave out th
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -14,8 +17,9 @@ from torch import Tensor
 from model.physics.contrast import tissue_signals
 from model.physics.protocol import LONGEST_TRAIN, TRAIN_SPACING_S, TRAINS, SequenceSettings, fitting_trains
 from model.physics.tissue import FIELD_RANGE_T, TISSUES, Properties, properties, stack, with_gadolinium
+from warehouse.prompts.record import PromptRecord
 
-WHITE = TISSUES.index("white_matter")
+WHITE, GREY = TISSUES.index("white_matter"), TISSUES.index("cortex")
 USUAL_FIELD_T = 3.0
 GRADIENT_ECHO_BELOW_S = 0.1  # TR of a T1w: no spin echo is repeated so fast
 VARIABLE_ABOVE_S = 0.24  # TE of an echo train: beyond it, its flip angle must vary
@@ -82,6 +86,46 @@ class Stated:
         return Stated(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
 
+def stated_by(records: Sequence[PromptRecord]) -> Stated:
+    """Return what prompts say of the acquisition."""
+
+    def numbers(name: str) -> Tensor:
+        given = [getattr(record, name) for record in records]
+        return torch.tensor([math.nan if one is None else one for one in given], dtype=torch.float64)
+
+    return Stated(
+        field_t=numbers("field_strength_t"),
+        tr_s=numbers("repetition_time_s"),
+        te_s=numbers("echo_time_s"),
+        ti_s=numbers("inversion_time_s"),
+        fa_deg=numbers("flip_angle_deg"),
+        is_variable=torch.tensor([record.flip_angle_variable for record in records], dtype=torch.bool),
+        is_post_contrast=torch.tensor([record.post_contrast for record in records], dtype=torch.bool),
+    )
+
+
+@lru_cache(maxsize=4096)
+def typical_median(record: PromptRecord) -> float | None:
+    """Return the median of a usual brain's signal, in units of the signal equations: the mean of white and grey matter.
+
+    The gain of a scanner is unknown. By this, a real scan has a scale on which equations can be held against it.
+
+    Returns
+    -------
+    float or None
+        None where TR or TE is not stated, or the record fits several sequences or none.
+    """
+    stated = stated_by([record])
+    if record.contrast not in FAMILIES or not bool((stated.tr_s + stated.te_s).isfinite()):
+        return None
+    certain = (likely_families(record.contrast, stated)[0] == 1).nonzero()[:, 0].tolist()
+    if not certain:
+        return None
+    family = FAMILIES[record.contrast][certain[0]]
+    signals = tissue_signals(family.sequence, _tissue(stated), runnable_settings(family, stated))[0]
+    return float((signals[WHITE] + signals[GREY]) / 2)
+
+
 def expected_ratios(contrast: str, stated: Stated) -> Tensor:
     """Return the expected signal of each tissue as a multiple of that of white matter, (n, n_tissues) float64.
 
@@ -98,7 +142,8 @@ def expected_ratios(contrast: str, stated: Stated) -> Tensor:
     for family, weight in zip(FAMILIES[contrast], weights.unbind(1), strict=True):
         rows = weight.nonzero()[:, 0]
         if len(rows):
-            signals = _signals(family, contrast, stated.of(rows))
+            chosen = stated.of(rows)
+            signals = tissue_signals(family.sequence, _tissue(chosen), runnable_settings(family, chosen))
             total[rows] += weight[rows, None] * signals / signals[:, WHITE : WHITE + 1].clamp_min(1e-6)
     return total
 
@@ -119,8 +164,11 @@ def likely_families(contrast: str, stated: Stated) -> Tensor:
     return weights
 
 
-def _signals(family: Family, contrast: str, stated: Stated) -> Tensor:
-    """Return (n, n_tissues) magnitudes of records that are of one family."""
+def runnable_settings(family: Family, stated: Stated) -> SequenceSettings:
+    """Return the settings of records that are of one family, (n,) each.
+
+    What is not stated has its usual value; what no scanner can run is moved to the nearest that it can.
+    """
     tr_s = stated.tr_s.double().nan_to_num(family.tr_s).clamp(0.002, 60)
     te_s = torch.minimum(stated.te_s.double().nan_to_num(family.te_s).clamp_min(1e-4), 0.9 * tr_s)
     fa_deg = stated.fa_deg.double().nan_to_num(family.fa_deg).clamp(0.5, 180)
@@ -145,8 +193,7 @@ def _signals(family: Family, contrast: str, stated: Stated) -> Tensor:
         fa_deg = fa_deg.clamp_max(90)
     # Few sidecars say that the angle varies, but no train of constant angle has signal so late.
     is_variable = (stated.is_variable | (te_s > VARIABLE_ABOVE_S)) & (family.sequence in TRAINS)
-    settings = SequenceSettings.of(tr_s, te_s, fa_deg, ti_s, n_readouts=n_readouts, flip_angle_variable=is_variable)
-    return tissue_signals(family.sequence, _tissue(stated), settings)
+    return SequenceSettings.of(tr_s, te_s, fa_deg, ti_s, n_readouts=n_readouts, flip_angle_variable=is_variable)
 
 
 def _tissue(stated: Stated) -> Properties:

@@ -1,7 +1,8 @@
 """The signal equations of the sequences: spin echoes, inversion recovery, gradient echoes, MPRAGE, flowing blood.
 
-All functions broadcast: settings come as (n_protocols, 1), tissues as (..., n_tissues). Times in seconds, angles in
-degrees. Signals are signed, in units of the equilibrium signal of cerebrospinal fluid; `pd` scales them.
+All functions broadcast: settings come as (n_protocols, 1), tissues as (..., n_tissues), or voxels in their place. Times
+in seconds, angles in degrees. Signals are signed, in units of the equilibrium signal of cerebrospinal fluid; `pd`
+scales them.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import torch
 from torch import Tensor
 
 from model.physics.protocol import SequenceSettings
-from model.physics.tissue import TISSUES, Properties
+from model.physics.tissue import TISSUES, HasRelaxation
 
 
-def spin_echo(settings: SequenceSettings, tissue: Properties) -> Tensor:
+def spin_echo(settings: SequenceSettings, tissue: HasRelaxation) -> Tensor:
     """Return the signal of excitation, 180° refocusing at TE/2 and echo at TE, in the steady state.
 
     The refocusing pulse inverts the recovered magnetisation, so that
@@ -35,7 +36,7 @@ def spin_echo(settings: SequenceSettings, tissue: Properties) -> Tensor:
     )
 
 
-def fast_spin_echo(settings: SequenceSettings, tissue: Properties) -> Tensor:
+def fast_spin_echo(settings: SequenceSettings, tissue: HasRelaxation) -> Tensor:
     """Return the signal of a 90° pulse and a train of refocusing pulses, read at the effective echo time.
 
     S = PD (1 − exp(−(TR−TE)/T1)) × `train_echo`. Magnetisation is assumed to recover from the effective echo on,
@@ -45,13 +46,13 @@ def fast_spin_echo(settings: SequenceSettings, tissue: Properties) -> Tensor:
     return tissue.pd * recovered * train_echo(settings, tissue)
 
 
-def train_echo(settings: SequenceSettings, tissue: Properties) -> Tensor:
+def train_echo(settings: SequenceSettings, tissue: HasRelaxation) -> Tensor:
     """Return the echo at TE of a CPMG train, per unit of Mz before a 90° pulse: of constant angle, or of variable."""
     constant, variable = constant_angle_echo(settings, tissue), variable_angle_echo(settings, tissue)
     return torch.where(settings.flip_angle_variable > 0, variable, constant)
 
 
-def constant_angle_echo(settings: SequenceSettings, tissue: Properties) -> Tensor:
+def constant_angle_echo(settings: SequenceSettings, tissue: HasRelaxation) -> Tensor:
     """Return the echo at TE of a train of constant refocusing angle β.
 
     An isochromat that precesses by φ in half an echo spacing turns about an axis n with every refocusing pulse,
@@ -76,7 +77,7 @@ TRANSVERSE_S = 0.055
 """Longest time that the magnetisation of a variable-angle train is transverse; see `variable_angle_echo`."""
 
 
-def variable_angle_echo(settings: SequenceSettings, tissue: Properties) -> Tensor:
+def variable_angle_echo(settings: SequenceSettings, tissue: HasRelaxation) -> Tensor:
     """Return the echo at TE of a train of variable refocusing angle (SPACE, CUBE, VISTA), without its gain.
 
     For most of TE the magnetisation is stored along B0, where it decays with T1, and for a share f it is transverse:
@@ -123,7 +124,7 @@ def equivalent_echo_time_s(te_s: Tensor, t2_to_t1: float = 0.075) -> Tensor:
     return transverse_s + (te_s - transverse_s) * t2_to_t1
 
 
-def inversion_recovery(settings: SequenceSettings, tissue: Properties) -> Tensor:
+def inversion_recovery(settings: SequenceSettings, tissue: HasRelaxation) -> Tensor:
     """Return the signed signal of adiabatic inversion, 90° pulse after TI and an echo train read at the effective TE.
 
         S = PD (1 − 2 exp(−TI/T1) + exp(−(TR−TE)/T1)) × train
@@ -137,7 +138,7 @@ def inversion_recovery(settings: SequenceSettings, tissue: Properties) -> Tensor
     return tissue.pd * recovery * train_echo(settings, tissue)
 
 
-def spoiled_gradient_echo(settings: SequenceSettings, tissue: Properties) -> Tensor:
+def spoiled_gradient_echo(settings: SequenceSettings, tissue: HasRelaxation) -> Tensor:
     """Return the steady state of perfectly spoiled pulses of α every TR; also used for T2*-weighted scans and SWI.
 
         S = PD sin α (1 − E1) / (1 − E1 cos α) exp(−TE/T2*),   E1 = exp(−TR/T1)
@@ -155,7 +156,7 @@ def steady_state(tr_s: Tensor, angle_rad: Tensor, t1_s: Tensor) -> Tensor:
     return (1 - e1) / (1 - e1 * torch.cos(angle_rad))
 
 
-def mprage(settings: SequenceSettings, tissue: Properties) -> Tensor:
+def mprage(settings: SequenceSettings, tissue: HasRelaxation) -> Tensor:
     """Return the signed signal at the k-space centre, the middle pulse of the train, in the steady state of the cycle.
 
     Between pulses Mz obeys an affine recursion, m' = 1 + (m cos α − 1) E with E = exp(−τ/T1), whose fixed point m* is
@@ -184,7 +185,7 @@ VELOCITY_MM_S = {"artery": 400.0, "vein": 120.0}
 """Mean through-slice velocities, constructed: internal carotid 300-500 mm/s, dural sinus 100-200 mm/s."""
 
 
-def fresh_blood(settings: SequenceSettings, tissue: Properties, n_pulses: float = 3.0) -> Tensor:
+def fresh_blood(settings: SequenceSettings, tissue: HasRelaxation, n_pulses: float = 3.0) -> Tensor:
     """Return the signal of blood that has received `n_pulses` pulses since it entered the slab unsaturated.
 
         Mz = m* + (1 − m*) (E1 cos α)^n,   S = PD sin α Mz exp(−TE/T2*)
@@ -198,7 +199,7 @@ def fresh_blood(settings: SequenceSettings, tissue: Properties, n_pulses: float 
     return tissue.pd * torch.sin(angle) * along * torch.exp(-settings.te_s / tissue.t2star_s)
 
 
-def inflow_gain(settings: SequenceSettings, tissue: Properties) -> Tensor:
+def inflow_gain(settings: SequenceSettings, tissue: HasRelaxation) -> Tensor:
     """Return the signal that fresh arterial blood adds to its static signal, (n_protocols, n_tissues); 0 elsewhere."""
     gain = fresh_blood(settings, tissue) - spoiled_gradient_echo(settings, tissue)
     is_artery = torch.zeros(len(TISSUES), dtype=gain.dtype)

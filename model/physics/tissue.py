@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -65,6 +66,26 @@ class Properties:
             raise PhysicsError("chi_ppm holds a value that is not finite", "give susceptibilities in ppm")
 
 
+class HasRelaxation(Protocol):
+    """What the signal equations take, of tissues or of voxels: `Properties` without the susceptibility, unchecked."""
+
+    @property
+    def t1_s(self) -> Tensor:
+        """Longitudinal relaxation time, seconds."""
+
+    @property
+    def t2_s(self) -> Tensor:
+        """Transverse relaxation time of an echo that is refocused, seconds."""
+
+    @property
+    def t2star_s(self) -> Tensor:
+        """Transverse relaxation time of one that is not, seconds."""
+
+    @property
+    def pd(self) -> Tensor:
+        """Proton density, 1 for cerebrospinal fluid."""
+
+
 @lru_cache(maxsize=1)
 def rows() -> tuple[dict[str, str], ...]:
     """Return the rows of `relaxation.csv` as text, sources included."""
@@ -75,7 +96,7 @@ def rows() -> tuple[dict[str, str], ...]:
 def column(name: str, field_strength_t: float) -> Tensor:
     """Return one column of the table at a tabulated field, (n_tissues,) float64 in the order of `TISSUES`."""
     found = {row["tissue"]: float(row[name]) for row in rows() if float(row["field_strength_t"]) == field_strength_t}
-    return torch.tensor([found[tissue] for tissue in TISSUES], dtype=torch.float64)
+    return torch.tensor([found[tissue] for tissue in TISSUES], dtype=torch.float64, device="cpu")  # of any default
 
 
 def spread() -> Tensor:
