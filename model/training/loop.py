@@ -1,4 +1,4 @@
-"""How every network here learns: AdamW, warm-up, cosine, clipping, moving average; it may be killed at any time.
+"""How every network learns: AdamW or Muon, warm-up, cosine, clipping, moving average; it may be killed at any time.
 
 A batch is a function of seed and step alone, and so is what a network draws at random. A training that was killed and
 started again therefore makes, on a CPU with the same number of threads, the very same weights. Several processes may
@@ -21,11 +21,13 @@ from torch import Tensor, nn
 
 from model.networks.device import in_fast_layout
 from model.training import processes
+from model.training.muon import Muon
 from model.training.state import Record, load_state, save_state
 from warehouse.errors import ModelError
 from warehouse.lake import atomic
 
 Report = Callable[[int, int, str, dict[str, float]], None]
+N_KERNEL_DIMENSIONS = 5  # out, in, i, j, k
 Progress = Callable[[int, int, float], None]  # steps done, steps in all, loss of the last one
 
 
@@ -36,7 +38,10 @@ class TrainingTask(Protocol):
     """
 
     kind: str
-    network: nn.Module
+
+    @property
+    def network(self) -> nn.Module:
+        """What is trained."""
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """Return what is to become smaller, and measures of it, for the batch of this step.
@@ -57,9 +62,11 @@ class FitSettings:
     ----------
     n_steps : int
     learning_rate : float
-        Highest rate, after the warm-up.
+        Highest rate of AdamW, after the warm-up.
+    kernel_rate : float
+        Highest rate of Muon, by which the kernels of convolutions are then learned; 0: by AdamW, as all others.
     warm_up : int
-        Steps over which the rate rises from 0.
+        Steps over which the rates rise from 0.
     clip : float
         Largest norm of a gradient.
     weight_decay : float
@@ -79,6 +86,7 @@ class FitSettings:
 
     n_steps: int
     learning_rate: float = 1e-3
+    kernel_rate: float = 0.0
     warm_up: int = 20
     clip: float = 1.0
     weight_decay: float = 0.01
@@ -139,12 +147,12 @@ def fit(
         return _Fit(task, settings, folder, report, progress).run()
 
 
-def learning_rate(settings: FitSettings, step: int) -> float:
-    """Return the rate of a step: a linear warm-up, then half a cosine down to a hundredth."""
+def rate_of(settings: FitSettings, step: int) -> float:
+    """Return the share of the highest rate at a step: a linear warm-up, then half a cosine down to a hundredth."""
     if step < settings.warm_up:
-        return settings.learning_rate * (step + 1) / settings.warm_up
+        return (step + 1) / settings.warm_up
     progress = (step - settings.warm_up) / max(1, settings.n_steps - settings.warm_up)
-    return settings.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 class _Fit:
@@ -154,7 +162,7 @@ class _Fit:
         self.task, self.settings, self.folder, self.report, self.progress = task, settings, folder, report, progress
         self.network = in_fast_layout(task.network.to(settings.device))
         processes.share_statistics(self.network)
-        self.optimizer = torch.optim.AdamW(_groups(self.network, settings), lr=settings.learning_rate, fused=False)
+        self.optimizers = _optimizers(self.network, settings)
         self.parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         self.average: dict[str, Tensor] = {}
         if settings.average_decay > 0:
@@ -177,13 +185,13 @@ class _Fit:
             if is_last or self.record.step % self.settings.validate_every == 0:
                 self.validate()
             if processes.is_first() and (is_last or self.record.step % self.settings.save_every == 0):
-                save_state(self.folder, self.network, self.optimizer, self.average, self.record)
+                save_state(self.folder, self.network, self.optimizers, self.average, self.record)
         self.exchange()
         return Fitted(self.record.step, self.record.seconds, _last(self.record.history))
 
     def go_on(self) -> None:
         """Take up an earlier state and report again what it had reported."""
-        found = load_state(self.folder, self.network, self.optimizer, self.average)
+        found = load_state(self.folder, self.network, self.optimizers, self.average)
         begun = (found.step, found.settings) if found else (0, self.record.settings)
         processes.check_same("what they train", (self.folder.name, *begun))
         if found is None:
@@ -197,8 +205,9 @@ class _Fit:
 
     def step(self, step: int) -> float:
         """Learn from one batch and return its loss."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.settings, step)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = optimizer.defaults["lr"] * rate_of(self.settings, step)
         torch.manual_seed(_mixed(self.settings.seed, step))
         self.network.train()
         with self.autocast():
@@ -206,13 +215,14 @@ class _Fit:
         value = float(loss.detach())
         if not math.isfinite(value):
             raise _not_finite(step, f"the loss is {value}")
-        self.optimizer.zero_grad(set_to_none=True)
+        self.network.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         processes.average_gradients(self.parameters)
         norm = float(nn.utils.clip_grad_norm_(self.parameters, self.settings.clip))
         if not math.isfinite(norm):
             raise _not_finite(step, f"the norm of the gradient is {norm}")
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         self.follow(step)
         if step % self.settings.report_every == 0 or step + 1 == self.settings.n_steps:
             self.tell(step, "train", {"loss": value, **measures, "gradient_norm": norm})
@@ -275,15 +285,27 @@ def _averaged(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
             yield from ((f"{prefix}.{name}", one) for name, one in module.named_buffers() if one.is_floating_point())
 
 
-def _groups(network: nn.Module, settings: FitSettings) -> list[dict[str, Any]]:
-    """Return the parameters as AdamW takes them: vectors are not decayed."""
+def _optimizers(network: nn.Module, settings: FitSettings) -> list[torch.optim.Optimizer]:
+    """Return what makes the steps; vectors are not decayed."""
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if not trained:
         raise ModelError("the network has no parameter that is trained", "unfreeze some of it")
-    return [
-        {"params": [one for one in trained if one.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [one for one in trained if one.ndim <= 1], "weight_decay": 0.0},
+    kernels = [one for one in trained if settings.kernel_rate > 0 and _is_kernel(one)]
+    chosen = {id(one) for one in kernels}
+    others = [one for one in trained if id(one) not in chosen]
+    groups = [
+        {"params": [one for one in others if one.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [one for one in others if one.ndim <= 1], "weight_decay": 0.0},
     ]
+    made: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=settings.learning_rate, fused=False)]
+    if kernels:
+        made.append(Muon(kernels, lr=settings.kernel_rate, weight_decay=settings.weight_decay))
+    return made
+
+
+def _is_kernel(parameter: nn.Parameter) -> bool:
+    """Return whether a parameter is a kernel that looks at neighbours and has several channels out."""
+    return parameter.ndim == N_KERNEL_DIMENSIONS and parameter.shape[2] > 1 and parameter.shape[0] > 1
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from warehouse.lake import atomic
 
 FILE = "state.safetensors"
 FORMAT_VERSION = 1
-MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what AdamW keeps of each parameter
+MOMENTS = ("step", "exp_avg", "exp_avg_sq", "momentum")  # what AdamW (three) and Muon (one) keep of each parameter
 
 
 @dataclass
@@ -44,7 +44,11 @@ class Record:
 
 
 def save_state(
-    folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, average: Mapping[str, Tensor], record: Record
+    folder: Path,
+    network: nn.Module,
+    optimizers: Sequence[torch.optim.Optimizer],
+    average: Mapping[str, Tensor],
+    record: Record,
 ) -> None:
     """Write the state in place of an earlier one.
 
@@ -53,8 +57,8 @@ def save_state(
     folder : Path
         Made where absent.
     network : Module
-    optimizer : Optimizer
-        AdamW over the network's trainable parameters.
+    optimizers : sequence of Optimizer
+        AdamW and Muon; together they have the network's trainable parameters.
     average : mapping of str to Tensor
         Moving averages of the weights, by their names; empty where there are none.
     record : Record
@@ -64,8 +68,9 @@ def save_state(
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     tensors |= {f"average.{name}": tensor for name, tensor in average.items()}
     for name, parameter in _trainable(network):
-        for moment, tensor in optimizer.state.get(parameter, {}).items():
-            tensors[f"{moment}.{name}"] = tensor
+        for optimizer in optimizers:
+            for moment, tensor in optimizer.state.get(parameter, {}).items():
+                tensors[f"{moment}.{name}"] = tensor
     stored = {"format_version": FORMAT_VERSION, **vars(record)}
     temporary = atomic.temporary_beside(folder / FILE)
     # Copies, since safetensors refuses tensors that share memory.
@@ -75,9 +80,9 @@ def save_state(
 
 
 def load_state(
-    folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, average: dict[str, Tensor]
+    folder: Path, network: nn.Module, optimizers: Sequence[torch.optim.Optimizer], average: dict[str, Tensor]
 ) -> Record | None:
-    """Put network, optimizer and averages back to where they were; None where there is no state yet.
+    """Put network, optimizers and averages back to where they were; None where there is no state yet.
 
     Raises
     ------
@@ -92,7 +97,7 @@ def load_state(
         network.load_state_dict(_part(tensors, "network."), strict=True)
         for name, tensor in _part(tensors, "average.").items():
             average[name].copy_(tensor)
-        _fill(network, optimizer, tensors)
+        _fill(network, optimizers, tensors)
     except (RuntimeError, KeyError) as error:
         raise _refused(file, f"it is of another network: {error}") from error
     return record
@@ -110,15 +115,19 @@ def stored_settings(folder: Path) -> dict[str, Any] | None:
     return _read(file)[0].settings if file.exists() else None
 
 
-def _fill(network: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Put the moments of AdamW back; its step stays on the CPU, where torch keeps it."""
-    for name, parameter in _trainable(network):
-        if f"exp_avg.{name}" in tensors:
-            moments = {moment: tensors[f"{moment}.{name}"] for moment in MOMENTS}
-            optimizer.state[parameter] = {
+def _fill(network: nn.Module, optimizers: Sequence[torch.optim.Optimizer], tensors: Mapping[str, Tensor]) -> None:
+    """Put the moments back, each where its parameter is; AdamW's step stays on the CPU, where torch keeps it."""
+    names = {parameter: name for name, parameter in _trainable(network)}
+    for optimizer in optimizers:
+        for parameter in (one for group in optimizer.param_groups for one in group["params"]):
+            stored = {moment: tensors.get(f"{moment}.{names[parameter]}") for moment in MOMENTS}
+            moments = {
                 moment: tensor if moment == "step" else tensor.to(parameter.device)
-                for moment, tensor in moments.items()
+                for moment, tensor in stored.items()
+                if tensor is not None
             }
+            if moments:
+                optimizer.state[parameter] = moments
 
 
 def _read(file: Path) -> tuple[Record, dict[str, Tensor]]:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 
-from model.training.loop import fit, learning_rate
+from model.training.loop import fit, rate_of
 from model.training.state import FILE
 from tests.conftest import ROOT
 from tests.model.training.toy import SETTINGS, Toy, train
@@ -81,12 +82,12 @@ def test_the_generators_of_others_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_the_rate_rises_then_falls_to_a_hundredth() -> None:
-    rates = [learning_rate(SETTINGS, step) for step in range(SETTINGS.n_steps)]
+    rates = [rate_of(SETTINGS, step) for step in range(SETTINGS.n_steps)]
     assert SETTINGS.warm_up - 1 == rates.index(max(rates))
     assert rates[SETTINGS.warm_up :] == sorted(rates[SETTINGS.warm_up :], reverse=True)
-    assert max(rates) == pytest.approx(SETTINGS.learning_rate)
-    assert rates[0] == pytest.approx(SETTINGS.learning_rate / SETTINGS.warm_up)
-    assert learning_rate(SETTINGS, SETTINGS.n_steps) == pytest.approx(SETTINGS.learning_rate / 100)
+    assert max(rates) == pytest.approx(1)
+    assert rates[0] == pytest.approx(1 / SETTINGS.warm_up)
+    assert rate_of(SETTINGS, SETTINGS.n_steps) == pytest.approx(1 / 100)
 
 
 def test_averages_are_what_is_kept_and_lag_behind(tmp_path: Path) -> None:
@@ -165,4 +166,46 @@ def test_a_training_with_batch_normalisation_resumes_exactly(tmp_path: Path) -> 
     resumed, straight = Normalised(), Normalised()
     fit(resumed, SETTINGS, tmp_path / "stopped", ignore)
     fit(straight, SETTINGS, tmp_path / "straight", ignore)
+    assert equal(resumed.network.state_dict(), straight.network.state_dict())
+
+
+class Convolved(Toy):
+    """The toy with a convolution before it, whose kernel Muon learns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.network = nn.Sequential(
+                nn.Unflatten(1, (1, 4, 1, 1)), nn.Conv3d(1, 2, 3, padding=1), nn.Flatten(), nn.Linear(8, 1)
+            )
+
+
+BOTH = replace(SETTINGS, kernel_rate=0.01)
+
+
+def test_kernels_are_learned_by_muon_and_everything_else_by_adamw(tmp_path: Path) -> None:
+    task = Convolved()
+    first = {name: tensor.clone() for name, tensor in task.network.state_dict().items()}
+    fit(task, replace(BOTH, n_steps=1, warm_up=1, average_decay=0, weight_decay=0.0), tmp_path, ignore)
+    moved = {name: tensor - first[name] for name, tensor in task.network.state_dict().items()}
+    singular = torch.linalg.svdvals(moved["1.weight"].flatten(1)) / BOTH.kernel_rate
+    assert ((singular > 0.6) & (singular < 1.3)).all()
+    assert moved["3.weight"].abs().max() <= SETTINGS.learning_rate * 1.01
+    with safe_open(tmp_path / FILE, framework="pt") as state:
+        kept = {name for name in state.keys() if not name.startswith(("network", "average"))}  # noqa: SIM118
+    assert {"momentum.1.weight", "exp_avg.1.bias", "exp_avg.3.weight"} <= kept
+    assert not {"exp_avg.1.weight", "momentum.3.weight"} & kept
+
+
+def test_a_training_by_muon_resumes_exactly(tmp_path: Path) -> None:
+    def stop(step: int, *_: object) -> None:
+        if step == 17:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(Convolved(), BOTH, tmp_path / "stopped", stop)
+    resumed, straight = Convolved(), Convolved()
+    fit(resumed, BOTH, tmp_path / "stopped", ignore)
+    fit(straight, BOTH, tmp_path / "straight", ignore)
     assert equal(resumed.network.state_dict(), straight.network.state_dict())
