@@ -1,9 +1,10 @@
-"""What a training step costs: precision, memory layout, a busy machine, two trainings at once, and reading crops.
+"""What a training step costs: precision, memory layout, a busy machine, two trainings at once, and reading patches.
 
     python -m benchmarks.training [--steps 6] [--volumes 12]
 
-Steps are of the demonstration's synthesis network on random crops, forward and backward, in processes of their own.
-The loader is measured at 1 mm on random stores with a cache that holds a third of them. Prints Markdown. With
+Steps are of the demonstration's synthesis network on random patches, forward and backward, in processes of their own.
+The loader is measured at 1 mm on random stores with a cache that holds a third of them, with two scans in half of the
+patches. Prints Markdown. With
 ONEDNN_MAX_CPU_ISA=AVX2 in the environment oneDNN behaves as on a processor without AVX-512 and bfloat16.
 """
 
@@ -25,6 +26,7 @@ import numpy as np
 import model  # noqa: F401 - before torch is imported below: it says how OpenMP threads wait
 
 ROOT = Path(__file__).resolve().parent.parent
+BYTES_PER_VOXEL = 3  # float16 voxels and a mask, as `NativeScans` keeps them
 BUSY = [sys.executable, "-c", "while True: pass"]
 
 
@@ -32,7 +34,7 @@ def main() -> None:
     """Measure everything and print one table each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=6, help="steps of each measurement, after two that do not count")
-    parser.add_argument("--volumes", type=int, default=12, help="volumes of 1 mm that crops are read from")
+    parser.add_argument("--volumes", type=int, default=12, help="volumes of 1 mm that patches are read from")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
@@ -95,20 +97,21 @@ def step_cost(n_steps: int, precision: str) -> dict[str, Any]:
     from torch.utils.flop_counter import FlopCounterMode
 
     from model.networks.device import choose_precision, in_fast_layout
-    from model.networks.film_unet import FilmUNet, FilmUNetConfig
+    from model.networks.synthesis import Scans, Wanted, build
     from model.training.config import load_config
 
     config = load_config("synthesis", "demo")
     chosen = choose_precision(precision, "cpu")  # type: ignore[arg-type]
-    shape = FilmUNetConfig(128, config.widths, config.blocks, config.condition_width, config.n_intensity_bins)
-    network = in_fast_layout(FilmUNet(shape))
-    crops = torch.rand(config.batch_size, 1, *[config.crop_voxels] * 3)
-    prompts = torch.rand(config.batch_size, 128)
+    network = in_fast_layout(build(config.sizes(128)))
+    rows = config.batch_size
+    voxels = torch.rand(rows, 1, *[config.patch_voxels] * 3)
+    scans = Scans(voxels, torch.ones_like(voxels), torch.ones(rows, 1, 3), torch.rand(rows, 1, 128))
+    wanted = Wanted(torch.rand(rows, 128), torch.ones(rows, 3))
 
     def step() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=chosen == "bf16"):
-            made = network(crops, prompts, prompts)
-        (made.float() - crops).abs().mean().backward()
+            made = network(scans, wanted)
+        (made.float() - voxels).abs().mean().backward()
 
     with FlopCounterMode(display=False) as counter:
         step()
@@ -129,16 +132,19 @@ def step_cost(n_steps: int, precision: str) -> dict[str, Any]:
 
 def report_loader(n_steps: int, n_volumes: int) -> None:
     """Print how long a step waits for its batch at 1 mm, with whole volumes read in the step and with workers."""
-    from model.data.crops import Crops
+    from model.data.changes import Changes
     from model.data.loader import BatchLoader
+    from model.data.natives import NativeScans
+    from model.data.patches import Patches
 
-    step_s = 2.0  # a step of a network of 1 mm on two cores
+    step_s, changes = 2.0, Changes(several_share=0.5)  # seconds a step of a network of 1 mm takes on two cores
     with tempfile.TemporaryDirectory() as folder:
-        images = stores(Path(folder), n_volumes)
-        crops = Crops(images, seed=0, batch_size=2, side=64)
-        print("| crops of 64³ at 1 mm, two a step | s a step waits | share of a step of 2 s |\n|---|---:|---:|")
+        items, pairs, size = stores(Path(folder), n_volumes)
+        print("| patches of 64³ at 1 mm, two a step | s a step waits | share of a step of 2 s |\n|---|---:|---:|")
         for name, n_workers in (("read in the step", 0), ("read ahead by one worker", 1)):
-            with BatchLoader(crops, 10_000, n_workers) as loader:
+            scans = NativeScans(items, cache_bytes=size // 3)
+            patches = Patches(scans, pairs, seed=0, batch_size=2, side=64, voxel_mm=1.0, max_scans=2, changes=changes)
+            with BatchLoader(patches, 10_000, n_workers) as loader:
                 loader.batch(0)
                 waits = []
                 for step in range(1, n_steps + n_volumes):
@@ -147,30 +153,41 @@ def report_loader(n_steps: int, n_volumes: int) -> None:
                     start = time.perf_counter()
                     loader.batch(step)
                     waits.append(time.perf_counter() - start)
-            crops.facts.clear()
             print(f"| {name} | {np.mean(waits):.3f} | {np.mean(waits) / step_s:.1%} |")
 
 
-def stores(folder: Path, n_volumes: int) -> Any:
-    """Return images of 1 mm in pairs, of which a third fits into the cache."""
-    from model.data.catalogue import BYTES_PER_VOXEL, CatalogueImages, Item
+def stores(folder: Path, n_volumes: int) -> tuple[list[Any], list[tuple[int, int]], int]:
+    """Return images of 1 mm, three of each head and each turned otherwise, their pairs, and the bytes of all."""
+    from model.data.catalogue import Item
+    from model.simulation.rendering import rotation
+    from warehouse.imaging.brain_scale import BrainScale
     from warehouse.prompts.record import PromptRecord
     from warehouse.volumes import Payload, write
 
     shape, random = (182, 218, 182), np.random.default_rng(0)
     at = np.stack(np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij"))
-    brain = (at**2).sum(0) < 0.5
+    brain, affine = (at**2).sum(0) < 0.5, np.eye(4)
+    affine[:3, 3] = [-(n - 1) / 2 for n in shape]
     items = []
     for number in range(n_volumes):
         voxels = np.where(brain, random.random(shape, np.float32), 0).astype(np.float16)
-        path = folder / str(number) / "session.zarr"
-        attributes = {"image_id": str(number), "form": "session"}
-        write(path, Payload(voxels, np.eye(4), brain.astype(np.uint8), attributes, b""), name=str(number))
-        names = str(number), "c", f"s{number // 2}", f"p{number // 2}", "train", "T1w" if number % 2 else "T2w"
-        items.append(Item(*names, record=PromptRecord(), is_simulated=True, path=path))
-    pairs = [(number, number + 1 - 2 * (number % 2)) for number in range(n_volumes)]
-    size = n_volumes * int(np.prod(shape)) * BYTES_PER_VOXEL
-    return CatalogueImages(items, pairs, "s", "d", "r", 1.0, 0, size, cache_bytes=size // 3)
+        matrix = np.eye(4)
+        matrix[:3, :3] = rotation(random.uniform(-5, 5, 3))
+        steps = [{"kind": "native_to_session", "matrix": matrix.tolist()}]
+        attributes = {"image_id": str(number), "form": "native", "transforms": steps}
+        contrast = ("T1w", "T2w", "FLAIR")[number % 3]
+        names = str(number), "c", f"s{number // 3}", f"p{number // 3}", "train", contrast
+        path, scale = folder / str(number) / "session.zarr", BrainScale.of(voxels, brain)
+        items.append(Item(*names, record=PromptRecord(), is_simulated=True, path=path, scale=scale))
+        payload = Payload(voxels, affine, brain.astype(np.uint8), attributes, b"")
+        write(items[-1].native_path, payload, name=str(number))
+    pairs = [
+        (one, other)
+        for one in range(n_volumes)
+        for other in range(n_volumes)
+        if one != other and items[one].session_id == items[other].session_id
+    ]
+    return items, pairs, n_volumes * int(np.prod(shape)) * BYTES_PER_VOXEL
 
 
 if __name__ == "__main__":

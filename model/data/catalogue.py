@@ -22,8 +22,7 @@ from warehouse.imaging.geometry import Grid
 from warehouse.lake.home import Home
 from warehouse.prompts.record import PromptRecord
 from warehouse.tables.out import SPLITS
-from warehouse.volumes import open_store
-from warehouse.volumes.volume import Volume
+from warehouse.volumes.volume import open_store
 
 BYTES_PER_VOXEL = 5  # float32 voxels and a mask
 CACHE_BYTES = 2_000_000_000  # of decoded volumes; a draft volume takes 1.4 MB, one of 1 mm 36 MB
@@ -118,11 +117,17 @@ class Source:
         Brain mask on the same grid.
     record : PromptRecord
         What is known of the scan.
+    seen : (i, j, k) bool array, optional
+        Field of view of the scan on the same grid; None: the whole grid.
+    size_mm : tuple of 3 floats, optional
+        Extents of the scan's own voxels along R, A and S; None: those of the grid.
     """
 
     voxels: NDArray[np.float32]
     mask: NDArray[np.bool_]
     record: PromptRecord
+    seen: NDArray[np.bool_] | None = None
+    size_mm: tuple[float, float, float] | None = None
 
 
 @dataclass
@@ -160,7 +165,6 @@ class CatalogueImages:
     size_bytes: int
     cache_bytes: int = CACHE_BYTES
     _cache: OrderedDict[int, Sample] = field(default_factory=OrderedDict, repr=False)
-    _stores: dict[int, Volume] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(
@@ -240,45 +244,14 @@ class CatalogueImages:
             self._cache.popitem(last=False)
         return sample
 
-    def patch(
-        self, index: int, corner: tuple[int, int, int], side: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Return a cube of an image, in network intensities, and of its brain mask; outside the image is no signal.
-
-        It is cut from memory where all volumes fit there, else read from the store.
-
-        Parameters
-        ----------
-        index : int
-            Of `items`.
-        corner : tuple of int
-            First voxel (i, j, k).
-        side : int
-            Voxels along each axis.
-
-        Raises
-        ------
-        VolumeError
-            When the store is absent or damaged.
-        """
-        scale = self.items[index].scale
-        if self.fits_in_memory:
-            sample = self.volume(index)
-            return cut(sample.voxels, corner, side, outside(scale)), cut(sample.mask, corner, side, False)
-        if index not in self._stores:
-            self._stores[index] = open_store(self.items[index].path)
-        store, size = self._stores[index], (side, side, side)
-        stored = store.patch(corner, size)
-        return scale.to_network(stored), stored > 0 if store.mask is None else store.mask.patch(corner, size) > 0
-
     @property
     def fits_in_memory(self) -> bool:
         """Whether the cache is large enough for all volumes."""
         return self.size_bytes <= self.cache_bytes
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave voxels in memory and open stores behind: another process reads its own."""
-        return self.__dict__ | {"_cache": OrderedDict(), "_stores": {}}
+        """Leave voxels in memory behind: another process reads its own."""
+        return self.__dict__ | {"_cache": OrderedDict()}
 
 
 def training_hashes(items: Sequence[Item]) -> dict[str, list[str]]:
@@ -302,13 +275,6 @@ def united(one: Mapping[str, Sequence[str]], other: Mapping[str, Sequence[str]])
 def outside(scale: BrainScale) -> float:
     """Return the network intensity of what lies outside a scan: there, stores are 0."""
     return float(scale.to_network(np.zeros(1))[0])
-
-
-def cut(volume: NDArray[Any], corner: tuple[int, int, int], side: int, fill: float) -> NDArray[Any]:
-    """Return a cube of a volume from its first voxel (i, j, k) on; what lies beyond the far ends is `fill`."""
-    piece = volume[tuple(slice(start, start + side) for start in corner)]
-    missing = [(0, side - size) for size in piece.shape]
-    return np.pad(piece, missing, constant_values=fill) if any(after for _, after in missing) else piece
 
 
 def _rows(connection: Any, query: str, parameters: Mapping[str, object] | None = None) -> list[dict[str, Any]]:

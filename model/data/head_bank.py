@@ -6,7 +6,7 @@ import hashlib
 import json
 import multiprocessing
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -84,20 +84,7 @@ class HeadBank:
         told : callable, optional
             Called with heads done and in all.
         """
-        missing = [number for number in range(self.n_heads) if not self._path(number).is_file()]
-        told(self.n_heads - len(missing), self.n_heads)
-        n_workers = n_workers or min(os.cpu_count() or 1, MOST_WORKERS)
-        if n_workers == 1 or len(missing) < 2:
-            for done, number in enumerate(missing, self.n_heads - len(missing) + 1):
-                self.make(number)
-                told(done, self.n_heads)
-            return
-        context = multiprocessing.get_context("spawn")  # forked threads of torch would hang
-        with ProcessPoolExecutor(n_workers, mp_context=context, initializer=_one_thread) as pool:
-            waiting = [pool.submit(self.make, number) for number in missing]
-            for done, future in enumerate(as_completed(waiting), self.n_heads - len(missing) + 1):
-                future.result()
-                told(done, self.n_heads)
+        make_missing(self.make, [self._path(number) for number in range(self.n_heads)], n_workers, told)
 
     def make(self, number: int) -> None:
         """Draw one head and keep it."""
@@ -126,6 +113,37 @@ class HeadBank:
         settings: dict[str, Any] = {"version": VERSION, "head_mm": HEAD_MM, "box": asdict(self.box), "seed": self.seed}
         identity = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
         return self.folder / identity / f"head-{number:05}.npy"
+
+
+def make_missing(
+    make: Callable[[int], None], paths: Sequence[Path], n_workers: int | None, told: Told = lambda done, total: None
+) -> None:
+    """Call `make` with the place of every path that is no file, in processes.
+
+    Parameters
+    ----------
+    make : callable
+        Travels to the processes by pickle.
+    paths : sequence of Path
+    n_workers : int or None
+        None: one for each CPU, up to `MOST_WORKERS`.
+    told : callable, optional
+        Called with paths done and in all.
+    """
+    missing = [number for number, path in enumerate(paths) if not path.is_file()]
+    told(len(paths) - len(missing), len(paths))
+    n_workers = n_workers or min(os.cpu_count() or 1, MOST_WORKERS)
+    if n_workers == 1 or len(missing) < 2:
+        for done, number in enumerate(missing, len(paths) - len(missing) + 1):
+            make(number)
+            told(done, len(paths))
+        return
+    context = multiprocessing.get_context("spawn")  # forked threads of torch would hang
+    with ProcessPoolExecutor(n_workers, mp_context=context, initializer=_one_thread) as pool:
+        waiting = [pool.submit(make, number) for number in missing]
+        for done, future in enumerate(as_completed(waiting), len(paths) - len(missing) + 1):
+            future.result()
+            told(done, len(paths))
 
 
 def in_box(head: Head, box: Box) -> NDArray[np.float16]:

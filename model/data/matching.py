@@ -13,7 +13,7 @@ from torch import Tensor
 
 from model.data.agreement import ACQUISITION, agreement
 from model.data.boxes import BoxedImages
-from model.data.crops import change_contrast
+from model.data.changes import change_contrast
 from model.data.simulated_scans import SimulatedScan, SimulatedScans
 from model.data.words import ALL_WORDS
 from model.physics.tissue import TISSUES

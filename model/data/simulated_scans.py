@@ -161,7 +161,7 @@ class SimulatedScans:
         volume = self._faulty(image, maps[INSIDE], scanner, voxel_size_mm, is_stripped, random)
         return SimulatedScan(
             volume=volume,
-            record=_stated(record_of(head.subject, protocol, scanner, voxel_size_mm), protocol, random),
+            record=as_stated(record_of(head.subject, protocol, scanner, voxel_size_mm), protocol, random),
             protocol=protocol,
             signals=(signals_of([protocol], tissue)[0] * factors).numpy(),
             person=f"simulated_{self.bank.seed}_{head_number}",
@@ -175,7 +175,7 @@ class SimulatedScans:
         random = stream(self.seed, "record", *name)
         subject = random_subject(Ranges(), "nobody", self.seed, *name)
         scanner, protocol = self._acquisition(random)
-        return _stated(record_of(subject, protocol, scanner, self._voxel_size(random)), protocol, random)
+        return as_stated(record_of(subject, protocol, scanner, self._voxel_size(random)), protocol, random)
 
     def _acquisition(self, random: np.random.Generator) -> tuple[Scanner, SequenceProtocol]:
         scanner = SCANNERS[int(random.integers(len(SCANNERS)))]
@@ -261,7 +261,7 @@ class SimulatedScans:
         return seen
 
 
-def _stated(record: PromptRecord, protocol: SequenceProtocol, random: np.random.Generator) -> PromptRecord:
+def as_stated(record: PromptRecord, protocol: SequenceProtocol, random: np.random.Generator) -> PromptRecord:
     """Return a record as half of the sidecars have it: with the nominal angle of a train whose angle varies."""
     if protocol.flip_angle_variable and random.random() < 0.5:
         return replace(record, flip_angle_variable=False, flip_angle_deg=protocol.flip_angle_deg)

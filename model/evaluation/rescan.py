@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import affine_transform, gaussian_filter1d
 
-from model.evaluation.scenes import to_session
+from model.data.natives import to_session
 from warehouse.errors import HarmonizeError, ModelError
 from warehouse.harmonize.alignment import CONVERGED_MM, register
 from warehouse.harmonize.rows import read_turned

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.data.catalogue import CatalogueImages, Sample, Source
+from model.data.natives import to_session
 from model.evaluation.baselines import identity
 from model.evaluation.metrics import rim
 from model.evaluation.pairs import TestPair
@@ -26,7 +27,7 @@ from warehouse.imaging.geometry import Grid, Image
 from warehouse.imaging.itk import inverse
 from warehouse.imaging.resampling import resample
 from warehouse.prompts.record import PromptRecord
-from warehouse.volumes import Volume, open_store
+from warehouse.volumes import open_store
 
 Linear = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -222,19 +223,3 @@ def _read(path: Path) -> _Native:
     assert store.mask is not None  # `to_session` refuses a store without one
     image = Image(np.asarray(store[...], np.float32), store.affine)
     return _Native(image, np.asarray(store.mask[...]) > 0, matrix)
-
-
-def to_session(native: Volume) -> Matrix:
-    """Return the transform from a scan's world to its session's, in which each session is aligned with MNI152.
-
-    Raises
-    ------
-    ModelError
-        When the store has no transform, or no brain mask.
-    """
-    steps: list[dict[str, Any]] = native.attributes.get("transforms", [])
-    matrices = {step["kind"]: np.array(step["matrix"], np.float64) for step in steps}
-    if native.mask is None or "native_to_session" not in matrices:
-        what = f"{native.path} has no brain mask, or no transform to its session"
-        raise ModelError(what, "harmonise the scan again")
-    return matrices["native_to_session"]

@@ -14,13 +14,15 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from model.inference.placing import field_of_view, place, place_mask
 from warehouse.errors import HarmonizeError, ModelError
 from warehouse.harmonize import mask as brain
 from warehouse.harmonize.intensity import correct_bias, find_brain_scale, find_scale
 from warehouse.harmonize.recipe import Recipe
+from warehouse.imaging.brain_scale import BrainScale
 from warehouse.imaging.files import NotFetchedError, RefusedError
 from warehouse.imaging.geometry import Grid, Image, turn
-from warehouse.imaging.resampling import resample_along_axes
+from warehouse.imaging.nifti import read_header
 from warehouse.imaging.scan import Scan, read_scan
 from warehouse.quality.resolution import effective_resolution
 
@@ -63,6 +65,60 @@ def read_mask(image: str | Path | nib.Nifti1Image, grid: Grid) -> NDArray[np.boo
     return np.asarray(found.voxels > 0)
 
 
+def read_grid(image: str | Path | nib.Nifti1Image) -> tuple[Grid, int]:
+    """Return the grid of a scan by its header, and the code of its forms; its voxels may be of any kind and number.
+
+    Raises
+    ------
+    ModelError
+        When the header cannot be used, or does not place the grid in the world.
+    """
+    name = str(image) if isinstance(image, (str, Path)) else "the reference"
+    if not isinstance(image, (str, Path)):
+        i, j, k = (*image.shape, 1, 1, 1)[:3]
+        codes = int(image.header["sform_code"]), int(image.header["qform_code"])
+        grid, code = Grid((int(i), int(j), int(k)), np.asarray(image.affine, np.float64)), codes[0] or codes[1]
+    elif not Path(image).is_file():
+        raise ModelError(f"there is no file {image}", "give the path of a NIfTI file, .nii or .nii.gz")
+    else:
+        try:
+            header = read_header(str(image))
+        except RefusedError as error:
+            raise ModelError(f"{name}: {error.detail}", error.remedy) from error
+        except NotFetchedError as error:
+            raise ModelError(f"{name}: its content was not fetched", f"git annex get {name}") from error
+        grid, code = header.grid, header.sform_code or header.qform_code
+    if code == 0:
+        raise ModelError(f"{name} has no orientation: neither qform nor sform is set", "give another reference")
+    if float(np.prod(np.asarray(grid.shape, float))) > MOST_VOXELS:
+        raise ModelError(f"{name}: a grid of {grid.shape} voxels is too large", "give a coarser reference")
+    return grid, code
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """A scan with its brain found and its bias corrected, on its own voxels.
+
+    Parameters
+    ----------
+    image : Image
+        Bias-corrected and clipped as stores are, axes turned towards RAS.
+    mask : (i, j, k) bool array
+        Brain mask on the grid of `image`.
+    scale : BrainScale
+    is_stripped : bool
+        Whether the scan holds a brain and little else.
+    keeps_head : bool
+        Whether what lies outside the brain is kept.
+    """
+
+    image: Image
+    mask: NDArray[np.bool_]
+    scale: BrainScale
+    is_stripped: bool
+    keeps_head: bool
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A scan as a network is given it.
@@ -74,11 +130,15 @@ class Prepared:
     mask : (i, j, k) bool array
         Brain mask on `grid`.
     grid : Grid
-        Axes of the scan reordered to RAS, isotropic voxels, the scan's field of view.
+        Axes of the scan reordered to RAS, isotropic voxels, the field of view of the scan or of the first of several.
     is_stripped : bool
         Whether the scan holds a brain and little else.
     own_mask : (i, j, k) bool array
         Brain mask on the grid of `Scan.image`.
+    seen : (i, j, k) bool array, optional
+        Field of view of the scan on `grid`; None: all of it.
+    size_mm : tuple of 3 floats, optional
+        Extents of the scan's own voxels along R, A and S.
     """
 
     voxels: Voxels
@@ -86,23 +146,61 @@ class Prepared:
     grid: Grid
     is_stripped: bool
     own_mask: NDArray[np.bool_]
+    seen: NDArray[np.bool_] | None = None
+    size_mm: tuple[float, float, float] | None = None
 
 
 def prepare(
-    scan: Scan, grid_mm: float, preparation: Mapping[str, Any], brain_mask: NDArray[np.bool_] | None = None
+    scan: Scan,
+    grid_mm: float,
+    preparation: Mapping[str, Any],
+    brain_mask: NDArray[np.bool_] | None = None,
+    *,
+    is_harmonised: bool = False,
 ) -> Prepared:
     """Find the brain, correct the bias, and bring a scan to a network's grid and intensities, as harmonisation does.
 
     Parameters
     ----------
-    scan : Scan
     grid_mm : float
         Voxel size of the network's grid, mm.
+    scan, preparation, brain_mask, is_harmonised
+        As in `clean`.
+
+    Raises
+    ------
+    ModelError
+        When no brain is found, or it has no contrast.
+    """
+    cleaned = clean(scan, preparation, brain_mask, is_harmonised=is_harmonised)
+    return on_grid(cleaned, working_grid(scan.grid, grid_mm))
+
+
+def working_grid(grid: Grid, grid_mm: float) -> Grid:
+    """Return a network's grid over the field of view of a scan: axes nearest to R, A and S, isotropic voxels."""
+    return with_steps(grid.turned(), (grid_mm,) * 3)
+
+
+def clean(
+    scan: Scan,
+    preparation: Mapping[str, Any],
+    brain_mask: NDArray[np.bool_] | None = None,
+    *,
+    is_harmonised: bool = False,
+) -> Cleaned:
+    """Find the brain of a scan and correct the bias, as harmonisation does.
+
+    Parameters
+    ----------
+    scan : Scan
     preparation : mapping
         `percentiles`, `n4`, `whole_head` and `mask_network` of the recipe of the network's training data; absent ones
         are those of the standard recipe.
     brain_mask : (i, j, k) bool array, optional
         On the scan's own grid; default: found by the recipe's network.
+    is_harmonised : bool
+        Use the voxels as they are: no bias is corrected, nothing is clipped, and the brain is every voxel that is not
+        zero unless a mask is given.
 
     Raises
     ------
@@ -110,20 +208,41 @@ def prepare(
         When no brain is found, or it has no contrast.
     """
     wanted = Recipe.model_validate({"name": "prepared", **preparation})
-    image, turned = scan.image, scan.grid.turned()
-    network_grid = with_steps(turned, (grid_mm,) * 3)
+    image = scan.image
     try:
-        mask = _found(image, wanted) if brain_mask is None else turn(brain_mask, scan.grid.affine)
-        corrected = correct_bias(image, mask) if wanted.n4 else image
-        bounds, scale = find_scale(corrected, wanted.percentiles), find_brain_scale(corrected, mask)
+        if brain_mask is not None:
+            mask = turn(brain_mask, scan.grid.affine)
+        else:
+            mask = image.voxels != 0 if is_harmonised else _found(image, wanted)
+        corrected = correct_bias(image, mask) if wanted.n4 and not is_harmonised else image
+        scale = find_brain_scale(corrected, mask)
+        bounds = None if is_harmonised else find_scale(corrected, wanted.percentiles)
     except HarmonizeError as error:
         raise ModelError(f"the scan cannot be prepared: {error.what}", error.remedy) from error
-    bounded = np.clip(corrected.voxels, bounds.low, bounds.high)  # a store holds nothing beyond
-    voxels = scale.to_network(resample_along_axes(bounded, turned, network_grid))
-    inside = resample_along_axes(mask.astype(np.float32), turned, network_grid) >= 0.5
-    if not wanted.whole_head:
-        voxels = np.where(inside, voxels, np.float32(scale.floor))
-    return Prepared(voxels, inside, network_grid, brain.came_stripped(mask, image), mask)
+    if bounds is not None:
+        corrected = corrected.like(np.clip(corrected.voxels, bounds.low, bounds.high))
+    return Cleaned(corrected, mask, scale, brain.came_stripped(mask, image), wanted.whole_head)
+
+
+def on_grid(cleaned: Cleaned, grid: Grid, to_grid: NDArray[np.float64] | None = None) -> Prepared:
+    """Bring a scan to a grid and to network intensities.
+
+    Parameters
+    ----------
+    cleaned : Cleaned
+    grid : Grid
+        Of the network.
+    to_grid : (4, 4) array, optional
+        The scan's world to that of the grid; RAS+, mm. Default: they are one world.
+    """
+    here = cleaned.image.grid
+    voxels = cleaned.scale.to_network(place(cleaned.image.voxels, here, grid, to_grid))
+    inside = place_mask(cleaned.mask, here, grid, to_grid)
+    if not cleaned.keeps_head:
+        voxels = np.where(inside, voxels, np.float32(cleaned.scale.floor))
+    seen = field_of_view(here, grid, to_grid)
+    r, a, s = (float(size) for size in cleaned.image.voxel_size_mm)
+    return Prepared(voxels, inside, grid, cleaned.is_stripped, cleaned.mask, None if seen.all() else seen, (r, a, s))
 
 
 def acquired_size(scan: Scan, own_mask: NDArray[np.bool_]) -> tuple[float, float, float] | None:

@@ -1,40 +1,44 @@
-"""Synthesise a scan from another scan and a prompt."""
+"""A loaded synthesis model."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from model.data.catalogue import Source
-from model.inference.scans import SAME, Prepared, acquired_size, prepare, read, read_mask, with_steps
-from model.inference.tiles import in_tiles
+from model.data.target_voxels import TargetVoxels
+from model.inference.placing import field_of_view, is_same_grid, place_mask
+from model.inference.scans import Cleaned, Prepared, clean, on_grid, read, working_grid
+from model.inference.tiles import fits, free_bytes, in_tiles, largest_core
 from model.networks.checkpoint import read_model
 from model.networks.device import choose_device, in_fast_layout
-from model.networks.film_unet import FilmUNet, FilmUNetConfig
 from model.networks.pair_encoder import FrozenTextEncoder
+from model.networks.synthesis import Scans, SynthesisNetwork, Wanted, build
+from model.networks.synthesis.physics import Settings, brain_scale, signal
+from model.networks.synthesis.voxels import sample
+from model.networks.synthesis.windows import UNBOUNDED, in_windows
 from model.networks.weights import resolve
 from warehouse.errors import ModelError
 from warehouse.imaging.brain_scale import FARTHEST, harden
-from warehouse.imaging.geometry import Grid, Image, turn_back
-from warehouse.imaging.nifti import Header
-from warehouse.imaging.resampling import resample, resample_along_axes
+from warehouse.imaging.geometry import Grid
+from warehouse.imaging.itk import inverse
 from warehouse.lake.home import Home
-from warehouse.prompts.parse import parse_prompt
 from warehouse.prompts.record import PromptRecord, contrast_label
 
-MEDIAN = 1000.0  # intensity of the brain's median in a file: signal keeps three digits where it is cast to integers
-AT_ONCE = 4_000_000  # voxels; larger volumes are computed in tiles. 16 channels of this size take 256 MB
-CORE = 96  # side of the part that a tile contributes, voxels
-DESCRIPTION_BYTES = 79  # of the NIfTI field descrip, without its terminator
+CORE = 96  # largest side of the part that a tile contributes, voxels
+BYTES_PER_VOXEL = 16 * 4 * 8.0  # of a network: 16 channels of float32, eight of such maps at once
+MAP_SUFFIXES = ("PDmap", "T1map", "T2map", "T2starmap")  # of BIDS
+DECODED_AT_ONCE = 4_000_000  # wanted voxels
+SHARE_OF_FREE = 0.5  # of the memory that is free: others use the machine too
 
 Voxels = NDArray[np.float32]
 
@@ -46,7 +50,7 @@ class Synthesizer:
     Parameters
     ----------
     model_id : str
-    network : FilmUNet
+    network : SynthesisNetwork
     encoder : FrozenTextEncoder
     grid_mm : float
         Voxel size of the model's grid, mm; isotropic.
@@ -55,19 +59,40 @@ class Synthesizer:
     relative_spread : mapping of str to float
         Spread of the brain as a part of its median signal, by contrast label, of its training data.
     device : str
+    weights_sha256 : str
+        Hash of its weights.
+    trained_ranges : mapping
+        Ranges of the prompts of its training data; see `model.data.trained_ranges`.
+    bytes_per_voxel : float
+        Memory that the network takes at its widest, for each voxel that it sees.
+    memory_bytes : float, optional
+        Memory that it may take; larger volumes are computed in tiles. Default: half of what is free.
+    progress : callable
+        Is called with the number of finished tiles and that of all.
     """
 
     model_id: str
-    network: FilmUNet
+    network: SynthesisNetwork
     encoder: FrozenTextEncoder
     grid_mm: float
     preparation: Mapping[str, Any]
     relative_spread: Mapping[str, float]
     device: str
-    max_sources: int = 1
+    weights_sha256: str = ""
+    trained_ranges: Mapping[str, Any] = field(default_factory=dict)
+    bytes_per_voxel: float = BYTES_PER_VOXEL
+    memory_bytes: float | None = None
+    progress: Callable[[int, int], None] = lambda done, total: None
 
-    def volume(self, sources: Sequence[Source], target: PromptRecord, *, tiled: bool | None = None) -> Voxels:
-        """Synthesise a volume on the model's grid.
+    def volume(
+        self,
+        sources: Sequence[Source],
+        target: PromptRecord,
+        *,
+        tiled: bool | None = None,
+        at: TargetVoxels | None = None,
+    ) -> Voxels:
+        """Synthesise a volume.
 
         Parameters
         ----------
@@ -76,35 +101,132 @@ class Synthesizer:
         target : PromptRecord
             Of the wanted scan.
         tiled : bool, optional
-            Whether to compute in tiles; default: where the volume is large.
+            Whether to compute in tiles; default: where the whole volume does not fit into memory.
+        at : TargetVoxels, optional
+            Wanted voxels, in those of the sources; default: the same ones.
 
         Returns
         -------
         (i, j, k) float32 array
-            Network intensities.
+            Network intensities at the wanted voxels.
 
         Raises
         ------
         ModelError
             When there are more sources than the network takes.
         """
-        if not 1 <= len(sources) <= self.max_sources:
-            what = f"{len(sources)} scans are given, and model {self.model_id} takes {self.max_sources}"
-            raise ModelError(what, "give one scan, or name a model that takes several")
-        [source] = sources
-        config = self.network.config
+        self.refuse_number(len(sources))
         with torch.inference_mode():
-            prompts = self.encoder.embed([source.record]), self.encoder.embed([target])
-            volume = torch.from_numpy(np.ascontiguousarray(source.voxels, np.float32))[None, None].to(self.device)
-            if not (volume.numel() > AT_ONCE if tiled is None else tiled):
-                output = self.network(volume, *prompts)
+            scans, wanted = self._asked(sources, target, at)
+            if self.network.reach >= UNBOUNDED:
+                made = in_windows(self.network, scans, wanted, told=self.progress)
+                made = made if at is None else sample(made, at)[0]
             else:
-                output = in_tiles(
-                    lambda piece: self.network(piece, *prompts), volume, core=CORE, halo=config.reach, step=config.step
-                )
-            return np.asarray(output[0, 0].float().cpu().numpy())
+                latent = self._latent(scans, wanted, tiled)
+                if self._has_equation(wanted):
+                    wanted = _scaled(wanted, self._rendered(latent, wanted), sources)
+                made = self._decoded(latent, wanted, at)
+            return np.asarray(made[0, 0].float().cpu().numpy())
 
-    def signal(self, sources: Sequence[Source], target: PromptRecord) -> NDArray[np.float64]:
+    def _latent(self, scans: Scans, wanted: Wanted, tiled: bool | None) -> Tensor:
+        """Return the latent map of whole scans."""
+        is_tiled = not fits(scans.seen[0, 0].numel(), self.bytes_per_voxel, self._memory()) if tiled is None else tiled
+        if is_tiled:
+            sizes = {"halo": self.network.reach, "step": self.network.step}
+            core = largest_core(scans.shape, self.bytes_per_voxel, self._memory(), most=CORE, **sizes)
+            return in_tiles(
+                lambda piece: self.network.latent(piece, wanted), scans, core=core, **sizes, progress=self.progress
+            )
+        self.progress(0, 1)
+        latent = self.network.latent(scans, wanted)
+        self.progress(1, 1)
+        return latent
+
+    def _decoded(self, latent: Tensor, wanted: Wanted, at: TargetVoxels | None) -> Tensor:
+        """Return network intensities at the wanted voxels, computed in slabs of them."""
+        if at is None:
+            return self.network.decode(latent, wanted)
+        thickness = max(1, DECODED_AT_ONCE // (at.shape[1] * at.shape[2]))
+        slabs = []
+        for first in range(0, at.shape[0], thickness):
+            matrix = at.matrix.copy()
+            matrix[:3, 3] += first * matrix[:3, 0]
+            n = min(thickness, at.shape[0] - first)
+            slabs.append(self.network.decode(latent, wanted, TargetVoxels((n, *at.shape[1:]), matrix)))
+        return torch.cat(slabs, 2)
+
+    def _asked(
+        self, sources: Sequence[Source], target: PromptRecord, at: TargetVoxels | None = None
+    ) -> tuple[Scans, Wanted]:
+        """Return the sources and the wish as the network takes them."""
+        own_mm = (self.grid_mm,) * 3
+        voxels = np.stack([np.asarray(source.voxels, np.float32) for source in sources])
+        seen = np.stack(
+            [
+                np.ones(voxels.shape[1:], np.float32) if one.seen is None else one.seen.astype(np.float32)
+                for one in sources
+            ]
+        )
+        sizes_mm = torch.tensor([[source.size_mm or own_mm for source in sources]], dtype=torch.float32)
+        embeddings = self.encoder.embed([source.record for source in sources])[None]
+        scans = Scans(torch.from_numpy(voxels)[None], torch.from_numpy(seen)[None], sizes_mm, embeddings)
+        settings = Settings.of([target], [None])
+        wanted_mm = own_mm if at is None else tuple(at.extents * self.grid_mm)
+        wanted = Wanted(self.encoder.embed([target]), torch.tensor([wanted_mm], dtype=torch.float32), settings)
+        return scans.to(self.device), wanted.to(self.device)
+
+    def _memory(self) -> float:
+        return self.memory_bytes if self.memory_bytes is not None else SHARE_OF_FREE * free_bytes(self.device)
+
+    def _has_equation(self, wanted: Wanted) -> bool:
+        return self.network.has_maps and wanted.settings is not None and bool((wanted.settings.family >= 0).all())
+
+    def _rendered(self, latent: Tensor, wanted: Wanted) -> Tensor:
+        maps = self.network.maps(latent)
+        assert maps is not None
+        assert wanted.settings is not None
+        return signal(maps, wanted.settings)
+
+    @property
+    def max_sources(self) -> int:
+        """Most scans of one head."""
+        return self.network.max_scans
+
+    def refuse_number(self, n_sources: int) -> None:
+        """Raise `ModelError` unless the network takes so many scans of one head."""
+        if not 1 <= n_sources <= self.max_sources:
+            what = f"{n_sources} scans are given, and model {self.model_id} takes {self.max_sources}"
+            raise ModelError(what, "give one scan, or name a model that takes several")
+
+    def maps(self, sources: Sequence[Source], target: PromptRecord) -> dict[str, Voxels]:
+        """Return maps of tissue on the model's grid, by their BIDS suffix.
+
+        Parameters are those of `volume`.
+
+        Returns
+        -------
+        dict of str to (i, j, k) float32 array
+            PDmap, as a part of fluid's; T1map, T2map and T2starmap in seconds.
+
+        Raises
+        ------
+        ModelError
+            When the model has no physics branch.
+        """
+        self.refuse_number(len(sources))
+        if not self.network.has_maps:
+            what = f"model {self.model_id} makes no maps of tissue: its network has no physics branch"
+            raise ModelError(what, "leave --maps out, or name a model whose network has one")
+        with torch.inference_mode():
+            scans, wanted = self._asked(sources, target)
+            found = self.network.maps(self._latent(scans, wanted, None))
+            assert found is not None
+            named = zip(MAP_SUFFIXES, (found.pd, found.t1_s, found.t2_s, found.t2star_s), strict=True)
+            return {suffix: np.asarray(one[0].float().cpu().numpy()) for suffix, one in named}
+
+    def signal(
+        self, sources: Sequence[Source], target: PromptRecord, at: TargetVoxels | None = None
+    ) -> NDArray[np.float64]:
         """Synthesise a volume as signal: 0 where there is none, 1 at the median of the brain.
 
         Parameters and errors are those of `volume`.
@@ -113,7 +235,7 @@ class Synthesizer:
         -------
         (i, j, k) float64 array
         """
-        made = np.clip(self.volume(sources, target).astype(np.float64), -FARTHEST, FARTHEST)
+        made = np.clip(self.volume(sources, target, at=at).astype(np.float64), -FARTHEST, FARTHEST)
         return np.maximum(1 + self._spread(target) * harden(made), 0.0)
 
     def scan(
@@ -147,26 +269,73 @@ class Synthesizer:
         ModelError
             When a scan cannot be used.
         """
-        prepared = [_prepared_file(str(image), self.grid_mm, json.dumps(dict(self.preparation))) for image in images]
-        made = self._signal_of(prepared, source_records, target)
-        placed = resample(Image(made, prepared[0].grid.affine), np.asarray(to_like[0]), like)
-        return (placed.voxels.astype(np.float64) - 1) / self._spread(target)
+        self.refuse_number(len(images))
+        asked = json.dumps(dict(self.preparation))
+        scans = [_cleaned_file(str(image), asked) for image in images]
+        grid = working_grid(scans[0].image.grid, self.grid_mm)
+        to_first = [inverse(np.asarray(to_like[0])) @ np.asarray(to) for to in to_like]
+        prepared = [
+            on_grid(one, grid, to if number else None)
+            for number, (one, to) in enumerate(zip(scans, to_first, strict=True))
+        ]
+        made = self.signal_of(prepared, source_records, target, like, np.asarray(to_like[0]))
+        return (made.astype(np.float64) - 1) / self._spread(target)
 
-    def _signal_of(self, prepared: Sequence[Prepared], records: Sequence[PromptRecord], target: PromptRecord) -> Voxels:
-        """Return the signal on the grid of the first scan; a stripped one gives a stripped result."""
-        sources = [Source(one.voxels, one.mask, record) for one, record in zip(prepared, records, strict=True)]
-        made = self.signal(sources, target).astype(np.float32)
-        return np.where(prepared[0].mask, made, np.float32(0)) if prepared[0].is_stripped else made
+    def signal_of(
+        self,
+        prepared: Sequence[Prepared],
+        records: Sequence[PromptRecord],
+        target: PromptRecord,
+        like: Grid | None = None,
+        to_like: NDArray[np.float64] | None = None,
+    ) -> Voxels:
+        """Return the signal on the grid of the first scan or another; a stripped scan gives a stripped result.
+
+        Parameters
+        ----------
+        prepared : sequence of Prepared
+        records : sequence of PromptRecord
+            Of these scans.
+        target : PromptRecord
+        like : Grid, optional
+            Of the result; outside the first scan's field of view it is 0.
+        to_like : (4, 4) array, optional
+            The first scan's world to that of `like`; RAS+, mm. Default: they are one world.
+        """
+        here, mask = prepared[0].grid, prepared[0].mask
+        if like is None or (to_like is None and is_same_grid(here, like)):
+            made = self.signal(sources_of(prepared, records), target).astype(np.float32)
+            return np.where(mask, made, np.float32(0)) if prepared[0].is_stripped else made
+        world = np.eye(4) if to_like is None else to_like
+        at = TargetVoxels(like.shape, inverse(world @ here.affine) @ like.affine)
+        made = self.signal(sources_of(prepared, records), target, at).astype(np.float32)
+        kept = place_mask(mask, here, like, to_like) if prepared[0].is_stripped else field_of_view(here, like, to_like)
+        return np.where(kept, made, np.float32(0))
 
     def _spread(self, target: PromptRecord) -> float:
         label, known = contrast_label(target.contrast, target.post_contrast), self.relative_spread
         return known[label] if label is not None and label in known else float(np.median(list(known.values())))
 
 
-@lru_cache(maxsize=8)
-def _prepared_file(image: str, grid_mm: float, preparation: str) -> Prepared:
-    """Prepare a file once for all that is made of it."""
-    return prepare(read(image), grid_mm, json.loads(preparation))
+def sources_of(prepared: Sequence[Prepared], records: Sequence[PromptRecord]) -> list[Source]:
+    """Return prepared scans as a network is given them."""
+    return [
+        Source(one.voxels, one.mask, record, one.seen, one.size_mm)
+        for one, record in zip(prepared, records, strict=True)
+    ]
+
+
+def _scaled(wanted: Wanted, rendered: Tensor, sources: Sequence[Source]) -> Wanted:
+    """Return what is wanted with the scale of its rendered brain."""
+    assert wanted.settings is not None
+    brain = torch.from_numpy(np.any([source.mask for source in sources], axis=0)).to(rendered.device)
+    return replace(wanted, settings=wanted.settings.scaled(*brain_scale(rendered, brain)))
+
+
+@lru_cache(maxsize=4)
+def _cleaned_file(image: str, preparation: str) -> Cleaned:
+    """Clean a file once for all that is made of it."""
+    return clean(read(image), json.loads(preparation))
 
 
 def load_synthesizer(
@@ -192,7 +361,7 @@ def load_synthesizer(
     path, device = resolve(home, model, "synthesis", voxel_mm=voxel_mm), choose_device(device)
     config, tensors = read_model(path)
     try:
-        network = FilmUNet(FilmUNetConfig(**_tuples(config["architecture"])))
+        network = build(config["architecture"])
         network.load_state_dict(_part(tensors, "network."), strict=True)
         encoder = FrozenTextEncoder.from_parts(config["text_encoder"], _part(tensors, "text_encoder."))
         grid_mm, preparation = float(config["grid_mm"]), dict(config["preparation"])
@@ -201,106 +370,17 @@ def load_synthesizer(
         remedy = "use the version of this project that wrote it, or train the model again"
         raise ModelError(f"{path}: weights and configuration do not match: {error}", remedy) from error
     network = in_fast_layout(network.to(device)).eval()
-    return Synthesizer(str(config["model_id"]), network, encoder.to(device), grid_mm, preparation, spread, device)
-
-
-def synthesize(
-    image: str | Path | nib.Nifti1Image,
-    prompt: str | PromptRecord,
-    *,
-    source_prompt: str | PromptRecord | None = None,
-    brain_mask: str | Path | nib.Nifti1Image | None = None,
-    model: str | Path | Synthesizer | None = None,
-    home: Home | str | Path | None = None,
-    device: str | None = None,
-) -> nib.Nifti1Image:
-    """Synthesise the scan that a prompt describes from another scan of the same head.
-
-    Parameters
-    ----------
-    image : str, Path or Nifti1Image
-        One volume of a head, of any orientation, shape and voxel size.
-    prompt : str or PromptRecord
-        Description of the wanted scan. With a voxel size (mm, along the axes of the input), the result has this voxel
-        size and the field of view of the input; otherwise it has the grid of the input.
-    source_prompt : str or PromptRecord, optional
-        What the scan is; fields that are None count as unknown. The voxel size is taken from the header, unless the
-        scan was interpolated from larger voxels.
-    brain_mask : str, Path or Nifti1Image, optional
-        On the grid of the scan, positive in the brain; default: found in the scan.
-    model : str, Path or Synthesizer, optional
-        Identity, ``champion``, path, or a loaded model; default: the home's champion for the scan's voxel size, else
-        the shipped weights.
-    home : Home, str or Path, optional
-        Default: the home that ``TUMSYN_HOME`` names.
-    device : {"cpu", "cuda"}, optional
-
-    Returns
-    -------
-    Nifti1Image
-        float32, with the axes and orientation of the input. Intensities are proportional to the signal: 0 where there
-        is none, 1000 at the median of the brain. `descrip` of the header states that it is synthetic.
-
-    Raises
-    ------
-    ModelError
-        When there is no model, or the scan cannot be used.
-    PromptError
-        When a prompt cannot be understood.
-
-    Examples
-    --------
-    >>> synthesize("sub-01_T1w.nii.gz", "Modality: T2w").to_filename("t2w.nii.gz")  # doctest: +SKIP
-    """
-    target = parse_prompt(prompt) if isinstance(prompt, str) else prompt
-    source = parse_prompt(source_prompt) if isinstance(source_prompt, str) else source_prompt or PromptRecord()
-    scan = read(image)
-    grid = scan.grid
-    if not isinstance(model, Synthesizer):
-        model = load_synthesizer(_home(home), model, device, voxel_mm=min(_sizes(grid)))
-    wanted = _wanted_grid(grid, target)
-    mask = None if brain_mask is None else read_mask(brain_mask, grid)
-    prepared = prepare(scan, model.grid_mm, model.preparation, mask)
-    if source.voxel_size_mm is None:
-        source = replace(source, voxel_size_mm=acquired_size(scan, prepared.own_mask))
-    made = model._signal_of([prepared], [source], target)
-    placed = resample_along_axes(made, prepared.grid, wanted.turned())
-    back = turn_back(np.float32(MEDIAN) * placed, wanted.affine)
-    return _as_nifti(back, wanted, scan.header, model.model_id, target)
-
-
-def _wanted_grid(grid: Grid, target: PromptRecord) -> Grid:
-    """Return the grid of the result: that of the input unless the prompt has another voxel size."""
-    if target.voxel_size_mm is None or np.allclose(target.voxel_size_mm, grid.voxel_size_mm, rtol=SAME):
-        return grid
-    return with_steps(grid, target.voxel_size_mm)
-
-
-def _as_nifti(voxels: Voxels, grid: Grid, header: Header, model_id: str, target: PromptRecord) -> nib.Nifti1Image:
-    """Return an image with a new header, as headers may contain names; only qform and sform codes are kept."""
-    image = nib.Nifti1Image(voxels, grid.affine)
-    code = header.sform_code or header.qform_code
-    image.set_sform(grid.affine, code)
-    image.set_qform(grid.affine, code)
-    image.header.set_xyzt_units("mm", "sec")
-    wanted = contrast_label(target.contrast, target.post_contrast) or "image"
-    image.header["descrip"] = f"synthetic {wanted} by TUMSyn model {model_id}".encode()[:DESCRIPTION_BYTES]
-    return image
-
-
-def _home(home: Home | str | Path | None) -> Home:
-    if home is None:
-        return Home.default()
-    return home if isinstance(home, Home) else Home(Path(home).resolve())
-
-
-def _sizes(grid: Grid) -> tuple[float, float, float]:
-    i, j, k = (float(size) for size in grid.voxel_size_mm)
-    return i, j, k
-
-
-def _tuples(architecture: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in architecture.items()}
+    return Synthesizer(
+        str(config["model_id"]),
+        network,
+        encoder.to(device),
+        grid_mm,
+        preparation,
+        spread,
+        device,
+        weights_sha256=str(config["weights_sha256"]),
+        trained_ranges=config.get("trained_ranges") or {"contrasts": {label: {} for label in spread}},
+    )
 
 
 def _part(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -1,7 +1,8 @@
-"""Apply a network to a volume in overlapping tiles, without visible seams."""
+"""Apply a network to a volume at once, or in overlapping tiles without visible seams."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -9,9 +10,8 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from model.networks.film_unet import pad_to_multiple
-
-Box = tuple[slice, slice, slice]
+from model.networks.synthesis import Box, Scans
+from warehouse.errors import ModelError
 
 
 @dataclass(frozen=True)
@@ -63,26 +63,90 @@ def tiles(shape: tuple[int, int, int], core: int, halo: int, step: int) -> Itera
         )
 
 
-def in_tiles(network: Callable[[Tensor], Tensor], volume: Tensor, *, core: int, halo: int, step: int) -> Tensor:
+def free_bytes(device: str) -> float:
+    """Return the memory that is free on a device, bytes."""
+    if device == "cuda":
+        return float(torch.cuda.mem_get_info()[0])
+    import psutil
+
+    return float(psutil.virtual_memory().available)
+
+
+def fits(n_voxels: int, bytes_per_voxel: float, memory_bytes: float) -> bool:
+    """Return whether a network can see so many voxels at once."""
+    return n_voxels * bytes_per_voxel <= memory_bytes
+
+
+def largest_core(
+    shape: tuple[int, int, int], bytes_per_voxel: float, memory_bytes: float, *, most: int, halo: int, step: int
+) -> int:
+    """Return the side of the part that a tile contributes, so that a tile with its halo fits into memory.
+
+    Parameters
+    ----------
+    shape : tuple of 3 int
+        Voxels of the volume along i, j, k; no tile is longer.
+    bytes_per_voxel : float
+        Of the network at its widest, for each voxel that it sees.
+    memory_bytes : float
+    most : int
+        Largest side, voxels.
+    halo, step : int
+        As in `tiles`.
+
+    Raises
+    ------
+    ModelError
+        When not even the smallest tile fits.
+    """
+    context = 2 * -(-halo // step) * step
+
+    def n_voxels(core: int) -> int:
+        return math.prod(min(core + context, size) for size in shape)
+
+    for core in range(-(-most // step) * step, 0, -step):
+        if fits(n_voxels(core), bytes_per_voxel, memory_bytes):
+            return core
+    least_gb = n_voxels(step) * bytes_per_voxel / 1e9
+    what = f"{memory_bytes / 1e9:.2g} GB of memory are too little: the smallest tile takes {least_gb:.2g} GB"
+    raise ModelError(what, "give more memory (--max-memory, in GB), or another model")
+
+
+def in_tiles(
+    network: Callable[[Scans], Tensor],
+    scans: Scans,
+    *,
+    core: int,
+    halo: int,
+    step: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Tensor:
     """Return the output of a network for a volume, computed tile by tile.
 
     Parameters
     ----------
     network : callable
-        Maps a tensor of shape (1, 1, i, j, k) to the same shape.
-    volume : (1, 1, i, j, k) Tensor
-        Input of any size; the result has the same shape.
+        Maps scans to a tensor of shape (batch, c, i, j, k) on their grid.
+    scans : Scans
+        Of any size; the result has the same.
     core, halo, step : int
-        As in `tiles`; both are rounded up to multiples of `step`.
+        As in `tiles`; the first two are rounded up to multiples of `step`.
+    progress : callable, optional
+        Is called with the number of finished tiles and that of all.
     """
-    shape = volume.shape[2:]
-    padded = pad_to_multiple(volume, step)
-    output = torch.empty_like(padded)
-    size = (padded.shape[2], padded.shape[3], padded.shape[4])
-    for tile in tiles(size, -(-core // step) * step, -(-halo // step) * step, step):
-        result = network(padded[(..., *tile.context)])
-        output[(..., *tile.core)] = result[(..., *tile.core_in_context)].to(output.dtype)
-    return output[:, :, : shape[0], : shape[1], : shape[2]]
+    i, j, k = scans.shape
+    padded = scans.padded(step)
+    output: Tensor | None = None
+    cut = list(tiles(padded.shape, -(-core // step) * step, -(-halo // step) * step, step))
+    for number, tile in enumerate(cut):
+        progress(number, len(cut))
+        result = network(padded.cut(tile.context))
+        if output is None:
+            output = result.new_empty((*result.shape[:2], *padded.shape))
+        output[(..., *tile.core)] = result[(..., *tile.core_in_context)]
+    progress(len(cut), len(cut))
+    assert output is not None
+    return output[:, :, :i, :j, :k]
 
 
 def _box(begins: list[int], ends: list[int]) -> Box:

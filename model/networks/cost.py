@@ -7,16 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from model.networks.pair_encoder import PairEncoder, build
+from model.networks.counting import BYTES, KEPT_IN_TRAINING, N_COUNTED, measured, n_parameters, short
+from model.networks.pair_encoder import build
 from warehouse.prompts.record import PromptRecord
 
-BYTES = 4  # of a float32
-# What a training keeps of each parameter: weight, gradient, two moments of AdamW, moving average.
-KEPT_IN_TRAINING = 5
-N_COUNTED = 2  # rows: batch normalisation of a single position needs more than one
 COMPLETE = PromptRecord(
     contrast="T1w",
     vendor="Siemens",
@@ -62,9 +57,9 @@ class EncoderCost:
         """Return the cost in words, to be shown."""
         return [
             f"parameters: {self.n_parameters:,} (text tower {self.n_text:,}, image tower {self.n_image:,})",
-            f"operations: {_short(self.prompt_flops)}FLOP a prompt, {_short(self.volume_flops)}FLOP a volume (forward)",
-            f"memory in float32: weights {_short(self.weight_bytes)}B; training {_short(self.training_bytes)}B, and "
-            f"{_short(self.prompt_bytes)}B a prompt and {_short(self.volume_bytes)}B a volume of a batch",
+            f"operations: {short(self.prompt_flops)}FLOP a prompt, {short(self.volume_flops)}FLOP a volume (forward)",
+            f"memory in float32: weights {short(self.weight_bytes)}B; training {short(self.training_bytes)}B, and "
+            f"{short(self.prompt_bytes)}B a prompt and {short(self.volume_bytes)}B a volume of a batch",
         ]
 
 
@@ -87,54 +82,17 @@ def cost_of(architecture: Mapping[str, Any], box_voxels: tuple[int, int, int]) -
         encoder = build(architecture).train()
         volumes = torch.empty(N_COUNTED, 1, *box_voxels)
     prompts = encoder.encode([COMPLETE] * N_COUNTED).to("meta")
-    prompt_flops, prompt_bytes = _measured(encoder, encoder.text_features, prompts)
-    volume_flops, volume_bytes = _measured(encoder, encoder.image_features, volumes)
-    n_parameters = _count(encoder)
+    prompt_flops, prompt_bytes = measured(encoder, lambda: encoder.text_features(prompts))
+    volume_flops, volume_bytes = measured(encoder, lambda: encoder.image_features(volumes))
+    n = n_parameters(encoder)
     return EncoderCost(
-        n_text=_count(encoder.text),
-        n_image=_count(encoder.image),
-        n_parameters=n_parameters,
+        n_text=n_parameters(encoder.text),
+        n_image=n_parameters(encoder.image),
+        n_parameters=n,
         prompt_flops=prompt_flops,
         volume_flops=volume_flops,
-        weight_bytes=BYTES * n_parameters,
-        training_bytes=BYTES * KEPT_IN_TRAINING * n_parameters,
+        weight_bytes=BYTES * n,
+        training_bytes=BYTES * KEPT_IN_TRAINING * n,
         prompt_bytes=prompt_bytes,
         volume_bytes=volume_bytes,
     )
-
-
-def _measured(encoder: PairEncoder, function: Any, rows: Any) -> tuple[int, int]:
-    """Return operations, and bytes that are kept for the backward pass, of one row."""
-    own = {parameter.untyped_storage()._cdata for parameter in encoder.parameters()}
-    kept: dict[int, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in own:
-            kept[storage._cdata] = storage.nbytes()  # of views of one storage, once
-        return tensor
-
-    counter = FlopCounterMode(display=False)
-    with counter, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        features = function(rows)  # held until everything is counted, so that no storage is given away again
-    assert features.requires_grad
-    return counter.get_total_flops() // N_COUNTED, sum(kept.values()) // N_COUNTED
-
-
-def _count(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
-def _short(number: float) -> str:
-    """Return a number with three digits and a decimal prefix.
-
-    Examples
-    --------
-    >>> _short(3_990_000_000), _short(512)
-    ('3.99 G', '512 ')
-    """
-    for prefix in ("", "k", "M", "G", "T"):
-        if number < 999.5 or prefix == "T":
-            break
-        number /= 1000
-    return f"{number:.3g} {prefix}"

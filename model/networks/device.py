@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal, TypeVar
 
 import torch
@@ -39,6 +40,11 @@ def in_fast_layout(network: Network) -> Network:
     """
     on_cpu = all(parameter.device.type == "cpu" for parameter in network.parameters())
     return network.to(memory_format=torch.channels_last_3d) if on_cpu else network  # type: ignore[call-overload]
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """Return a context in which operations keep the precision of their operands; no tensor is cast on a meta device."""
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 Precision = Literal["fp32", "bf16"]

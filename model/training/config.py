@@ -12,12 +12,16 @@ from typing import Annotated, Any, Literal, overload
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from model.data.boxes import Box
+from model.data.changes import Changes
 from model.data.matching import Draws
 from model.data.simulated_scans import Faults
 from model.networks.device import Precision, PrecisionChoice
 from model.networks.fields import FieldsConfig
 from model.networks.pair_encoder import describe
 from model.networks.reference import ReferenceConfig
+from model.networks.synthesis import describe as describe_synthesis
+from model.networks.synthesis.compact import CompactConfig
+from model.networks.synthesis.reference import ReferenceConfig as SynthesisReferenceConfig
 from model.training.loop import FitSettings
 from warehouse.documents import read_yaml, shipped_or_own, validated
 from warehouse.errors import ModelError
@@ -176,46 +180,89 @@ class TextEncoderTraining(TrainingConfig):
 
 
 class SynthesisTraining(TrainingConfig):
-    """A training of the network that turns one contrast into another.
+    """A training of the network that turns scans into others.
 
     Parameters
     ----------
-    widths : list of int
-        Channels of the network's levels, the full resolution first; each further level halves the resolution.
-    blocks : list of int
-        Residual blocks of each level; those above the lowest are there twice, on the way down and up.
-    condition_width : int
-        Numbers into which both embeddings are condensed.
-    n_intensity_bins : int
-        Functions of the intensity that the network is given, and that the last layer weighs.
-    crop_voxels : int
-        Side of the cubes that it is trained on; a multiple of the lowest level's step.
+    architecture : {"compact", "reference"}
+        Of `model.networks.synthesis`; its sizes are under its own key.
+    compact : CompactConfig
+    reference : ReferenceConfig
+    kernel_rate : float
+        Highest rate of Muon for the kernels of convolutions; 0: they are learned by AdamW, as all others.
+    form : {"native", "session"}
+        Whether scans and targets are taken on their own voxels or as harmonised, all on the grid of their session.
+    patch_voxels : int
+        Side of the patches that it is trained on; a multiple of the lowest level's step.
+    simulated_share : float
+        Of the patches of a batch; 0 for scans of the catalogue alone.
+    n_heads : int
+        Simulated heads, which are made before the first step and kept in the home; at 1 mm, each takes 16 s and 110 MB.
+    several_share : float
+        Share of patches that get more than one scan where there are more.
     field_dropout : float
         Share of a prompt's fields that are hidden, so that missing ones are nothing new. The target's contrast stays.
     source_dropout : float
-        Share of pairs whose source prompt is hidden altogether: users may know nothing of their image.
-    intensity_jitter : float
-        Largest change of the exponent of the source's intensities (gamma), as a share.
+        Share of source prompts that are hidden altogether: users may know nothing of their scan.
+    gamma, noise, bias : float
+        Changes of sources, as `model.data.patches.Changes` has them.
     n_workers : int or "auto"
-        Processes that read crops ahead; ``auto`` is none where all volumes fit in memory. Batches are the same.
+        Processes that read patches ahead; ``auto`` is none where all volumes fit in memory. Batches are the same.
     ssim_weight, volume_weight : float
-        Of 1 − SSIM inside the brain, and of the absolute error over the whole volume, beside that inside the brain.
+        Of 1 − SSIM inside the brain, and of the absolute error over the whole patch, beside that inside the brain.
+    map_weight : float
+        Of the error of tissue parameters (of their logarithms), where they are known, as of simulated heads.
     n_validation : int
-        Pairs of the split val that are measured, the same each time.
+        Pairs of the split val of which a patch is measured, the same each time.
     """
 
-    widths: tuple[int, ...] = Field(default=(16, 32, 64), min_length=1)
-    blocks: tuple[int, ...] = Field(default=(1, 2, 2), min_length=1)
-    condition_width: int = Field(default=64, ge=8)
-    n_intensity_bins: int = Field(default=12, ge=2)
-    crop_voxels: int = Field(default=40, ge=4)
+    architecture: Literal["compact", "reference"] = "compact"
+    compact: CompactConfig = Field(default_factory=CompactConfig)
+    reference: SynthesisReferenceConfig = Field(default_factory=SynthesisReferenceConfig)
+    kernel_rate: float = Field(default=0.02, ge=0, lt=1)
+    form: Literal["native", "session"] = "native"
+    patch_voxels: int = Field(default=64, ge=4)
+    simulated_share: float = Field(default=0.0, ge=0, le=1)
+    n_heads: int = Field(default=16, ge=1)
+    several_share: float = Field(default=0.3, ge=0, le=1)
     field_dropout: float = Field(default=0.1, ge=0, lt=1)
     source_dropout: float = Field(default=0.1, ge=0, lt=1)
-    intensity_jitter: float = Field(default=0.1, ge=0, lt=1)
+    gamma: float = Field(default=0.1, ge=0, lt=1)
+    noise: float = Field(default=0.0, ge=0)
+    bias: float = Field(default=0.0, ge=0, lt=1)
     n_workers: Annotated[int, Field(ge=0, le=64)] | Literal["auto"] = "auto"
     ssim_weight: float = Field(default=0.3, ge=0)
     volume_weight: float = Field(default=0.1, ge=0)
-    n_validation: int = Field(default=16, ge=1)
+    map_weight: float = Field(default=0.05, ge=0)
+    n_validation: int = Field(default=24, ge=1)
+
+    def sizes(self, embedding_width: int) -> dict[str, Any]:
+        """Return the architecture as a checkpoint keeps it, for embeddings of so many numbers."""
+        return describe_synthesis(self.architecture, replace(self.chosen, embedding_width=embedding_width))
+
+    @property
+    def chosen(self) -> CompactConfig | SynthesisReferenceConfig:
+        """Sizes of the architecture that is trained."""
+        return self.compact if self.architecture == "compact" else self.reference
+
+    @property
+    def changes(self) -> Changes:
+        """How patches are changed."""
+        return Changes(**{name: getattr(self, name) for name in Changes.__dataclass_fields__})
+
+    @property
+    def unchanged(self) -> Changes:
+        """How patches that measure are changed: not at all."""
+        return Changes(0.0, 0.0, 0.0, 0.0)
+
+    @model_validator(mode="after")
+    def _fits(self) -> SynthesisTraining:
+        step, n_blocks = self.compact.step, len(self.compact.blocks)
+        if len(self.compact.widths) != n_blocks:
+            raise ValueError(f"compact has {len(self.compact.widths)} widths and {n_blocks} numbers of blocks")
+        if self.architecture == "compact" and self.patch_voxels % step:
+            raise ValueError(f"patch_voxels {self.patch_voxels} is no multiple of {step}, the step of the lowest level")
+        return self
 
 
 CONFIGS: dict[str, type[TrainingConfig]] = {"text_encoder": TextEncoderTraining, "synthesis": SynthesisTraining}

@@ -1,23 +1,30 @@
-"""How the synthesis network learns: from crops of pairs, steered by the frozen text encoder's view of both prompts."""
+"""How a synthesis network learns: from patches of pairs, steered by the frozen text encoder's view of both prompts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from model.data.catalogue import CatalogueImages, training_hashes, united
-from model.data.crops import Crops, ImageSource, brain_range, pairs_by_contrast
-from model.data.loader import BatchLoader, n_workers
+from model.data.fine_heads import FineHeads, Heads
+from model.data.head_bank import TRAINING_PEOPLE, Told
+from model.data.loader import BatchLoader, BatchSource, n_workers
+from model.data.mixed_patches import MixedPatches
+from model.data.natives import NativeScans
+from model.data.patches import Patch, PatchBatch, Patches, ScanSource, joined, pairs_by_contrast
+from model.data.simulated_patches import SimulatedPatches
+from model.data.trained_ranges import trained_ranges
 from model.evaluation.metrics import ssim_map
 from model.networks.checkpoint import read_model, save_model
 from model.networks.device import choose_device
-from model.networks.film_unet import FilmUNet, FilmUNetConfig
 from model.networks.pair_encoder import FrozenTextEncoder
+from model.networks.synthesis import Scans, SynthesisNetwork, Wanted, build
+from model.networks.synthesis.physics import Settings
 from model.networks.weights import resolve
 from model.training.config import SynthesisTraining
 from model.training.loop import Fitted, Progress, Report, fit
@@ -28,21 +35,29 @@ from warehouse.prompts.record import PromptRecord
 from warehouse.volumes import open_store
 
 KIND = "synthesis"
+LEAST_DENSITY = 0.05  # proton density, as a share of fluid's, below which a voxel has no tissue to speak of
 Embed = Callable[[Sequence[PromptRecord]], Tensor]
+Pairs = Sequence[tuple[int, int]]
 
 
 class SynthesisTask:
-    """Learn to turn sources into targets.
+    """Learn to turn scans into others of the same head.
 
     Parameters
     ----------
     config : SynthesisTraining
-    training, validation : ImageSource
-        The latter gives whole volumes, the same each time.
+    training, validation : tuple of ScanSource and pairs
+        The latter gives patches, the same each time.
     embed : callable
         From n records to (n, embedding_width); not trained.
     embedding_width : int
+    voxel_mm : float
+        Of the working grid.
     device : str
+    heads : Heads, optional
+        Simulated heads, needed where the configuration has a share of simulated patches.
+    fits_in_memory : bool
+        Whether all scans do.
     """
 
     kind = KIND
@@ -50,75 +65,136 @@ class SynthesisTask:
     def __init__(
         self,
         config: SynthesisTraining,
-        training: ImageSource,
-        validation: ImageSource,
+        training: tuple[ScanSource, Pairs],
+        validation: tuple[ScanSource, Pairs],
         embed: Embed,
         embedding_width: int,
+        voxel_mm: float,
         device: str = "cpu",
+        *,
+        heads: Heads | None = None,
+        fits_in_memory: bool = True,
     ) -> None:
-        self.config, self.validation, self.embed, self.device = config, validation, embed, device
-        self.architecture = FilmUNetConfig(
-            embedding_width, config.widths, config.blocks, config.condition_width, config.n_intensity_bins
-        )
+        self.config, self.embed, self.device = config, embed, device
+        scans, pairs = training
+        records = [item.record for item in scans.items]
+        self.architecture = config.sizes(embedding_width)
+        if self.architecture["name"] == "compact" and heads is None and not has_equations(records):
+            self.architecture["has_equations"] = False  # it would remain untrained, and be used for complete prompts
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
-            network = FilmUNet(self.architecture)
-        network.condition.standardise(embed([item.record for item in training.items]).cpu())
-        self.network: nn.Module = network
-        crops = Crops(
-            training,
-            seed=config.seed,
-            batch_size=config.batch_size,
-            side=config.crop_voxels,
-            field_dropout=config.field_dropout,
-            source_dropout=config.source_dropout,
-            intensity_jitter=config.intensity_jitter,
+            network = build(self.architecture)
+        network.standardise(embed(records).cpu())
+        self.network: SynthesisNetwork = network
+        drawn = partial(
+            Patches, seed=config.seed, side=config.patch_voxels, voxel_mm=voxel_mm, max_scans=network.max_scans
         )
-        workers = n_workers(config.n_workers, fits_in_memory=training.fits_in_memory, device=device)
-        self.loader = BatchLoader(crops, config.n_steps, workers)
-        self.validation_pairs = choose_pairs(validation, config.n_validation, config.seed)
+        real = drawn(scans, pairs, batch_size=config.batch_size, changes=config.changes)
+        patches: BatchSource[PatchBatch] = real
+        if heads is not None:
+            simulated = SimulatedPatches(
+                heads,
+                side=config.patch_voxels,
+                voxel_mm=voxel_mm,
+                max_scans=network.max_scans,
+                changes=config.changes,
+            )
+            patches = MixedPatches(
+                real,
+                simulated,
+                seed=config.seed,
+                batch_size=config.batch_size,
+                simulated_share=config.simulated_share,
+            )
+        workers = n_workers(config.n_workers, fits_in_memory=fits_in_memory, device=device)
+        self.loader = BatchLoader(patches, config.n_steps, workers)
+        self.validation_pairs = choose_pairs(*validation, config.n_validation, config.seed)
+        self.validation: Patches | None = None
+        if self.validation_pairs:
+            self.validation = drawn(*validation, batch_size=1, changes=config.unchanged)
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
-        """Return the loss of a batch of crops."""
-        batch = self.loader.batch(step).to(self.device)
-        rows = own_rows(len(batch.source))
-        prompts = self.embed(batch.source_records[rows]), self.embed(batch.target_records[rows])
-        made = gather_rows(self.network(batch.source[rows], *prompts))
+        """Return the loss of a batch of patches: the mean of theirs."""
+        batch = self.loader.batch(step)
+        rows = own_rows(len(batch.patches))
         weights = {"ssim_weight": self.config.ssim_weight, "volume_weight": self.config.volume_weight}
-        return synthesis_loss(made, batch.target, batch.mask, (batch.low, batch.span), **weights)
+        latent, wanted = self._latent(batch, rows)
+        losses = []
+        for n, patch in enumerate(batch.patches[rows]):
+            made = self.network.decode(latent[n : n + 1], wanted.of(n), patch.at)
+            loss, l1, ssim = synthesis_loss(made, patch, **weights)
+            apart = self._maps_apart(latent[n : n + 1], patch)
+            losses.append(torch.stack([loss + self.config.map_weight * apart, l1, ssim]))
+        loss, l1, ssim = gather_rows(torch.stack(losses)).mean(0)
+        return loss, {"l1": float(l1.detach()), "ssim": float(ssim.detach())}
+
+    def _maps_apart(self, latent: Tensor, patch: Patch) -> Tensor:
+        """Return how far predicted tissue parameters are from true ones: the mean difference of their logarithms."""
+        if patch.maps is None or not self.network.has_maps:
+            return latent.new_zeros(())
+        true = torch.from_numpy(patch.maps).to(latent.device)
+        is_tissue = true[0] > LEAST_DENSITY
+        if not is_tissue.any():
+            return latent.new_zeros(())
+        found = self.network.maps(latent)
+        assert found is not None
+        predicted = torch.stack([found.pd[0], found.t1_s[0], found.t2_s[0], found.t2star_s[0]])
+        return (predicted[:, is_tissue].log() - true[:, is_tissue].log()).abs().mean()
 
     def validate(self) -> dict[str, float]:
-        """Return L1 and PSNR in the brain on the scale of the target's, of whole volumes, averaged over pairs.
+        """Return measures in the brain on the scale of the target's, averaged over patches, one of each chosen pair.
 
         Without a pair to validate on, as in a home of few people, there is nothing to return.
         """
-        if not self.validation_pairs:
+        if self.validation is None:
             return {}
-        errors = [self._errors(source, target) for source, target in self.validation_pairs]
-        l1, square = np.mean([one[0] for one in errors]), [one[1] for one in errors]
-        return {"l1": float(l1), "psnr_db": float(np.mean(-10 * np.log10(np.maximum(square, 1e-10))))}
+        rows = []
+        for number, (source, target) in enumerate(self.validation_pairs):
+            patch = self.validation.patch_of([source], target, np.random.default_rng((self.config.seed, number)))
+            latent, wanted = self._latent(joined([patch]), slice(0, 1))
+            made = self.network.decode(latent, wanted, patch.at)
+            _, l1, ssim = (float(part) for part in synthesis_loss(made, patch, ssim_weight=1.0, volume_weight=0.0))
+            rows.append((l1, ssim, -10 * np.log10(max(_square(made, patch), 1e-10))))
+        l1, ssim, psnr_db = np.mean(rows, axis=0)
+        return {"l1": float(l1), "ssim": float(ssim), "psnr_db": float(psnr_db)}
 
-    def _errors(self, source: int, target: int) -> tuple[float, float]:
-        images = self.validation
-        one, other = images.volume(source), images.volume(target)
-        records = images.items[source].record, images.items[target].record
-        volume = torch.from_numpy(one.voxels)[None, None].to(self.device)
-        made = self.network(volume, *(self.embed([record]) for record in records))[0, 0].float().cpu().numpy()
-        inside = other.mask if other.mask.any() else np.ones_like(other.mask)
-        difference = (made - other.voxels)[inside] / brain_range(other)[1]
-        return float(np.abs(difference).mean()), float(np.square(difference).mean())
+    def _latent(self, batch: PatchBatch, rows: slice) -> tuple[Tensor, Wanted]:
+        """Return the latent maps of some rows of a batch, and what is wanted of them."""
+        patches, n_scans = batch.patches[rows], batch.voxels.shape[1]
+        told = [record for records in batch.records[rows] for record in records]
+        sources = self.embed(told).reshape(len(patches), n_scans, -1)
+        # A scan that sees nothing of a patch is there all the same, as it is in a tile of a whole volume.
+        there = torch.tensor([[place < len(patch.given) for place in range(n_scans)] for patch in patches])
+        scans = Scans(batch.voxels[rows], batch.seen[rows], batch.sizes_mm[rows], sources.cpu(), there).to(self.device)
+        sizes_mm = torch.tensor([patch.size_mm for patch in patches])
+        records = [patch.record for patch in patches]
+        settings = Settings.of(records, [patch.scale for patch in patches])
+        wanted = Wanted(self.embed(records), sizes_mm, settings).to(self.device)
+        return self.network.latent(scans, wanted), wanted
 
 
-def choose_pairs(images: ImageSource, n_pairs: int, seed: int) -> list[tuple[int, int]]:
+def has_equations(records: Sequence[PromptRecord]) -> bool:
+    """Return whether the signal equation of any of these scans is known."""
+    return bool((Settings.of(records, [None] * len(records)).family >= 0).any())
+
+
+def _square(made: Tensor, patch: Patch) -> float:
+    """Return the mean squared error in the brain, on the scale of the target's."""
+    inside = torch.from_numpy(patch.mask if patch.mask.any() else np.ones_like(patch.mask))
+    difference = (made[0, 0].float().cpu() - torch.from_numpy(patch.target))[inside] / patch.span
+    return float(difference.square().mean())
+
+
+def choose_pairs(scans: ScanSource, pairs: Pairs, n_pairs: int, seed: int) -> list[tuple[int, int]]:
     """Return up to so many pairs of different contrasts, one of each pair of contrasts after the other."""
     random = np.random.default_rng(seed)
     groups = [
-        [pairs[place] for place in random.permutation(len(pairs))]
-        for (source, target), pairs in pairs_by_contrast(images).items()
+        [found[place] for place in random.permutation(len(found))]
+        for (source, target), found in pairs_by_contrast(scans.items, pairs).items()
         if source != target
     ]
     longest = max(map(len, groups), default=0)
-    in_turn = [pairs[place] for place in range(longest) for pairs in groups if place < len(pairs)]
+    in_turn = [found[place] for place in range(longest) for found in groups if place < len(found)]
     return in_turn[:n_pairs]
 
 
@@ -131,6 +207,7 @@ def train_synthesis(
     device: str | None = None,
     started: Callable[[Run], None] | None = None,
     progress: Progress = lambda done, total, loss: None,
+    made: Told = lambda done, total: None,
 ) -> Trained:
     """Train a network on the pairs of the split train, and keep it with its text encoder as one checkpoint.
 
@@ -147,6 +224,8 @@ def train_synthesis(
         Told what starts, or goes on, before the first step.
     progress : callable, optional
         As `model.training.loop.fit` has it.
+    made : callable, optional
+        Called with simulated heads that are there and in all, while they are made.
 
     Raises
     ------
@@ -159,14 +238,34 @@ def train_synthesis(
     encoder_config, encoder_tensors = read_model(named)
     encoder = FrozenTextEncoder.from_checkpoint(encoder_config, encoder_tensors).to(device)
     validation = CatalogueImages.open(home, config.recipe, ["val"], snapshot=training.snapshot_id)
-    task = SynthesisTask(config, training, validation, encoder.embed, encoder.width, device)
+    is_native, heads = config.form == "native", None
+    if config.simulated_share > 0:
+        heads = FineHeads(home.heads, TRAINING_PEOPLE, config.n_heads, training.grid_mm)
+        by_first(partial(heads.fill, told=made))
+    task = SynthesisTask(
+        config,
+        (NativeScans(training.items, is_native), training.pairs),
+        (NativeScans(validation.items, is_native), validation.pairs),
+        encoder.embed,
+        encoder.width,
+        training.grid_mm,
+        device,
+        heads=heads,
+        fits_in_memory=training.fits_in_memory,
+    )
     is_simulated, told = training.is_simulated, {"text_encoder": encoder.model_id}
     run = new_run(home, KIND, config, training, task.network, device, is_simulated=is_simulated, **told)
     if started:
         started(run)
     with task.loader:
         fitted = fit(task, config.fit_settings(device, run.precision), home.training / run.run_id, report, progress)
-    facts = _facts(config, training, run, task.architecture, encoder)
+    facts = facts_of(config, training, run) | {
+        "architecture": task.architecture,
+        "text_encoder": {"model_id": encoder.model_id, "architecture": encoder.architecture},
+        "preparation": _preparation(training),
+        "relative_spread": relative_spreads(training),
+        "trained_ranges": trained_ranges(item.record for item in training.items),
+    }
     facts["trained_on"] = united(training_hashes(training.items), encoder_config.get("trained_on", {}))
     tensors = {f"network.{name}": tensor for name, tensor in task.network.state_dict().items()}
     tensors |= {f"text_encoder.{name}": tensor for name, tensor in encoder.network.state_dict().items()}
@@ -176,22 +275,6 @@ def train_synthesis(
     return Trained(
         model_id, path, run.run_id, KIND, training.data_id, **counts, seconds=fitted.seconds, metrics=fitted.metrics
     )
-
-
-def _facts(
-    config: SynthesisTraining,
-    images: CatalogueImages,
-    run: Run,
-    architecture: FilmUNetConfig,
-    encoder: FrozenTextEncoder,
-) -> dict[str, Any]:
-    """Return what the checkpoint says of itself."""
-    return facts_of(config, images, run) | {
-        "architecture": asdict(architecture),
-        "text_encoder": {"model_id": encoder.model_id, "architecture": encoder.architecture},
-        "preparation": _preparation(images),
-        "relative_spread": relative_spreads(images),
-    }
 
 
 def _preparation(images: CatalogueImages) -> dict[str, Any]:
@@ -249,34 +332,26 @@ def _card(
 
 
 def synthesis_loss(
-    made: Tensor,
-    target: Tensor,
-    mask: Tensor,
-    brain: tuple[Tensor, Tensor],
-    *,
-    ssim_weight: float,
-    volume_weight: float,
-) -> tuple[Tensor, dict[str, float]]:
-    """Return L1 in the brain + a · (1 − SSIM) in the brain + b · L1 everywhere, and the first two by name.
+    made: Tensor, patch: Patch, *, ssim_weight: float, volume_weight: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return L1 in the brain + a · (1 − SSIM) in the brain + b · L1 everywhere, then L1 and SSIM in the brain.
 
     Parameters
     ----------
-    made, target : (batch, 1, i, j, k) Tensor
-    mask : (batch, 1, i, j, k) Tensor
-        Brain, 0 or 1.
-    brain : tuple of two (batch,) Tensors
-        Lowest intensity of the target's whole brain, and its range, which become 0 and 1: SSIM depends on both.
+    made : (1, 1, i, j, k) Tensor
+    patch : Patch
+        Whose target is compared; the lowest intensity of its whole brain, and its range, become 0 and 1, since SSIM
+        depends on both.
     ssim_weight, volume_weight : float
         a and b.
     """
-    low, span = (each.reshape(-1, 1, 1, 1, 1) for each in brain)
-    made, target, mask = (made.float() - low) / span, (target.float() - low) / span, mask.float()
+    target, mask = (torch.from_numpy(one)[None, None].to(made.device) for one in (patch.target, patch.mask))
+    made, target, mask = (made.float() - patch.low) / patch.span, (target - patch.low) / patch.span, mask.float()
     n_inside = mask.sum().clamp(min=1)
     error = (made - target).abs()
     inside = (error * mask).sum() / n_inside
-    loss, measures = inside + volume_weight * error.mean(), {"l1": float(inside.detach())}
+    loss, similarity = inside + volume_weight * error.mean(), made.new_zeros(())
     if ssim_weight:
         similarity = (ssim_map(made, target) * mask).sum() / n_inside
         loss = loss + ssim_weight * (1 - similarity)
-        measures["ssim"] = float(similarity.detach())
-    return loss, measures
+    return loss, inside, similarity

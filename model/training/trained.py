@@ -27,7 +27,8 @@ DECIDES_TRAINING = (
         "model.simulation",
         "model.evaluation.metrics",
     ),
-    *("warehouse.prompts", "warehouse.imaging.geometry", "warehouse.imaging.brain_scale"),
+    "warehouse.prompts",
+    *("warehouse.imaging.geometry", "warehouse.imaging.brain_scale", "warehouse.imaging.resampling"),
     *("warehouse.volumes.volume", "warehouse.volumes.readers"),
 )
 

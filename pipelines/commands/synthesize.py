@@ -1,30 +1,68 @@
-"""Define `tumsyn synthesize`, which turns a scan into the contrast that a prompt asks for."""
+"""Define `tumsyn synthesize`, which turns scans of a head into the contrast that a prompt asks for."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.commands.output import note
+from pipelines.commands.output import Format, note, show
 from pipelines.commands.train import DeviceOption
-from warehouse.errors import ModelError
+from pipelines.runtime.progress import clean, shown_progress
 
-ENDINGS = (".nii", ".nii.gz")
+if TYPE_CHECKING:
+    from model.inference.batch import Outcome, Row
+    from model.inference.from_scans import Made
+    from warehouse.lake.home import Home
 
 
 def synthesize(
     ctx: typer.Context,
-    image: Annotated[
-        Path, typer.Argument(metavar="IN.nii.gz", help="One volume of a head, NIfTI, in any orientation.")
-    ],
-    prompt: Annotated[str, typer.Option(help='Wanted scan, e.g. "Modality: T2w; TE: 90 ms; Voxel size: (1, 1, 1)".')],
-    out: Annotated[Path, typer.Option(metavar="OUT.nii.gz", help="File to write; an existing one is not overwritten.")],
-    source_prompt: Annotated[str | None, typer.Option(help="Prompt of the scan itself, as far as it is known.")] = None,
-    brain_mask: Annotated[
+    images: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="IN.nii.gz", help="Scans of one head, NIfTI, in any orientation.", show_default=False),
+    ] = None,
+    prompt: Annotated[
+        str | None, typer.Option(help='Wanted scan, e.g. "Modality: T2w; TE: 90 ms; Voxel size: (1, 1, 1)".')
+    ] = None,
+    out: Annotated[
         Path | None,
-        typer.Option(metavar="MASK.nii.gz", help="Brain mask on the scan's grid; default: found in the scan."),
+        typer.Option(metavar="OUT.nii.gz", help="File to write, or a folder in which it gets a BIDS name."),
+    ] = None,
+    like: Annotated[
+        Path | None, typer.Option(metavar="REF.nii.gz", help="Scan in the same world whose grid the result gets.")
+    ] = None,
+    source_prompt: Annotated[
+        list[str] | None,
+        typer.Option(help="Prompt of each scan, as far as it is known; default: sidecar, file name, or the image."),
+    ] = None,
+    brain_mask: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="MASK.nii.gz", help="Brain mask on each scan's grid; default: found in the scan."),
+    ] = None,
+    already_harmonised: Annotated[
+        bool,
+        typer.Option(
+            "--already-harmonised", help="Use voxels as they are; the brain is what is not zero, or the given mask."
+        ),
+    ] = False,
+    maps: Annotated[
+        bool, typer.Option("--maps", help="Write maps of PD, T1, T2 and T2* (s) too, where the model makes them.")
+    ] = False,
+    batch: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TABLE.csv",
+            help="Make a row's scan after the other; columns input, prompt, out, like, source_prompt, brain_mask.",
+        ),
+    ] = None,
+    max_memory: Annotated[
+        float | None,
+        typer.Option(
+            metavar="GB", help="Memory of the network, GB; larger volumes are made in tiles. Default: half the free."
+        ),
     ] = None,
     model: Annotated[
         str | None,
@@ -33,42 +71,102 @@ def synthesize(
     device: DeviceOption = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that exists.")] = False,
 ) -> None:
-    """Turn a scan into the contrast that a prompt asks for.
+    """Turn scans of a head into the contrast that a prompt asks for.
 
-    The result has the scan's grid, or the voxel size that the prompt asks for (mm) over the same field of view.
-    Intensities are 0 where there is no signal and 1000 at the median of the brain. The header says that the result is
-    synthetic. It is not for diagnosis.
+    The result has the first scan's grid, that of --like, or the voxel size that the prompt asks for (mm) over the first
+    scan's field of view. Intensities are 0 where there is no signal and 1000 at the median of the brain. Header and
+    sidecar say that the result is synthetic. It is not for diagnosis.
     """
-    _refuse_output(image, out, force)
-    from model import synthesize as make
-    from warehouse.imaging.nifti import read_header
+    from model.inference.from_scans import loader, make
 
-    made = make(
-        image, prompt, source_prompt=source_prompt, brain_mask=brain_mask, model=model, home=ctx.obj, device=device
-    )
-    for _, doubt in read_header(str(image)).doubts:
-        note(f"{image}: {doubt}")
-    _write(made.to_bytes(), out)
-    description = bytes(made.header["descrip"]).rstrip(b"\0").decode()
-    note(f"{description} -> {out}")
+    home: Home = ctx.obj
+    load = loader(home, model, device, max_memory)
+    if batch is not None:
+        if images or prompt or out or like or source_prompt or brain_mask:
+            raise typer.BadParameter("--batch takes scans, prompts and outputs from the table alone")
+
+        def make_row(row: Row) -> Made:
+            return make(
+                list(row.inputs),
+                row.prompt,
+                model=load,
+                home=home,
+                source_prompts=row.source_prompts,
+                brain_masks=row.brain_masks,
+                like=row.like,
+                is_harmonised=already_harmonised,
+                with_maps=maps,
+            )
+
+        _make_table(batch, make_row, force=force, is_harmonised=already_harmonised, with_maps=maps)
+        return
+    if not images or prompt is None or out is None:
+        absent = "a scan" if not images else "--prompt" if prompt is None else "--out"
+        raise typer.BadParameter(f"{absent} is missing; or name a table with --batch")
+    from model.inference.outputs import out_file, refuse_output, write
+    from model.inference.request import as_record
+
+    place = out_file(out, images[0], as_record(prompt))
+    read = [*images, *(brain_mask or []), *([like] if like else [])]
+    refuse_output(place, read, force=force, with_maps=maps)
+    with shown_progress() as progress:
+        made = make(
+            images,
+            prompt,
+            model=load,
+            home=home,
+            source_prompts=source_prompt or [],
+            brain_masks=brain_mask or [],
+            like=like,
+            is_harmonised=already_harmonised,
+            with_maps=maps,
+            progress=progress,
+        )
+    files = write(made, place)
+    _tell(made)
+    description = bytes(made.image.header["descrip"]).rstrip(b"\0").decode()
+    note(clean(f"{description} -> {', '.join(map(str, files[::-1]))}"))
 
 
-def _refuse_output(image: Path, out: Path, force: bool) -> None:
-    """Refuse an output before anything is computed."""
-    if not out.name.endswith(ENDINGS):
-        raise ModelError(f"{out} is not the name of a NIfTI file", "give a name that ends in .nii or .nii.gz")
-    if out.exists() and image.exists() and out.samefile(image):
-        raise ModelError(f"{out} is the scan itself", "give another --out; a scan is never overwritten")
-    if out.exists() and not force:
-        raise ModelError(f"{out} exists", "give another --out, or --force to overwrite it")
-    if not out.parent.is_dir():
-        raise ModelError(f"{out.parent} is not a folder", "make it, or give another --out")
+def _tell(made: Made) -> None:
+    """Print what was used: of each scan, of the prompt, and what the user should know."""
+    from model.inference.request import LABELS, described
+
+    for one in made.inputs:
+        contrast = [] if one.known.record.contrast else ["contrast unknown"]
+        note(clean(f"{one.name}: {'; '.join([*contrast, *described(one.known.record, one.known.origins)])}"))
+    request = made.request
+    unknown = [f"unknown: {', '.join(LABELS[name] for name in request.missing)}"] if request.missing else []
+    note(clean(f"asked for: {'; '.join([*described(request.record, request.origins), *unknown])}"))
+    for warning in made.warnings:
+        note(clean(f"warning: {warning}"))
 
 
-def _write(content: bytes, out: Path) -> None:
-    from warehouse.lake import atomic
-    from warehouse.volumes.export import compress
+def _make_table(batch: Path, make_row: Callable[[Row], Made], **options: bool) -> None:
+    """Make the rows of a table, and print what became of each.
 
-    temporary = atomic.temporary_beside(out)
-    temporary.write_bytes(compress(content) if out.name.endswith(".gz") else content)
-    atomic.move(temporary, out)
+    Raises
+    ------
+    typer.Exit
+        With status 1, when a row failed.
+    """
+    from model.inference.batch import read_table, run
+
+    rows = read_table(batch)
+    with shown_progress() as progress:
+        outcomes = list(run(rows, make_row, progress=progress("synthesize"), **options))
+    _show(outcomes)
+    for one in outcomes:
+        if one.status == "failed":
+            note(clean(f"line {one.line} failed: {one.detail}"))
+    counts = {status: sum(one.status == status for one in outcomes) for status in ("made", "skipped", "failed")}
+    note(", ".join(f"{count} {status}" for status, count in counts.items()))
+    if counts["failed"]:
+        raise typer.Exit(1)
+
+
+def _show(outcomes: list[Outcome]) -> None:
+    import pyarrow as pa
+
+    columns = ("line", "status", "out", "detail")
+    show(pa.table({name: [getattr(one, name) for one in outcomes] for name in columns}), Format.TABLE)

@@ -23,10 +23,19 @@ app = typer.Typer(
 
 
 ConfigOption = Annotated[
-    str, typer.Option("--config", metavar="NAME|FILE", help="standard, demo, quick, or a YAML file of your own.")
+    str,
+    typer.Option(
+        "--config",
+        metavar="NAME|FILE",
+        help="standard, demo, quick, reference, published, or a YAML file.",
+    ),
 ]
 DeviceOption = Annotated[
     Literal["cpu", "cuda"] | None, typer.Option(help="Default: a GPU where there is one, else the CPU.")
+]
+
+DescribeOption = Annotated[
+    bool, typer.Option("--describe", help="Print parameters, operations and memory, and train nothing.")
 ]
 
 
@@ -35,16 +44,14 @@ def text_encoder(
     ctx: typer.Context,
     config: ConfigOption = "standard",
     device: DeviceOption = None,
-    describe: Annotated[
-        bool, typer.Option("--describe", help="Print parameters, operations and memory, and train nothing.")
-    ] = False,
+    describe: DescribeOption = False,
 ) -> None:
     """Train the network that matches prompts with images.
 
     The model is put into the home's models/ and core.model_version; `tumsyn evaluate` may make it champion.
     """
     if describe:
-        print_cost(config)
+        print_cost("text_encoder", config)
         return
     train_model(ctx.obj, "text_encoder", config, device=device)
 
@@ -58,27 +65,38 @@ def synthesis(
         str | None,
         typer.Option("--text-encoder", metavar="MODEL", help="Identity, alias or folder; default: the champion."),
     ] = None,
+    describe: DescribeOption = False,
 ) -> None:
     """Train the network that turns one contrast of a visit into another that a prompt asks for.
 
     The checkpoint includes the text encoder.
     """
+    if describe:
+        print_cost("synthesis", config)
+        return
     train_model(ctx.obj, "synthesis", config, device=device, text_encoder=encoder)
 
 
-def print_cost(name: str) -> None:
-    """Print what the networks of a configuration of the text encoder cost.
+def print_cost(kind: Literal["text_encoder", "synthesis"], name: str) -> None:
+    """Print what the networks of a configuration cost.
 
     Parameters
     ----------
+    kind : {"text_encoder", "synthesis"}
     name : str
         Name of a shipped configuration, or path of a file.
     """
-    from model.networks.cost import cost_of
-    from model.training.config import load_config
+    from model.networks import cost as encoder_cost
+    from model.networks.synthesis import cost as synthesis_cost
+    from model.training.config import SynthesisTraining, load_config
 
-    config: Any = load_config("text_encoder", name)
-    for line in cost_of(config.sizes, config.box_voxels).lines():
+    config: Any = load_config(kind, name)
+    if isinstance(config, SynthesisTraining):
+        side = config.patch_voxels
+        lines = synthesis_cost.cost_of(config.sizes(config.chosen.embedding_width), (side, side, side)).lines()
+    else:
+        lines = encoder_cost.cost_of(config.sizes, config.box_voxels).lines()
+    for line in lines:
         typer.echo(line)
 
 
@@ -108,11 +126,10 @@ def train_model(
     noun = kind.replace("_", " ")
     with opened_pipes() as pipes, shown_progress() as shown:
         telemetry = Telemetry(home, {}, shown(noun), pipes, is_first=is_first_process())
-        heads = shown("simulated heads") if kind == "text_encoder" else None
+        heads = shown("simulated heads")
 
         def made(done: int, total: int) -> None:
-            if heads:
-                heads(done, total, "")
+            heads(done, total, "")
 
         try:
             version = telemetry.finished(_trained(home, kind, config, telemetry, device, text_encoder, made))
@@ -155,7 +172,7 @@ def _trained(
             return train_text_encoder(home, config, telemetry, made=made, **options)
         from model.training.synthesis import train_synthesis
 
-        return train_synthesis(home, config, telemetry, text_encoder=text_encoder, **options)
+        return train_synthesis(home, config, telemetry, made=made, text_encoder=text_encoder, **options)
 
 
 def _report_version(pipes: PipesContext, home: Home, version: dict[str, Any]) -> None:

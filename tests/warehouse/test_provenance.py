@@ -102,9 +102,9 @@ def names_of(module: str, within: tuple[str, ...]) -> set[str]:
 
 def test_a_training_depends_on_its_network_loop_and_data_but_on_no_report() -> None:
     names = names_of("model.training.synthesis", DECIDES_TRAINING)
-    assert {"model/training/loop.py", "model/data/crops.py", "warehouse/volumes/volume.py"} <= names
-    assert "warehouse/imaging/geometry.py" in names
-    assert any(name.endswith("film_unet.py") for name in names)
+    assert {"model/training/loop.py", "model/data/natives.py", "warehouse/volumes/volume.py"} <= names
+    assert {"warehouse/imaging/geometry.py", "warehouse/imaging/resampling.py"} <= names
+    assert any(name.endswith("synthesis/compact.py") for name in names)
     assert not any("report" in name or "ingest" in name or "inference" in name for name in names)
 
 

@@ -133,21 +133,6 @@ def test_a_store_that_is_gone_is_named(tiny_home: Home, tmp_path: object) -> Non
         shutil.move(hidden, path)
 
 
-@pytest.mark.parametrize("corner", [(0, 0, 0), (5, 7, 3), (1000, 0, 0)], ids=["first", "inside", "far end"])
-def test_a_patch_is_the_same_from_the_store_as_from_memory(
-    tiny_home: Home, images: CatalogueImages, corner: tuple[int, int, int]
-) -> None:
-    small = CatalogueImages.open(tiny_home, "draft", INTERNAL, cache_bytes=1)
-    shape = images.volume(0).voxels.shape
-    corner = (min(corner[0], shape[0] - 3), corner[1], corner[2])  # the last one reaches beyond the volume
-    assert images.fits_in_memory
-    assert not small.fits_in_memory
-    for one, other in zip(images.patch(0, corner, 6), small.patch(0, corner, 6), strict=True):
-        assert one.shape == other.shape == (6, 6, 6)
-        assert one.dtype == other.dtype
-        assert np.array_equal(one, other)
-
-
 def test_images_travel_to_another_process_without_their_voxels(images: CatalogueImages) -> None:
     images.volume(0)
     copy = pickle.loads(pickle.dumps(images))

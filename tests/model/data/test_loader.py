@@ -11,38 +11,34 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 
 from model.data.catalogue import CatalogueImages
-from model.data.crops import Batch, Crops
+from model.data.changes import Changes
 from model.data.loader import BatchLoader, n_workers
+from model.data.natives import NativeScans
+from model.data.patches import Patches
+from tests.model.data.native_scans import same
 from warehouse.lake.home import Home
 
 
 @pytest.fixture(scope="module")
-def crops(tiny_home: Home) -> Crops:
-    images = CatalogueImages.open(tiny_home, "draft", ["train"], cache_bytes=1)
-    return Crops(images, seed=3, batch_size=2, side=8, field_dropout=0.3, intensity_jitter=0.1)
+def patches(tiny_home: Home) -> Patches:
+    images = CatalogueImages.open(tiny_home, "draft", ["train"])
+    scans, changes = NativeScans(images.items, cache_bytes=1), Changes(field_dropout=0.3, gamma=0.1)
+    return Patches(scans, images.pairs, seed=3, batch_size=2, side=8, voxel_mm=3.0, max_scans=2, changes=changes)
 
 
-def same(one: Batch, other: Batch) -> bool:
-    tensors = all(
-        torch.equal(getattr(one, name), getattr(other, name)) for name in ("source", "target", "mask", "low", "span")
-    )
-    return tensors and (one.source_records, one.target_records) == (other.source_records, other.target_records)
-
-
-def test_workers_make_the_same_batches_from_any_step_on_and_are_gone_afterwards(crops: Crops) -> None:
-    with BatchLoader(crops, n_steps=8, n_workers=1) as loader:
+def test_workers_make_the_same_batches_from_any_step_on_and_are_gone_afterwards(patches: Patches) -> None:
+    with BatchLoader(patches, n_steps=8, n_workers=1) as loader:
         for step in (5, 6, 7, 2):  # a resumed training begins in the middle
-            assert same(loader.batch(step), crops.batch(step))
+            assert same(loader.batch(step), patches.batch(step))
         assert multiprocessing.active_children()
     assert not multiprocessing.active_children()
 
 
-def test_without_workers_batches_are_made_when_they_are_asked_for(crops: Crops) -> None:
-    with BatchLoader(crops, n_steps=8, n_workers=0) as loader:
-        assert same(loader.batch(4), crops.batch(4))
+def test_without_workers_batches_are_made_when_they_are_asked_for(patches: Patches) -> None:
+    with BatchLoader(patches, n_steps=8, n_workers=0) as loader:
+        assert same(loader.batch(4), patches.batch(4))
         assert not multiprocessing.active_children()
 
 
@@ -53,12 +49,15 @@ def test_workers_end_when_the_training_process_is_killed(tmp_path: Path, tiny_ho
         "from pathlib import Path\n"
         "import multiprocessing\n"
         "from model.data.catalogue import CatalogueImages\n"
-        "from model.data.crops import Crops\n"
         "from model.data.loader import BatchLoader\n"
+        "from model.data.natives import NativeScans\n"
+        "from model.data.patches import Patches\n"
         "from warehouse.lake.home import Home\n"
         "if __name__ == '__main__':\n"
-        "    images = CatalogueImages.open(Home(Path(sys.argv[1])), 'draft', ['train'], cache_bytes=1)\n"
-        "    loader = BatchLoader(Crops(images, seed=3, batch_size=2, side=8), 8, 1)\n"
+        "    images = CatalogueImages.open(Home(Path(sys.argv[1])), 'draft', ['train'])\n"
+        "    scans = NativeScans(images.items, cache_bytes=1)\n"
+        "    patches = Patches(scans, images.pairs, seed=3, batch_size=2, side=8, voxel_mm=3.0)\n"
+        "    loader = BatchLoader(patches, 8, 1)\n"
         "    loader.batch(0)\n"
         "    print(*(child.pid for child in multiprocessing.active_children()), flush=True)\n"
         "    time.sleep(60)\n"

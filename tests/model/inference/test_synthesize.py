@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 import model
 from model.data.catalogue import Source
 from model.inference import synthesize as module
-from model.inference.synthesize import MEDIAN, Synthesizer, load_synthesizer, synthesize
+from model.inference.from_scans import MEDIAN, synthesize
+from model.inference.synthesize import Synthesizer, load_synthesizer
+from model.networks.synthesis.voxels import sample
 from tests.model.inference.conftest import bright
 from tests.model.inference.test_grid import AFFINES, OBLIQUE, TILT
 from tests.model.tiny_models import save_synthesis
@@ -62,7 +64,10 @@ def right_side(voxels: NDArray[Any], affine: NDArray[np.float64]) -> float:
 @pytest.fixture
 def mirror(synthesizer: Synthesizer, monkeypatch: pytest.MonkeyPatch) -> Synthesizer:
     """A model that hands on what it is given, so that only geometry is left."""
-    monkeypatch.setattr(synthesizer.network, "forward", lambda volume, *prompts: volume)
+    monkeypatch.setattr(synthesizer.network, "latent", lambda scans, wanted: scans.voxels[:, :1])
+    monkeypatch.setattr(
+        synthesizer.network, "decode", lambda latent, wanted, at=None: latent if at is None else sample(latent, at)[0]
+    )
     body = one_sided(np.eye(4)).get_fdata()
     return replace(synthesizer, relative_spread={"T2w": BrainScale.of(body, body > 100).relative_spread})
 

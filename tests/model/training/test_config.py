@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from model.networks.synthesis.compact import CompactConfig
 from model.training.config import CONFIGS, SHIPPED, SynthesisTraining, load_config, run_id
 from warehouse.errors import ModelError
 from warehouse.tables.models import KINDS
@@ -38,8 +40,10 @@ def test_every_key_is_documented(config: type) -> None:
 
 def test_a_configuration_of_ones_own_is_read_by_its_path(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
-    file.write_text("name: mine\nn_steps: 3\nbatch_size: 1\nlearning_rate: 0.1\nwidths: [4, 8]\nblocks: [1, 1]\n")
-    assert load_config("synthesis", str(file)).widths == (4, 8)
+    file.write_text(
+        "name: mine\nn_steps: 3\nbatch_size: 1\nlearning_rate: 0.1\ncompact: {widths: [4, 8], blocks: [1, 1]}\n"
+    )
+    assert load_config("synthesis", str(file)).compact == CompactConfig(widths=(4, 8), blocks=(1, 1))
 
 
 @pytest.mark.parametrize(
@@ -48,7 +52,11 @@ def test_a_configuration_of_ones_own_is_read_by_its_path(tmp_path: Path) -> None
         ("n_steps: -1", "'n_steps'"),
         ("n_layers: 1", "'n_steps'"),
         ("n_steps: 1\ncolour: red", "'colour'"),
-        ("n_steps: 1\nwidths: [a]", "'widths.0'"),
+        ("n_steps: 1\ncompact: {widths: [a]}", "'compact.widths.0'"),
+        ("n_steps: 1\ncompact: {colour: red}", "'compact.colour'"),
+        ("n_steps: 1\ncompact: {widths: [4, 8], blocks: [1]}", "2 widths and 1 numbers of blocks"),
+        ("n_steps: 1\npatch_voxels: 30", "30 is no multiple of 8"),
+        ("n_steps: 1\narchitecture: huge", "'architecture'"),
         ("{", "cannot be read"),
     ],
 )
@@ -63,7 +71,8 @@ def test_what_is_wrong_is_named(tmp_path: Path, line: str, said: str) -> None:
 def test_an_unknown_configuration_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ModelError, match="no configuration 'huge'") as refusal:
         load_config("synthesis", "huge")
-    assert "demo, quick, standard" in refusal.value.remedy
+    known = sorted(file.stem.removeprefix("synthesis_") for file in SHIPPED.glob("synthesis_*.yaml"))
+    assert ", ".join(known) in refusal.value.remedy
 
 
 def test_an_unknown_kind_is_refused() -> None:
@@ -82,5 +91,28 @@ def test_a_run_is_another_one_when_anything_that_matters_differs() -> None:
 
 
 def test_the_loop_gets_what_the_configuration_says() -> None:
-    settings = synthesis(seed=5, clip=2.0).fit_settings("cpu", "bf16")
+    settings = synthesis(seed=5, clip=2.0, kernel_rate=0.03).fit_settings("cpu", "bf16")
     assert (settings.seed, settings.clip, settings.precision, settings.device) == (5, 2.0, "bf16", "cpu")
+    assert settings.kernel_rate == 0.03
+
+
+def test_patches_are_changed_as_the_configuration_says_and_those_that_measure_are_not() -> None:
+    wanted = {
+        "several_share": 0.6,
+        "field_dropout": 0.2,
+        "source_dropout": 0.3,
+        "gamma": 0.4,
+        "noise": 0.5,
+        "bias": 0.1,
+    }
+    config = synthesis(**wanted)
+    assert asdict(config.changes) == wanted
+    assert not any(asdict(config.unchanged).values())
+
+
+@pytest.mark.parametrize("name", ["compact", "reference"])
+def test_architecture_that_is_chosen_is_described_for_the_embeddings_at_hand(name: str) -> None:
+    sizes = synthesis(architecture=name, compact={"n_knots": 5}, reference={"channels": 16}).sizes(77)
+    assert (sizes["name"], sizes["embedding_width"]) == (name, 77)
+    assert sizes.get("n_knots", 5) == 5
+    assert sizes.get("channels", 16) == 16

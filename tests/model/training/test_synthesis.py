@@ -9,12 +9,15 @@ import pytest
 import torch
 
 from model.data.catalogue import CatalogueImages, Source
+from model.data.patches import Patch, PatchBatch, Patches
 from model.inference.synthesize import load_synthesizer
 from model.networks.checkpoint import CARD, read_model
+from model.networks.synthesis.compact import CompactConfig
+from model.networks.synthesis.reference import ReferenceConfig
 from model.training.config import SynthesisTraining
-from model.training.synthesis import SynthesisTask, choose_pairs, train_synthesis
+from model.training.synthesis import SynthesisTask, _square, choose_pairs, synthesis_loss, train_synthesis
 from model.training.trained import Run, Trained
-from tests.model.data.test_crops import Few, few
+from tests.model.data.native_scans import Few, few, placed
 from tests.model.tiny_home import make_tiny_home
 from tests.model.tiny_models import save_text_encoder
 from warehouse.errors import ModelError
@@ -30,11 +33,10 @@ TINY = SynthesisTraining(
     warm_up=2,
     save_every=2,
     validate_every=3,
-    widths=(4, 6),
-    blocks=(1, 1),
-    condition_width=8,
-    n_intensity_bins=6,
-    crop_voxels=12,
+    compact=CompactConfig(
+        widths=(4, 6), blocks=(1, 1), condition_width=8, n_knots=6, full_width=2, latent_width=4, max_scans=2
+    ),
+    patch_voxels=12,
     n_validation=2,
 )
 
@@ -49,9 +51,10 @@ def embed(records: Any) -> torch.Tensor:
     return torch.nn.functional.one_hot(torch.tensor([known.index(one.contrast) for one in records]), 4).float()
 
 
-def task(images: Few | None = None, **changes: object) -> SynthesisTask:
+def task(scans: Few | None = None, **changes: object) -> SynthesisTask:
+    training, validation = scans or few(), few(n_sessions=2)
     config = TINY.model_copy(update=changes)
-    return SynthesisTask(config, images or few(), few(n_sessions=2), embed, 4)
+    return SynthesisTask(config, (training, training.pairs), (validation, validation.pairs), embed, 4, 3.0)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +73,7 @@ def train(home: Home, report: Any = ignore, **changes: object) -> Trained:
 
 
 def test_one_batch_can_be_overfitted() -> None:
-    learner = task(crop_voxels=8, intensity_jitter=0.0, field_dropout=0.0, source_dropout=0.0)
+    learner = task(patch_voxels=8, gamma=0.0, field_dropout=0.0, source_dropout=0.0)
     optimizer = torch.optim.AdamW(learner.network.parameters(), lr=0.02)
     first = None
     for _ in range(50):
@@ -88,26 +91,81 @@ def test_the_loss_of_a_step_is_the_same_each_time() -> None:
     assert torch.equal(one.loss(3)[0], other.loss(3)[0])
 
 
-def test_validation_is_on_whole_volumes_and_on_pairs_of_two_contrasts() -> None:
-    learner = task(n_validation=100)
+def test_validation_is_on_the_same_patches_each_time_and_on_pairs_of_two_contrasts() -> None:
+    learner = task(n_validation=100, noise=1.0, field_dropout=0.5, several_share=1.0)
     with torch.no_grad():
-        measures = learner.validate()
-    assert measures.keys() == {"l1", "psnr_db"}
-    items = learner.validation.items
+        measures, again = learner.validate(), learner.validate()
+    assert measures.keys() == {"l1", "ssim", "psnr_db"}
+    assert measures == again
+    assert learner.validation is not None
+    items = learner.validation.scans.items
     assert all(items[one].contrast_label != items[other].contrast_label for one, other in learner.validation_pairs)
+    patch = learner.validation.patch(np.random.default_rng(0))
+    assert patch.record in [item.record for item in items]  # nothing is hidden
+    assert len(patch.given) == 1
+
+
+def test_measures_are_on_the_scale_of_the_brain_and_inside_it() -> None:
+    patch = few_patch()
+    worse = torch.from_numpy(patch.target)[None, None] + 0.1 * patch.span
+    worse[0, 0][torch.from_numpy(~patch.mask)] += 5
+    assert _square(worse, patch) == pytest.approx(0.01, rel=1e-3)
+    _, l1, _ = synthesis_loss(worse, patch, ssim_weight=0.0, volume_weight=0.0)
+    assert float(l1) == pytest.approx(0.1, rel=1e-3)
+
+
+def few_patch() -> Patch:
+    scans = few()
+    made = Patches(scans, scans.pairs, seed=0, batch_size=1, side=8, voxel_mm=3.0)
+    return made.patch_of([0], 1, np.random.default_rng(0))
+
+
+def all_made(learner: SynthesisTask, batch: PatchBatch, rows: slice) -> list[tuple[torch.Tensor, Patch]]:
+    latent, wanted = learner._latent(batch, rows)
+    patches = enumerate(batch.patches[rows])
+    return [(learner.network.decode(latent[n : n + 1], wanted.of(n), patch.at), patch) for n, patch in patches]
+
+
+def test_every_patch_counts_alike_and_is_decoded_on_its_own_grid() -> None:
+    scans = few()
+    scans.grids = {index: placed(np.eye(3), (3.0, 3.0, 9.0), (12, 14, 6)) for index in range(1, len(scans.items), 2)}
+    learner = task(scans, batch_size=6, several_share=1.0)
+    batch = learner.loader.batch(0)
+    assert len({patch.target.shape for patch in batch.patches}) > 1
+    assert {len(patch.given) for patch in batch.patches} == {1, 2}
+    with torch.no_grad():
+        made = all_made(learner, batch, slice(0, 6))
+        assert all(one.shape[2:] == patch.target.shape for one, patch in made)
+        losses = [synthesis_loss(one, patch, ssim_weight=0.3, volume_weight=0.1)[0] for one, patch in made]
+        alone = [all_made(learner, batch, slice(row, row + 1))[0][0] for row in range(6)]
+    torch.testing.assert_close(learner.loss(0)[0], torch.stack(losses).mean())
+    for (one, _), other in zip(made, alone, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("architecture", ["compact", "reference"])
+def test_each_architecture_learns_from_patches(architecture: str) -> None:
+    reference = ReferenceConfig(channels=8, n_blocks=1, n_heads=2)
+    learner = task(architecture=architecture, reference=reference, patch_voxels=8, several_share=1.0)
+    loss, measures = learner.loss(0)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert np.isfinite(float(loss.detach()))
+    assert measures.keys() == {"l1", "ssim"}
+    assert learner.architecture["name"] == architecture
 
 
 def test_validation_takes_every_pair_of_contrasts_in_turn() -> None:
-    images = few(n_sessions=5)
+    scans = few(n_sessions=5)
     labels = [
-        (images.items[one].contrast_label, images.items[other].contrast_label)
-        for one, other in choose_pairs(images, 6, seed=0)
+        (scans.items[one].contrast_label, scans.items[other].contrast_label)
+        for one, other in choose_pairs(scans, scans.pairs, 6, seed=0)
     ]
     assert len(set(labels)) == 6
 
 
 def test_without_pairs_to_validate_on_nothing_is_measured(tiny_home: Home) -> None:
-    assert choose_pairs(few(contrasts=("T1w",)), 3, seed=0) == []
+    alone = few(contrasts=("T1w",))
+    assert choose_pairs(alone, alone.pairs, 3, seed=0) == []
     trained = train(tiny_home, n_steps=1)
     assert "train_l1" in trained.metrics
     assert not any("val" in name for name in trained.metrics)
@@ -153,7 +211,7 @@ def test_what_is_measured_before_and_after_is_told(home_with_people: Home) -> No
     told: list[tuple[int, int, str, dict[str, float]]] = []
     trained = train(home_with_people, lambda *one: told.append(one), seed=2)
     assert [(step, split) for step, _, split, _ in told if split == "val"] == [(0, "val"), (3, "val"), (6, "val")]
-    assert {"initial_val_l1", "val_l1", "val_psnr_db", "train_loss", "train_l1"} <= trained.metrics.keys()
+    assert {"initial_val_l1", "val_l1", "val_ssim", "val_psnr_db", "train_loss", "train_l1"} <= trained.metrics.keys()
     assert trained.n_steps == 6
     assert trained.n_parameters > 1000
 

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
+from model.data.patches import Patch
 from model.evaluation.metrics import ssim_map
 from model.training.synthesis import synthesis_loss
+from warehouse.prompts.record import PromptRecord
 
 
-def volumes(seed: int, *shape: int) -> torch.Tensor:
-    return torch.rand(2, 1, *shape, generator=torch.Generator().manual_seed(seed))
+def volume(seed: int, *shape: int) -> Tensor:
+    return torch.rand(1, 1, *shape, generator=torch.Generator().manual_seed(seed))
 
 
-def loss(made: torch.Tensor, target: torch.Tensor, mask: torch.Tensor, span: float = 1.0, **weights: float) -> float:
+def patch_of(target: Tensor, mask: Tensor, low: float = 0.0, span: float = 1.0) -> Patch:
+    """Return a patch that wants a volume, and has nothing else."""
+    return Patch((), target[0, 0].numpy(), mask[0, 0].numpy() > 0, None, (1.0, 1.0, 1.0), low, span, PromptRecord())
+
+
+def loss(made: Tensor, target: Tensor, mask: Tensor, low: float = 0.0, span: float = 1.0, **weights: float) -> float:
     given = {"ssim_weight": 0.3, "volume_weight": 0.1} | weights
-    return float(synthesis_loss(made, target, mask, (torch.zeros(2), torch.full((2,), span)), **given)[0])
+    return float(synthesis_loss(made, patch_of(target, mask, low, span), **given)[0])
 
 
 @pytest.mark.parametrize("shape", [(1, 9, 4), (12, 12, 12)])
 def test_equal_volumes_are_alike_and_cost_nothing(shape: tuple[int, int, int]) -> None:
-    one = volumes(0, *shape)
+    one = volume(0, *shape)
     torch.testing.assert_close(ssim_map(one, one), torch.ones_like(one), atol=1e-3, rtol=0)
     assert loss(one, one, torch.ones_like(one)) == pytest.approx(0, abs=1e-3)
 
 
 def test_what_lies_outside_the_brain_counts_little() -> None:
-    target, mask = volumes(0, 24, 8, 8), torch.zeros(2, 1, 24, 8, 8)
+    target, mask = volume(0, 24, 8, 8), torch.zeros(1, 1, 24, 8, 8)
     mask[:, :, :8] = 1
     outside, inside = target.clone(), target.clone()
     outside[:, :, 16:] += 0.3
@@ -35,18 +44,35 @@ def test_what_lies_outside_the_brain_counts_little() -> None:
     assert loss(outside, target, mask, volume_weight=0) == pytest.approx(0, abs=1e-3)
 
 
-def test_a_dark_target_counts_as_much_as_a_bright_one() -> None:
-    target, mask = volumes(0, 8, 8, 8), torch.ones(2, 1, 8, 8, 8)
+def test_loss_is_the_sum_of_its_parts() -> None:
+    made, target, mask = volume(0, 8, 8, 8), volume(1, 8, 8, 8), torch.zeros(1, 1, 8, 8, 8)
+    mask[:, :, 2:6] = 1
+    total, l1, ssim = synthesis_loss(made, patch_of(target, mask), ssim_weight=0.3, volume_weight=0.1)
+    error = (made - target).abs()
+    torch.testing.assert_close(l1, error[mask > 0].mean())
+    torch.testing.assert_close(ssim, ssim_map(made, target)[mask > 0].mean())
+    torch.testing.assert_close(total, l1 + 0.3 * (1 - ssim) + 0.1 * error.mean())
+
+
+def test_the_scale_of_the_target_does_not_matter() -> None:
+    target, mask = volume(0, 8, 8, 8), torch.ones(1, 1, 8, 8, 8)
     made = target + 0.05
-    assert loss(0.2 * made, 0.2 * target, mask, 0.2) == pytest.approx(loss(made, target, mask), rel=1e-4)
+    dark = loss(0.2 * made - 1, 0.2 * target - 1, mask, low=-1, span=0.2)
+    assert dark == pytest.approx(loss(made, target, mask), rel=1e-4)
 
 
-def test_a_crop_without_brain_has_a_finite_loss_and_gradient() -> None:
-    made = volumes(0, 8, 8, 8).requires_grad_()
-    total, measures = synthesis_loss(
-        made, volumes(1, 8, 8, 8), torch.zeros(2, 1, 8, 8, 8), torch.ones(2), ssim_weight=0.3, volume_weight=0.1
-    )
-    total.backward()
+def test_a_patch_without_brain_has_a_finite_loss_and_gradient() -> None:
+    made = volume(0, 8, 8, 8).requires_grad_()
+    nothing = patch_of(volume(1, 8, 8, 8), torch.zeros(1, 1, 8, 8, 8))
+    total, l1, _ = synthesis_loss(made, nothing, ssim_weight=0.3, volume_weight=0.1)
+    total.backward()  # type: ignore[no-untyped-call]
     assert made.grad is not None
     assert made.grad.isfinite().all()
-    assert measures["l1"] == 0
+    assert float(l1.detach()) == 0
+
+
+def test_made_in_half_precision_is_compared_in_full() -> None:
+    target, mask = volume(0, 8, 8, 8), torch.ones(1, 1, 8, 8, 8)
+    total, _, _ = synthesis_loss(target.bfloat16(), patch_of(target, mask), ssim_weight=0.3, volume_weight=0.1)
+    assert total.dtype == torch.float32
+    assert np.isfinite(float(total))

@@ -42,7 +42,12 @@ ENCODER = SHORT | {
         "image": {"width": 16, "channels": 4, "n_levels": 2, "n_queries": 2},
     },
 }
-NETWORK = SHORT | {"name": "tiny-network", "widths": [6, 8], "blocks": [1, 1], "crop_voxels": 16, "n_validation": 2}
+NETWORK = SHORT | {
+    "name": "tiny-network",
+    "compact": {"widths": [6, 8], "blocks": [1, 1], "condition_width": 16, "full_width": 2, "latent_width": 4},
+    "patch_voxels": 16,
+    "n_validation": 2,
+}
 PROTOCOL = {"name": "tiny", "recipe": "draft", "tasks": ["T1w_to_T2w", "T1w_to_FLAIR"], "max_pairs_per_task": 2,
             "n_resamples": 100, "fidelity": {"n_people": 0},
             "gates": {"better_than_identity_db": 0.0, "steering_mae": 1e-6}}  # fmt: skip

@@ -1,0 +1,99 @@
+"""Random changes of what a network is given and told, so that it relies on none of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from warehouse.imaging.brain_scale import harden, soften
+from warehouse.prompts.record import PromptRecord
+
+HIDEABLE = (
+    "vendor",
+    "model",
+    "field_strength_t",
+    "age_years",
+    "sex",
+    "voxel_size_mm",
+    "repetition_time_s",
+    "echo_time_s",
+    "inversion_time_s",
+    "flip_angle_deg",
+)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How what is given and said is changed, so that a network relies on none of it.
+
+    Parameters
+    ----------
+    several_share : float
+        Share of patches that get more than one scan where there are more.
+    field_dropout : float
+        Share of a prompt's fields that are hidden; the target's contrast never is.
+    source_dropout : float
+        Share of source prompts that are hidden altogether: users may know nothing of their scan.
+    gamma : float
+        Largest change of the exponent of a source's signal.
+    noise : float
+        Largest standard deviation of noise added to a source, in spreads of its brain.
+    bias : float
+        Largest change of a source's signal across a patch, as a share.
+    """
+
+    several_share: float = 0.3
+    field_dropout: float = 0.1
+    source_dropout: float = 0.1
+    gamma: float = 0.1
+    noise: float = 0.0
+    bias: float = 0.0
+
+
+def changed(
+    voxels: NDArray[np.float32], relative_spread: float, changes: Changes, random: np.random.Generator
+) -> NDArray[np.float32]:
+    """Return network intensities with another exponent, a linear bias field and noise, each of a random strength."""
+    exponent = 1 + changes.gamma * random.uniform(-1, 1)
+    slope, level = changes.bias * random.uniform(-0.5, 0.5, 3), changes.noise * random.uniform()
+    made = change_contrast(voxels, relative_spread, exponent)
+    if changes.bias > 0:
+        place = np.linspace(-1, 1, voxels.shape[0], dtype=np.float32)
+        i, j, k = (place * share for share in slope.astype(np.float32))
+        field = 1 + i[:, None, None] + j[:, None] + k
+        made = soften((((1 + relative_spread * harden(made.astype(np.float64))) * field) - 1) / relative_spread).astype(
+            np.float32
+        )
+    if changes.noise > 0:
+        made = made + np.float32(level) * random.standard_normal(voxels.shape, np.float32)
+    return made
+
+
+def change_contrast(intensities: NDArray[np.float32], relative_spread: float, exponent: float) -> NDArray[np.float32]:
+    """Return network intensities whose signal was raised to a power; the brain's median stays, and nearly its spread.
+
+    Parameters
+    ----------
+    intensities : (i, j, k) float32 array
+    relative_spread : float
+        Of their scale; so the signal is 1 at the median, and 0 where there is none.
+    exponent : float
+    """
+    signal = np.maximum(1 + relative_spread * harden(intensities.astype(np.float64)), 0)
+    return soften((signal**exponent - 1) / (relative_spread * exponent)).astype(np.float32)
+
+
+def hide(
+    record: PromptRecord, share: float, random: np.random.Generator, *, with_contrast: bool = False
+) -> PromptRecord:
+    """Return a record some of whose fields are missing."""
+    draws = random.random(len(HIDEABLE) + 1)
+    changes: dict[str, Any] = {name: None for name, draw in zip(HIDEABLE, draws, strict=False) if draw < share}
+    if "flip_angle_deg" in changes:
+        changes["flip_angle_variable"] = False
+    if with_contrast and draws[-1] < share:
+        changes |= {"contrast": None, "post_contrast": False}
+    return replace(record, **changes)

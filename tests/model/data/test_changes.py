@@ -1,0 +1,74 @@
+"""What is changed and hidden is what was asked for, and nothing where nothing was."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from model.data.changes import HIDEABLE, Changes, change_contrast, changed, hide
+from tests.model.data.native_scans import FULL
+from warehouse.imaging.brain_scale import BrainScale, soften
+from warehouse.prompts.record import PromptRecord
+
+AS_IT_IS = Changes(several_share=0.0, field_dropout=0.0, source_dropout=0.0, gamma=0.0)
+
+
+def random() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def test_everything_but_the_contrast_can_be_hidden() -> None:
+    assert hide(FULL, 0.0, random(), with_contrast=True) == FULL
+    assert hide(FULL, 1.0, random(), with_contrast=True) == PromptRecord()
+    assert hide(FULL, 1.0, random()) == PromptRecord(contrast="T1w", post_contrast=True)
+    together = {"contrast", "post_contrast", "flip_angle_variable", "words"}
+    assert {field.name for field in fields(PromptRecord)} == together | set(HIDEABLE)
+
+
+def scaled() -> tuple[NDArray[np.float32], NDArray[np.bool_], BrainScale]:
+    """Return network intensities of a scan with air, its brain, and its scale."""
+    signal = np.random.default_rng(0).uniform(0.6, 1.4, (12, 12, 12))
+    signal[0] = 0
+    scale = BrainScale.of(signal, signal > 0)
+    return scale.to_network(signal), signal > 0, scale
+
+
+def test_another_contrast_keeps_median_spread_and_no_signal() -> None:
+    given, brain, scale = scaled()
+    for exponent in (0.8, 1.2):
+        made = change_contrast(given, scale.relative_spread, exponent)
+        low, median, high = np.percentile(made[brain], (10, 50, 90))
+        assert median == pytest.approx(0, abs=0.02)
+        assert high - low == pytest.approx(1, abs=0.05)
+        air = (0 - 1) / (scale.relative_spread * exponent)
+        assert np.allclose(made[0], soften(np.array(air)), atol=1e-3)
+        assert np.abs(made - given)[brain].max() > 0.02
+    np.testing.assert_allclose(change_contrast(given, scale.relative_spread, 1.0), given, atol=1e-5)
+
+
+def test_bias_multiplies_the_signal_by_a_plane_and_leaves_none_as_it_is() -> None:
+    given, brain, scale = scaled()
+    made = changed(given, scale.relative_spread, replace(AS_IT_IS, bias=0.2), random())
+    gain = scale.from_network(made) / np.where(brain, scale.from_network(given), 1)
+    np.testing.assert_allclose(made[0], given[0], atol=1e-4)
+    slopes = [np.diff(gain[1:], axis=axis) for axis in range(3)]
+    assert all(np.ptp(slope) < 1e-4 for slope in slopes)
+    assert 0.005 < max(abs(slope.mean()) for slope in slopes) <= 0.2 / 11
+
+
+def test_noise_is_as_strong_as_was_asked_for() -> None:
+    given, _, scale = scaled()
+    strength = [
+        (changed(given, scale.relative_spread, replace(AS_IT_IS, noise=0.3), np.random.default_rng(seed)) - given).std()
+        for seed in range(40)
+    ]
+    assert max(strength) < 0.32
+    assert np.mean(strength) == pytest.approx(0.15, abs=0.04)
+
+
+def test_nothing_is_changed_where_nothing_is_asked_for() -> None:
+    given, _, scale = scaled()
+    np.testing.assert_allclose(changed(given, scale.relative_spread, AS_IT_IS, random()), given, atol=1e-5)
