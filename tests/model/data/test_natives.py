@@ -186,3 +186,15 @@ def test_memory_holds_the_last_scans_up_to_a_size_and_other_processes_read_their
     again = pickle.loads(pickle.dumps(scans))
     assert not again._cache
     np.testing.assert_array_equal(again.scan(0).voxels, first.voxels)
+
+
+def test_scans_are_taken_as_harmonised_where_asked(tmp_path: Path) -> None:
+    item = stored(tmp_path, "one", marked, GRIDS["LPS"], pose(1))
+    native = NativeScans([item]).scan(0)
+    voxels = marked(centers(EVERYWHERE, np.eye(4))).astype(np.float16)
+    attributes = {"image_id": "one", "form": "session"}
+    payload = Payload(voxels, EVERYWHERE.affine, np.ones(voxels.shape, np.uint8), attributes, b"")
+    write(item.path, payload, name="one")
+    harmonised = NativeScans([item], is_native=False).scan(0)
+    assert np.array_equal(harmonised.to_session, np.eye(4))
+    assert harmonised.grid.shape == EVERYWHERE.shape != native.grid.shape

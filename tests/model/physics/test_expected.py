@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
 from model.physics.contrast import signals_of
-from model.physics.expected import FAMILIES, WHITE, Stated, expected_ratios, likely_families
+from model.physics.expected import FAMILIES, WHITE, Stated, expected_ratios, likely_families, typical_median
 from model.physics.protocol import SequenceProtocol
+from model.physics.tissue import TISSUES
+from warehouse.prompts.record import PromptRecord
 
 UNKNOWN = float("nan")
 
@@ -92,3 +95,29 @@ def test_a_late_echo_is_that_of_a_variable_angle_whether_it_is_said_or_not() -> 
 def test_a_longer_echo_makes_fluid_brighter_beside_white_matter() -> None:
     ratios = torch.cat([expected_ratios("T2w", stated(tr_s=4.0, te_s=te)) for te in (0.03, 0.06, 0.09, 0.15)])
     assert (ratios[:, 0].diff() > 0).all()
+
+
+def test_a_usual_brain_has_a_median_between_white_and_grey_matter() -> None:
+    record = PromptRecord(contrast="T2w", repetition_time_s=4.0, echo_time_s=0.1)
+    [signals] = signals_of([SequenceProtocol("T2w", "fast_spin_echo", 3.0, 4.0, 0.1, None, 150.0)])
+    pair = sorted(float(signals[TISSUES.index(name)]) for name in ("white_matter", "cortex"))
+    median = typical_median(record)
+    assert median is not None
+    assert pair[0] < median < pair[1]
+    later = typical_median(replace(record, echo_time_s=0.2))
+    assert later is not None
+    assert later < median
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        PromptRecord(),
+        PromptRecord(contrast="T2w", repetition_time_s=4.0),
+        PromptRecord(contrast="T2w", echo_time_s=0.1),
+        PromptRecord(contrast="bold", repetition_time_s=4.0, echo_time_s=0.1),
+    ],
+    ids=["nothing", "no TE", "no TR", "another contrast"],
+)
+def test_without_sequence_or_times_a_brain_has_no_usual_median(record: PromptRecord) -> None:
+    assert typical_median(record) is None

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from model.data import fine_heads
 from model.data.catalogue import CatalogueImages, Source
 from model.data.patches import Patch, PatchBatch, Patches
 from model.inference.synthesize import load_synthesizer
 from model.networks.checkpoint import CARD, read_model
 from model.networks.synthesis.compact import CompactConfig
 from model.networks.synthesis.reference import ReferenceConfig
+from model.simulation.head import make_head
 from model.training.config import SynthesisTraining
-from model.training.synthesis import SynthesisTask, _square, choose_pairs, synthesis_loss, train_synthesis
+from model.training.synthesis import (
+    LEAST_DENSITY,
+    SynthesisTask,
+    _square,
+    choose_pairs,
+    has_equations,
+    synthesis_loss,
+    train_synthesis,
+)
 from model.training.trained import Run, Trained
 from tests.model.data.native_scans import Few, few, placed
+from tests.model.data.small_fine_heads import SmallFineHeads
 from tests.model.tiny_home import make_tiny_home
 from tests.model.tiny_models import save_text_encoder
 from warehouse.errors import ModelError
@@ -220,3 +232,69 @@ def test_without_a_text_encoder_it_is_said_how_to_train_one(tiny_home: Home) -> 
     with pytest.raises(ModelError, match="no champion of kind text_encoder") as refusal:
         train_synthesis(tiny_home, TINY, ignore, device="cpu")
     assert "tumsyn train text-encoder" in refusal.value.remedy
+
+
+def any_embedding(records: Any) -> torch.Tensor:
+    return torch.tensor([[float(one.contrast == label) for label in ("T1w", "T2w", "FLAIR", None)] for one in records])
+
+
+def with_heads(share: float = 1.0, **changes: object) -> SynthesisTask:
+    """A task on simulated heads of 4 mm beside few scans."""
+    training = few()
+    config = TINY.model_copy(update={"simulated_share": share, **changes})
+    return SynthesisTask(
+        config, (training, training.pairs), (training, training.pairs), any_embedding, 4, 4.0, heads=SmallFineHeads()
+    )
+
+
+def test_simulated_patches_teach_the_tissue_parameters() -> None:
+    learner, blind = with_heads(map_weight=10.0), with_heads(map_weight=0.0)
+    assert learner.network.has_maps
+    loss, without = (float(one.loss(0)[0].detach()) for one in (learner, blind))
+    assert loss > without + 0.1
+    learner.loss(0)[0].backward()  # type: ignore[no-untyped-call]
+    head = learner.network.get_submodule("map_head.to_parameters")
+    assert all(one.grad is not None and one.grad.any() for one in head.parameters())
+
+
+def test_maps_of_air_teach_nothing() -> None:
+    learner = with_heads()
+    patch = learner.loader.batch(0).patches[0]
+    assert patch.maps is not None
+    latent = torch.randn(1, 5, *patch.maps.shape[1:])
+    changed = patch.maps.copy()
+    changed[1:, patch.maps[0] <= LEAST_DENSITY] = 1e6
+    air = replace(patch, maps=np.zeros_like(patch.maps))
+    with torch.no_grad():
+        apart = [float(learner._maps_apart(latent, replace(patch, maps=maps))) for maps in (patch.maps, changed)]
+        assert apart[0] == apart[1] > 0
+        assert float(learner._maps_apart(latent, air)) == 0
+        assert float(learner._maps_apart(latent, replace(patch, maps=None))) == 0
+
+
+def test_a_network_that_sees_no_known_sequence_is_built_without_equations() -> None:
+    scans = few()
+    assert task(scans).network.has_maps == has_equations([item.record for item in scans.items])
+    bare = few()
+    bare.items = [replace(item, record=PromptRecord(contrast=item.record.contrast)) for item in bare.items]
+    learner = task(bare)
+    assert not learner.network.has_maps
+    assert learner.architecture["has_equations"] is False
+    assert with_heads(share=0.5).network.has_maps
+
+
+def test_simulated_heads_are_kept_in_the_home(home_with_people: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fine_heads, "make_head", lambda subject, voxel_mm: make_head(subject, 6.0))
+    told: list[tuple[int, int]] = []
+    config = TINY.model_copy(update={"simulated_share": 0.5, "n_heads": 1, "n_steps": 1})
+    trained = train_synthesis(
+        home_with_people,
+        config,
+        ignore,
+        text_encoder=encoder_of(home_with_people),
+        device="cpu",
+        made=lambda done, total: told.append((done, total)),
+    )
+    assert told[-1] == (1, 1)
+    assert len(list(home_with_people.heads.rglob("*.npy"))) >= 1
+    assert read_model(trained.path)[0]["architecture"]["has_equations"] is True
