@@ -127,12 +127,8 @@ def to_session(native: Volume) -> Matrix:
 
 
 def working_grid(grid: Grid, voxel_mm: float) -> Grid:
-    """Return the isotropic grid on which a network sees a scan: its axes, its centre, its field of view."""
-    ratio = voxel_mm / grid.voxel_size_mm
-    counts = np.maximum(1, np.ceil(np.asarray(grid.shape) / ratio - 1e-3)).astype(int)
-    steps = np.diag([*ratio, 1.0])
-    steps[:3, 3] = (np.asarray(grid.shape) - 1) / 2 - ratio * (counts - 1) / 2  # aligns the centres of both grids
-    return Grid((int(counts[0]), int(counts[1]), int(counts[2])), grid.affine @ steps)
+    """Return the isotropic grid on which a network sees a scan: axes nearest to R, A and S, its field of view."""
+    return grid.turned().with_voxels((voxel_mm,) * 3)
 
 
 def block_of(

@@ -289,11 +289,8 @@ def with_steps(grid: Grid, size_mm: NDArray[np.float64] | tuple[float, float, fl
     ModelError
         When it would have more than `MOST_VOXELS` voxels.
     """
-    ratio = np.asarray(size_mm, np.float64) / grid.voxel_size_mm
-    counts = np.maximum(1, np.ceil(np.asarray(grid.shape) / ratio - 1e-3)).astype(int)
-    if float(np.prod(counts.astype(float))) > MOST_VOXELS:
-        what = f"a grid of {' × '.join(str(n) for n in counts)} voxels is too large"
+    counts = np.asarray(grid.shape) * grid.voxel_size_mm / np.asarray(size_mm, np.float64)
+    if float(np.prod(np.maximum(1.0, counts))) > MOST_VOXELS:
+        what = f"a grid of {' × '.join(f'{n:.0f}' for n in counts)} voxels is too large"
         raise ModelError(what, "ask for larger voxels; sizes are in mm")
-    steps = np.diag([*ratio, 1.0])
-    steps[:3, 3] = (np.asarray(grid.shape) - 1) / 2 - ratio * (counts - 1) / 2  # aligns the centres of both grids
-    return Grid((int(counts[0]), int(counts[1]), int(counts[2])), grid.affine @ steps)
+    return grid.with_voxels(size_mm)

@@ -5,6 +5,7 @@ Affines map voxel (i, j, k) to world (x, y, z), RAS+, mm.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -50,6 +51,14 @@ class Grid:
         ornt = nib.io_orientation(self.affine)
         shape = tuple(int(self.shape[int(np.flatnonzero(ornt[:, 0] == axis)[0])]) for axis in range(3))
         return Grid((shape[0], shape[1], shape[2]), self.affine @ nib.orientations.inv_ornt_aff(ornt, self.shape))
+
+    def with_voxels(self, size_mm: Sequence[float] | Affine) -> Grid:
+        """Return a grid with other voxel sizes (mm), and the same axes, centre and field of view."""
+        ratio = np.asarray(size_mm, np.float64) / self.voxel_size_mm
+        counts = np.maximum(1, np.ceil(np.asarray(self.shape) / ratio - 1e-3)).astype(int)
+        steps = np.diag([*ratio, 1.0])
+        steps[:3, 3] = (np.asarray(self.shape) - 1) / 2 - ratio * (counts - 1) / 2  # aligns the centres of both grids
+        return Grid((int(counts[0]), int(counts[1]), int(counts[2])), self.affine @ steps)
 
 
 @dataclass(frozen=True)
