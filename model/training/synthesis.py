@@ -75,7 +75,7 @@ class SynthesisTask:
         heads: Heads | None = None,
         fits_in_memory: bool = True,
     ) -> None:
-        self.config, self.embed, self.device = config, embed, device
+        self.config, self.embed, self.voxel_mm, self.device = config, embed, voxel_mm, device
         scans, pairs = training
         records = [item.record for item in scans.items]
         self.architecture = config.sizes(embedding_width)
