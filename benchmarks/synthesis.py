@@ -49,7 +49,7 @@ def main() -> None:
         return
     rows: list[tuple[str, dict[str, Any]]] = [
         ("compact, whole volume", {"network": "compact"}),
-        ("compact, in tiles of 2 GB", {"network": "compact", "tiled_gb": 2.0}),
+        ("compact, in tiles of 4 GB", {"network": "compact", "tiled_gb": 4.0}),
         (f"reference, {given.channels} channels, 252 windows", {"network": "reference", "channels": given.channels}),
     ]
     if given.published:
