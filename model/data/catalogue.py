@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model.data.kept import Kept
 from warehouse.catalog import sqlfiles
 from warehouse.catalog.query import Catalogue
 from warehouse.centers.registry import registered
@@ -164,7 +164,10 @@ class CatalogueImages:
     n_flagged: int
     size_bytes: int
     cache_bytes: int = CACHE_BYTES
-    _cache: OrderedDict[int, Sample] = field(default_factory=OrderedDict, repr=False)
+    _kept: Kept[Sample] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._kept = Kept(self.cache_bytes)
 
     @classmethod
     def open(
@@ -236,22 +239,12 @@ class CatalogueImages:
         VolumeError
             When the store is absent or damaged.
         """
-        if index in self._cache:
-            self._cache.move_to_end(index)
-            return self._cache[index]
-        sample = self._cache[index] = _read(self.items[index])
-        while len(self._cache) > 1 and sum(kept.size_bytes for kept in self._cache.values()) > self.cache_bytes:
-            self._cache.popitem(last=False)
-        return sample
+        return self._kept.get(index, lambda: _read(self.items[index]))
 
     @property
     def fits_in_memory(self) -> bool:
         """Whether the cache is large enough for all volumes."""
         return self.size_bytes <= self.cache_bytes
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave voxels in memory behind: another process reads its own."""
-        return self.__dict__ | {"_cache": OrderedDict()}
 
 
 def training_hashes(items: Sequence[Item]) -> dict[str, list[str]]:

@@ -6,7 +6,6 @@ scan that comes straight from its file, and its targets would be blurred.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from model.data.catalogue import CACHE_BYTES, Item, outside
+from model.data.kept import Kept
 from model.data.target_voxels import ROUNDING_VOXELS, Matrix
 from warehouse.errors import ModelError
 from warehouse.imaging.geometry import Grid, turn
@@ -80,7 +80,10 @@ class NativeScans:
     items: list[Item]
     is_native: bool = True
     cache_bytes: int = CACHE_BYTES
-    _cache: OrderedDict[int, NativeScan] = field(default_factory=OrderedDict, repr=False)
+    _kept: Kept[NativeScan] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._kept = Kept(self.cache_bytes)
 
     def scan(self, index: int) -> NativeScan:
         """Return a scan.
@@ -97,17 +100,7 @@ class NativeScans:
         ModelError
             When the store has no transform to its session.
         """
-        if index in self._cache:
-            self._cache.move_to_end(index)
-            return self._cache[index]
-        scan = self._cache[index] = _read(self.items[index], self.is_native)
-        while len(self._cache) > 1 and sum(kept.size_bytes for kept in self._cache.values()) > self.cache_bytes:
-            self._cache.popitem(last=False)
-        return scan
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave voxels in memory behind: another process reads its own."""
-        return self.__dict__ | {"_cache": OrderedDict()}
+        return self._kept.get(index, lambda: _read(self.items[index], self.is_native))
 
 
 def to_session(native: Volume) -> Matrix:

@@ -128,7 +128,7 @@ def test_one_t1w_of_each_training_person_of_the_named_centres_is_taken(sample: S
     images = CatalogueImages(items, [], "snapshot", "data", "recipe", VOXEL_MM, 0, 0)
     bank = RealHeads(tmp_path, images, {"centre": None})
     assert [images.items[index].person_id for index in bank.indices] == ["person", "second"]
-    images._cache.update(dict.fromkeys(range(len(items)), sample))
+    images._kept._things.update(dict.fromkeys(range(len(items)), sample))
     joined = JoinedHeads([SmallFineHeads(2), bank])
     assert joined.n_heads == 4
     assert np.array_equal(joined.head(3).maps, real_head(sample, items[5], None).maps)

@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from model.training.loop import fit, rate_of
+from model.training.loop import FitSettings, fit, rate_of
 from model.training.state import FILE
 from tests.conftest import ROOT
 from tests.model.training.toy import SETTINGS, Toy, train
@@ -156,19 +156,6 @@ def test_the_statistics_of_batch_normalisation_are_averaged_with_the_weights(tmp
     torch.testing.assert_close(task.network.state_dict()["1.running_mean"], expected)
 
 
-def test_a_training_with_batch_normalisation_resumes_exactly(tmp_path: Path) -> None:
-    def stop(step: int, *_: object) -> None:
-        if step == 17:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fit(Normalised(), SETTINGS, tmp_path / "stopped", stop)
-    resumed, straight = Normalised(), Normalised()
-    fit(resumed, SETTINGS, tmp_path / "stopped", ignore)
-    fit(straight, SETTINGS, tmp_path / "straight", ignore)
-    assert equal(resumed.network.state_dict(), straight.network.state_dict())
-
-
 class Convolved(Toy):
     """The toy with a convolution before it, whose kernel Muon learns."""
 
@@ -198,14 +185,19 @@ def test_kernels_are_learned_by_muon_and_everything_else_by_adamw(tmp_path: Path
     assert not {"exp_avg.1.weight", "momentum.3.weight"} & kept
 
 
-def test_a_training_by_muon_resumes_exactly(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("task", "settings"), [(Normalised, SETTINGS), (Convolved, BOTH)], ids=["batch normalisation", "Muon"]
+)
+def test_a_training_that_keeps_more_than_adamw_does_resumes_exactly(
+    tmp_path: Path, task: type[Toy], settings: FitSettings
+) -> None:
     def stop(step: int, *_: object) -> None:
         if step == 17:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(Convolved(), BOTH, tmp_path / "stopped", stop)
-    resumed, straight = Convolved(), Convolved()
-    fit(resumed, BOTH, tmp_path / "stopped", ignore)
-    fit(straight, BOTH, tmp_path / "straight", ignore)
+        fit(task(), settings, tmp_path / "stopped", stop)
+    resumed, straight = task(), task()
+    fit(resumed, settings, tmp_path / "stopped", ignore)
+    fit(straight, settings, tmp_path / "straight", ignore)
     assert equal(resumed.network.state_dict(), straight.network.state_dict())
