@@ -23,7 +23,7 @@ from warehouse.imaging.brain_scale import BrainScale
 from warehouse.imaging.files import NotFetchedError, RefusedError
 from warehouse.imaging.geometry import Grid, Image, turn
 from warehouse.imaging.nifti import read_header
-from warehouse.imaging.scan import Scan, read_scan
+from warehouse.imaging.scan import Scan, header_of, read_scan
 from warehouse.quality.resolution import effective_resolution
 
 Voxels = NDArray[np.float32]
@@ -74,20 +74,15 @@ def read_grid(image: str | Path | nib.Nifti1Image) -> tuple[Grid, int]:
         When the header cannot be used, or does not place the grid in the world.
     """
     name = str(image) if isinstance(image, (str, Path)) else "the reference"
-    if not isinstance(image, (str, Path)):
-        i, j, k = (*image.shape, 1, 1, 1)[:3]
-        codes = int(image.header["sform_code"]), int(image.header["qform_code"])
-        grid, code = Grid((int(i), int(j), int(k)), np.asarray(image.affine, np.float64)), codes[0] or codes[1]
-    elif not Path(image).is_file():
+    if isinstance(image, (str, Path)) and not Path(image).is_file():
         raise ModelError(f"there is no file {image}", "give the path of a NIfTI file, .nii or .nii.gz")
-    else:
-        try:
-            header = read_header(str(image))
-        except RefusedError as error:
-            raise ModelError(f"{name}: {error.detail}", error.remedy) from error
-        except NotFetchedError as error:
-            raise ModelError(f"{name}: its content was not fetched", f"git annex get {name}") from error
-        grid, code = header.grid, header.sform_code or header.qform_code
+    try:
+        header = read_header(str(image)) if isinstance(image, (str, Path)) else header_of(image)
+    except RefusedError as error:
+        raise ModelError(f"{name}: {error.detail}", error.remedy) from error
+    except NotFetchedError as error:
+        raise ModelError(f"{name}: its content was not fetched", f"git annex get {name}") from error
+    grid, code = header.grid, header.sform_code or header.qform_code
     if code == 0:
         raise ModelError(f"{name} has no orientation: neither qform nor sform is set", "give another reference")
     if float(np.prod(np.asarray(grid.shape, float))) > MOST_VOXELS:

@@ -92,23 +92,32 @@ def read_scan(source: str | Path | nib.Nifti1Image) -> Scan:
         raw = decode(data, str(source))
         values = _stored(data, raw, header)
     else:
-        raw = source.header
-        header = facts(_with_affine(raw, source))
+        raw, header = source.header, header_of(source)
         refuse_unless_one_volume(header)
         values = _as_float(lambda: np.asarray(source.dataobj, np.float32))
     voxels, offset = magnitudes(values.reshape(header.shape[:3]))
     return Scan(voxels, header.grid, header, bytes(raw.binaryblock), offset)
 
 
-def _with_affine(raw: Any, image: nib.Nifti1Image) -> Any:
-    """Return the header of an image in memory with the image's affine, which takes precedence."""
+def header_of(image: nib.Nifti1Image) -> Header:
+    """Return the valid header of an image in memory, judged as that of a file.
+
+    Where the image has another affine than its header, the affine is what its user sees, and is used alone.
+
+    Raises
+    ------
+    RefusedError
+        As `warehouse.imaging.nifti.read_header`.
+    """
+    raw = image.header
     if not isinstance(raw, nib.Nifti1Header):
         raise RefusedError("not_nifti", f"it is {type(image).__name__}, not NIfTI", "convert it to NIfTI")
     copy = raw.copy()
     code = int(raw["sform_code"]) or int(raw["qform_code"])
-    copy.set_sform(image.affine, code)
-    copy["qform_code"] = 0 if code else copy["qform_code"]
-    return copy
+    if not code or not np.allclose(raw.get_best_affine(), image.affine, equal_nan=True):
+        copy.set_sform(image.affine, code)
+        copy["qform_code"] = 0
+    return facts(copy)
 
 
 def _stored(data: bytes, raw: Any, header: Header) -> Voxels:
