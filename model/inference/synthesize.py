@@ -35,7 +35,7 @@ from warehouse.lake.home import Home
 from warehouse.prompts.record import PromptRecord, contrast_label
 
 CORE = 96  # largest side of the part that a tile contributes, voxels
-BYTES_PER_VOXEL = 16 * 4 * 8.0  # of a network: 16 channels of float32, eight of such maps at once
+BYTES_PER_VOXEL = 320.0  # of `compact` at its widest: 2.1 GB for 182 × 218 × 182 voxels (benchmarks/synthesis.py)
 MAP_SUFFIXES = ("PDmap", "T1map", "T2map", "T2starmap")  # of BIDS
 DECODED_AT_ONCE = 4_000_000  # wanted voxels
 SHARE_OF_FREE = 0.5  # of the memory that is free: others use the machine too
