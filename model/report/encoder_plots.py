@@ -7,7 +7,6 @@ the colour-blind.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from model.evaluation.retrieval_examples import Example
 from warehouse.imaging.brain_scale import harden
 from warehouse.imaging.geometry import Grid, turn
 from warehouse.prompts.record import PromptRecord, contrast_label
-from warehouse.quality.slices import PLANES, View, mark_sides, show
+from warehouse.quality.slices import PLANES, View, mark_sides, png, show
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,7 +89,7 @@ def retrieval_plot(scores: Sequence[Row]) -> bytes | None:
     for panel in panels[len(groups) :]:
         panel.set_axis_off()
     _legend(figure)
-    return _png(figure)
+    return png(figure)
 
 
 def field_plot(scores: Sequence[Row]) -> bytes | None:
@@ -126,7 +125,7 @@ def field_plot(scores: Sequence[Row]) -> bytes | None:
     panels[0].set_ylabel("right prompt preferred", fontsize=9)
     figure.supxlabel("change of the signal of some tissue, in signals of white matter, from … on", fontsize=9)
     _legend(figure)
-    return _png(figure)
+    return png(figure)
 
 
 def recovery_plot(found: Sequence[Recovered], n_shown: int = 400) -> bytes | None:
@@ -170,7 +169,7 @@ def recovery_plot(found: Sequence[Recovered], n_shown: int = 400) -> bytes | Non
         Line2D([], [], linestyle="", marker="o", markersize=5, color=colours[name], label=name) for name in contrasts
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False, fontsize=8.5)
-    return _png(figure)
+    return png(figure)
 
 
 def example_plot(examples: Sequence[Example]) -> bytes | None:
@@ -198,7 +197,7 @@ def example_plot(examples: Sequence[Example]) -> bytes | None:
         for side in ("top", "right", "left"):
             panel.spines[side].set_visible(False)
     figure.supxlabel("cosine between image and prompt; bold and blue: the image's own prompt", fontsize=9)
-    return _png(figure)
+    return png(figure)
 
 
 def plots(scores: Sequence[Row], found: Sequence[Recovered], examples: Sequence[Example]) -> dict[str, bytes]:
@@ -328,12 +327,3 @@ def _figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
-
-
-def _png(figure: Figure) -> bytes:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    FigureCanvasAgg(figure)
-    file = BytesIO()
-    figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
-    return file.getvalue()

@@ -1,50 +1,30 @@
-"""Slices of what went in, what the model made, what it was to make, and where the two differ.
-
-Neurological convention: the left of a picture is the person's left; both sides are marked. Volumes come as network
-intensities and are drawn linear, not compressed. The 0.5th and 99.5th percentile of the real target in its brain are
-black and white, for the made image as well; the source has another contrast, and a window of its own.
-"""
+"""Examples of a report: pairs of each task with what a model makes of them, as pictures side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-from warehouse.errors import ModelError
-from warehouse.lake import atomic
-from warehouse.quality.slices import GROUND, INK, PLANES, QUIET, View, mark_sides, show
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 from numpy.typing import NDArray
 
 from model.data.catalogue import CatalogueImages, Source
+from model.evaluation.comparison import Compared, compare, grey, window
 from model.evaluation.evaluate import SynthesisModel
-from warehouse.imaging.brain_scale import harden
+from warehouse.errors import ModelError
 from warehouse.imaging.geometry import turn
+from warehouse.lake import atomic
+from warehouse.quality.slices import PLANES, View, png
 
-DIFFERENCE_RANGE = 0.4  # of black to white; what differs more has the end's colour
-DIFFERENCE_COLOURS = (
-    "berlin"  # dark where nothing differs, blue and red for less and more, and safe for the colour-blind
-)
-WINDOW = (0.5, 99.5)  # percentiles of a brain that are drawn black and white
-COLUMNS = 4
-TITLES = ("source", "made by the model", "target", "made − target")
 MARGIN_MM = 12.0
-DPI = 100
 OVERVIEW_WIDTH_PX, PAGE_WIDTH_PX = 1200, 880  # in the page two stand side by side, so that letters must be larger
-GAP_PX, HEAD_PX, FOOT_PX, NAME_PX = 6.0, 34.0, 34.0, 30.0
 
 
 def draw_example(example: Example) -> bytes:
     """Draw one task: source, made, real and difference, in an axial and a coronal slice; return the PNG."""
-    return _png(_figure([example], (PLANES[0], PLANES[1]), PAGE_WIDTH_PX))
+    return png(compare([example.compared], (PLANES[0], PLANES[1]), PAGE_WIDTH_PX))
 
 
 def draw_overview(examples: Sequence[Example], path: Path) -> Path:
@@ -61,100 +41,10 @@ def draw_overview(examples: Sequence[Example], path: Path) -> Path:
         raise ModelError("there is no example to draw", "evaluate on data that have a pair of some task")
     is_simulated = any(example.is_simulated for example in examples)
     note = "simulated heads, nobody's data;  " if is_simulated else ""
-    figure = _figure(examples, (PLANES[0],), OVERVIEW_WIDTH_PX, f"{note}L, R: the person's left and right")
-    temporary = atomic.temporary_beside(path)
-    temporary.write_bytes(_png(figure))
-    atomic.move(temporary, path)
+    note += "L, R: the person's left and right"
+    rows = [example.compared for example in examples]
+    atomic.write_bytes(path, png(compare(rows, (PLANES[0],), OVERVIEW_WIDTH_PX, note)))
     return path
-
-
-def _figure(
-    examples: Sequence[Example], planes: Sequence[tuple[int, int, int]], width_px: int, note: str = ""
-) -> Figure:
-    """Draw a grid: one row per example and plane, one column per volume; with a note, a name above each example."""
-    from matplotlib.figure import Figure
-
-    views = [View.around([e.mask], e.mask.shape, e.voxel_size_mm, MARGIN_MM) for e in examples]
-    column = (width_px - (COLUMNS + 1) * GAP_PX) / COLUMNS
-    heights = [[column * view.size_mm(plane[2]) / view.size_mm(plane[1]) for plane in planes] for view in views]
-    name_px = NAME_PX if note else 0.0
-    height_px = HEAD_PX + FOOT_PX + sum(sum(each) + GAP_PX * len(each) + name_px for each in heights)
-    figure = Figure(figsize=(width_px / DPI, height_px / DPI), dpi=DPI, facecolor=GROUND)
-    canvas = _Canvas(figure, width_px, height_px)
-    for number, title in enumerate(TITLES):
-        middle = GAP_PX + number * (column + GAP_PX) + column / 2
-        canvas.write(middle, height_px - 23, title, size=12, ha="center")
-    top = height_px - HEAD_PX
-    for example, view, tall in zip(examples, views, heights, strict=True):
-        if note:
-            caption = f"{example.title}    {example.psnr_db:.1f} dB, SSIM {example.ssim:.2f}"
-            canvas.write(GAP_PX + 4, top - 20, caption, size=13, weight="bold")
-            top -= name_px
-        for plane, plane_px in zip(planes, tall, strict=True):
-            top -= plane_px
-            _row(canvas, example, view, plane, (column, top, plane_px))
-            top -= GAP_PX
-    _key(canvas, note)
-    return figure
-
-
-@dataclass(frozen=True)
-class _Canvas:
-    """A figure whose places are pixels, from the lower left corner."""
-
-    figure: Figure
-    width_px: float
-    height_px: float
-
-    def write(self, x: float, y: float, text: str, **style: Any) -> None:
-        style = {"color": INK, "fontsize": style.pop("size", 11), "parse_math": False} | style
-        self.figure.text(x / self.width_px, y / self.height_px, text, **style)
-
-    def axes(self, x: float, y: float, width: float, height: float) -> Any:
-        place = (x / self.width_px, y / self.height_px, width / self.width_px, height / self.height_px)
-        return self.figure.add_axes(place)
-
-
-def _row(
-    canvas: _Canvas,
-    example: Example,
-    view: View,
-    plane: tuple[int, int, int],
-    place: tuple[float, float, float],
-) -> None:
-    column, bottom, height = place
-    grey = {"cmap": "gray", "vmin": 0.0, "vmax": 1.0}
-    ends = {"cmap": DIFFERENCE_COLOURS, "vmin": -DIFFERENCE_RANGE, "vmax": DIFFERENCE_RANGE}
-    drawn = (
-        (example.source, grey),
-        (example.made, grey),
-        (example.target, grey),
-        (example.made - example.target, ends),
-    )
-    for number, (volume, style) in enumerate(drawn):
-        axes = canvas.axes(GAP_PX + number * (column + GAP_PX), bottom, column, height)
-        show(axes, volume, view, plane, **style)
-        mark_sides(axes, plane, size=12)
-
-
-def _key(canvas: _Canvas, note: str) -> None:
-    """Write the note, and what the colours of the difference mean, below everything."""
-    canvas.write(10, 12, note, size=10.5, color=QUIET)
-    width, right = 120.0, canvas.width_px - 138
-    ramp = canvas.axes(right - width, 12, width, 10)
-    ramp.imshow(np.linspace(-1, 1, 256)[None], aspect="auto", cmap=DIFFERENCE_COLOURS)
-    ramp.set_axis_off()
-    canvas.write(right - width - 8, 12, f"too dark −{DIFFERENCE_RANGE:g}", size=10.5, color=QUIET, ha="right")
-    canvas.write(right + 8, 12, f"+{DIFFERENCE_RANGE:g} too bright", size=10.5, color=QUIET)
-
-
-def _png(figure: Figure) -> bytes:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    FigureCanvasAgg(figure)
-    file = BytesIO()
-    figure.savefig(file, format="png", dpi=DPI, facecolor=GROUND, metadata={"Software": None})
-    return file.getvalue()
 
 
 @dataclass(frozen=True)
@@ -193,6 +83,13 @@ class Example:
     def title(self) -> str:
         """The task as people write it, e.g. T1w → T2w."""
         return self.task.replace("_to_", " → ").replace("+", " + ")
+
+    @property
+    def compared(self) -> Compared:
+        """What is drawn: the brain with a margin."""
+        view = View.around([self.mask], self.mask.shape, self.voxel_size_mm, MARGIN_MM)
+        caption = f"{self.title}    {self.psnr_db:.1f} dB, SSIM {self.ssim:.2f}"
+        return Compared(self.source, self.made, self.target, view, caption)
 
 
 def in_order(rows: Sequence[dict[str, Any]], tasks: Sequence[str]) -> list[dict[str, Any]]:
@@ -244,14 +141,13 @@ def _example(
     if made.shape != target.voxels.shape:
         what = f"the model made {made.shape} for a target of {target.voxels.shape}"
         raise ModelError(f"{row['task']}: {what}", "train it again")
-    low, high = _window(target.voxels, target.mask)
-    own_low, own_high = _window(first.voxels, target.mask)
+    own = window(target.voxels, target.mask)
     shown = (
-        (harden(first.voxels.astype(np.float64)) - own_low) / (own_high - own_low),
-        (harden(made.astype(np.float64)) - low) / (high - low),
-        (harden(target.voxels.astype(np.float64)) - low) / (high - low),
+        grey(first.voxels, *window(first.voxels, target.mask)),
+        grey(made, *own),
+        grey(target.voxels, *own),
     )
-    turned = [turn(np.clip(volume, 0.0, 1.0), target.affine) for volume in shown]
+    turned = [turn(volume, target.affine) for volume in shown]
     facts = {key: row[key] for key in ("task", "split", "center_id", "prompt", "psnr_db", "ssim", "is_simulated")}
     return Example(
         source=turned[0],
@@ -261,9 +157,3 @@ def _example(
         voxel_size_mm=target.grid.turned().voxel_size_mm,
         **facts,
     )
-
-
-def _window(network: NDArray[np.float32], brain: NDArray[np.bool_]) -> tuple[float, float]:
-    """Return the linear intensities that are black and white: percentiles of a brain in network intensities."""
-    low, high = np.percentile(harden(network[brain].astype(np.float64)), WINDOW)
-    return float(low), float(high) if high > low else float(low) + 1.0

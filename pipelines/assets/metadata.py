@@ -16,6 +16,7 @@ import pyarrow as pa
 from pipelines.runtime.evaluation import VERDICT_WORDS, Evaluated
 from warehouse.catalog import model_registry
 from warehouse.lake.home import Home
+from warehouse.quality.slices import png
 
 METRIC = "core.training_metric"
 PLOTTED = {"loss", "l1"}  # curves that are drawn; of all other measures the last value is shown
@@ -146,7 +147,7 @@ def _plot(measured: Sequence[Mapping[str, Any]]) -> bytes:
     for row in measured:
         if row["metric"] in PLOTTED:
             lines.setdefault((row["metric"], row["split"]), []).append((row["step"], row["value"]))
-    figure = Figure(figsize=(6.4, 3.0), layout="constrained")
+    figure = Figure(figsize=(6.4, 3.0), dpi=110, layout="constrained")
     axes = figure.subplots()
     for (metric, split), points in sorted(lines.items()):
         axes.plot(*zip(*points, strict=True), label=f"{metric}, {split}", marker="o" if len(points) < 20 else None)
@@ -154,9 +155,7 @@ def _plot(measured: Sequence[Mapping[str, Any]]) -> bytes:
     axes.grid(alpha=0.3)
     if lines:
         axes.legend(frameon=False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
+    return png(figure)
 
 
 def _embedded(picture: bytes, name: str, kind: str) -> str:

@@ -49,8 +49,13 @@ def move(temporary: Path, target: Path) -> None:
 
 def write_text(target: Path, text: str) -> None:
     """Write a small file atomically."""
+    write_bytes(target, text.encode())
+
+
+def write_bytes(target: Path, content: bytes) -> None:
+    """Write a file that fits in memory atomically."""
     temporary = temporary_beside(target)
-    temporary.write_text(text, encoding="utf-8")
+    temporary.write_bytes(content)
     move(temporary, target)
 
 

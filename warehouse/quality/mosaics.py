@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from warehouse.errors import TumsynError
 from warehouse.lake import atomic
 from warehouse.lake.home import Home
-from warehouse.quality.slices import GROUND, INK, PLANES, QUIET, View, mark_sides, show
+from warehouse.quality.slices import GROUND, INK, PLANES, QUIET, View, mark_sides, png, show
 from warehouse.volumes.volume import open_store
 
 if TYPE_CHECKING:
@@ -140,15 +140,9 @@ def draw(panels: Sequence[Panel], voxel_size_mm: Sequence[float] | NDArray[Any],
         For no scan at all, differing grids, or voxels that are not finite.
     """
     _check(panels, title)
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     masks = [m for panel in panels for m in (panel.reference_outline, panel.mask) if m is not None]
     view = View.around(masks, panels[0].voxels.shape, np.asarray(voxel_size_mm, np.float64))
-    figure = _draw(panels, view, title)
-    FigureCanvasAgg(figure)
-    temporary = atomic.temporary_beside(path)
-    figure.savefig(temporary, format="png", dpi=DPI, facecolor=GROUND, metadata={"Software": None})
-    atomic.move(temporary, path)
+    atomic.write_bytes(path, png(_draw(panels, view, title)))
     return path
 
 

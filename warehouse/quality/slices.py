@@ -1,4 +1,4 @@
-"""Slices of volumes for pictures: the cut, the marks of both sides, and the colours that all pictures share.
+"""Slices of volumes for pictures: the cut, the marks of both sides, the colours that all pictures share, and the PNG.
 
 Neurological convention: the left of a picture is the person's left, and both sides are marked.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 GROUND, INK, QUIET = "#0f1216", "#f2f4f7", "#9aa4b2"
 LEFT, RIGHT = "#ff7ad9", "#8dff6a"  # used for nothing else in a picture
@@ -132,3 +134,13 @@ def mark_sides(axes: Axes, plane: tuple[int, int, int], size: float = 13) -> Non
     for (letter, colour), x, align in zip(ends, (0.015, 0.985), ("left", "right"), strict=True):
         style: dict[str, Any] = {"color": colour, "ha": align, "va": "top", "fontsize": size, "weight": "bold"}
         axes.text(x, 0.985, letter, transform=axes.transAxes, **style)
+
+
+def png(figure: Figure) -> bytes:
+    """Return a figure as a PNG, drawn without a display; the same figure gives the same bytes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure)
+    file = BytesIO()
+    figure.savefig(file, format="png", dpi="figure", facecolor="auto", metadata={"Software": None})
+    return file.getvalue()

@@ -1,46 +1,30 @@
-"""Pictures of a report, read back pixel by pixel."""
+"""Examples of a report: what is made for them, and how they are drawn."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 
-import matplotlib.image
 import numpy as np
 import pytest
-from matplotlib import colormaps
-from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
 from model.data.catalogue import Sample, Source
 from model.report.gallery import (
-    DIFFERENCE_COLOURS,
-    GAP_PX,
     OVERVIEW_WIDTH_PX,
     PAGE_WIDTH_PX,
-    TITLES,
     Example,
     draw_example,
     draw_overview,
     in_order,
     make_examples,
 )
+from tests.model.evaluation.pictures import SHAPE, ball, blob, pixels
 from warehouse.errors import ModelError
 from warehouse.imaging.brain_scale import BrainScale
 from warehouse.imaging.geometry import turn
 from warehouse.prompts.record import PromptRecord
-from warehouse.quality.slices import LEFT, RIGHT
-
-SHAPE = (40, 48, 36)
-COLUMN_PX = (PAGE_WIDTH_PX - 5 * GAP_PX) / 4
-
-
-def ball() -> NDArray[np.bool_]:
-    grid = np.meshgrid(*(np.linspace(-1, 1, n) for n in SHAPE), indexing="ij")
-    return np.asarray(sum(axis**2 for axis in grid) < 0.7)
 
 
 def example(**more: object) -> Example:
@@ -62,54 +46,12 @@ def example(**more: object) -> Example:
     return Example(**(fields | more))  # type: ignore[arg-type]
 
 
-def pixels(png: bytes) -> NDArray[np.float64]:
-    return np.asarray(matplotlib.image.imread(BytesIO(png)), np.float64)[:, :, :3]
-
-
-def column(picture: NDArray[np.float64], number: int) -> NDArray[np.float64]:
-    """The part of a picture that shows one volume, without head and foot."""
-    start = GAP_PX + number * (COLUMN_PX + GAP_PX)
-    return picture[36:-36, round(start) : round(start + COLUMN_PX)]
-
-
-def blob(side: str) -> NDArray[np.float64]:
-    """A brain with a bright spot on one side: the first axis runs to the right."""
-    voxels = ball() * 0.2
-    voxels[slice(10, 14) if side == "left" else slice(26, 30), 22:26, 16:20] = 1.0
-    return voxels
-
-
-def middle_column(found: NDArray[np.bool_]) -> float:
-    columns = np.flatnonzero(found.any(axis=0))
-    return float(columns.min() + columns.max()) / 2
-
-
-@pytest.mark.parametrize("number", [0, 1, 2], ids=TITLES[:3])
-@pytest.mark.parametrize(("side", "letter"), [("left", LEFT), ("right", RIGHT)])
-def test_a_spot_is_drawn_on_the_side_that_bears_its_letter(number: int, side: str, letter: str) -> None:
-    name = ("source", "made", "target")[number]
-    shown = column(pixels(draw_example(replace(example(), **{name: blob(side)}))), number)
-    spot = middle_column(shown.min(axis=2) > 0.95)
-    letters = middle_column(np.abs(shown - to_rgb(letter)).max(axis=2) < 0.05)
-    middle = shown.shape[1] / 2
-    assert (spot < middle) == (letters < middle) == (side == "left")
-
-
-def like(shown: NDArray[np.float64], place: float) -> NDArray[np.bool_]:
-    """Pixels of the colour that a difference has: 0 is too dark, 0.5 is none, 1 is too bright."""
-    return np.asarray(np.abs(shown - colormaps[DIFFERENCE_COLOURS](place)[:3]).max(axis=2) < 0.02)
-
-
-@pytest.mark.parametrize("side", ["left", "right"])
-@pytest.mark.parametrize(("name", "end"), [("made", 1.0), ("target", 0.0)], ids=["added", "missing"])
-def test_what_was_added_or_is_missing_has_its_colour_on_its_side(side: str, name: str, end: float) -> None:
-    shown = column(pixels(draw_example(replace(example(), **{name: blob(side)}))), 3)
-    half = shown.shape[1] // 2
-    here, there = (shown[:, :half], shown[:, half:]) if side == "left" else (shown[:, half:], shown[:, :half])
-    assert like(here, end).sum() > 500
-    assert like(there, end).sum() == 0
-    assert like(there, 0.5).mean() > 0.9
-    assert like(shown, 1 - end).sum() == 0
+def test_a_page_shows_an_axial_and_a_coronal_slice_of_the_brain() -> None:
+    picture = pixels(draw_example(example()))
+    assert picture.shape[1] == PAGE_WIDTH_PX
+    column, brain_mm = (PAGE_WIDTH_PX - 30) / 4, [3 * n * 0.84 + 24 for n in SHAPE]
+    expected = column * (brain_mm[1] + brain_mm[2]) / brain_mm[0] + 80
+    assert picture.shape[0] == pytest.approx(expected, rel=0.05)
 
 
 @pytest.mark.parametrize("flip", [(1, 1, 1), (-1, 1, 1), (1, -1, -1)], ids=["RAS", "LAS", "RPI"])

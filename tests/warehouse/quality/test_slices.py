@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
-from warehouse.quality.slices import PLANES, View
+from warehouse.quality.slices import PLANES, View, png
 
 SHAPE = (7, 9, 8)
 STEP = np.array([1.0, 2.0, 3.0])
@@ -40,3 +44,11 @@ def test_the_view_is_the_box_around_all_masks_with_a_margin_in_millimetres() -> 
 def test_without_a_mask_the_whole_grid_is_in_view() -> None:
     view = View.around([np.zeros(SHAPE)], SHAPE, STEP)
     assert (view.low, view.high, view.centre) == ((0, 0, 0), SHAPE, (3, 4, 4))
+
+
+def test_a_figure_is_a_png_of_its_own_size_and_ground_and_the_same_each_time() -> None:
+    figure = Figure(figsize=(0.5, 0.3), dpi=100, facecolor="#102030")
+    picture = Image.open(BytesIO(png(figure)))
+    assert (picture.format, picture.size, picture.getpixel((0, 0))) == ("PNG", (50, 30), (16, 32, 48, 255))
+    assert png(figure) == png(figure)
+    assert "Software" not in picture.info  # matplotlib's version would change the bytes
