@@ -214,6 +214,9 @@ class SynthesisTraining(TrainingConfig):
         Of the error of tissue parameters (of their logarithms), where they are known, as of simulated heads.
     n_validation : int
         Pairs of the split val of which a patch is measured, the same each time.
+    examples_every : int
+        Steps between pictures of what it makes of validation patches, beside the state; 0 for none. They decide no
+        weight, and so are no part of a run's identity.
     """
 
     architecture: Literal["compact", "reference"] = "compact"
@@ -235,6 +238,7 @@ class SynthesisTraining(TrainingConfig):
     volume_weight: float = Field(default=0.1, ge=0)
     map_weight: float = Field(default=0.05, ge=0)
     n_validation: int = Field(default=24, ge=1)
+    examples_every: int = Field(default=500, ge=0)
 
     def sizes(self, embedding_width: int) -> dict[str, Any]:
         """Return the architecture as a checkpoint keeps it, for embeddings of so many numbers."""
@@ -307,9 +311,10 @@ def run_id(kind: str, config: TrainingConfig, facts: Mapping[str, Any]) -> str:
     ----------
     kind : {"text_encoder", "synthesis"}
     config : TrainingConfig
-        Its name, and how many processes read ahead, are no part of it.
+        Its name, how many processes read ahead, and when examples are drawn are no part of it.
     facts : mapping
         What else decides what comes out: data_id, recipe_id, training_code, text_encoder.
     """
-    decisive = {"kind": kind, "config": config.model_dump(mode="json", exclude={"name", "n_workers"}), **facts}
+    others = {"name", "n_workers", "examples_every"}
+    decisive = {"kind": kind, "config": config.model_dump(mode="json", exclude=others), **facts}
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from model.networks.device import in_fast_layout
 from model.training import processes
+from model.training.examples import path_of
 from model.training.muon import Muon
 from model.training.state import Record, load_state, save_state
 from warehouse.errors import ModelError
@@ -117,12 +118,29 @@ class Fitted:
     metrics: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Examples:
+    """Pictures of what a network makes while it learns.
+
+    Parameters
+    ----------
+    every : int
+        Steps between two of them. The untrained network and the last step have one in any case.
+    draw : callable
+        From the number of steps made to a PNG, or None where there is nothing to show; called without gradients.
+    """
+
+    every: int
+    draw: Callable[[int], bytes | None]
+
+
 def fit(
     task: TrainingTask,
     settings: FitSettings,
     folder: Path,
     report: Report,
     progress: Progress = lambda done, total, loss: None,
+    examples: Examples | None = None,
 ) -> Fitted:
     """Train a network, or go on with a training that was interrupted.
 
@@ -137,6 +155,9 @@ def fit(
         last state is reported again.
     progress : callable, optional
         Called after every step with steps done, number of steps and the loss.
+    examples : Examples, optional
+        Drawn with the averaged weights into a folder beside the state. They change no weight and are no part of the
+        settings: a training may go on with others, or without.
 
     Raises
     ------
@@ -144,7 +165,7 @@ def fit(
         When the loss is not finite, the state is unusable or of other settings, or another process is at it.
     """
     with _locked(folder), _reproducible():
-        return _Fit(task, settings, folder, report, progress).run()
+        return _Fit(task, settings, folder, report, progress, examples).run()
 
 
 def rate_of(settings: FitSettings, step: int) -> float:
@@ -157,9 +178,16 @@ def rate_of(settings: FitSettings, step: int) -> float:
 
 class _Fit:
     def __init__(
-        self, task: TrainingTask, settings: FitSettings, folder: Path, report: Report, progress: Progress
+        self,
+        task: TrainingTask,
+        settings: FitSettings,
+        folder: Path,
+        report: Report,
+        progress: Progress,
+        examples: Examples | None,
     ) -> None:
         self.task, self.settings, self.folder, self.report, self.progress = task, settings, folder, report, progress
+        self.examples = examples
         self.network = in_fast_layout(task.network.to(settings.device))
         processes.share_statistics(self.network)
         self.optimizers = _optimizers(self.network, settings)
@@ -175,6 +203,8 @@ class _Fit:
         began, before = time.perf_counter(), self.record.seconds
         if self.record.step == 0 and not self.record.history:
             self.validate()
+        if self.record.step == 0:
+            self.show(is_due=True)
         while self.record.step < self.settings.n_steps:
             loss = self.step(self.record.step)
             self.record.step += 1
@@ -184,6 +214,7 @@ class _Fit:
             is_last = self.record.step == self.settings.n_steps
             if is_last or self.record.step % self.settings.validate_every == 0:
                 self.validate()
+            self.show(is_due=is_last)
             if processes.is_first() and (is_last or self.record.step % self.settings.save_every == 0):
                 save_state(self.folder, self.network, self.optimizers, self.average, self.record)
         self.exchange()
@@ -249,14 +280,33 @@ class _Fit:
         """Measure the averaged weights, in the first process."""
         if not processes.is_first():
             return
+        with self.averaged():
+            measures = self.task.validate()
+        if measures:
+            self.tell(self.record.step, "val", measures)
+
+    def show(self, *, is_due: bool) -> None:
+        """Draw examples by the averaged weights, in the first process, where they are due or their step has come.
+
+        It comes before the state is saved, so that a training that was killed in between draws the same again.
+        """
+        step = self.record.step
+        if self.examples is None or not processes.is_first() or not (is_due or step % self.examples.every == 0):
+            return
+        with self.averaged():
+            picture = self.examples.draw(step)
+        if picture is not None:
+            atomic.write_bytes(path_of(self.folder, step), picture)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Let one process compute with the averaged weights, without gradients."""
         self.exchange()
         self.network.eval()
         torch.manual_seed(self.settings.seed)
         with torch.no_grad(), self.autocast(), processes.alone():
-            measures = self.task.validate()
+            yield
         self.exchange()
-        if measures:
-            self.tell(self.record.step, "val", measures)
 
     def tell(self, step: int, split: str, measures: dict[str, float]) -> None:
         self.record.history.append((step, split, measures))

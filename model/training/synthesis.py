@@ -27,7 +27,8 @@ from model.networks.synthesis import Scans, SynthesisNetwork, Wanted, build
 from model.networks.synthesis.physics import Settings
 from model.networks.weights import resolve
 from model.training.config import SynthesisTraining
-from model.training.loop import Fitted, Progress, Report, fit
+from model.training.examples import chosen, compared, draw
+from model.training.loop import Examples, Fitted, Progress, Report, fit
 from model.training.processes import by_first, gather_rows, own_rows
 from model.training.trained import Run, Trained, facts_of, new_run
 from warehouse.lake.home import Home
@@ -148,15 +149,32 @@ class SynthesisTask:
         """
         if self.validation is None:
             return {}
-        rows = []
-        for number, (source, target) in enumerate(self.validation_pairs):
-            patch = self.validation.patch_of([source], target, np.random.default_rng((self.config.seed, number)))
-            latent, wanted = self._latent(joined([patch]), slice(0, 1))
-            made = self.network.decode(latent, wanted, patch.at)
-            _, l1, ssim = (float(part) for part in synthesis_loss(made, patch, ssim_weight=1.0, volume_weight=0.0))
-            rows.append((l1, ssim, -10 * np.log10(max(_square(made, patch), 1e-10))))
+        rows = [_measured(*self._made(number)) for number in range(len(self.validation_pairs))]
         l1, ssim, psnr_db = np.mean(rows, axis=0)
         return {"l1": float(l1), "ssim": float(ssim), "psnr_db": float(psnr_db)}
+
+    def draw_examples(self, step: int) -> bytes | None:
+        """Return a picture of validation patches, one of each pair of contrasts; None where there is none."""
+        if self.validation is None:
+            return None
+        items = self.validation.scans.items
+        pairs = [(items[source], items[target]) for source, target in self.validation_pairs]
+        rows = []
+        for number in chosen([(one.contrast_label, other.contrast_label) for one, other in pairs]):
+            (source, target), (made, patch) = pairs[number], self._made(number)
+            _, ssim, psnr_db = _measured(made, patch)
+            caption = f"{source.contrast_label} → {target.contrast_label}    {psnr_db:.1f} dB, SSIM {ssim:.2f}"
+            rows.append(compared(patch, made[0, 0].float().cpu().numpy(), self.voxel_mm, caption))
+        whose = "simulated heads, " if any(target.is_simulated for _, target in pairs) else ""
+        return draw(rows, f"{whose}step {step:,}")
+
+    def _made(self, number: int) -> tuple[Tensor, Patch]:
+        """Return what is made of the patch of a validation pair, (1, 1, i, j, k), and that patch."""
+        assert self.validation is not None
+        source, target = self.validation_pairs[number]
+        patch = self.validation.patch_of([source], target, np.random.default_rng((self.config.seed, number)))
+        latent, wanted = self._latent(joined([patch]), slice(0, 1))
+        return self.network.decode(latent, wanted, patch.at), patch
 
     def _latent(self, batch: PatchBatch, rows: slice) -> tuple[Tensor, Wanted]:
         """Return the latent maps of some rows of a batch, and what is wanted of them."""
@@ -176,6 +194,12 @@ class SynthesisTask:
 def has_equations(records: Sequence[PromptRecord]) -> bool:
     """Return whether the signal equation of any of these scans is known."""
     return bool((Settings.of(records, [None] * len(records)).family >= 0).any())
+
+
+def _measured(made: Tensor, patch: Patch) -> tuple[float, float, float]:
+    """Return the mean absolute error and SSIM in the brain, and PSNR in dB, on the scale of the target's."""
+    _, l1, ssim = (float(part) for part in synthesis_loss(made, patch, ssim_weight=1.0, volume_weight=0.0))
+    return l1, ssim, float(-10 * np.log10(max(_square(made, patch), 1e-10)))
 
 
 def _square(made: Tensor, patch: Patch) -> float:
@@ -257,8 +281,10 @@ def train_synthesis(
     run = new_run(home, KIND, config, training, task.network, device, is_simulated=is_simulated, **told)
     if started:
         started(run)
+    examples = Examples(config.examples_every, task.draw_examples) if config.examples_every else None
+    folder, settings = home.training / run.run_id, config.fit_settings(device, run.precision)
     with task.loader:
-        fitted = fit(task, config.fit_settings(device, run.precision), home.training / run.run_id, report, progress)
+        fitted = fit(task, settings, folder, report, progress, examples)
     facts = facts_of(config, training, run) | {
         "architecture": task.architecture,
         "text_encoder": {"model_id": encoder.model_id, "architecture": encoder.architecture},

@@ -120,7 +120,7 @@ def show(axes: Axes, volume: NDArray[Any], view: View, plane: tuple[int, int, in
 
 
 def mark_sides(axes: Axes, plane: tuple[int, int, int], size: float = 13) -> None:
-    """Write L and R, or P and A, into the upper corners of a slice.
+    """Write L and R, or P and A, into the upper corners of a slice, outlined, since it may be bright there.
 
     Parameters
     ----------
@@ -130,10 +130,13 @@ def mark_sides(axes: Axes, plane: tuple[int, int, int], size: float = 13) -> Non
     size : float
         Of the letters, points.
     """
+    from matplotlib.patheffects import withStroke
+
     ends = (("L", LEFT), ("R", RIGHT)) if plane[1] == 0 else (("P", QUIET), ("A", QUIET))
     for (letter, colour), x, align in zip(ends, (0.015, 0.985), ("left", "right"), strict=True):
         style: dict[str, Any] = {"color": colour, "ha": align, "va": "top", "fontsize": size, "weight": "bold"}
-        axes.text(x, 0.985, letter, transform=axes.transAxes, **style)
+        outline = [withStroke(linewidth=2.5, foreground=GROUND)]
+        axes.text(x, 0.985, letter, transform=axes.transAxes, path_effects=outline, **style)
 
 
 def png(figure: Figure) -> bytes:

@@ -13,7 +13,8 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from model.training.loop import FitSettings, fit, rate_of
+from model.training.examples import FOLDER
+from model.training.loop import Examples, FitSettings, Report, fit, rate_of
 from model.training.state import FILE
 from tests.conftest import ROOT
 from tests.model.training.toy import SETTINGS, Toy, train
@@ -65,6 +66,63 @@ def test_a_finished_training_is_not_made_again_but_told_again(tmp_path: Path) ->
     others = train(tmp_path, lambda *told: again.append(told))[1]
     assert equal(weights, others)
     assert first == again
+
+
+def weights_of(task: Toy) -> bytes:
+    """Return what the network holds when a picture is drawn, in place of a picture."""
+    torch.rand(3)
+    return b"".join(one.numpy().tobytes() for one in task.network.state_dict().values())
+
+
+def drawn(folder: Path, report: Report = ignore, every: int = 8) -> dict[str, bytes]:
+    """Train with examples; return their files."""
+    task = Toy()
+
+    def draw(step: int) -> bytes:
+        assert not torch.is_grad_enabled()
+        assert not task.network.training
+        return weights_of(task)
+
+    fit(task, SETTINGS, folder, report, examples=Examples(every, draw))
+    return {file.name: file.read_bytes() for file in (folder / FOLDER).iterdir()}
+
+
+def test_examples_are_drawn_at_first_at_every_n_steps_and_at_last_from_averaged_weights(tmp_path: Path) -> None:
+    found = drawn(tmp_path)
+    assert sorted(found) == [f"step_{step:06d}.png" for step in (0, 8, 16, 24, 30)]
+    assert len(set(found.values())) == 5
+    task = Toy()
+    assert found["step_000000.png"] == weights_of(task)
+    fit(task, SETTINGS, tmp_path, ignore)
+    assert found["step_000030.png"] == weights_of(task)
+
+
+def test_examples_change_no_weight(tmp_path: Path) -> None:
+    drawn(tmp_path / "drawn")
+    assert equal(train(tmp_path / "drawn", ignore)[1], train(tmp_path / "straight", ignore)[1])
+
+
+def test_a_training_that_was_stopped_draws_every_example_once_and_the_same(tmp_path: Path) -> None:
+    def stop(step: int, *_: object) -> None:
+        if step == 17:  # the state is of step 14, and the example of step 16 is drawn
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        drawn(tmp_path / "stopped", stop)
+    assert (tmp_path / "stopped" / FOLDER / "step_000016.png").exists()
+    assert drawn(tmp_path / "stopped") == drawn(tmp_path / "straight")
+    assert atomic.stale_temporaries(tmp_path) == []
+
+
+def test_a_training_goes_on_with_examples_at_other_steps_or_without(tmp_path: Path) -> None:
+    drawn(tmp_path)
+    assert len(drawn(tmp_path, every=3)) == 5  # it was finished
+    fit(Toy(), SETTINGS, tmp_path, ignore)
+
+
+def test_where_there_is_nothing_to_draw_there_is_no_file(tmp_path: Path) -> None:
+    fit(Toy(), SETTINGS, tmp_path, ignore, examples=Examples(5, lambda step: None))
+    assert {file.name for file in tmp_path.iterdir()} == {FILE, ".lock"}
 
 
 def test_another_seed_makes_other_weights(tmp_path: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from model.data import fine_heads
 from model.data.catalogue import CatalogueImages, Source
@@ -18,6 +20,7 @@ from model.networks.synthesis.compact import CompactConfig
 from model.networks.synthesis.reference import ReferenceConfig
 from model.simulation.head import make_head
 from model.training.config import SynthesisTraining
+from model.training.examples import FOLDER, MOST, newest
 from model.training.synthesis import (
     LEAST_DENSITY,
     SynthesisTask,
@@ -173,6 +176,32 @@ def test_validation_takes_every_pair_of_contrasts_in_turn() -> None:
         for one, other in choose_pairs(scans, scans.pairs, 6, seed=0)
     ]
     assert len(set(labels)) == 6
+
+
+def test_a_picture_shows_a_validation_patch_of_each_pair_of_contrasts() -> None:
+    learner = task(n_validation=100)
+    with torch.no_grad():
+        picture, again = learner.draw_examples(300), learner.draw_examples(300)
+    assert picture == again
+    assert picture is not None
+    size = Image.open(BytesIO(picture)).size
+    assert size[1] > MOST * 200  # T1w, T2w and FLAIR make six pairs
+    alone = few(contrasts=("T1w",))
+    blind = SynthesisTask(TINY, (few(), few().pairs), (alone, alone.pairs), embed, 4, 3.0)
+    assert blind.draw_examples(300) is None
+
+
+def test_examples_lie_beside_the_state_and_decide_nothing_of_the_run(home_with_people: Home) -> None:
+    without = train(home_with_people, n_steps=4, examples_every=0)
+    folder = home_with_people.training / without.run_id
+    assert newest(folder) is None
+    folder.rename(home_with_people.training / "without")
+    trained = train(home_with_people, n_steps=4, examples_every=3)
+    assert trained.run_id == without.run_id
+    found = [path.name for path in sorted((folder / FOLDER).iterdir())]
+    assert found == ["step_000000.png", "step_000003.png", "step_000004.png"]
+    first, last = (read_model(one.path)[1] for one in (without, trained))
+    assert all(torch.equal(tensor, last[name]) for name, tensor in first.items())
 
 
 def test_without_pairs_to_validate_on_nothing_is_measured(tiny_home: Home) -> None:
