@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from model.training.examples import newest
 from pipelines.runtime.evaluation import VERDICT_WORDS, Evaluated
 from warehouse.catalog import model_registry
 from warehouse.lake.home import Home
@@ -20,6 +21,8 @@ from warehouse.quality.slices import png
 
 METRIC = "core.training_metric"
 PLOTTED = {"loss", "l1"}  # curves that are drawn; of all other measures the last value is shown
+TABLE_ROWS = 24  # validations that are listed
+EXAMPLES_WIDTH_PX = 880
 PREVIEW_ROWS = 5
 PREVIEW_COLUMNS = 7
 CELL_WIDTH = 48  # characters
@@ -58,7 +61,7 @@ def inline_image(path: Path, width_px: int) -> str:
 
 
 def training_metadata(home: Home, run_id: str) -> Metadata:
-    """Return the last value of every measure of a training run, its length, and its curves as a picture."""
+    """Return what a training run measured: last values, validations as a table, curves, and its newest examples."""
     measured = training_curve(home, run_id)
     ends = model_registry.statements(home, "core.training_run", run_id=run_id, status="finished")
     last = {f"{row['split']}_{row['metric']}": float(row["value"]) for row in measured}
@@ -67,6 +70,10 @@ def training_metadata(home: Home, run_id: str) -> Metadata:
         metadata |= {"n_steps": ends[0]["n_steps"], "seconds": round(ends[0]["seconds"], 1)}
     if measured:
         metadata["curves"] = dg.MetadataValue.md(_embedded(_plot(measured), "curves", "png"))
+    if table := _validations(measured):
+        metadata["validations"] = dg.MetadataValue.md(table)
+    if picture := newest(home.training / run_id):
+        metadata["examples"] = dg.MetadataValue.md(inline_image(picture, EXAMPLES_WIDTH_PX))
     return metadata
 
 
@@ -137,6 +144,16 @@ def _tasks(evaluated: Evaluated) -> str:
         for one in ordered
     ]
     return markdown_table(names, rows)
+
+
+def _validations(measured: Sequence[Mapping[str, Any]]) -> str:
+    """Return the measures of each validation, or nothing; of many, evenly spread ones with the first and the last."""
+    values = {(row["step"], row["metric"]): float(row["value"]) for row in measured if row["split"] == "val"}
+    steps, metrics = sorted({step for step, _ in values}), sorted({metric for _, metric in values})
+    if len(steps) > TABLE_ROWS:
+        steps = [steps[place * (len(steps) - 1) // (TABLE_ROWS - 1)] for place in range(TABLE_ROWS)]
+    rows = [(step, *(values.get((step, metric)) for metric in metrics)) for step in steps]
+    return markdown_table(("step", *metrics), rows) if rows else ""
 
 
 def _plot(measured: Sequence[Mapping[str, Any]]) -> bytes:

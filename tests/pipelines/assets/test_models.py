@@ -13,6 +13,7 @@ import duckdb
 import pytest
 from PIL import Image
 
+from model.training.examples import path_of
 from pipelines.assets import models as subject
 from pipelines.assets.models import (
     EVALUATION,
@@ -56,6 +57,9 @@ class FakeTraining:
         facts: dict[str, Any] = {"snapshot_id": "s", "training_code": "0", "seed": 0, "device": "cpu", "config": "{}"}
         end = {"run_id": run_id, "kind": kind, "status": "finished", "data_id": DATA, "n_steps": 2, "seconds": 1.0}
         model_registry.record(home, "core.training_run", [facts | end])
+        picture = path_of(home.training / run_id, 300)
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(picture)
         return dg.MaterializeResult(metadata={"model_id": model_id, "run_id": run_id, "data_id": DATA})
 
 
@@ -198,7 +202,16 @@ def test_the_first_model_whose_gates_hold_is_champion(whole: Whole) -> None:
 
 
 def test_curves_and_gates_are_shown_with_the_assets(whole: Whole) -> None:
-    assert str(whole.metadata(SYNTHESIS)["curves"]).startswith("![curves](data:image/png;base64,")
+    metadata = whole.metadata(SYNTHESIS)
+    assert str(metadata["curves"]).startswith("![curves](data:image/png;base64,")
+    assert str(metadata["examples"]).startswith("![step_000300](data:image/jpeg;base64,")
+    assert str(metadata["validations"]).splitlines() == [
+        "| step | l1 |",
+        "| --- | --- |",
+        "| 0 | 1 |",
+        "| 1 | 0.8 |",
+        "| 2 | 0.5 |",
+    ]
     assert whole.metadata(SYNTHESIS)["val_l1"] == FALLS[-1]
     assert "- passed: it_works. fake" in str(whole.metadata(EVALUATION)["gates"])
     assert str(whole.metadata(RETRIEVAL)["retrieval"]).startswith("![retrieval](data:image/jpeg;base64,")
