@@ -135,10 +135,21 @@ def gather_rows(rows: Tensor) -> Tensor:
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Replace each gradient by its mean over the processes."""
+    """Replace each gradient by its mean over the processes.
+
+    A parameter that the rows of some process did not need, such as one of a branch, has no gradient there; it counts as
+    0. One that no process needed has none afterwards, as with one process.
+    """
     if count() == 1:
         return
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    every = list(parameters)
+    is_needed = torch.tensor([parameter.grad is not None for parameter in every], dtype=torch.uint8)
+    is_needed = is_needed.to(every[0].device)
+    dist.all_reduce(is_needed, dist.ReduceOp.MAX)
+    needed = [parameter for parameter, one in zip(every, is_needed.tolist(), strict=True) if one]
+    gradients = [torch.zeros_like(one) if one.grad is None else one.grad for one in needed]
+    for parameter, gradient in zip(needed, gradients, strict=True):
+        parameter.grad = gradient
     works = [dist.all_reduce(gradient, async_op=True) for gradient in gradients]
     for gradient, work in zip(gradients, works, strict=True):
         work.wait()

@@ -12,17 +12,29 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from model.training import processes
+from model.training.examples import FOLDER
 from model.training.state import FILE
 from tests.conftest import ROOT
+from tests.model.training import two_synthesis
 from tests.model.training.two_processes import train
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder in which two processes have trained."""
-    folder = tmp_path_factory.mktemp("two")
+    return by_two("tests.model.training.two_processes", tmp_path_factory.mktemp("two"))
+
+
+@pytest.fixture(scope="module")
+def synthesis(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder in which two processes have trained a synthesis network."""
+    return by_two("tests.model.training.two_synthesis", tmp_path_factory.mktemp("synthesis"))
+
+
+def by_two(module: str, folder: Path) -> Path:
+    """Run a module in two processes, as torchrun does, and return the folder that it was given."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["-m", "tests.model.training.two_processes", str(folder)]
+    command += ["-m", module, str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     return folder
@@ -70,6 +82,35 @@ def test_the_first_process_alone_saves_and_reports(made: Path, tmp_path: Path) -
 def test_processes_with_other_settings_do_not_train_together(made: Path) -> None:
     for place in (0, 1):
         assert "processes differ in what they train" in (made / f"refused_{place}.txt").read_text()
+
+
+@pytest.mark.slow
+def test_two_processes_learn_synthesis_as_one_does(synthesis: Path, tmp_path: Path) -> None:
+    expected = two_synthesis.train(tmp_path)
+    assert_close(load_file(synthesis / "weights_0.safetensors"), expected)
+    assert (synthesis / "state" / "told_by_0.txt").read_text() == (tmp_path / "told_by_one.txt").read_text()
+
+
+@pytest.mark.slow
+def test_both_processes_end_with_the_same_synthesis_network(synthesis: Path) -> None:
+    one, other = (load_file(synthesis / f"weights_{place}.safetensors") for place in (0, 1))
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+@pytest.mark.slow
+def test_the_first_process_alone_draws_examples(synthesis: Path) -> None:
+    assert {file.name for file in (synthesis / "state").iterdir()} == {FILE, ".lock", "told_by_0.txt", FOLDER}
+    names = sorted(file.name for file in (synthesis / "state" / FOLDER).iterdir())
+    assert names == ["step_000000.png", "step_000003.png", "step_000006.png"]
+
+
+def test_a_batch_is_shared_whose_rows_need_different_parameters() -> None:
+    learner, differ = two_synthesis.task(), []
+    for step in range(two_synthesis.CONFIG.n_steps):
+        patches = learner.loader.batch(step).patches
+        first, second = patches[:1], patches[1:]
+        differ.append(any(one.maps is not None for one in first) != any(one.maps is not None for one in second))
+    assert any(differ)  # else the tests of two processes would not see what happens to the maps' parameters
 
 
 def test_without_torchrun_there_is_one_process_and_nothing_is_exchanged() -> None:
