@@ -6,10 +6,11 @@ from pathlib import Path
 
 import nibabel as nib
 import pytest
+from typer.testing import Result
 
 from model.inference import from_scans
 from model.inference.synthesize import load_synthesizer
-from tests.model.inference.awkward_scans import ACCEPTED, HEAD, REFUSED, assert_left_is_left
+from tests.model.inference.awkward_scans import ACCEPTED, HEAD, REFUSED, File, assert_left_is_left
 from tests.model.inference.conftest import bright
 from tests.model.inference.test_from_scans import Averaging
 from tests.model.tiny_models import save_synthesis
@@ -33,14 +34,20 @@ def cheap_model(home: Home, monkeypatch: pytest.MonkeyPatch) -> str:
     return model.model_id
 
 
+def synthesized(file: File, tumsyn: Command, model: str, folder: Path) -> tuple[Result, Path]:
+    """Give a file to the command, and return how it ended and the folder of what it made."""
+    given, out = folder / file.name, folder / "out"
+    given.write_bytes(file.content)
+    out.mkdir()
+    return tumsyn("synthesize", str(given), *ASKED, "--model", model, "--out", str(out)), out
+
+
 @pytest.mark.parametrize("what", ACCEPTED)
 def test_a_marker_on_the_left_stays_on_the_left_from_file_to_file(
     what: str, tumsyn: Command, cheap_model: str, tmp_path: Path
 ) -> None:
-    file, out = ACCEPTED[what], tmp_path / "out"
-    (tmp_path / file.name).write_bytes(file.content)
-    out.mkdir()
-    done = tumsyn("synthesize", str(tmp_path / file.name), *ASKED, "--model", cheap_model, "--out", str(out))
+    file = ACCEPTED[what]
+    done, out = synthesized(file, tumsyn, cheap_model, tmp_path)
     assert done.exit_code == 0, done.output
     assert file.said in " ".join(done.stderr.split())
     [made] = out.glob("*.nii.gz")
@@ -52,10 +59,8 @@ def test_a_marker_on_the_left_stays_on_the_left_from_file_to_file(
 def test_a_file_that_cannot_be_used_is_refused_by_name_and_leaves_nothing(
     what: str, tumsyn: Command, cheap_model: str, tmp_path: Path
 ) -> None:
-    file, out = REFUSED[what], tmp_path / "out"
-    (tmp_path / file.name).write_bytes(file.content)
-    out.mkdir()
-    done = tumsyn("synthesize", str(tmp_path / file.name), *ASKED, "--model", cheap_model, "--out", str(out))
+    file = REFUSED[what]
+    done, out = synthesized(file, tumsyn, cheap_model, tmp_path)
     assert done.exit_code == 1, done.output
     said = " ".join(done.stderr.split())
     assert file.said in said
