@@ -118,7 +118,7 @@ class Source:
     record : PromptRecord
         What is known of the scan.
     seen : (i, j, k) bool array, optional
-        Field of view of the scan on the same grid; None: the whole grid.
+        Field of view of the scan on the same grid, and of a stripped scan its brain; None: the whole grid.
     size_mm : tuple of 3 floats, optional
         Extents of the scan's own voxels along R, A and S; None: those of the grid.
     """
@@ -240,6 +240,11 @@ class CatalogueImages:
             When the store is absent or damaged.
         """
         return self._kept.get(index, lambda: _read(self.items[index]))
+
+    def source(self, index: int) -> Source:
+        """Return an image as a network is given it; parameter and errors are those of `volume`."""
+        sample, item = self.volume(index), self.items[index]
+        return Source(sample.voxels, sample.mask, item.record, seen=sample.mask if item.is_stripped else None)
 
     @property
     def fits_in_memory(self) -> bool:

@@ -42,6 +42,8 @@ class NativeScan:
         World of the scan to world of the session; RAS+, mm.
     fill : float
         Network intensity of no signal.
+    is_stripped : bool
+        Whether nothing is left but the brain: around it, nothing was measured.
     """
 
     voxels: NDArray[np.float16]
@@ -49,6 +51,7 @@ class NativeScan:
     grid: Grid
     to_session: Matrix
     fill: float
+    is_stripped: bool = False
 
     @property
     def size_bytes(self) -> int:
@@ -127,7 +130,7 @@ def working_grid(grid: Grid, voxel_mm: float) -> Grid:
 def block_of(
     scan: NativeScan, to_scan: Matrix, corner: Sequence[int], side: int
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Return a cube of a working grid, interpolated once from a scan, and where the scan has voxels.
+    """Return a cube of a working grid, interpolated once from a scan, and where the scan shows anything.
 
     Voxels that coincide are copied. Else cubic splines interpolate, after a blur along axes that the working grid
     samples more coarsely.
@@ -147,13 +150,14 @@ def block_of(
     (side, side, side) float32 array
         Network intensities; that of no signal outside the scan.
     (side, side, side) bool array
-        Whether a voxel's centre lies in a voxel of the scan.
+        Whether a voxel's centre lies in a voxel of the scan; of a stripped one, in its brain.
     """
     matrix = np.array(to_scan, np.float64)
     matrix[:3, 3] += matrix[:3, :3] @ np.asarray(corner, np.float64)
     shape, ends = np.array(scan.voxels.shape), np.array([[0, 0, 0], [side - 1] * 3], float)
     corners = np.stack(np.meshgrid(*ends.T, indexing="ij"), -1).reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3]
-    seen = _within(matrix, side, shape)
+    inside = _within(matrix, side, shape)
+    seen = inside & _brain(scan, matrix, side) if scan.is_stripped else inside
     drift = np.abs(corners - np.rint(corners)).max()
     if drift < ROUNDING_VOXELS and np.allclose(matrix[:3, :3], np.eye(3), atol=ROUNDING_VOXELS / side):
         first = np.rint(corners[0]).astype(int)
@@ -172,7 +176,7 @@ def block_of(
     made = ndimage.affine_transform(
         piece, matrix[:3, :3], matrix[:3, 3] - low, (side,) * 3, order=CUBIC, mode="nearest"
     )
-    return np.where(seen, made.clip(*bounds), np.float32(scan.fill)).astype(np.float32), seen
+    return np.where(inside, made.clip(*bounds), np.float32(scan.fill)).astype(np.float32), seen
 
 
 def _copied(scan: NativeScan, first: NDArray[np.int64], side: int) -> NDArray[np.float32]:
@@ -182,6 +186,12 @@ def _copied(scan: NativeScan, first: NDArray[np.int64], side: int) -> NDArray[np
         to = tuple(slice(a, b) for a, b in inside)
         made[to] = scan.voxels[tuple(slice(at + a, at + b) for at, (a, b) in zip(first, inside, strict=True))]
     return made
+
+
+def _brain(scan: NativeScan, matrix: Matrix, side: int) -> NDArray[np.bool_]:
+    """Return whether the centres of a cube of voxels lie in the brain, (side, side, side)."""
+    brain = scan.mask.astype(np.uint8)
+    return np.asarray(ndimage.affine_transform(brain, matrix[:3, :3], matrix[:3, 3], (side,) * 3, order=0) > 0)
 
 
 def _within(matrix: Matrix, side: int, shape: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -203,4 +213,4 @@ def _read(item: Item, is_native: bool) -> NativeScan:
     stored = turn(np.asarray(store[...]), store.affine)
     mask = stored > 0 if store.mask is None else turn(np.asarray(store.mask[...]), store.affine) > 0
     voxels = item.scale.to_network(stored).astype(np.float16)
-    return NativeScan(voxels, mask, store.grid.turned(), matrix, outside(item.scale))
+    return NativeScan(voxels, mask, store.grid.turned(), matrix, outside(item.scale), item.is_stripped)

@@ -52,7 +52,7 @@ class Given:
     voxels : (i, j, k) float32 array
         Network intensities.
     seen : (i, j, k) bool array
-        Its field of view.
+        Its field of view; of a stripped scan, its brain.
     size_mm : tuple of 3 float
         Extents of its own voxels along the axes of the patch.
     record : PromptRecord
@@ -90,6 +90,8 @@ class Patch:
         scan those of a usual brain (`typical_scale`). None where its equation is unknown.
     maps : (4, i, j, k) float32 array or None
         True PD, T1, T2 and T2* (seconds) of the voxels of the patch, where they are known.
+    is_stripped : bool
+        Whether the wanted scan shows its brain alone, so that there is nothing to learn around it.
     """
 
     given: tuple[Given, ...]
@@ -102,6 +104,7 @@ class Patch:
     record: PromptRecord
     scale: tuple[float, float] | None = None
     maps: NDArray[np.float32] | None = None
+    is_stripped: bool = False
 
 
 @dataclass(frozen=True)
@@ -252,6 +255,7 @@ class Patches:
             span=facts.span,
             record=record,
             scale=typical_scale(record, self.scans.items[target].scale.relative_spread),
+            is_stripped=wanted.is_stripped,
         )
 
     def _corner(

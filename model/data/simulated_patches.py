@@ -161,7 +161,7 @@ class SimulatedPatches:
         kept = seen & _loose(space == WHOLE, random) if is_stripped else seen
         return Given(
             voxels=BrainScale.of(brain, np.ones(brain.shape, bool)).to_network(image.clip(*bounds) * kept),
-            seen=seen,
+            seen=kept,
             size_mm=scan.size_mm,
             record=self._record(head, scan, random, is_source=True),
         )

@@ -7,7 +7,7 @@ session it is the harmonised grid, on which networks learn.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -139,7 +139,7 @@ def synthesise(
         except TumsynError as error:
             raise RefusedScanError(error.what, error.remedy) from error
     else:
-        sources = [Source(one.voxels, one.mask, record) for one, record in zip(scene.given, told, strict=True)]
+        sources = [replace(one, record=record) for one, record in zip(scene.given, told, strict=True)]
         made = harden(np.asarray(model.volume(sources, asked), np.float64))
     if made.shape != scene.truth.shape or not np.isfinite(made).all():
         what = f"the model made {made.shape} of {scene.truth.shape}, or voxels that are NaN or infinite"
@@ -159,7 +159,6 @@ def session_scene(images: CatalogueImages, pair: TestPair) -> Scene:
     if any(source.voxels.shape != target.voxels.shape for source in sources):
         raise ModelError("two images of one visit lie on two grids", "harmonise the visit again")
     records = tuple(images.items[index].record for index in pair.sources)
-    given = zip(sources, records, strict=True)
     return Scene(
         "session",
         linear(target),
@@ -167,7 +166,7 @@ def session_scene(images: CatalogueImages, pair: TestPair) -> Scene:
         target.grid,
         tuple(linear(source) for source in sources),
         records,
-        given=tuple(Source(source.voxels, source.mask, record) for source, record in given),
+        given=tuple(images.source(index) for index in pair.sources),
     )
 
 

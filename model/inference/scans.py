@@ -236,6 +236,8 @@ def on_grid(cleaned: Cleaned, grid: Grid, to_grid: NDArray[np.float64] | None = 
     if not cleaned.keeps_head:
         voxels = np.where(inside, voxels, np.float32(cleaned.scale.floor))
     seen = field_of_view(here, grid, to_grid)
+    if cleaned.is_stripped:
+        seen &= inside
     r, a, s = (float(size) for size in cleaned.image.voxel_size_mm)
     return Prepared(voxels, inside, grid, cleaned.is_stripped, cleaned.mask, None if seen.all() else seen, (r, a, s))
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.data.catalogue import CatalogueImages, Source
+from model.data.catalogue import CatalogueImages
 from model.evaluation.comparison import Compared, compare, grey, window
 from model.evaluation.evaluate import SynthesisModel
 from warehouse.errors import ModelError
@@ -133,10 +133,7 @@ def _example(
     images: CatalogueImages, synthesizer: SynthesisModel, sources: Sequence[int], wanted: int, row: dict[str, Any]
 ) -> Example:
     target, first = images.volume(wanted), images.volume(sources[0])
-    given = [
-        Source(sample.voxels, sample.mask, images.items[index].record)
-        for index, sample in ((index, images.volume(index)) for index in sources)
-    ]
+    given = [images.source(index) for index in sources]
     made = np.asarray(synthesizer.volume(given, images.items[wanted].record))
     if made.shape != target.voxels.shape:
         what = f"the model made {made.shape} for a target of {target.voxels.shape}"

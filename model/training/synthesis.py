@@ -372,6 +372,8 @@ def synthesis_loss(
         a and b.
     """
     target, mask = (torch.from_numpy(one)[None, None].to(made.device) for one in (patch.target, patch.mask))
+    if patch.is_stripped:  # as in the file that a user gets: around a stripped brain there is nothing
+        made = torch.where(mask, made.float(), target)
     made, target, mask = (made.float() - patch.low) / patch.span, (target - patch.low) / patch.span, mask.float()
     n_inside = mask.sum().clamp(min=1)
     error = (made - target).abs()

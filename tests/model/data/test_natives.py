@@ -97,6 +97,22 @@ def test_what_lies_outside_the_scan_is_no_signal_and_unseen() -> None:
     assert (far == np.float32(scan.fill)).all()
 
 
+@EVERY_GRID
+def test_of_a_stripped_scan_its_brain_alone_is_seen(name: str) -> None:
+    whole = scan_of(marked, GRIDS[name].turned(), pose(1))
+    is_left = centers(whole.grid, whole.to_session)[..., 0] < 0
+    stripped = replace(whole, mask=is_left, is_stripped=True)
+    to_scan = between(EVERYWHERE, whole)
+    voxels, seen = block_of(stripped, to_scan, [3, 2, 1], 14)
+    same, everything = block_of(whole, to_scan, [3, 2, 1], 14)
+    x_mm = centers(EVERYWHERE, np.eye(4))[3:17, 2:16, 1:15, 0]
+    reach_mm = float(np.linalg.norm(whole.grid.voxel_size_mm)) / 2
+    assert not seen[x_mm > reach_mm].any()
+    assert (seen == everything)[x_mm < -reach_mm].all()
+    assert seen.any()
+    np.testing.assert_array_equal(voxels, same)
+
+
 @pytest.mark.parametrize("size_mm", [0.3, 0.5, 4.0])
 def test_block_does_not_depend_on_where_it_is_cut(size_mm: float) -> None:
     shape = (int(66 / size_mm), 6, int(45 / size_mm))

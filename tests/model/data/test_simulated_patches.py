@@ -219,11 +219,12 @@ def test_thick_slices_are_blurred_along_their_axis_alone_and_stay_in_place() -> 
         assert np.corrcoef(thick.voxels.ravel(), sharp.ravel())[0, 1] > 0.85
 
 
-def test_stripped_sources_have_no_signal_beyond_the_skull_and_stay_in_their_field_of_view() -> None:
+def test_stripped_sources_are_seen_as_far_as_they_have_signal() -> None:
     patch = _patch(_patches(_scan(T1W), _scan(T2W), side=BANK.side, faults=replace(PERFECT, stripped_share=1.0)), 0)
     given = patch.given[0]
-    assert given.seen.all()
-    assert np.unique(given.voxels[-2:]).size == 1
+    assert 0 < given.seen.mean() < 1
+    assert np.unique(given.voxels[~given.seen]).size == 1
+    assert not given.seen[-2:].any()
     assert given.voxels[-1, 0, 0] == given.voxels.min()
 
 

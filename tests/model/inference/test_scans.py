@@ -101,8 +101,12 @@ def test_a_scan_that_holds_a_brain_alone_is_known_as_stripped() -> None:
     whole = head(30, 36, 30)
     skull = np.pad(np.zeros((26, 32, 26)), 2, constant_values=900).astype(np.float32)
     stripped = np.where(bright(Image(whole, np.eye(4))), whole, 0).astype(np.float32)
-    assert prepare(read(image(stripped)), 2.0, PREPARATION).is_stripped
-    assert not prepare(read(image(whole + skull)), 2.0, PREPARATION).is_stripped
+    alone, inside = (prepare(read(image(voxels)), 2.0, PREPARATION) for voxels in (stripped, whole + skull))
+    assert alone.is_stripped
+    assert not inside.is_stripped
+    assert alone.seen is not None  # around a brain that is left alone, nothing was measured
+    np.testing.assert_array_equal(alone.seen, alone.mask)
+    assert inside.seen is None
 
 
 @pytest.mark.parametrize("shape", [(1, 30, 30), (30, 30, 1), (2, 3, 40)])

@@ -129,6 +129,17 @@ def test_measures_are_on_the_scale_of_the_brain_and_inside_it() -> None:
     assert float(l1) == pytest.approx(0.1, rel=1e-3)
 
 
+@pytest.mark.parametrize("is_stripped", [True, False])
+def test_there_is_nothing_to_learn_around_a_stripped_brain(is_stripped: bool) -> None:
+    patch = replace(few_patch(), is_stripped=is_stripped)
+    right = torch.from_numpy(patch.target)[None, None]
+    wrong = right.clone()
+    wrong[0, 0][torch.from_numpy(~patch.mask)] += 5
+    losses = [synthesis_loss(made, patch, ssim_weight=1.0, volume_weight=1.0)[0] for made in (right, wrong)]
+    assert float(losses[0]) == pytest.approx(0, abs=1e-4)
+    assert (float(losses[1] - losses[0]) > 0.1) is not is_stripped
+
+
 def few_patch() -> Patch:
     scans = few()
     made = Patches(scans, scans.pairs, seed=0, batch_size=1, side=8, voxel_mm=3.0)
