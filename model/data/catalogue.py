@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from model.data.kept import Kept
 from warehouse.catalog import sqlfiles
 from warehouse.catalog.query import Catalogue
-from warehouse.centers.registry import registered
+from warehouse.centers.registry import HEALTHY, RegisteredCenter, registered
 from warehouse.errors import ModelError
 from warehouse.imaging.brain_scale import BrainScale
 from warehouse.imaging.geometry import Grid
@@ -26,6 +26,24 @@ from warehouse.volumes.volume import open_store
 
 BYTES_PER_VOXEL = 5  # float32 voxels and a mask
 CACHE_BYTES = 2_000_000_000  # of decoded volumes; a draft volume takes 1.4 MB, one of 1 mm 36 MB
+
+
+@dataclass(frozen=True)
+class LesionFile:
+    """A mask or segmentation of the lesions of a session.
+
+    Parameters
+    ----------
+    path : Path
+    space : str or None
+        BIDS entity: where a contrast is named, the mask lies on the grid of that scan.
+    content_hash : str
+        As in `core.image`; empty where unknown.
+    """
+
+    path: Path
+    space: str | None = None
+    content_hash: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,6 +68,9 @@ class Item:
         The scan as it came; None where its centre is not registered any more.
     source_sha256 : str
         Hash of the file that was harmonised.
+    lesions : tuple of LesionFile, or None
+        Where the lesions of its session are marked; empty where the centre took healthy people. None: nobody knows
+        where lesions are.
     """
 
     image_id: str
@@ -65,6 +86,7 @@ class Item:
     is_stripped: bool = False
     file: Path | None = None
     source_sha256: str = ""
+    lesions: tuple[LesionFile, ...] | None = None
 
     @property
     def native_path(self) -> Path:
@@ -208,10 +230,12 @@ class CatalogueImages:
             wanted = {"identity": recipe_id, "splits": list(splits)}
             found = _rows(connection, "harmonized_images", wanted)
             named_pairs = _rows(connection, "harmonized_pairs", wanted)
+            masks = _rows(connection, "lesion_masks")
             [snapshot_row] = _rows(connection, "snapshot")
         rows = [row for row in found if not row["is_flagged"]]
-        roots = {center_id: found.root for center_id, found in registered(home).items()}
-        items = [_item(home, row, roots.get(row["center_id"])) for row in rows]
+        centers = registered(home)
+        marked = _lesion_files(masks, centers)
+        items = [_item(home, row, centers.get(row["center_id"]), marked) for row in rows]
         index = {item.image_id: number for number, item in enumerate(items)}
         pairs = [(index[pair["source_image_id"]], index[pair["target_image_id"]]) for pair in named_pairs]
         size_bytes = sum(math.prod(row["shape"]) for row in rows) * BYTES_PER_VOXEL
@@ -295,7 +319,22 @@ def _recipe_id(known: list[dict[str, Any]], recipe: str) -> str:
     )
 
 
-def _item(home: Home, row: dict[str, Any], root: Path | None) -> Item:
+def _lesion_files(
+    masks: Sequence[Mapping[str, Any]], centers: Mapping[str, RegisteredCenter]
+) -> dict[str, tuple[LesionFile, ...]]:
+    """Return the files that mark the lesions of each session: those with the label that its centre names."""
+    files: dict[str, tuple[LesionFile, ...]] = {}
+    for row in masks:
+        found = centers.get(row["center_id"])
+        if found and found.center.lesions == row["label"]:
+            file = LesionFile(found.root / row["file"], row["space"], row["content_hash"] or "")
+            files[row["session_id"]] = (*files.get(row["session_id"], ()), file)
+    return files
+
+
+def _item(
+    home: Home, row: dict[str, Any], found: RegisteredCenter | None, marked: Mapping[str, tuple[LesionFile, ...]]
+) -> Item:
     if row["brain_median"] is None:
         what = f"the volume of {row['file']} has no scale of its brain: an earlier version wrote it"
         raise ModelError(what, f"harmonise {row['center_id']} again: `tumsyn harmonize {row['center_id']}`")
@@ -314,8 +353,9 @@ def _item(home: Home, row: dict[str, Any], root: Path | None) -> Item:
         path=home.root / row["path"],
         scale=scale.in_unit(row["intensity_low"], row["intensity_high"]),
         is_stripped=bool(row["is_stripped"]),
-        file=root / row["file"] if root else None,
+        file=found.root / row["file"] if found else None,
         source_sha256=row["source_sha256"],
+        lesions=() if found and found.center.lesions == HEALTHY else marked.get(row["session_id"]),
     )
 
 

@@ -20,6 +20,7 @@ from warehouse.tables.core import FIXED_SPLITS
 
 SHIPPED = Path(__file__).parent
 CENTER_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+HEALTHY = "none"  # in place of a label of lesions: the centre's people have none
 OFFERED = (*CONTRASTS, "ceT1w")
 
 CompanionKind = Literal[
@@ -244,7 +245,9 @@ class Center(DefinitionPart):
     """Definition of a centre, i.e. of one dataset.
 
     `splits` fixes the split of participants, by their labels; `split` that of all others. Without
-    either, the split of a participant is drawn by the hash of the person.
+    either, the split of a participant is drawn by the hash of the person. `lesions` is the label of the masks or
+    segmentations in which all lesions of a person are marked, or ``none`` where the publishers took healthy people;
+    without it, nobody knows where lesions are.
     """
 
     center_id: str
@@ -261,6 +264,7 @@ class Center(DefinitionPart):
     contrasts: list[str] = []
     split: str | None = None
     splits: dict[str, list[str]] = {}
+    lesions: str | None = Field(default=None, pattern=r"^[A-Za-z0-9]+$")
     layout: Layout
     layout_unverified: str | None = None
     sources: dict[str, str] = {}  # name -> address and what was read there

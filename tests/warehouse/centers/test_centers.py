@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from warehouse.centers.registry import (
+    HEALTHY,
     SHIPPED,
     AgeColumn,
     Center,
@@ -332,3 +333,11 @@ def test_the_readme_example_reads_a_folder_without_any_python(tmp_path: Path) ->
         ("P007", "1", "dseg"),
     }
     assert set(found.companions) == {"patients.csv"}
+
+
+def test_the_label_of_lesions_is_one_that_the_layout_gives() -> None:
+    marked = {center.center_id: center for center in shipped().values() if center.lesions not in (None, HEALTHY)}
+    assert {"brats2021", "open_ms"} <= marked.keys()
+    for center in marked.values():
+        given = [pattern.entities for pattern in center.layout.images]
+        assert any(one["suffix"] == "dseg" and one.get("label") == center.lesions for one in given)
