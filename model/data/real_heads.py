@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from model.data.fine_heads import (
     write_head,
 )
 from model.data.head_bank import Told, make_missing
+from model.data.lesions import LesionMasks
 from model.physics.tissue import TISSUES
 from model.simulation.people import Subject
 from model.simulation.seeds import seed_of, stream
@@ -47,7 +49,8 @@ LOCAL_MM = 12.0  # standard deviation of the weights of the voxels that give a t
 LEAST_WEIGHT = 1e-3  # of these; where no pure voxel is near, the mean of the brain is taken
 MARGIN_VOXELS = 3  # of air around the brain
 AGES_YEARS = (2.0, 100.0)  # that `Subject` knows
-VERSION = 1  # raised when the same scans give other files
+LONGEST_VOXEL = 1.5  # of a scan, in voxels of the grid: interpolated slices of several millimetres are no anatomy
+VERSION = 2  # raised when the same scans give other files
 
 
 @dataclass(frozen=True)
@@ -59,29 +62,38 @@ class RealHeads:
     folder : Path
         Where they are kept; made where absent.
     images : CatalogueImages
-        Harmonised scans. One T1w before contrast agent is taken of each person of the split train.
-    centers : dict
-        Centres whose people are taken, and what returns the lesions of an item on the grid of its session; None where
-        people have no lesions. A patient whose lesions are not known must not be taken.
+        Harmonised scans. One T1w before contrast agent is taken of each person of the split train; nobody is taken of
+        whom it is not known where lesions are.
+    n_most : int
+        People that are taken at most: the first by a hash.
     """
 
     folder: Path
     images: CatalogueImages
-    centers: Mapping[str, Callable[[Item], Mask] | None]
+    n_most: int
     indices: list[int] = field(init=False)
+    lesions: LesionMasks = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        found: dict[str, int] = {}
+        object.__setattr__(self, "lesions", LesionMasks(self.images))
+        scans: dict[str, list[int]] = {}
         for index, item in enumerate(self.images.items):
-            is_ours = item.center_id in self.centers and item.split == "train" and not item.is_simulated
-            if is_ours and item.contrast_label == "T1w":
-                found.setdefault(item.person_id, index)
-        object.__setattr__(self, "indices", sorted(found.values()))
+            if _is_usable(item, self.images.grid_mm):
+                scans.setdefault(item.person_id, []).append(index)
+        people = sorted(scans, key=lambda person: hashlib.sha256(person.encode()).hexdigest())
+        known = (self._first_known(scans[person]) for person in people)
+        taken = islice((index for index in known if index is not None), self.n_most)
+        object.__setattr__(self, "indices", sorted(taken))
 
     @property
     def n_heads(self) -> int:
         """How many there are."""
         return len(self.indices)
+
+    @property
+    def items(self) -> list[Item]:
+        """The scans of which they are made."""
+        return [self.images.items[index] for index in self.indices]
 
     @property
     def voxel_mm(self) -> float:
@@ -95,8 +107,7 @@ class RealHeads:
     def make(self, number: int) -> None:
         """Segment one scan and keep its shares."""
         item = self.images.items[self.indices[number]]
-        lesions = self.centers[item.center_id]
-        head = real_head(self.images.volume(self.indices[number]), item, lesions(item) if lesions else None)
+        head = real_head(self.images.volume(self.indices[number]), item, self.lesions.mask(item))
         write_head(self._path(number), head)
 
     def head(self, number: int) -> FineHead:
@@ -106,11 +117,34 @@ class RealHeads:
             self.make(number)
         return read_head(path, *person_of(self.images.items[self.indices[number]]))
 
+    def _first_known(self, indices: Sequence[int]) -> int | None:
+        """Return the first image whose lesions are known."""
+        return next((index for index in indices if self.lesions.is_known(self.images.items[index])), None)
+
     def _path(self, number: int) -> Path:
+        """Return the file of a head; another scan, recipe or mask gives another file."""
         item = self.images.items[self.indices[number]]
-        settings = {"version": VERSION, "data": self.images.data_id, "recipe": self.images.recipe_id, "boxes": BOXES}
-        named = json.dumps(settings | {"image": item.image_id, "n_places": N_PLACES}, sort_keys=True)
+        settings = {
+            "version": VERSION,
+            "recipe": self.images.recipe_id,
+            "store": item.path.parent.name,
+            "scan": item.source_sha256,
+            "lesions": self.lesions.content_hash(item),
+            "boxes": BOXES,
+            "n_places": N_PLACES,
+        }
+        named = json.dumps(settings | {"image": item.image_id, "voxel_mm": self.voxel_mm}, sort_keys=True)
         return self.folder / "real" / f"head-{hashlib.sha256(named.encode()).hexdigest()[:16]}.npy"
+
+
+def _is_usable(item: Item, grid_mm: float) -> bool:
+    """Return whether a scan is a T1w of a training person in voxels that resolve the folding of the brain.
+
+    Voxels are unknown where the publishers resampled the scan; those are taken.
+    """
+    size_mm = max(item.record.voxel_size_mm or (0.0,))
+    is_ours = item.split == "train" and not item.is_simulated
+    return is_ours and item.contrast_label == "T1w" and size_mm <= LONGEST_VOXEL * grid_mm
 
 
 def real_head(sample: Sample, item: Item, lesions: Mask | None) -> FineHead:

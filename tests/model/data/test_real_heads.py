@@ -10,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from model.data import real_heads
-from model.data.catalogue import CatalogueImages, Item, Sample
+from model.data.catalogue import CatalogueImages, Item, LesionFile, Sample
 from model.data.fine_heads import INTRACRANIAL, UNKNOWN, WHOLE, JoinedHeads
+from model.data.lesions import LesionMasks
 from model.data.real_heads import CHANNEL, RealHeads, person_of, real_head, tissue_shares
 from model.data.simulated_patches import SimulatedPatches
 from model.data.simulated_scans import Faults
@@ -26,6 +27,7 @@ VOXEL_MM, SIDE = 4.0, 24
 AFFINE = np.diag([VOXEL_MM] * 3 + [1.0])
 SCALE = BrainScale(0.7, 0.6)
 ITEM = Item("image", "centre", "session", "person", "train", "T1w", PromptRecord(contrast="T1w"), False, Path(), SCALE)
+HEALTHY = replace(ITEM, lesions=())
 
 
 def _layers() -> dict[int, NDArray[np.float32]]:
@@ -115,18 +117,22 @@ def test_what_is_unknown_of_a_person_is_not_said(sample: Sample) -> None:
     assert (subject.age_years, subject.sex, unstated) == (100.0, "M", ())
 
 
-def test_one_t1w_of_each_training_person_of_the_named_centres_is_taken(sample: Sample, tmp_path: Path) -> None:
+def _images(items: list[Item]) -> CatalogueImages:
+    return CatalogueImages(items, [], "snapshot", "data", "recipe", VOXEL_MM, 0, 0)
+
+
+def test_one_t1w_of_each_training_person_is_taken(sample: Sample, tmp_path: Path) -> None:
     items = [
-        ITEM,
-        replace(ITEM, image_id="again"),
-        replace(ITEM, person_id="other", contrast_label="T2w"),
-        replace(ITEM, person_id="val", split="val"),
-        replace(ITEM, person_id="patient", center_id="hospital"),
-        replace(ITEM, person_id="second"),
-        replace(ITEM, person_id="simulated", is_simulated=True),
+        HEALTHY,
+        replace(HEALTHY, image_id="again"),
+        replace(HEALTHY, person_id="other", contrast_label="T2w"),
+        replace(HEALTHY, person_id="val", split="val"),
+        replace(HEALTHY, person_id="test", split="test_internal"),
+        replace(HEALTHY, person_id="second"),
+        replace(HEALTHY, person_id="simulated", is_simulated=True),
     ]
-    images = CatalogueImages(items, [], "snapshot", "data", "recipe", VOXEL_MM, 0, 0)
-    bank = RealHeads(tmp_path, images, {"centre": None})
+    images = _images(items)
+    bank = RealHeads(tmp_path, images, 9)
     assert [images.items[index].person_id for index in bank.indices] == ["person", "second"]
     images._kept._things.update(dict.fromkeys(range(len(items)), sample))
     joined = JoinedHeads([SmallFineHeads(2), bank])
@@ -136,6 +142,46 @@ def test_one_t1w_of_each_training_person_of_the_named_centres_is_taken(sample: S
     assert np.array_equal(joined.head(1).maps, SmallFineHeads().head(1).maps)
     with pytest.raises(ModelError, match="joined"):
         JoinedHeads([SmallFineHeads(voxel_mm=1.0), bank])
+
+
+def test_a_person_whose_lesions_are_not_known_is_not_taken(tmp_path: Path) -> None:
+    items = [
+        ITEM,
+        replace(ITEM, person_id="lost", lesions=(LesionFile(tmp_path / "absent.nii.gz"),)),
+        replace(ITEM, person_id="later"),
+        replace(HEALTHY, person_id="later", image_id="known"),
+    ]
+    assert [item.image_id for item in RealHeads(tmp_path, _images(items), 9).items] == ["known"]
+
+
+def test_thick_slices_are_no_anatomy(tmp_path: Path) -> None:
+    sizes = {"fine": (1.0, 1.0, 1.5 * VOXEL_MM), "thick": (1.0, 1.0, 1.6 * VOXEL_MM), "unknown": None}
+    items = [
+        replace(HEALTHY, person_id=name, record=PromptRecord(contrast="T1w", voxel_size_mm=size))
+        for name, size in sizes.items()
+    ]
+    assert {item.person_id for item in RealHeads(tmp_path, _images(items), 9).items} == {"fine", "unknown"}
+
+
+def test_no_more_people_are_taken_than_wanted_and_another_one_changes_few(tmp_path: Path) -> None:
+    items = [replace(HEALTHY, person_id=str(number)) for number in range(12)]
+    few = {item.person_id for item in RealHeads(tmp_path, _images(items[:-1]), 5).items}
+    more = {item.person_id for item in RealHeads(tmp_path, _images(items), 5).items}
+    assert len(few) == len(more) == 5
+    assert len(few - more) <= 1
+    assert RealHeads(tmp_path, _images(items), 0).n_heads == 0
+
+
+def test_another_scan_or_mask_gives_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def path(item: Item) -> Path:
+        return RealHeads(tmp_path, _images([item]), 1)._path(0)
+
+    assert path(HEALTHY) == path(replace(HEALTHY))
+    assert path(HEALTHY) != path(replace(HEALTHY, source_sha256="another"))
+    assert path(HEALTHY) != path(replace(HEALTHY, path=tmp_path / "harmonised-again" / "session.zarr"))
+    before = path(HEALTHY)
+    monkeypatch.setattr(LesionMasks, "content_hash", lambda masks, item: "drawn anew")
+    assert path(HEALTHY) != before
 
 
 def test_a_scan_of_another_grid_or_without_tissue_is_refused(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
