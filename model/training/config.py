@@ -198,6 +198,9 @@ class SynthesisTraining(TrainingConfig):
         Of the patches of a batch; 0 for scans of the catalogue alone.
     n_heads : int
         Simulated heads, which are made before the first step and kept in the home; at 1 mm, each takes 16 s and 110 MB.
+    n_real_heads : int
+        Brains of training people beside them, at most: shares of tissues in a T1w, lesions left out. Made and kept as
+        simulated heads are; 0 for none.
     several_share : float
         Share of patches that get more than one scan where there are more.
     field_dropout : float
@@ -227,6 +230,7 @@ class SynthesisTraining(TrainingConfig):
     patch_voxels: int = Field(default=64, ge=4)
     simulated_share: float = Field(default=0.0, ge=0, le=1)
     n_heads: int = Field(default=16, ge=1)
+    n_real_heads: int = Field(default=16, ge=0)
     several_share: float = Field(default=0.3, ge=0, le=1)
     field_dropout: float = Field(default=0.1, ge=0, lt=1)
     source_dropout: float = Field(default=0.1, ge=0, lt=1)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from model.data.catalogue import CatalogueImages, training_hashes, united
-from model.data.fine_heads import FineHeads, Heads
-from model.data.head_bank import TRAINING_PEOPLE, Told
+from model.data.fine_heads import Heads
+from model.data.head_bank import Told
 from model.data.loader import BatchLoader, BatchSource, n_workers
 from model.data.mixed_patches import MixedPatches
 from model.data.natives import NativeScans
@@ -28,6 +28,7 @@ from model.networks.synthesis.physics import Settings
 from model.networks.weights import resolve
 from model.training.config import SynthesisTraining
 from model.training.examples import chosen, compared, draw
+from model.training.heads import heads_of
 from model.training.loop import Examples, Fitted, Progress, Report, fit
 from model.training.processes import by_first, gather_rows, own_rows
 from model.training.trained import Run, Trained, facts_of, new_run
@@ -249,7 +250,7 @@ def train_synthesis(
     progress : callable, optional
         As `model.training.loop.fit` has it.
     made : callable, optional
-        Called with simulated heads that are there and in all, while they are made.
+        Called with heads that are there and in all, while they are made.
 
     Raises
     ------
@@ -262,10 +263,8 @@ def train_synthesis(
     encoder_config, encoder_tensors = read_model(named)
     encoder = FrozenTextEncoder.from_checkpoint(encoder_config, encoder_tensors).to(device)
     validation = CatalogueImages.open(home, config.recipe, ["val"], snapshot=training.snapshot_id)
-    is_native, heads = config.form == "native", None
-    if config.simulated_share > 0:
-        heads = FineHeads(home.heads, TRAINING_PEOPLE, config.n_heads, training.grid_mm)
-        by_first(partial(heads.fill, told=made))
+    is_native = config.form == "native"
+    heads, segmented = heads_of(home, config, training, made)
     task = SynthesisTask(
         config,
         (NativeScans(training.items, is_native), training.pairs),
@@ -277,7 +276,8 @@ def train_synthesis(
         heads=heads,
         fits_in_memory=training.fits_in_memory,
     )
-    is_simulated, told = training.is_simulated, {"text_encoder": encoder.model_id}
+    people = training_hashes(segmented)["people"]
+    is_simulated, told = training.is_simulated, {"text_encoder": encoder.model_id, "real_heads": ",".join(people)}
     run = new_run(home, KIND, config, training, task.network, device, is_simulated=is_simulated, **told)
     if started:
         started(run)
@@ -290,12 +290,13 @@ def train_synthesis(
         "text_encoder": {"model_id": encoder.model_id, "architecture": encoder.architecture},
         "preparation": _preparation(training),
         "relative_spread": relative_spreads(training),
+        "real_heads": people,
         "trained_ranges": trained_ranges(item.record for item in training.items),
     }
     facts["trained_on"] = united(training_hashes(training.items), encoder_config.get("trained_on", {}))
     tensors = {f"network.{name}": tensor for name, tensor in task.network.state_dict().items()}
     tensors |= {f"text_encoder.{name}": tensor for name, tensor in encoder.network.state_dict().items()}
-    card = _card(config, training, task, fitted, run)
+    card = _card(config, training, task, fitted, run, len(segmented))
     model_id, path = by_first(lambda: save_model(home, KIND, tensors, facts, card))
     counts = {"n_parameters": run.n_parameters, "n_steps": fitted.n_steps}
     return Trained(
@@ -323,7 +324,7 @@ def relative_spreads(images: CatalogueImages) -> dict[str, float]:
 
 
 def _card(
-    config: SynthesisTraining, images: CatalogueImages, task: SynthesisTask, fitted: Fitted, run: Run
+    config: SynthesisTraining, images: CatalogueImages, task: SynthesisTask, fitted: Fitted, run: Run, n_segmented: int
 ) -> dict[str, Any]:
     contrasts = sorted({item.contrast_label for item in images.items})
     limits = [
@@ -337,6 +338,7 @@ def _card(
         "pairs": len(images.pairs),
         "people": len({item.person_id for item in images.items}),
         "centres": len({item.center_id for item in images.items}),
+        "people whose anatomy the simulator used": n_segmented,
         "images left out, since harmonisation flagged them": images.n_flagged,
         "data_id": images.data_id,
         "recipe_id": images.recipe_id,

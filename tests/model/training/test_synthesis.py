@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,10 +33,13 @@ from model.training.synthesis import (
     train_synthesis,
 )
 from model.training.trained import Run, Trained
+from tests.model import tiny_home as homes
 from tests.model.data.native_scans import Few, few, placed
 from tests.model.data.small_fine_heads import SmallFineHeads
 from tests.model.tiny_home import make_tiny_home
 from tests.model.tiny_models import save_text_encoder
+from tests.warehouse.conftest import Lab
+from warehouse.centers.registry import Center, Layout, register
 from warehouse.errors import ModelError
 from warehouse.lake.home import Home
 from warehouse.prompts.record import PromptRecord
@@ -323,6 +328,18 @@ def test_a_network_that_sees_no_known_sequence_is_built_without_equations() -> N
     assert with_heads(share=0.5).network.has_maps
 
 
+class RealLab(Lab):
+    """A lake whose centres are real ones."""
+
+    def center(self, center_id: str, role: str = "internal", **more: object) -> None:
+        """Add a centre."""
+        super().center(center_id, role, **more | {"is_simulated": False})
+
+
+def healthy_center(center_id: str) -> Center:
+    return Center(center_id=center_id, title=center_id, lesions="none", layout=Layout(kind="bids"))
+
+
 def test_simulated_heads_are_kept_in_the_home(home_with_people: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fine_heads, "make_head", lambda subject, voxel_mm: make_head(subject, 6.0))
     told: list[tuple[int, int]] = []
@@ -338,3 +355,30 @@ def test_simulated_heads_are_kept_in_the_home(home_with_people: Home, monkeypatc
     assert told[-1] == (1, 1)
     assert len(list(home_with_people.heads.rglob("*.npy"))) >= 1
     assert read_model(trained.path)[0]["architecture"]["has_equations"] is True
+    assert read_model(trained.path)[0]["real_heads"] == []
+
+
+def test_brains_of_training_people_are_told_and_kept_in_the_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fine_heads, "make_head", lambda subject, voxel_mm: make_head(subject, 6.0))
+    monkeypatch.setattr(homes, "Lab", RealLab)
+    home = homes.make_tiny_home(tmp_path / "home", 12, ("T1w", "T2w"))
+    register(home, healthy_center("alpha"), tmp_path)
+    told: list[tuple[int, int]] = []
+    config = TINY.model_copy(update={"simulated_share": 0.5, "n_heads": 1, "n_real_heads": 3, "n_steps": 1})
+    trained = train_synthesis(
+        home,
+        config,
+        ignore,
+        text_encoder=save_text_encoder(home),
+        device="cpu",
+        made=lambda done, total: told.append((done, total)),
+    )
+    assert [told[0], told[-1]] == [(0, 4), (4, 4)]
+    assert len(list((home.heads / "real").glob("head-*-brain.npy"))) == 3
+    facts = read_model(trained.path)[0]
+    people = {item.person_id for item in CatalogueImages.open(home, "draft", ["train"]).items}
+    hashes = {hashlib.sha256(person.encode()).hexdigest() for person in people}
+    assert len(facts["real_heads"]) == 3
+    assert set(facts["real_heads"]) <= hashes == set(facts["trained_on"]["people"])
