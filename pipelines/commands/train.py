@@ -126,7 +126,7 @@ def train_model(
     noun = kind.replace("_", " ")
     with opened_pipes() as pipes, shown_progress() as shown:
         telemetry = Telemetry(home, {}, shown(noun), pipes, is_first=is_first_process())
-        heads = shown("simulated heads")
+        heads = shown("heads to simulate scans of")
 
         def made(done: int, total: int) -> None:
             heads(done, total, "")
