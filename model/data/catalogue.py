@@ -200,6 +200,7 @@ class CatalogueImages:
         *,
         cache_bytes: int = CACHE_BYTES,
         snapshot: str | None = None,
+        centers: Sequence[str] = (),
     ) -> CatalogueImages:
         """Read which images there are; no voxel is touched yet.
 
@@ -214,11 +215,13 @@ class CatalogueImages:
             Memory for decoded volumes, bytes.
         snapshot : str, optional
             A past catalogue; default: the one in force.
+        centers : sequence of str
+            Whose images; default: those of all.
 
         Raises
         ------
         ModelError
-            When a split is unknown, or the recipe has made nothing, or its name stands for several.
+            When a split or center is unknown, or the recipe has made nothing, or its name stands for several.
         CatalogueError
             When nothing is published.
         """
@@ -231,13 +234,20 @@ class CatalogueImages:
             found = _rows(connection, "harmonized_images", wanted)
             named_pairs = _rows(connection, "harmonized_pairs", wanted)
             masks = _rows(connection, "lesion_masks")
+            there = [row["center_id"] for row in _rows(connection, "center_ids")]
             [snapshot_row] = _rows(connection, "snapshot")
+        if absent := sorted(set(centers) - set(there)):
+            raise ModelError(
+                f"no centre of the catalogue is called {', '.join(absent)}", f"there are: {', '.join(there)}"
+            )
+        known = registered(home)
+        found = [row for row in found if not centers or row["center_id"] in centers]
         rows = [row for row in found if not row["is_flagged"]]
-        centers = registered(home)
-        marked = _lesion_files(masks, centers)
-        items = [_item(home, row, centers.get(row["center_id"]), marked) for row in rows]
+        marked = _lesion_files(masks, known)
+        items = [_item(home, row, known.get(row["center_id"]), marked) for row in rows]
         index = {item.image_id: number for number, item in enumerate(items)}
-        pairs = [(index[pair["source_image_id"]], index[pair["target_image_id"]]) for pair in named_pairs]
+        named = [(pair["source_image_id"], pair["target_image_id"]) for pair in named_pairs]
+        pairs = [(index[source], index[target]) for source, target in named if source in index]
         size_bytes = sum(math.prod(row["shape"]) for row in rows) * BYTES_PER_VOXEL
         source = catalogue.snapshot_id, snapshot_row["data_id"], recipe_id
         return cls(items, pairs, *source, _grid_mm(rows), len(found) - len(rows), size_bytes, cache_bytes)

@@ -51,6 +51,20 @@ def trained_ranges(records: Iterable[PromptRecord]) -> dict[str, Any]:
     return {"contrasts": {label: contrasts[label] for label in sorted(contrasts)}, "all": everywhere}
 
 
+def widened(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ranges of two trainings together, each as `trained_ranges` returns them."""
+    contrasts: dict[str, dict[str, list[float]]] = {}
+    everywhere: dict[str, list[float]] = {}
+    for ranges in (one, other):
+        for label, own in (ranges.get("contrasts") or {}).items():
+            into = contrasts.setdefault(label, {})
+            for field, bounds in own.items():
+                _widen(into, field, tuple(bounds))
+        for field, bounds in (ranges.get("all") or {}).items():
+            _widen(everywhere, field, tuple(bounds))
+    return {"contrasts": {label: contrasts[label] for label in sorted(contrasts)}, "all": everywhere}
+
+
 def outside_trained(record: PromptRecord, ranges: Mapping[str, Any]) -> list[str]:
     """Return a sentence for each field of a prompt that lies outside the ranges of the training.
 

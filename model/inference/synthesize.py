@@ -19,10 +19,10 @@ from model.data.target_voxels import TargetVoxels
 from model.inference.placing import field_of_view, is_same_grid, place_mask
 from model.inference.scans import Cleaned, Prepared, clean, on_grid, read, working_grid
 from model.inference.tiles import fits, free_bytes, in_tiles, largest_core
-from model.networks.checkpoint import read_model
 from model.networks.device import choose_device, in_fast_layout
 from model.networks.pair_encoder import FrozenTextEncoder
-from model.networks.synthesis import Scans, SynthesisNetwork, Wanted, build
+from model.networks.parts import read_parts
+from model.networks.synthesis import Scans, SynthesisNetwork, Wanted
 from model.networks.synthesis.physics import Settings, brain_scale, signal
 from model.networks.synthesis.voxels import sample
 from model.networks.synthesis.windows import UNBOUNDED, in_windows
@@ -359,16 +359,13 @@ def load_synthesizer(
         When there is no such model, or its weights do not match its configuration.
     """
     path, device = resolve(home, model, "synthesis", voxel_mm=voxel_mm), choose_device(device)
-    config, tensors = read_model(path)
+    config, network, encoder = read_parts(path)
     try:
-        network = build(config["architecture"])
-        network.load_state_dict(_part(tensors, "network."), strict=True)
-        encoder = FrozenTextEncoder.from_parts(config["text_encoder"], _part(tensors, "text_encoder."))
         grid_mm, preparation = float(config["grid_mm"]), dict(config["preparation"])
         spread = {str(label): float(value) for label, value in config["relative_spread"].items()}
-    except (RuntimeError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         remedy = "use the version of this project that wrote it, or train the model again"
-        raise ModelError(f"{path}: weights and configuration do not match: {error}", remedy) from error
+        raise ModelError(f"{path}: its configuration is incomplete: {error!r}", remedy) from error
     network = in_fast_layout(network.to(device)).eval()
     return Synthesizer(
         str(config["model_id"]),
@@ -381,7 +378,3 @@ def load_synthesizer(
         weights_sha256=str(config["weights_sha256"]),
         trained_ranges=config.get("trained_ranges") or {"contrasts": {label: {} for label in spread}},
     )
-
-
-def _part(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -188,6 +188,11 @@ class SynthesisTraining(TrainingConfig):
         Of `model.networks.synthesis`; its sizes are under its own key.
     compact : CompactConfig
     reference : ReferenceConfig
+    init : str, optional
+        Model whose weights it begins with: ``shipped``, ``champion``, identity or folder. Architecture, sizes and text
+        encoder are then the model's.
+    centers : list of str
+        Whose people it learns from and is validated on; none: those of all centres.
     kernel_rate : float
         Highest rate of Muon for the kernels of convolutions; 0: they are learned by AdamW, as all others.
     form : {"native", "session"}
@@ -225,6 +230,8 @@ class SynthesisTraining(TrainingConfig):
     architecture: Literal["compact", "reference"] = "compact"
     compact: CompactConfig = Field(default_factory=CompactConfig)
     reference: SynthesisReferenceConfig = Field(default_factory=SynthesisReferenceConfig)
+    init: str | None = None
+    centers: list[str] = []
     kernel_rate: float = Field(default=0.02, ge=0, lt=1)
     form: Literal["native", "session"] = "native"
     patch_voxels: int = Field(default=64, ge=4)
@@ -317,8 +324,9 @@ def run_id(kind: str, config: TrainingConfig, facts: Mapping[str, Any]) -> str:
     config : TrainingConfig
         Its name, how many processes read ahead, and when examples are drawn are no part of it.
     facts : mapping
-        What else decides what comes out: data_id, recipe_id, training_code, text_encoder.
+        What else decides what comes out: data_id, recipe_id, training_code, text_encoder, identity of the model that it
+        begins with.
     """
-    others = {"name", "n_workers", "examples_every"}
+    others = {"name", "n_workers", "examples_every", "init"}
     decisive = {"kind": kind, "config": config.model_dump(mode="json", exclude=others), **facts}
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]

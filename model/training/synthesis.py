@@ -18,11 +18,12 @@ from model.data.mixed_patches import MixedPatches
 from model.data.natives import NativeScans
 from model.data.patches import Patch, PatchBatch, Patches, ScanSource, joined, pairs_by_contrast
 from model.data.simulated_patches import SimulatedPatches
-from model.data.trained_ranges import trained_ranges
+from model.data.trained_ranges import trained_ranges, widened
 from model.evaluation.metrics import ssim_map
 from model.networks.checkpoint import read_model, save_model
 from model.networks.device import choose_device
 from model.networks.pair_encoder import FrozenTextEncoder
+from model.networks.parts import named
 from model.networks.synthesis import Scans, SynthesisNetwork, Wanted, build
 from model.networks.synthesis.physics import Settings
 from model.networks.weights import resolve
@@ -31,6 +32,7 @@ from model.training.examples import chosen, compared, draw
 from model.training.heads import heads_of
 from model.training.loop import Examples, Fitted, Progress, Report, fit
 from model.training.processes import by_first, gather_rows, own_rows
+from model.training.start import Start
 from model.training.trained import Run, Trained, facts_of, new_run
 from warehouse.lake.home import Home
 from warehouse.prompts.record import PromptRecord
@@ -60,6 +62,8 @@ class SynthesisTask:
         Simulated heads, needed where the configuration has a share of simulated patches.
     fits_in_memory : bool
         Whether all scans do.
+    begun : Module, optional
+        Network of the configuration's sizes that learns on; default: a new one.
     """
 
     kind = KIND
@@ -76,18 +80,20 @@ class SynthesisTask:
         *,
         heads: Heads | None = None,
         fits_in_memory: bool = True,
+        begun: SynthesisNetwork | None = None,
     ) -> None:
         self.config, self.embed, self.voxel_mm, self.device = config, embed, voxel_mm, device
         scans, pairs = training
         records = [item.record for item in scans.items]
         self.architecture = config.sizes(embedding_width)
-        if self.architecture["name"] == "compact" and heads is None and not has_equations(records):
-            self.architecture["has_equations"] = False  # it would remain untrained, and be used for complete prompts
-        with torch.random.fork_rng():
-            torch.manual_seed(config.seed)
-            network = build(self.architecture)
-        network.standardise(embed(records).cpu())
-        self.network: SynthesisNetwork = network
+        if begun is None:
+            if self.architecture["name"] == "compact" and heads is None and not has_equations(records):
+                self.architecture["has_equations"] = False  # untrained, it would be used for complete prompts
+            with torch.random.fork_rng():
+                torch.manual_seed(config.seed)
+                begun = build(self.architecture)
+            begun.standardise(embed(records).cpu())
+        network = self.network = begun
         drawn = partial(
             Patches, seed=config.seed, side=config.patch_voxels, voxel_mm=voxel_mm, max_scans=network.max_scans
         )
@@ -258,11 +264,16 @@ def train_synthesis(
         When there is no text encoder, nothing to train on, or the training fails.
     """
     device = choose_device(device)
-    training = CatalogueImages.open(home, config.recipe, ["train"])
-    named = resolve(home, text_encoder, "text_encoder", recipe=training.recipe_id)
-    encoder_config, encoder_tensors = read_model(named)
-    encoder = FrozenTextEncoder.from_checkpoint(encoder_config, encoder_tensors).to(device)
-    validation = CatalogueImages.open(home, config.recipe, ["val"], snapshot=training.snapshot_id)
+    training = CatalogueImages.open(home, config.recipe, ["train"], centers=config.centers)
+    start = Start.read(home, config.init, training, text_encoder) if config.init else None
+    if start:
+        config, encoder, before = start.sized(config), start.encoder, start.config
+    else:
+        before, tensors = read_model(resolve(home, text_encoder, "text_encoder", recipe=training.recipe_id))
+        encoder = FrozenTextEncoder.from_checkpoint(before, tensors)
+    encoder.to(device)
+    snapshot, centers = training.snapshot_id, config.centers
+    validation = CatalogueImages.open(home, config.recipe, ["val"], snapshot=snapshot, centers=centers)
     is_native = config.form == "native"
     heads, segmented = heads_of(home, config, training, made)
     task = SynthesisTask(
@@ -275,9 +286,11 @@ def train_synthesis(
         device,
         heads=heads,
         fits_in_memory=training.fits_in_memory,
+        begun=start.network if start else None,
     )
     people = training_hashes(segmented)["people"]
     is_simulated, told = training.is_simulated, {"text_encoder": encoder.model_id, "real_heads": ",".join(people)}
+    told |= {"init": start.model_id} if start else {}
     run = new_run(home, KIND, config, training, task.network, device, is_simulated=is_simulated, **told)
     if started:
         started(run)
@@ -292,10 +305,13 @@ def train_synthesis(
         "relative_spread": relative_spreads(training),
         "real_heads": people,
         "trained_ranges": trained_ranges(item.record for item in training.items),
+        "trained_on": united(training_hashes(training.items), before.get("trained_on", {})),
     }
-    facts["trained_on"] = united(training_hashes(training.items), encoder_config.get("trained_on", {}))
-    tensors = {f"network.{name}": tensor for name, tensor in task.network.state_dict().items()}
-    tensors |= {f"text_encoder.{name}": tensor for name, tensor in encoder.network.state_dict().items()}
+    if start:
+        facts["init"] = start.model_id
+        facts["relative_spread"] = {**before["relative_spread"], **facts["relative_spread"]}
+        facts["trained_ranges"] = widened(before.get("trained_ranges", {}), facts["trained_ranges"])
+    tensors = named(task.network.state_dict(), encoder.network.state_dict())
     card = _card(config, training, task, fitted, run, len(segmented))
     model_id, path = by_first(lambda: save_model(home, KIND, tensors, facts, card))
     counts = {"n_parameters": run.n_parameters, "n_steps": fitted.n_steps}

@@ -11,7 +11,7 @@ from pipelines.runtime.progress import shown_progress
 from warehouse.lake.home import Home
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from dagster_pipes import PipesContext
 
@@ -65,16 +65,25 @@ def synthesis(
         str | None,
         typer.Option("--text-encoder", metavar="MODEL", help="Identity, alias or folder; default: the champion."),
     ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option("--init", metavar="MODEL", help="Begin with shipped, champion, an identity or folder."),
+    ] = None,
+    centers: Annotated[
+        list[str] | None,
+        typer.Option("--centers", metavar="CENTER", help="Learn from people of this centre only; may be repeated."),
+    ] = None,
     describe: DescribeOption = False,
 ) -> None:
     """Train the network that turns one contrast of a visit into another that a prompt asks for.
 
-    The checkpoint includes the text encoder.
+    The checkpoint includes the text encoder. With --init, architecture and text encoder are those of that model.
     """
     if describe:
         print_cost("synthesis", config)
         return
-    train_model(ctx.obj, "synthesis", config, device=device, text_encoder=encoder)
+    changes = {name: value for name, value in (("init", init), ("centers", centers)) if value}
+    train_model(ctx.obj, "synthesis", config, device=device, text_encoder=encoder, changes=changes)
 
 
 def print_cost(kind: Literal["text_encoder", "synthesis"], name: str) -> None:
@@ -101,7 +110,13 @@ def print_cost(kind: Literal["text_encoder", "synthesis"], name: str) -> None:
 
 
 def train_model(
-    home: Home, kind: str, config: str, *, device: str | None = None, text_encoder: str | None = None
+    home: Home,
+    kind: str,
+    config: str,
+    *,
+    device: str | None = None,
+    text_encoder: str | None = None,
+    changes: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train a model, or resume its training, and record it; nothing is published.
 
@@ -110,6 +125,8 @@ def train_model(
     kind : {"text_encoder", "synthesis"}
     config : str
         Name of a shipped configuration, or path of a file.
+    changes : mapping, optional
+        Values of some keys of the configuration in place of its own.
 
     Returns
     -------
@@ -132,7 +149,9 @@ def train_model(
             heads(done, total, "")
 
         try:
-            version = telemetry.finished(_trained(home, kind, config, telemetry, device, text_encoder, made))
+            version = telemetry.finished(
+                _trained(home, kind, config, changes or {}, telemetry, device, text_encoder, made)
+            )
         except AlreadyTrainedError as before:
             version = before.version
         except Exception as error:
@@ -153,6 +172,7 @@ def _trained(
     home: Home,
     kind: str,
     name: str,
+    changes: Mapping[str, Any],
     telemetry: Telemetry,
     device: str | None,
     text_encoder: str | None,
@@ -162,7 +182,7 @@ def _trained(
     from model.training.config import load_config
     from model.training.processes import joined
 
-    config: Any = load_config(kind, name)
+    config: Any = load_config(kind, name).model_copy(update=dict(changes))
     telemetry.config = config.model_dump(mode="json")
     options: Any = {"started": telemetry.started, "progress": telemetry.progress, "device": device}
     with joined(device):
