@@ -50,21 +50,32 @@ def save_model(
     ModelError
         When a weight is not finite, or JSON cannot represent the configuration.
     """
+    model_id, files = content_of(kind, tensors, config)
+    path = home.models / model_id
+    if path.exists() and not _is_whole(path):
+        shutil.rmtree(path)
+    if not path.exists():
+        write_folder(path, {**files, CARD: render_card(model_id, kind, card).encode()})
+    return model_id, path
+
+
+def content_of(kind: str, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> tuple[str, dict[str, bytes]]:
+    """Return the identity of a checkpoint, and its files but the card; parameters are those of `save_model`.
+
+    Raises
+    ------
+    ModelError
+        When a weight is not finite, or JSON cannot represent the configuration.
+    """
     from safetensors.torch import save
 
     _refuse_not_finite(tensors)
     weights = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     facts = {**config, "kind": kind, "format_version": FORMAT_VERSION, "weights_sha256": _sha256(weights)}
     model_id = _identity(facts)
-    path = home.models / model_id
-    if path.exists() and not _is_whole(path):
-        shutil.rmtree(path)
-    if not path.exists():
-        text = json.dumps(
-            {"model_id": model_id, **facts}, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False
-        )
-        _write_folder(path, {WEIGHTS: weights, CONFIG: text.encode(), CARD: render_card(model_id, kind, card).encode()})
-    return model_id, path
+    named = {"model_id": model_id, **facts}
+    text = json.dumps(named, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return model_id, {WEIGHTS: weights, CONFIG: text.encode()}
 
 
 def read_model(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -147,7 +158,14 @@ def _is_whole(path: Path) -> bool:
     return True
 
 
-def _write_folder(path: Path, files: Mapping[str, bytes]) -> None:
+def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write the files of a checkpoint, all or none of them; an equal one that stands there already is kept.
+
+    Raises
+    ------
+    OSError
+        When something else stands there.
+    """
     temporary = atomic.temporary_beside(path)
     temporary.mkdir()
     for name, content in files.items():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
@@ -93,3 +94,25 @@ def promote(
 
     model_id = model_registry.promote(ctx.obj, model, reason)
     note(f"{model_id} is the champion; the catalogue shows it after the next publication")
+
+
+@app.command()
+def pack(
+    ctx: typer.Context,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Identity, alias or folder.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the copy goes; it must be absent.")],
+    kind: Annotated[Literal["synthesis", "text_encoder"], typer.Option(help="Kind of the model.")] = "synthesis",
+    others: Annotated[
+        str | None, typer.Option(help="Whose data, on which terms, people are of whom the catalogue does not know.")
+    ] = None,
+) -> None:
+    """Copy a model for others: half the size, with a card of its data, their terms, and its measured quality.
+
+    The card is made of the published catalogue of the home in which the model was trained.
+    """
+    from model.networks.packing import pack as pack_model
+    from model.networks.weights import resolve
+
+    model_id, path = pack_model(ctx.obj, resolve(ctx.obj, model, kind), folder, others=others)
+    note(f"{model_id}: a copy of half the size")
+    typer.echo(path)

@@ -19,7 +19,7 @@ from model.inference.synthesize import Synthesizer, load_synthesizer
 from model.networks.synthesis.voxels import sample
 from tests.model.inference.conftest import bright
 from tests.model.inference.test_grid import AFFINES, OBLIQUE, TILT
-from tests.model.tiny_models import save_synthesis
+from tests.model.tiny_models import COMPACT, save_synthesis
 from warehouse.errors import ModelError, PromptError
 from warehouse.imaging.brain_scale import BrainScale
 from warehouse.imaging.geometry import Grid, Image
@@ -266,9 +266,14 @@ def test_without_a_model_it_is_said_how_to_get_one(home: Home) -> None:
 
 
 def test_weights_that_do_not_fit_their_configuration_are_refused(home: Home) -> None:
-    model_id = save_synthesis(home, grid_mm=None)
+    model_id = save_synthesis(home, architecture=COMPACT | {"widths": (8, 16)})
     with pytest.raises(ModelError, match="do not match"):
         load_synthesizer(home, model_id)
+
+
+def test_a_model_without_a_grid_is_refused(home: Home) -> None:
+    with pytest.raises(ModelError, match="configuration is incomplete"):
+        load_synthesizer(home, save_synthesis(home, grid_mm=None))
 
 
 def test_a_device_that_is_not_there_is_refused(made_home: Home) -> None:
