@@ -12,6 +12,7 @@ from model.data.boxes import Box, resampled
 from model.inference.scans import Prepared
 from model.networks.checkpoint import read_model
 from model.networks.pair_encoder import Matcher
+from model.networks.weights import shipped
 from warehouse.catalog import model_registry
 from warehouse.errors import ModelError
 from warehouse.lake.home import Home
@@ -24,7 +25,8 @@ LEAST_LEAD = 0.1  # of the cosine of the best contrast over the next one
 def recognised(scan: Prepared, home: Home | None, labels: Sequence[str] = CONTRAST_LABELS) -> tuple[str | None, str]:
     """Return the contrast that a scan looks most like, and how that was found.
 
-    A synthesis model holds the text tower of stage 1 alone, so the home's champion of kind text_encoder is asked.
+    A synthesis model holds the text tower of stage 1 alone, so the home's champion of kind text_encoder is asked, else
+    the one that ships.
 
     Parameters
     ----------
@@ -40,10 +42,12 @@ def recognised(scan: Prepared, home: Home | None, labels: Sequence[str] = CONTRA
     said : str
     """
     model_id = None if home is None else model_registry.champion(home, "text_encoder")
-    if home is None or model_id is None:
-        return None, "the home has no champion of kind text_encoder that could recognise it"
+    path = shipped("text_encoder") if home is None or model_id is None else home.models / model_id
+    if path is None:
+        return None, "the home has no champion of kind text_encoder that could recognise it, and none ships"
+    model_id = model_id or "of this version"
     try:
-        matcher, box = _matcher(home.models / model_id)
+        matcher, box = _matcher(path)
         floor = float(scan.voxels.min()) if scan.seen is None else float(scan.voxels[~scan.seen].min())
         volume = resampled(scan.voxels, scan.grid.affine, scan.mask, box, floor)
         image = matcher.embed_volumes([volume])[0]

@@ -48,11 +48,16 @@ def resolve(
     return path
 
 
+def shipped(kind: str) -> Path | None:
+    """Return the folder of the weights of a kind that ship with this version; None where there are none."""
+    return SHIPPED / kind if (SHIPPED / kind / CONFIG).is_file() else None
+
+
 def _named(home: Home, name: str, kind: str) -> Path:
     if name == "champion":
         return _champion(home, kind) or _refuse(home, f"this home has no champion of kind {kind}", kind)
     if name == "shipped":
-        return _shipped(kind) or _refuse(home, f"no weights of kind {kind} ship with this version", kind)
+        return shipped(kind) or _refuse(home, f"no weights of kind {kind} ship with this version", kind)
     if (Path(name) / CONFIG).is_file():
         return Path(name)
     fit = [
@@ -72,8 +77,8 @@ def _default(home: Home, kind: str, voxel_mm: float | None, recipe: str | None) 
         fit.sort(key=lambda one: -(one.grid_mm or 0.0))
     if fit:
         return home.models / fit[0].model_id
-    if shipped := _shipped(kind):
-        return shipped
+    if ours := shipped(kind):
+        return ours
     if champions and voxel_mm is not None:
         grids = ", ".join(f"{one.model_id} on {one.grid_mm:g} mm" for one in champions if one.grid_mm)
         raise ModelError(
@@ -85,10 +90,6 @@ def _default(home: Home, kind: str, voxel_mm: float | None, recipe: str | None) 
 
 def _is_fine_enough(grid_mm: float | None, voxel_mm: float | None) -> bool:
     return grid_mm is None or voxel_mm is None or grid_mm <= COARSEST * max(1.0, voxel_mm)
-
-
-def _shipped(kind: str) -> Path | None:
-    return SHIPPED / kind if (SHIPPED / kind / CONFIG).is_file() else None
 
 
 def _champion(home: Home, kind: str) -> Path | None:

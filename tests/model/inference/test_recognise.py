@@ -88,6 +88,24 @@ def test_without_a_champion_it_is_said_why(scan: Prepared, home: Home) -> None:
     assert "no champion of kind text_encoder" in how
 
 
+def test_without_a_champion_the_encoder_that_ships_is_asked(
+    scan: Prepared, home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[Path] = []
+
+    def loaded(path: Path) -> Any:
+        asked.append(path)
+        return Sure("T2w", 0.3), BOX
+
+    monkeypatch.setattr(module, "shipped", lambda kind: tmp_path / kind)
+    monkeypatch.setattr(module, "_matcher", loaded)
+    for one in (None, home):
+        found, how = recognised(scan, one)
+        assert found == "T2w"
+        assert "text encoder of this version" in how
+    assert asked == [tmp_path / "text_encoder"] * 2
+
+
 def test_an_encoder_that_cannot_be_used_is_no_reason_to_stop(
     scan: Prepared, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
