@@ -39,6 +39,9 @@ class Changes:
         Share of source prompts that are hidden altogether: users may know nothing of their scan.
     gamma : float
         Largest change of the exponent of a source's signal.
+    stretch : float
+        Largest change of a source's spread about the brain's median, as a share: in a brain of little contrast, fluid
+        is as far from the median as air is in another one.
     noise : float
         Largest standard deviation of noise added to a source, in spreads of its brain.
     bias : float
@@ -49,6 +52,7 @@ class Changes:
     field_dropout: float = 0.1
     source_dropout: float = 0.1
     gamma: float = 0.1
+    stretch: float = 0.0
     noise: float = 0.0
     bias: float = 0.0
 
@@ -56,7 +60,7 @@ class Changes:
 def changed(
     voxels: NDArray[np.float32], relative_spread: float, changes: Changes, random: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Return network intensities with another exponent, a linear bias field and noise, each of a random strength."""
+    """Return network intensities of another exponent, bias field, spread and noise, each of a random strength."""
     exponent = 1 + changes.gamma * random.uniform(-1, 1)
     slope, level = changes.bias * random.uniform(-0.5, 0.5, 3), changes.noise * random.uniform()
     made = change_contrast(voxels, relative_spread, exponent)
@@ -67,6 +71,9 @@ def changed(
         made = soften((((1 + relative_spread * harden(made.astype(np.float64))) * field) - 1) / relative_spread).astype(
             np.float32
         )
+    if changes.stretch > 0:
+        factor = (1 + changes.stretch) ** random.uniform(-1, 1)
+        made = soften(harden(made.astype(np.float64)) * factor).astype(np.float32)
     if changes.noise > 0:
         made = made + np.float32(level) * random.standard_normal(voxels.shape, np.float32)
     return made

@@ -212,7 +212,7 @@ class SynthesisTraining(TrainingConfig):
         Share of a prompt's fields that are hidden, so that missing ones are nothing new. The target's contrast stays.
     source_dropout : float
         Share of source prompts that are hidden altogether: users may know nothing of their scan.
-    gamma, noise, bias : float
+    gamma, stretch, noise, bias : float
         Changes of sources, as `model.data.patches.Changes` has them.
     n_workers : int or "auto"
         Processes that read patches ahead; ``auto`` is none where all volumes fit in memory. Batches are the same.
@@ -242,6 +242,7 @@ class SynthesisTraining(TrainingConfig):
     field_dropout: float = Field(default=0.1, ge=0, lt=1)
     source_dropout: float = Field(default=0.1, ge=0, lt=1)
     gamma: float = Field(default=0.1, ge=0, lt=1)
+    stretch: float = Field(default=0.0, ge=0, lt=1)
     noise: float = Field(default=0.0, ge=0)
     bias: float = Field(default=0.0, ge=0, lt=1)
     n_workers: Annotated[int, Field(ge=0, le=64)] | Literal["auto"] = "auto"

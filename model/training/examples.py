@@ -71,6 +71,8 @@ def compared(patch: Patch, made: NDArray[np.float32], voxel_mm: float, caption: 
         ndimage.affine_transform(volume, matrix[:3, :3], matrix[:3, 3], shape, order=order, mode="nearest")
         for volume, order in ((scan.voxels, 1), (scan.seen.astype(np.uint8), 0))
     )
+    if patch.is_stripped:  # as in the file that a user gets
+        made = np.where(patch.mask, made, patch.target)
     inside = patch.mask & (seen > 0)
     low, high = patch.low, patch.low + patch.span
     return Compared(

@@ -49,6 +49,29 @@ def test_another_contrast_keeps_median_spread_and_no_signal() -> None:
     np.testing.assert_allclose(change_contrast(given, scale.relative_spread, 1.0), given, atol=1e-5)
 
 
+def test_a_stretch_changes_the_spread_and_keeps_the_median() -> None:
+    given, brain, scale = scaled()
+    factors = []
+    for seed in range(20):
+        draw = np.random.default_rng(seed)
+        made = changed(given, scale.relative_spread, replace(AS_IT_IS, stretch=0.3), draw)
+        low, median, high = np.percentile(made[brain], (10, 50, 90))
+        assert median == pytest.approx(0, abs=0.02)
+        factors.append(high - low)
+        np.testing.assert_allclose(
+            scale.linear(scale.from_network(made)) / factors[-1],
+            scale.linear(scale.from_network(given)),
+            rtol=0.05,
+            atol=0.02,
+        )
+    assert 1 / 1.3 <= min(factors) < 0.85
+    assert 1.18 < max(factors) <= 1.3
+    np.testing.assert_array_equal(
+        changed(given, scale.relative_spread, AS_IT_IS, random()),
+        changed(given, scale.relative_spread, replace(AS_IT_IS, stretch=0.0), random()),
+    )
+
+
 def test_bias_multiplies_the_signal_by_a_plane_and_leaves_none_as_it_is() -> None:
     given, brain, scale = scaled()
     made = changed(given, scale.relative_spread, replace(AS_IT_IS, bias=0.2), random())

@@ -102,6 +102,7 @@ def test_patches_are_changed_as_the_configuration_says_and_those_that_measure_ar
         "field_dropout": 0.2,
         "source_dropout": 0.3,
         "gamma": 0.4,
+        "stretch": 0.2,
         "noise": 0.5,
         "bias": 0.1,
     }

@@ -45,6 +45,17 @@ def test_made_and_target_are_drawn_in_one_window_and_linear_in_the_signal() -> N
     np.testing.assert_allclose(found.target, (one.target + 1) / 7, atol=1e-6)
 
 
+def test_around_a_stripped_brain_nothing_is_shown_as_made() -> None:
+    brain = np.zeros((SIDE,) * 3, bool)
+    brain[2:5] = True
+    one = replace(patch(), mask=brain)
+    made = np.full((SIDE,) * 3, 0.3, np.float32)
+    whole, stripped = (compared(replace(one, is_stripped=flag), made, 1.0, "") for flag in (False, True))
+    np.testing.assert_array_equal(stripped.made[brain], whole.made[brain])
+    np.testing.assert_array_equal(stripped.made[~brain], stripped.target[~brain])
+    assert (whole.made[~brain] != whole.target[~brain]).mean() > 0.8
+
+
 def test_the_scan_is_read_at_the_wanted_voxels_in_a_window_of_its_own() -> None:
     found = compared(patch(thick()), np.zeros(thick().shape, np.float32), 1.0, "")
     assert found.source.shape == found.target.shape == thick().shape
