@@ -115,7 +115,17 @@ class Synthesizer:
         ModelError
             When there are more sources than the network takes.
         """
+        return self._made(sources, target, at, tiled)[0]
+
+    def _made(
+        self, sources: Sequence[Source], target: PromptRecord, at: TargetVoxels | None, tiled: bool | None = None
+    ) -> tuple[Voxels, float]:
+        """Return network intensities, and the brain's spread as a part of its median, by which they are signals.
+
+        Where an equation rendered the brain, these are the rendered ones, since contrast varies with TR and TE.
+        """
         self.refuse_number(len(sources))
+        spread = self._spread(target)
         with torch.inference_mode():
             scans, wanted = self._asked(sources, target, at)
             if self.network.reach >= UNBOUNDED:
@@ -125,8 +135,9 @@ class Synthesizer:
                 latent = self._latent(scans, wanted, tiled)
                 if self._has_equation(wanted):
                     wanted = _scaled(wanted, self._rendered(latent, wanted), sources)
+                    spread = _relative_spread(wanted) or spread
                 made = self._decoded(latent, wanted, at)
-            return np.asarray(made[0, 0].float().cpu().numpy())
+            return np.asarray(made[0, 0].float().cpu().numpy()), spread
 
     def _latent(self, scans: Scans, wanted: Wanted, tiled: bool | None) -> Tensor:
         """Return the latent map of whole scans."""
@@ -235,8 +246,15 @@ class Synthesizer:
         -------
         (i, j, k) float64 array
         """
-        made = np.clip(self.volume(sources, target, at=at).astype(np.float64), -FARTHEST, FARTHEST)
-        return np.maximum(1 + self._spread(target) * harden(made), 0.0)
+        return self._signal(sources, target, at)[0]
+
+    def _signal(
+        self, sources: Sequence[Source], target: PromptRecord, at: TargetVoxels | None
+    ) -> tuple[NDArray[np.float64], float]:
+        """Return the signal, and the spread by which it was made of network intensities."""
+        intensities, spread = self._made(sources, target, at)
+        made = np.clip(intensities.astype(np.float64), -FARTHEST, FARTHEST)
+        return np.maximum(1 + spread * harden(made), 0.0), spread
 
     def scan(
         self,
@@ -278,8 +296,8 @@ class Synthesizer:
             on_grid(one, grid, to if number else None)
             for number, (one, to) in enumerate(zip(scans, to_first, strict=True))
         ]
-        made = self.signal_of(prepared, source_records, target, like, np.asarray(to_like[0]))
-        return (made.astype(np.float64) - 1) / self._spread(target)
+        made, spread = self._signal_of(prepared, source_records, target, like, np.asarray(to_like[0]))
+        return (made.astype(np.float64) - 1) / spread
 
     def signal_of(
         self,
@@ -302,15 +320,27 @@ class Synthesizer:
         to_like : (4, 4) array, optional
             The first scan's world to that of `like`; RAS+, mm. Default: they are one world.
         """
+        return self._signal_of(prepared, records, target, like, to_like)[0]
+
+    def _signal_of(
+        self,
+        prepared: Sequence[Prepared],
+        records: Sequence[PromptRecord],
+        target: PromptRecord,
+        like: Grid | None,
+        to_like: NDArray[np.float64] | None,
+    ) -> tuple[Voxels, float]:
+        """Return the signal on the grid, and the spread by which it was made of network intensities."""
         here, mask = prepared[0].grid, prepared[0].mask
         if like is None or (to_like is None and is_same_grid(here, like)):
-            made = self.signal(sources_of(prepared, records), target).astype(np.float32)
-            return np.where(mask, made, np.float32(0)) if prepared[0].is_stripped else made
+            whole, spread = self._signal(sources_of(prepared, records), target, None)
+            made = whole.astype(np.float32)
+            return (np.where(mask, made, np.float32(0)) if prepared[0].is_stripped else made), spread
         world = np.eye(4) if to_like is None else to_like
         at = TargetVoxels(like.shape, inverse(world @ here.affine) @ like.affine)
-        made = self.signal(sources_of(prepared, records), target, at).astype(np.float32)
+        placed, spread = self._signal(sources_of(prepared, records), target, at)
         kept = place_mask(mask, here, like, to_like) if prepared[0].is_stripped else field_of_view(here, like, to_like)
-        return np.where(kept, made, np.float32(0))
+        return np.where(kept, placed.astype(np.float32), np.float32(0)), spread
 
     def _spread(self, target: PromptRecord) -> float:
         label, known = contrast_label(target.contrast, target.post_contrast), self.relative_spread
@@ -330,6 +360,13 @@ def _scaled(wanted: Wanted, rendered: Tensor, sources: Sequence[Source]) -> Want
     assert wanted.settings is not None
     brain = torch.from_numpy(np.any([source.mask for source in sources], axis=0)).to(rendered.device)
     return replace(wanted, settings=wanted.settings.scaled(*brain_scale(rendered, brain)))
+
+
+def _relative_spread(wanted: Wanted) -> float | None:
+    """Return the spread of a rendered brain as a part of its median; None where it has none, and its branch is off."""
+    assert wanted.settings is not None
+    median, spread = float(wanted.settings.median[0]), float(wanted.settings.spread[0])
+    return spread / median if median > 0 and np.isfinite(spread) else None
 
 
 @lru_cache(maxsize=4)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 import model
@@ -16,6 +17,7 @@ from model.data.catalogue import Source
 from model.inference import synthesize as module
 from model.inference.from_scans import MEDIAN, synthesize
 from model.inference.synthesize import Synthesizer, load_synthesizer
+from model.networks.synthesis.physics import Maps, Settings, signal
 from model.networks.synthesis.voxels import sample
 from tests.model.inference.conftest import bright
 from tests.model.inference.test_grid import AFFINES, OBLIQUE, TILT
@@ -167,6 +169,25 @@ def test_signal_is_zero_in_air_and_a_thousand_at_the_median_of_the_brain(mirror:
     made = synthesize(scan, T2W, model=mirror).get_fdata()
     assert np.median(made[brain]) == pytest.approx(MEDIAN, rel=1e-3)
     assert made[scan.get_fdata() == 5].max() < 0.15 * MEDIAN
+
+
+@pytest.mark.parametrize("echo_time_s", [0.03, 0.1])
+def test_where_an_equation_is_known_signals_have_its_contrast(
+    echo_time_s: float, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = load_synthesizer(home, save_synthesis(home, has_equations=True), "cpu")
+    network, shape = one.network, (12, 8, 8)
+    for parameter in cast(Any, network).last.parameters():
+        torch.nn.init.zeros_(parameter)
+    t2_s = torch.linspace(0.06, 0.12, shape[0])[None, :, None, None].expand(1, *shape)
+    pd, t1_s = torch.ones_like(t2_s), torch.full_like(t2_s, 1.0)
+    maps = Maps(pd=pd, t1_s=t1_s, t2_s=t2_s, t2star_s=t2_s)
+    monkeypatch.setattr(cast(Any, network).map_head, "forward", lambda latent: maps)
+    source = Source(np.zeros(shape, np.float32), np.ones(shape, bool), T1W)
+    target = PromptRecord(contrast="T2w", repetition_time_s=5.0, echo_time_s=echo_time_s)
+    made, truth = one.signal([source], target), signal(maps, Settings.of([target], [None]))[0, 0].numpy()
+    assert truth.max() / truth.min() > (1.2 if echo_time_s < 0.05 else 2)
+    np.testing.assert_allclose(made, truth / np.median(truth), rtol=1e-3)
 
 
 def test_names_in_the_header_of_a_scan_do_not_travel_on(synthesizer: Synthesizer) -> None:
