@@ -115,14 +115,25 @@ class Synthesizer:
         ModelError
             When there are more sources than the network takes.
         """
-        return self._made(sources, target, at, tiled)[0]
+        return self.intensities(sources, target, tiled=tiled, at=at)[0]
 
-    def _made(
-        self, sources: Sequence[Source], target: PromptRecord, at: TargetVoxels | None, tiled: bool | None = None
+    def intensities(
+        self,
+        sources: Sequence[Source],
+        target: PromptRecord,
+        *,
+        tiled: bool | None = None,
+        at: TargetVoxels | None = None,
     ) -> tuple[Voxels, float]:
-        """Return network intensities, and the brain's spread as a part of its median, by which they are signals.
+        """Synthesise a volume; parameters and errors are those of `volume`.
 
-        Where an equation rendered the brain, these are the rendered ones, since contrast varies with TR and TE.
+        Returns
+        -------
+        voxels : (i, j, k) float32 array
+            Network intensities.
+        relative_spread : float
+            Spread of the brain as a part of its median signal, by which they become signals: the rendered brain's where
+            an equation rendered it, since contrast varies with TR and TE, else the usual one of the contrast.
         """
         self.refuse_number(len(sources))
         spread = self._spread(target)
@@ -252,7 +263,7 @@ class Synthesizer:
         self, sources: Sequence[Source], target: PromptRecord, at: TargetVoxels | None
     ) -> tuple[NDArray[np.float64], float]:
         """Return the signal, and the spread by which it was made of network intensities."""
-        intensities, spread = self._made(sources, target, at)
+        intensities, spread = self.intensities(sources, target, at=at)
         made = np.clip(intensities.astype(np.float64), -FARTHEST, FARTHEST)
         return np.maximum(1 + spread * harden(made), 0.0), spread
 

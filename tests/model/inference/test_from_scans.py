@@ -57,20 +57,21 @@ class Averaging(Synthesizer):
     def max_sources(self) -> int:
         return 3
 
-    def volume(
+    def intensities(
         self,
         sources: Sequence[Source],
         target: PromptRecord,
         *,
         tiled: bool | None = None,
         at: TargetVoxels | None = None,
-    ) -> NDArray[np.float32]:
+    ) -> tuple[NDArray[np.float32], float]:
         self.refuse_number(len(sources))
         self.given.append(list(sources))
         weights = [np.ones(one.voxels.shape) if one.seen is None else one.seen.astype(float) for one in sources]
         total = sum(weight * one.voxels for weight, one in zip(weights, sources, strict=True))
         made = np.asarray(total / np.maximum(sum(weights), 1), np.float32)
-        return made if at is None else sample(torch.from_numpy(made)[None, None], at)[0][0, 0].numpy()
+        made = made if at is None else sample(torch.from_numpy(made)[None, None], at)[0][0, 0].numpy()
+        return made, self.relative_spread["T2w"]
 
     def maps(self, sources: Sequence[Source], target: PromptRecord) -> dict[str, NDArray[np.float32]]:
         return {"T1map": np.where(sources[0].mask, 1.2, 0.1).astype(np.float32)}

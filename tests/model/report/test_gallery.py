@@ -96,6 +96,10 @@ class Catalogue:
         stored = np.ascontiguousarray(self.volumes[index][::-1], np.float32)
         return Sample(stored, ball()[::-1], self.affine, BrainScale(0.5, 0.25))
 
+    def source(self, index: int) -> Source:
+        sample = self.volume(index)
+        return Source(sample.voxels, sample.mask, self.items[index].record)
+
 
 class Told:
     """Gives a volume, and keeps what it was asked."""
