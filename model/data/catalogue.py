@@ -234,7 +234,7 @@ class CatalogueImages:
             found = _rows(connection, "harmonized_images", wanted)
             named_pairs = _rows(connection, "harmonized_pairs", wanted)
             masks = _rows(connection, "lesion_masks")
-            there = [row["center_id"] for row in _rows(connection, "center_ids")]
+            there = [row["center_id"] for row in _rows(connection, "center_ids")] if centers else []
             [snapshot_row] = _rows(connection, "snapshot")
         if absent := sorted(set(centers) - set(there)):
             raise ModelError(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from model.data.catalogue import CatalogueImages
+from model.networks.checkpoint import read_config
 from model.networks.pair_encoder import FrozenTextEncoder
 from model.networks.parts import read_parts
 from model.networks.synthesis import SynthesisNetwork
@@ -57,7 +58,7 @@ class Start:
                 f"{name} is for volumes of {config['grid_mm']:g} mm, and those of the recipe have {images.grid_mm:g} mm"
             )
             raise ModelError(what, "name the recipe of volumes that it is for in the configuration, or another model")
-        asked = None if text_encoder is None else resolve(home, text_encoder, "text_encoder").name
+        asked = None if text_encoder is None else read_config(resolve(home, text_encoder, "text_encoder"))["model_id"]
         if asked not in (None, encoder.model_id):
             what = f"{name} has learned the embeddings of text encoder {encoder.model_id}, not of {asked}"
             raise ModelError(what, "leave out --text-encoder, or train a network from nothing with it")

@@ -10,6 +10,7 @@ import torch
 from model.networks.checkpoint import save_model
 from model.networks.field_tokens import FieldTower, FieldTowerConfig
 from model.networks.pair_encoder import PREFIX, FrozenTextEncoder
+from model.networks.parts import named
 from model.networks.synthesis import build, describe
 from model.networks.synthesis.compact import CompactConfig
 from warehouse.lake.home import Home
@@ -54,8 +55,7 @@ def save_synthesis(
             if awake and "heights.weight" in name:
                 torch.nn.init.normal_(parameter, std=0.1)
     encoder = FrozenTextEncoder("0" * 16, ARCHITECTURE, text.state_dict())
-    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
-    tensors |= {f"text_encoder.{name}": tensor for name, tensor in encoder.network.state_dict().items()}
+    tensors = named(network.state_dict(), encoder.network.state_dict())
     config = {
         "architecture": architecture,
         "text_encoder": {"model_id": encoder.model_id, "architecture": encoder.architecture},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -87,6 +89,13 @@ def test_another_text_encoder_than_the_models_is_refused(home: Home, before: Tra
     other, _ = save_model(home, "text_encoder", read_model(home.models / save_text_encoder(home))[1], {}, {})
     with pytest.raises(ModelError, match="has learned the embeddings"):
         train(home, other, init=before.model_id)
+
+
+def test_its_own_text_encoder_may_be_named_also_by_a_folder_of_another_name(
+    home: Home, before: Trained, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(home.models / save_text_encoder(home), tmp_path / "copy")
+    assert facts(train(home, str(copy), init=before.model_id, **STILL))["init"] == before.model_id
 
 
 def test_a_model_for_voxels_of_another_size_is_refused(home: Home, before: Trained) -> None:

@@ -88,8 +88,9 @@ def encoder_of(home: Home) -> str:
     return save_text_encoder(home)
 
 
-def train(home: Home, report: Any = ignore, **changes: object) -> Trained:
-    return train_synthesis(home, TINY.model_copy(update=changes), report, text_encoder=encoder_of(home), device="cpu")
+def train(home: Home, report: Any = ignore, made: Any = ignore, **changes: object) -> Trained:
+    config, encoder = TINY.model_copy(update=changes), encoder_of(home)
+    return train_synthesis(home, config, report, text_encoder=encoder, device="cpu", made=made)
 
 
 def test_one_batch_can_be_overfitted() -> None:
@@ -343,14 +344,8 @@ def healthy_center(center_id: str) -> Center:
 def test_simulated_heads_are_kept_in_the_home(home_with_people: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fine_heads, "make_head", lambda subject, voxel_mm: make_head(subject, 6.0))
     told: list[tuple[int, int]] = []
-    config = TINY.model_copy(update={"simulated_share": 0.5, "n_heads": 1, "n_steps": 1})
-    trained = train_synthesis(
-        home_with_people,
-        config,
-        ignore,
-        text_encoder=encoder_of(home_with_people),
-        device="cpu",
-        made=lambda done, total: told.append((done, total)),
+    trained = train(
+        home_with_people, made=lambda *counts: told.append(counts), simulated_share=0.5, n_heads=1, n_steps=1
     )
     assert told[-1] == (1, 1)
     assert len(list(home_with_people.heads.rglob("*.npy"))) >= 1
@@ -366,15 +361,8 @@ def test_brains_of_training_people_are_told_and_kept_in_the_checkpoint(
     home = homes.make_tiny_home(tmp_path / "home", 12, ("T1w", "T2w"))
     register(home, healthy_center("alpha"), tmp_path)
     told: list[tuple[int, int]] = []
-    config = TINY.model_copy(update={"simulated_share": 0.5, "n_heads": 1, "n_real_heads": 3, "n_steps": 1})
-    trained = train_synthesis(
-        home,
-        config,
-        ignore,
-        text_encoder=save_text_encoder(home),
-        device="cpu",
-        made=lambda done, total: told.append((done, total)),
-    )
+    shares = {"simulated_share": 0.5, "n_heads": 1, "n_real_heads": 3}
+    trained = train(home, made=lambda *counts: told.append(counts), n_steps=1, **shares)
     assert [told[0], told[-1]] == [(0, 4), (4, 4)]
     assert len(list((home.heads / "real").glob("head-*-brain.npy"))) == 3
     facts = read_model(trained.path)[0]

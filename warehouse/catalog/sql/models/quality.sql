@@ -54,5 +54,5 @@ SELECT
     avg(value) FILTER (WHERE metric = 'ssim') AS ssim
 FROM person
 WHERE model_id = $model_id OR model_id LIKE 'baseline:%'
-GROUP BY protocol_hash, split, form, task, model_id
+GROUP BY ALL
 ORDER BY protocol_hash, split, form, task, model_id
