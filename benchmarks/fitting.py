@@ -142,6 +142,7 @@ def whole(task: SynthesisTask, scans: NativeScans, pair: tuple[int, int]) -> tup
             torch.from_numpy(seen)[None, None].float(),
             torch.from_numpy(sizes_mm).float()[None, None],
             task.embed(records[:1])[None],
+            spreads=torch.tensor([[scans.items[pair[0]].scale.relative_spread]], dtype=torch.float32),
         )
         wanted = Wanted(task.embed(records[1:]), torch.from_numpy(at.extents * task.voxel_mm).float()[None])
         made = task.network.eval()(sources, wanted, at)[0, 0].numpy()

@@ -17,7 +17,7 @@ from warehouse.catalog import sqlfiles
 from warehouse.catalog.query import Catalogue
 from warehouse.centers.registry import HEALTHY, RegisteredCenter, registered
 from warehouse.errors import ModelError
-from warehouse.imaging.brain_scale import BrainScale
+from warehouse.imaging.brain_scale import USUAL_SPREAD, BrainScale
 from warehouse.imaging.geometry import Grid
 from warehouse.lake.home import Home
 from warehouse.prompts.record import PromptRecord
@@ -143,6 +143,8 @@ class Source:
         Field of view of the scan on the same grid, and of a stripped scan its brain; None: the whole grid.
     size_mm : tuple of 3 floats, optional
         Extents of the scan's own voxels along R, A and S; None: those of the grid.
+    relative_spread : float
+        Spread of the brain as a part of the median's signal.
     """
 
     voxels: NDArray[np.float32]
@@ -150,6 +152,7 @@ class Source:
     record: PromptRecord
     seen: NDArray[np.bool_] | None = None
     size_mm: tuple[float, float, float] | None = None
+    relative_spread: float = USUAL_SPREAD
 
 
 @dataclass
@@ -278,7 +281,8 @@ class CatalogueImages:
     def source(self, index: int) -> Source:
         """Return an image as a network is given it; parameter and errors are those of `volume`."""
         sample, item = self.volume(index), self.items[index]
-        return Source(sample.voxels, sample.mask, item.record, seen=sample.mask if item.is_stripped else None)
+        seen, spread = sample.mask if item.is_stripped else None, item.scale.relative_spread
+        return Source(sample.voxels, sample.mask, item.record, seen, relative_spread=spread)
 
     @property
     def fits_in_memory(self) -> bool:

@@ -59,11 +59,12 @@ class Changes:
 
 def changed(
     voxels: NDArray[np.float32], relative_spread: float, changes: Changes, random: np.random.Generator
-) -> NDArray[np.float32]:
-    """Return network intensities of another exponent, bias field, spread and noise, each of a random strength."""
+) -> tuple[NDArray[np.float32], float]:
+    """Return network intensities of another exponent, bias field, spread and noise, and their relative spread."""
     exponent = 1 + changes.gamma * random.uniform(-1, 1)
     slope, level = changes.bias * random.uniform(-0.5, 0.5, 3), changes.noise * random.uniform()
     made = change_contrast(voxels, relative_spread, exponent)
+    relative_spread *= exponent
     if changes.bias > 0:
         place = np.linspace(-1, 1, voxels.shape[0], dtype=np.float32)
         i, j, k = (place * share for share in slope.astype(np.float32))
@@ -74,9 +75,10 @@ def changed(
     if changes.stretch > 0:
         factor = (1 + changes.stretch) ** random.uniform(-1, 1)
         made = soften(harden(made.astype(np.float64)) * factor).astype(np.float32)
+        relative_spread /= factor
     if changes.noise > 0:
         made = made + np.float32(level) * random.standard_normal(voxels.shape, np.float32)
-    return made
+    return made, relative_spread
 
 
 def change_contrast(intensities: NDArray[np.float32], relative_spread: float, exponent: float) -> NDArray[np.float32]:

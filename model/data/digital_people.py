@@ -175,7 +175,7 @@ def scanned(head: Head, label: str, seed: int) -> DigitalPerson:
     )
     return DigitalPerson(
         label=label,
-        source=Source(scale.to_network(voxels), head.intracranial, record),
+        source=Source(scale.to_network(voxels), head.intracranial, record, relative_spread=scale.relative_spread),
         affine=head.affine,
         scale=scale,
         shares={name: head.fractions[channel].numpy() for name, channel in CHANNEL.items()},

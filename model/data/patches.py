@@ -22,6 +22,7 @@ from model.data.natives import NativeScan, block_of, working_grid
 from model.data.target_voxels import Matrix, TargetVoxels, block_for
 from model.physics.expected import typical_median
 from warehouse.errors import ModelError
+from warehouse.imaging.brain_scale import USUAL_SPREAD
 from warehouse.imaging.geometry import Grid
 from warehouse.imaging.itk import inverse
 from warehouse.prompts.record import PromptRecord
@@ -57,12 +58,15 @@ class Given:
         Extents of its own voxels along the axes of the patch.
     record : PromptRecord
         What is said of it.
+    relative_spread : float
+        Spread of its brain as a part of the median's signal.
     """
 
     voxels: NDArray[np.float32]
     seen: NDArray[np.bool_]
     size_mm: tuple[float, float, float]
     record: PromptRecord
+    relative_spread: float = USUAL_SPREAD
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,8 @@ class PatchBatch:
     voxels, seen : (batch, n, i, j, k) float32 Tensor
         Of at most n scans each; scans that are not there are unseen everywhere.
     sizes_mm : (batch, n, 3) float32 Tensor
+    spreads : (batch, n) float32 Tensor
+        Of brains, as parts of their median signals.
     records : list of list of PromptRecord
         n for each patch; empty records stand for scans that are not there.
     patches : list of Patch
@@ -125,6 +131,7 @@ class PatchBatch:
     voxels: Tensor
     seen: Tensor
     sizes_mm: Tensor
+    spreads: Tensor
     records: list[list[PromptRecord]]
     patches: list[Patch]
 
@@ -274,11 +281,13 @@ class Patches:
         to_grid = scan.to(base, grid)
         voxels, seen = block_of(scan, inverse(to_grid), corner, self.side)
         hidden = PromptRecord() if random.random() < self.changes.source_dropout else None
+        voxels, relative_spread = changed(voxels, item.scale.relative_spread, self.changes, random)
         return Given(
-            voxels=changed(voxels, item.scale.relative_spread, self.changes, random),
+            voxels=voxels,
             seen=seen,
             size_mm=_sizes(np.linalg.norm(to_grid[:3, :3], axis=1) * self.voxel_mm),
             record=hidden or hide(item.record, self.changes.field_dropout, random, with_contrast=True),
+            relative_spread=relative_spread,
         )
 
     def _facts(self, index: int, scan: NativeScan) -> BrainFacts:
@@ -293,14 +302,16 @@ def joined(patches: Sequence[Patch]) -> PatchBatch:
     shape = patches[0].given[0].voxels.shape
     voxels = torch.zeros(len(patches), n, *shape)
     seen, sizes = torch.zeros_like(voxels), torch.ones(len(patches), n, 3)
+    spreads = torch.full((len(patches), n), USUAL_SPREAD)
     for row, patch in enumerate(patches):
         for place, one in enumerate(patch.given):
             voxels[row, place] = torch.from_numpy(one.voxels)
             seen[row, place] = torch.from_numpy(one.seen)
             sizes[row, place] = torch.tensor(one.size_mm)
+            spreads[row, place] = one.relative_spread
     blank = PromptRecord()
     records = [[*(one.record for one in patch.given), *[blank] * (n - len(patch.given))] for patch in patches]
-    return PatchBatch(voxels, seen, sizes, records, list(patches))
+    return PatchBatch(voxels, seen, sizes, spreads, records, list(patches))
 
 
 def pairs_by_contrast(

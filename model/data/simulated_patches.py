@@ -159,11 +159,13 @@ class SimulatedPatches:
         space = block[..., INTRACRANIAL][inside]
         seen = self._seen(shape, corner, random) & (space != UNKNOWN)
         kept = seen & _loose(space == WHOLE, random) if is_stripped else seen
+        scale = BrainScale.of(brain, np.ones(brain.shape, bool))
         return Given(
-            voxels=BrainScale.of(brain, np.ones(brain.shape, bool)).to_network(image.clip(*bounds) * kept),
+            voxels=scale.to_network(image.clip(*bounds) * kept),
             seen=kept,
             size_mm=scan.size_mm,
             record=self._record(head, scan, random, is_source=True),
+            relative_spread=scale.relative_spread,
         )
 
     def _seen(self, shape: Sequence[int], corner: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.bool_]:

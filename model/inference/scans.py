@@ -19,7 +19,7 @@ from warehouse.errors import HarmonizeError, ModelError
 from warehouse.harmonize import mask as brain
 from warehouse.harmonize.intensity import correct_bias, find_brain_scale, find_scale
 from warehouse.harmonize.recipe import Recipe
-from warehouse.imaging.brain_scale import BrainScale
+from warehouse.imaging.brain_scale import USUAL_SPREAD, BrainScale
 from warehouse.imaging.files import NotFetchedError, RefusedError
 from warehouse.imaging.geometry import Grid, Image, turn
 from warehouse.imaging.nifti import read_header
@@ -134,6 +134,8 @@ class Prepared:
         Field of view of the scan on `grid`; None: all of it.
     size_mm : tuple of 3 floats, optional
         Extents of the scan's own voxels along R, A and S.
+    relative_spread : float
+        Spread of the brain as a part of the median's signal.
     """
 
     voxels: Voxels
@@ -143,6 +145,7 @@ class Prepared:
     own_mask: NDArray[np.bool_]
     seen: NDArray[np.bool_] | None = None
     size_mm: tuple[float, float, float] | None = None
+    relative_spread: float = USUAL_SPREAD
 
 
 def prepare(
@@ -239,7 +242,8 @@ def on_grid(cleaned: Cleaned, grid: Grid, to_grid: NDArray[np.float64] | None = 
     if cleaned.is_stripped:
         seen &= inside
     r, a, s = (float(size) for size in cleaned.image.voxel_size_mm)
-    return Prepared(voxels, inside, grid, cleaned.is_stripped, cleaned.mask, None if seen.all() else seen, (r, a, s))
+    found, spread = (inside, grid, cleaned.is_stripped, cleaned.mask), cleaned.scale.relative_spread
+    return Prepared(voxels, *found, None if seen.all() else seen, (r, a, s), spread)
 
 
 def acquired_size(scan: Scan, own_mask: NDArray[np.bool_]) -> tuple[float, float, float] | None:

@@ -191,7 +191,10 @@ class Synthesizer:
         )
         sizes_mm = torch.tensor([[source.size_mm or own_mm for source in sources]], dtype=torch.float32)
         embeddings = self.encoder.embed([source.record for source in sources])[None]
-        scans = Scans(torch.from_numpy(voxels)[None], torch.from_numpy(seen)[None], sizes_mm, embeddings)
+        spreads = torch.tensor([[source.relative_spread for source in sources]], dtype=torch.float32)
+        scans = Scans(
+            torch.from_numpy(voxels)[None], torch.from_numpy(seen)[None], sizes_mm, embeddings, spreads=spreads
+        )
         settings = Settings.of([target], [None])
         wanted_mm = own_mm if at is None else tuple(at.extents * self.grid_mm)
         wanted = Wanted(self.encoder.embed([target]), torch.tensor([wanted_mm], dtype=torch.float32), settings)
@@ -361,7 +364,7 @@ class Synthesizer:
 def sources_of(prepared: Sequence[Prepared], records: Sequence[PromptRecord]) -> list[Source]:
     """Return prepared scans as a network is given them."""
     return [
-        Source(one.voxels, one.mask, record, one.seen, one.size_mm)
+        Source(one.voxels, one.mask, record, one.seen, one.size_mm, one.relative_spread)
         for one, record in zip(prepared, records, strict=True)
     ]
 

@@ -190,7 +190,8 @@ class SynthesisTask:
         sources = self.embed(told).reshape(len(patches), n_scans, -1)
         # A scan that sees nothing of a patch is there all the same, as it is in a tile of a whole volume.
         there = torch.tensor([[place < len(patch.given) for place in range(n_scans)] for patch in patches])
-        scans = Scans(batch.voxels[rows], batch.seen[rows], batch.sizes_mm[rows], sources.cpu(), there).to(self.device)
+        given = (batch.voxels[rows], batch.seen[rows], batch.sizes_mm[rows])
+        scans = Scans(*given, sources.cpu(), there, batch.spreads[rows]).to(self.device)
         sizes_mm = torch.tensor([patch.size_mm for patch in patches])
         records = [patch.record for patch in patches]
         settings = Settings.of(records, [patch.scale for patch in patches])

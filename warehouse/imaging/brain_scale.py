@@ -16,6 +16,7 @@ PERCENTILES = (10.0, 50.0, 90.0)  # of the brain; the outer two lie in ordinary 
 LINEAR_TO = 2.0  # spreads from the median; what lies beyond, fat or air, is compressed by a logarithm
 USUAL = (-3.0, 3.0)  # network intensities of nearly every voxel, air included: what bins of intensity cover
 FARTHEST = 6.0  # 55 spreads: no voxel of a scan is so bright, and what a network makes beyond it is not believed
+USUAL_SPREAD = 0.4  # of a brain, as a part of its median signal: the middle of real T1w and FLAIR
 LEAST_SPREAD = 1e-3  # of the brain's signal; a brain more uniform than that has no contrast
 
 

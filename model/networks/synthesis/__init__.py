@@ -19,6 +19,7 @@ from torch.nn import functional
 from model.data.target_voxels import TargetVoxels
 from model.networks.synthesis.physics import Maps, Settings
 from warehouse.errors import ModelError
+from warehouse.imaging.brain_scale import USUAL_SPREAD
 
 ARCHITECTURES = ("compact", "reference")
 Box = tuple[slice, slice, slice]
@@ -40,6 +41,8 @@ class Scans:
         Of the prompts of the scans, by the frozen text encoder.
     there : (batch, n) bool Tensor, optional
         Whether a scan is there; None: where it has a field of view. A piece keeps what is true of the whole.
+    spreads : (batch, n) float32 Tensor, optional
+        Spread of each scan's brain as a part of its median signal, by which intensities are signals; None: usual ones.
     """
 
     voxels: Tensor
@@ -47,6 +50,7 @@ class Scans:
     sizes_mm: Tensor
     embeddings: Tensor
     there: Tensor | None = None
+    spreads: Tensor | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -58,6 +62,11 @@ class Scans:
     def present(self) -> Tensor:
         """Whether a scan is there, (batch, n) bool."""
         return self.seen.flatten(2).amax(2) > 0 if self.there is None else self.there
+
+    @property
+    def relative_spreads(self) -> Tensor:
+        """Spread of each scan's brain as a part of its median signal, (batch, n) float32."""
+        return self.sizes_mm.new_full(self.sizes_mm.shape[:2], USUAL_SPREAD) if self.spreads is None else self.spreads
 
     def cut(self, box: Box) -> Scans:
         """Return the scans within slices along i, j, k."""
@@ -74,8 +83,14 @@ class Scans:
 
     def to(self, device: str | torch.device) -> Scans:
         """Return the same on a device."""
-        tensors = {name: getattr(self, name).to(device) for name in ("voxels", "seen", "sizes_mm", "embeddings")}
-        return Scans(**tensors, there=None if self.there is None else self.there.to(device))
+        return Scans(
+            self.voxels.to(device),
+            self.seen.to(device),
+            self.sizes_mm.to(device),
+            self.embeddings.to(device),
+            None if self.there is None else self.there.to(device),
+            None if self.spreads is None else self.spreads.to(device),
+        )
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,10 @@ from model.networks.synthesis import Scans, SynthesisNetwork, Wanted
 from model.networks.synthesis.physics import MapHead, Maps, network_intensities, signal
 from model.networks.synthesis.voxels import sample
 from warehouse.errors import ModelError
-from warehouse.imaging.brain_scale import USUAL
+from warehouse.imaging.brain_scale import LINEAR_TO, USUAL, USUAL_SPREAD
 
 LEAST_SPREAD = 1e-2  # of a number of an embedding; one that never varies says nothing
+SIGNALS = (-1.0, 2.0)  # parts of the brain's median, from it: from no signal to three times its own
 FARTHEST = 5.0  # spreads from the mean; a prompt unlike all that were learned is taken as one at the edge of them
 GEOMETRY = 6  # numbers that say where a voxel lies, as `sample` returns them
 INITIAL_GAIN = 0.3  # of what a block adds
@@ -109,9 +110,10 @@ class Compact(SynthesisNetwork):
         self.step, self.reach, self.max_scans = config.step, config.reach, config.max_scans
         widths, blocks, width = config.widths, config.blocks, config.condition_width
         self.condition = Condition(config.embedding_width, width)
-        self.intensities = IntensityMap(config.n_knots, width)
+        self.intensities = IntensityMap(config.n_knots, width, USUAL)
+        self.signals = IntensityMap(config.n_knots, width, SIGNALS, is_zero=True)
         n_folded = config.fold**3
-        self.stem = nn.Conv3d(3 * n_folded, widths[0], 3, padding=1)
+        self.stem = nn.Conv3d(4 * n_folded, widths[0], 3, padding=1)
         self.entry = Block(widths[0], width)
         self.merge = Merge(widths[0])
         self.down = nn.ModuleList(Level(channels, n, width) for channels, n in zip(widths, blocks, strict=True))
@@ -145,8 +147,8 @@ class Compact(SynthesisNetwork):
         present = scans.present.to(conditions.dtype)[..., None]
         condition = (conditions * present).sum(1) / present.sum(1).clamp(min=1)
         voxels, seen = scans.voxels, scans.seen
-        mapped = self.intensities(voxels, conditions)
-        entered = torch.stack([voxels, mapped, seen], 2).flatten(0, 1)
+        mapped, signals = self.mapped(scans, conditions)
+        entered = torch.stack([voxels, mapped, signals, seen], 2).flatten(0, 1)
         features, weights = self.merge(self._entered(entered, scans.present, conditions.flatten(0, 1)), seen)
         features = self._trunk(features, condition)
         fused = _fused(torch.stack([voxels, mapped], 2), weights, seen)
@@ -156,6 +158,11 @@ class Compact(SynthesisNetwork):
         full = functional.silu(self.full(torch.cat([lifted, fused], 1)) * (1 + scale) + shift)
         latent: Tensor = torch.cat([full, fused[:, 1:]], 1)[:, :, :i, :j, :k]
         return latent
+
+    def mapped(self, scans: Scans, conditions: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (batch, n, i, j, k) mapped intensities and signals of scans, given (batch, n, width) conditions."""
+        signals = signals_of(scans.voxels, scans.relative_spreads)
+        return self.intensities(scans.voxels, conditions) + self.signals(signals, conditions), signals
 
     @property
     def has_maps(self) -> bool:
@@ -225,7 +232,7 @@ class Condition(nn.Module):
         self.register_buffer("mean", torch.zeros(embedding_width))
         self.register_buffer("spread", torch.ones(embedding_width))
         self.mix = nn.Sequential(
-            nn.Linear(2 * embedding_width + 6, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
+            nn.Linear(2 * embedding_width + 7, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
         )
 
     @torch.no_grad()
@@ -241,7 +248,8 @@ class Condition(nn.Module):
         target, target_mm = self._bounded(wanted.embeddings), wanted.sizes_mm.log()
         n = source.shape[1]
         repeated = [one[:, None].expand(-1, n, -1) for one in (target, target_mm)]
-        mixed: Tensor = self.mix(torch.cat([source, source_mm, *repeated], 2))
+        spreads = (scans.relative_spreads / USUAL_SPREAD).log().clamp(-1, 1)[..., None]
+        mixed: Tensor = self.mix(torch.cat([source, source_mm, spreads, *repeated], 2))
         return mixed
 
     def _bounded(self, embeddings: Tensor) -> Tensor:
@@ -264,23 +272,42 @@ class Film(nn.Module):
         return numbers[:, :, None, None, None].chunk(self.n, 1)
 
 
-class IntensityMap(nn.Module):
-    """A piecewise linear map of intensities, with knots evenly spaced over the usual ones; the identity at first."""
+def signals_of(voxels: Tensor, relative_spreads: Tensor) -> Tensor:
+    """Return signals less that of the brain's median, as parts of it: −1 is no signal, whatever the contrast.
 
-    def __init__(self, n_knots: int, condition_width: int) -> None:
+    Fluid in a T1w has a third of the median's signal in every brain, but in one of little contrast it lies as many
+    spreads below the median as air does in others.
+
+    Parameters
+    ----------
+    voxels : (batch, n, i, j, k) Tensor
+        Network intensities.
+    relative_spreads : (batch, n) Tensor
+    """
+    beyond = voxels.float().abs() - LINEAR_TO
+    linear = torch.where(beyond > 0, voxels.sign() * (LINEAR_TO + beyond.clamp(min=0).expm1()), voxels.float())
+    return (relative_spreads[..., None, None, None] * linear).clamp(*SIGNALS)
+
+
+class IntensityMap(nn.Module):
+    """A piecewise linear map of intensities, with knots evenly spaced over a range; the identity or zero at first."""
+
+    def __init__(
+        self, n_knots: int, condition_width: int, usual: tuple[float, float], *, is_zero: bool = False
+    ) -> None:
         super().__init__()
-        low, high = USUAL
+        self.usual = low, high = usual
         self.knots = [low + (high - low) * knot / (n_knots - 1) for knot in range(n_knots)]
-        self.steepness = (n_knots - 1) / (USUAL[1] - USUAL[0])
+        self.steepness = (n_knots - 1) / (high - low)
         self.heights = nn.Linear(condition_width, n_knots)
         nn.init.normal_(self.heights.weight, std=0.01)
-        self.heights.bias = nn.Parameter(torch.tensor(self.knots))
+        self.heights.bias = nn.Parameter(torch.zeros(n_knots) if is_zero else torch.tensor(self.knots))
 
     def forward(self, voxels: Tensor, conditions: Tensor) -> Tensor:
         """Return (batch, n, i, j, k) from voxels of that shape and (batch, n, width); always in float32."""
         with without_autocast(voxels.device):
             heights = self.heights(conditions.float())[..., None, None, None]
-            bounded = voxels.float().clamp(*USUAL)
+            bounded = voxels.float().clamp(*self.usual)
             mapped = torch.zeros_like(bounded)
             for knot, peak in enumerate(self.knots):  # one at a time: n_knots volumes would fill the memory
                 mapped = mapped + heights[:, :, knot] * (1 - (bounded - peak).abs() * self.steepness).clamp(min=0)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from model.data.changes import HIDEABLE, Changes, change_contrast, changed, hide
 from tests.model.data.native_scans import FULL
-from warehouse.imaging.brain_scale import BrainScale, soften
+from warehouse.imaging.brain_scale import BrainScale, harden, soften
 from warehouse.prompts.record import PromptRecord
 
 AS_IT_IS = Changes(several_share=0.0, field_dropout=0.0, source_dropout=0.0, gamma=0.0)
@@ -54,7 +54,9 @@ def test_a_stretch_changes_the_spread_and_keeps_the_median() -> None:
     factors = []
     for seed in range(20):
         draw = np.random.default_rng(seed)
-        made = changed(given, scale.relative_spread, replace(AS_IT_IS, stretch=0.3), draw)
+        made, relative_spread = changed(given, scale.relative_spread, replace(AS_IT_IS, stretch=0.3), draw)
+        signal = scale.from_network(given) / scale.median
+        np.testing.assert_allclose(1 + relative_spread * harden(made.astype(np.float64)), signal, atol=1e-4)
         low, median, high = np.percentile(made[brain], (10, 50, 90))
         assert median == pytest.approx(0, abs=0.02)
         factors.append(high - low)
@@ -67,14 +69,14 @@ def test_a_stretch_changes_the_spread_and_keeps_the_median() -> None:
     assert 1 / 1.3 <= min(factors) < 0.85
     assert 1.18 < max(factors) <= 1.3
     np.testing.assert_array_equal(
-        changed(given, scale.relative_spread, AS_IT_IS, random()),
-        changed(given, scale.relative_spread, replace(AS_IT_IS, stretch=0.0), random()),
+        changed(given, scale.relative_spread, AS_IT_IS, random())[0],
+        changed(given, scale.relative_spread, replace(AS_IT_IS, stretch=0.0), random())[0],
     )
 
 
 def test_bias_multiplies_the_signal_by_a_plane_and_leaves_none_as_it_is() -> None:
     given, brain, scale = scaled()
-    made = changed(given, scale.relative_spread, replace(AS_IT_IS, bias=0.2), random())
+    made, _ = changed(given, scale.relative_spread, replace(AS_IT_IS, bias=0.2), random())
     gain = scale.from_network(made) / np.where(brain, scale.from_network(given), 1)
     np.testing.assert_allclose(made[0], given[0], atol=1e-4)
     slopes = [np.diff(gain[1:], axis=axis) for axis in range(3)]
@@ -85,7 +87,9 @@ def test_bias_multiplies_the_signal_by_a_plane_and_leaves_none_as_it_is() -> Non
 def test_noise_is_as_strong_as_was_asked_for() -> None:
     given, _, scale = scaled()
     strength = [
-        (changed(given, scale.relative_spread, replace(AS_IT_IS, noise=0.3), np.random.default_rng(seed)) - given).std()
+        (
+            changed(given, scale.relative_spread, replace(AS_IT_IS, noise=0.3), np.random.default_rng(seed))[0] - given
+        ).std()
         for seed in range(40)
     ]
     assert max(strength) < 0.32
@@ -94,4 +98,4 @@ def test_noise_is_as_strong_as_was_asked_for() -> None:
 
 def test_nothing_is_changed_where_nothing_is_asked_for() -> None:
     given, _, scale = scaled()
-    np.testing.assert_allclose(changed(given, scale.relative_spread, AS_IT_IS, random()), given, atol=1e-5)
+    np.testing.assert_allclose(changed(given, scale.relative_spread, AS_IT_IS, random())[0], given, atol=1e-5)

@@ -34,7 +34,7 @@ def person(label: str = "blocks") -> DigitalPerson:
     voxels = 900.0 * shares["wm"] + 700.0 * shares["gm"] + 200.0 * shares["csf"]
     scale = BrainScale.of(voxels, brain)
     record = PromptRecord("T1w", age_years=40.0, sex="F", voxel_size_mm=(3.0, 3.0, 3.0))
-    source = Source(scale.to_network(voxels), brain, record)
+    source = Source(scale.to_network(voxels), brain, record, relative_spread=scale.relative_spread)
     return DigitalPerson(label, source, np.diag([3.0, 3.0, 3.0, 1.0]), scale, shares, RELAXATION)
 
 

@@ -14,10 +14,10 @@ from torch import Tensor
 from model.data.target_voxels import TargetVoxels
 from model.inference.tiles import in_tiles
 from model.networks.synthesis import Scans, Wanted, build, describe
-from model.networks.synthesis.compact import Compact, CompactConfig, Condition, IntensityMap
+from model.networks.synthesis.compact import SIGNALS, Compact, CompactConfig, Condition, IntensityMap, signals_of
 from model.networks.synthesis.physics import Settings
 from warehouse.errors import ModelError
-from warehouse.imaging.brain_scale import USUAL
+from warehouse.imaging.brain_scale import USUAL, USUAL_SPREAD, BrainScale
 from warehouse.prompts.record import PromptRecord
 
 WIDTH = 6  # of the embeddings
@@ -134,7 +134,7 @@ def test_new_network_does_not_modulate_and_hands_the_scan_on() -> None:
 
 
 def test_map_of_intensities_is_piecewise_linear_and_the_identity_at_first() -> None:
-    mapping = IntensityMap(7, 8)
+    mapping = IntensityMap(7, 8, USUAL)
     voxels = torch.linspace(-4, 4, 81).reshape(1, 1, 81, 1, 1)
     torch.nn.init.zeros_(mapping.heights.weight)
     assert_same(mapping(voxels, torch.zeros(1, 1, 8)), voxels.clamp(*USUAL))
@@ -143,6 +143,23 @@ def test_map_of_intensities_is_piecewise_linear_and_the_identity_at_first() -> N
         mapping.heights.bias.copy_(heights)
     expected = np.interp(voxels.flatten().numpy(), np.linspace(*USUAL, 7), heights.numpy())
     assert_same(mapping(voxels, torch.zeros(1, 1, 8)).flatten(), torch.from_numpy(expected).float())
+
+
+def test_signals_are_parts_of_the_brains_median_whatever_its_contrast() -> None:
+    signal = np.array([0.0, 0.3, 0.9, 1.0, 1.6, 2.9])
+    for spread in (0.2, 0.4, 1.1):
+        scale = BrainScale(500.0, 500.0 * spread)
+        voxels = torch.from_numpy(scale.to_network(500.0 * signal)).reshape(1, 1, -1, 1, 1)
+        found = signals_of(voxels, torch.tensor([[spread]]))
+        np.testing.assert_allclose(found.flatten().numpy(), signal - 1, atol=1e-5)
+    assert signals_of(torch.full((1, 1, 1, 1, 1), 200.0), torch.ones(1, 1)).item() == SIGNALS[1]
+
+
+def test_the_spread_of_a_scans_brain_changes_the_result_and_a_usual_one_need_not_be_named() -> None:
+    net, given = network(), scans(8, 8, 8)
+    made = made_of(net, given)
+    assert_same(made_of(net, replace(given, spreads=torch.full((1, 1), USUAL_SPREAD))), made)
+    assert (made_of(net, replace(given, spreads=torch.full((1, 1), 0.2))) - made).abs().mean() > 1e-3
 
 
 def test_one_of_a_batch_does_not_see_the_others() -> None:
@@ -249,7 +266,7 @@ def test_scan_that_sees_one_half_leaves_the_other_to_the_other() -> None:
         assert_same(net(replace(given, voxels=changed), wanted())[:, :, : 33 - far], made[:, :, : 33 - far])
         assert_same(net(replace(given, voxels=changed), wanted())[:, :, 34 + far :], made[:, :, 34 + far :])
         conditions = net.condition(given, wanted())
-        mapped = net.intensities(given.voxels, conditions)
+        mapped, _ = net.mapped(given, conditions)
         fused = net.latent(given, wanted())[:, -1]
     assert_same(fused[:, :33], mapped[:, 0, :33])
     assert_same(fused[:, 33:], mapped[:, 1, 33:])
