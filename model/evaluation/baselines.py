@@ -21,6 +21,7 @@ from warehouse.imaging.brain_scale import harden
 
 IDENTITY, MAP_TRAIN, MAP_ORACLE = "baseline:identity", "baseline:intensity_map_train", "baseline:intensity_map_oracle"
 BASELINES = (IDENTITY, MAP_TRAIN, MAP_ORACLE)
+START = "baseline:start"  # the model that a training began with, on the same pairs
 RESCAN = "baseline:rescan"  # the ceiling (`model.evaluation.rescan`); few scans have one
 BIN_EDGES_AT = 3.0  # bins lie evenly between −3 and 3 network intensities; the outer ones are open
 N_BINS = {1: 128, 2: 40}  # along each source; more cells than 40 × 40 would be empty in one brain

@@ -9,7 +9,7 @@ from typing import Any
 
 from model.data.catalogue import CatalogueImages
 from model.evaluation import gates
-from model.evaluation.baselines import RESCAN
+from model.evaluation.baselines import RESCAN, START
 from model.evaluation.behaviour import behaviour, prompt_swap_gain_db
 from model.evaluation.metrics import brain_range, mae
 from model.evaluation.pairs import (
@@ -121,6 +121,8 @@ def evaluate(
     report: Report | None = None,
     *,
     trained_on: TrainedOn | None = None,
+    start: SynthesisModel | None = None,
+    centers: Sequence[str] = (),
 ) -> Evaluation:
     """Measure a model and the baselines on the test pairs of the catalogue in force. Nothing is written.
 
@@ -135,6 +137,10 @@ def evaluate(
         Told after each pair: pairs done, pairs in all, task.
     trained_on : mapping, optional
         Hashes of the people and scans that the model was trained on, from its checkpoint.
+    start : SynthesisModel, optional
+        That its training began with. It is measured beside it from file to file, and a gate compares the two.
+    centers : sequence of str
+        On whose people that gate is measured; default: those of all centres.
 
     Raises
     ------
@@ -146,7 +152,7 @@ def evaluate(
     refuse_two_splits(images.items)
     held_out = [item for item in images.items if item.split in protocol.splits and item.split != "train"]
     refuse_leakage(held_out, trained_on or {}, model_id)
-    test = _Test(images, synthesizer, model_id, protocol)
+    test = _Test(images, synthesizer, model_id, protocol, start, tuple(centers))
     if not test.work:
         absent = f"; the files of {test.n_files_absent} pairs are absent" if test.n_files_absent else ""
         what = f"the catalogue has no pair of any task of protocol {protocol.name} in {', '.join(protocol.splits)}"
@@ -190,6 +196,8 @@ class _Test:
     synthesizer: SynthesisModel
     model_id: str
     protocol: EvaluationProtocol
+    start: SynthesisModel | None = None
+    centers: tuple[str, ...] = ()
     refused: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -249,6 +257,8 @@ class _Test:
             found[self.model_id] = figures(made, scene)
             if form == "native" and pair in self.steered:
                 found[self.model_id] |= self._steering(pair, scene, made)
+        if self.start is not None and form == "native" and len(pair.sources) <= self.start.max_sources:
+            found[START] = figures(synthesise(self.start, scene, target.record), scene)
         pooled = self.maps.of(pair.task, is_simulated=target.is_simulated)
         found |= figures_of_baselines(scene, pooled, n_bins(pair.task, self.protocol))
         return [row for name, values in found.items() for row in self._rows(form, pair, name, values)]
@@ -303,6 +313,10 @@ class _Test:
         items = {item.image_id: item for item in self.images.items}
         place = {"model_id": self.model_id, "data_id": self.images.data_id, "protocol_hash": self.protocol.hash}
         verdicts = gates.judge(scores, items, self.place, self.model_id, self.protocol)
+        if self.start is not None:
+            center_of = {image_id: item.center_id for image_id, item in items.items()}
+            own = [row for row in scores if not self.centers or center_of[row["target_image_id"]] in self.centers]
+            verdicts.append(gates.judge_start(own, items, self.place, self.model_id, self.protocol))
         return [{"event_id": _hash(self.evaluation_id, row["gate"]), **place, **row} for row in verdicts]
 
     def tested(self, scores: Sequence[Row]) -> list[Tested]:

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.data.catalogue import Item
-from model.evaluation.baselines import IDENTITY
+from model.evaluation.baselines import IDENTITY, START
 from model.evaluation.protocol import EvaluationProtocol
 from model.evaluation.statistics import MIN_PEOPLE, Estimate, by_person, estimate
 
 PASSED, FAILED, NOT_ENOUGH_DATA = "passed", "failed", "not_enough_data"
-BETTER_THAN_IDENTITY, PROMPT_STEERS = "better_than_identity", "prompt_steers"
+BETTER_THAN_IDENTITY, PROMPT_STEERS, BETTER_THAN_START = "better_than_identity", "prompt_steers", "better_than_start"
 
 Row = dict[str, Any]
 
@@ -88,12 +88,7 @@ def judge(
         `gate`, `verdict`, `passed`, `value`, `threshold` and `detail` of `core.gate_verdict`. The value is the lower
         bound of the interval, or the mean where there are too few people for one.
     """
-    inside = [
-        row
-        for row in scores
-        if (row["form"], row["split"], row["mask"]) == ("native", place.split, "brain")
-        and items[row["target_image_id"]].is_simulated == place.is_simulated
-    ]
+    inside = _inside(scores, items, place)
     person_of = {row["target_image_id"]: items[row["target_image_id"]].person_id for row in inside}
     gained = _differences(inside, person_of, model_id, IDENTITY)
     steered = [
@@ -122,6 +117,28 @@ def judge(
     ]
 
 
+def judge_start(
+    scores: Sequence[Row], items: Mapping[str, Item], place: Place, model_id: str, protocol: EvaluationProtocol
+) -> Row:
+    """Return the verdict whether a model is better than the one that its training began with.
+
+    Parameters are those of `judge`; where nobody of the place was measured, validation people count: a lab of few
+    people has no test people.
+    """
+    places = (place, Place("val", place.is_simulated), Place("val", not place.is_simulated))
+    found = [(one, rows) for one in places if (rows := _inside(scores, items, one))]
+    chosen, inside = found[0] if found else (place, [])
+    person_of = {row["target_image_id"]: items[row["target_image_id"]].person_id for row in inside}
+    gained = _differences(inside, person_of, model_id, START)
+    return verdict_on(
+        BETTER_THAN_START,
+        _estimate(gained, protocol),
+        0.0,
+        _words(chosen),
+        lambda found: f"brain PSNR {found.mean:+.2f} dB{_bounds(found)} against the model that it began with",
+    )
+
+
 def verdict_on(
     gate: str, found: Estimate | None, threshold: float, split: str, words: Callable[[Estimate], str]
 ) -> Row:
@@ -148,6 +165,16 @@ def verdict_on(
         return row | {"value": found.mean, "detail": f"{detail}; an interval takes {MIN_PEOPLE}"}
     verdict = PASSED if found.low > threshold else FAILED
     return row | {"verdict": verdict, "passed": verdict == PASSED, "value": found.low, "detail": detail}
+
+
+def _inside(scores: Sequence[Row], items: Mapping[str, Item], place: Place) -> list[Row]:
+    """Return the figures in the brain, from file to file, of a split and population."""
+    return [
+        row
+        for row in scores
+        if (row["form"], row["split"], row["mask"]) == ("native", place.split, "brain")
+        and items[row["target_image_id"]].is_simulated == place.is_simulated
+    ]
 
 
 def _differences(

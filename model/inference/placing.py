@@ -12,6 +12,7 @@ from warehouse.imaging.resampling import blur_sigma, resample_along_axes
 Voxels = NDArray[np.float32]
 Matrix = NDArray[np.float64]
 SAME_PLACE = 0.05  # voxels; headers are rounded to float32
+HALF = 0.5 - 1e-3  # of a voxel: where a mask ends exactly between two voxels, rounding does not decide
 EDGE = 0.5 + 1e-3  # voxels beyond the centre of the outermost one; the field of view ends there
 
 
@@ -54,7 +55,7 @@ def place_mask(mask: NDArray[np.bool_], here: Grid, there: Grid, to_there: Matri
     back = _to_voxels(here, there, to_there)
     values = mask.astype(np.float32)
     made = affine_transform(values, back[:3, :3], back[:3, 3], output_shape=there.shape, order=1, mode="nearest")
-    return np.asarray((made >= 0.5) & field_of_view(here, there, to_there))
+    return np.asarray((made >= HALF) & field_of_view(here, there, to_there))
 
 
 def field_of_view(here: Grid, there: Grid, to_there: Matrix | None = None) -> NDArray[np.bool_]:

@@ -13,11 +13,12 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from model.inference.placing import field_of_view, place, place_mask
 from warehouse.errors import HarmonizeError, ModelError
 from warehouse.harmonize import mask as brain
-from warehouse.harmonize.intensity import correct_bias, find_brain_scale, find_scale
+from warehouse.harmonize.intensity import correct_bias, find_brain_scale, find_head, find_scale
 from warehouse.harmonize.recipe import Recipe
 from warehouse.imaging.brain_scale import USUAL_SPREAD, BrainScale
 from warehouse.imaging.files import NotFetchedError, RefusedError
@@ -27,6 +28,7 @@ from warehouse.imaging.scan import Scan, header_of, read_scan
 from warehouse.quality.resolution import effective_resolution
 
 Voxels = NDArray[np.float32]
+AROUND_MM = 4.0  # around a brain lies fluid, which is no air
 
 
 def read(image: str | Path | nib.Nifti1Image) -> Scan:
@@ -105,6 +107,8 @@ class Cleaned:
         Whether the scan holds a brain and little else.
     keeps_head : bool
         Whether what lies outside the brain is kept.
+    head : (i, j, k) bool array, optional
+        Where the scan is not air; None where that is not known, as of stripped or harmonised scans.
     """
 
     image: Image
@@ -112,6 +116,7 @@ class Cleaned:
     scale: BrainScale
     is_stripped: bool
     keeps_head: bool
+    head: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,8 @@ class Prepared:
         Extents of the scan's own voxels along R, A and S.
     relative_spread : float
         Spread of the brain as a part of the median's signal.
+    head : (i, j, k) bool array, optional
+        Where the scan is not air, on `grid`; None where that is not known.
     """
 
     voxels: Voxels
@@ -146,6 +153,7 @@ class Prepared:
     seen: NDArray[np.bool_] | None = None
     size_mm: tuple[float, float, float] | None = None
     relative_spread: float = USUAL_SPREAD
+    head: NDArray[np.bool_] | None = None
 
 
 def prepare(
@@ -219,7 +227,9 @@ def clean(
         raise ModelError(f"the scan cannot be prepared: {error.what}", error.remedy) from error
     if bounds is not None:
         corrected = corrected.like(np.clip(corrected.voxels, bounds.low, bounds.high))
-    return Cleaned(corrected, mask, scale, brain.came_stripped(mask, image), wanted.whole_head)
+    is_stripped = brain.came_stripped(mask, image)
+    head = None if is_stripped or is_harmonised else find_head(image) | (_around(mask, image) & (image.voxels > 0))
+    return Cleaned(corrected, mask, scale, is_stripped, wanted.whole_head, head)
 
 
 def on_grid(cleaned: Cleaned, grid: Grid, to_grid: NDArray[np.float64] | None = None) -> Prepared:
@@ -243,7 +253,8 @@ def on_grid(cleaned: Cleaned, grid: Grid, to_grid: NDArray[np.float64] | None = 
         seen &= inside
     r, a, s = (float(size) for size in cleaned.image.voxel_size_mm)
     found, spread = (inside, grid, cleaned.is_stripped, cleaned.mask), cleaned.scale.relative_spread
-    return Prepared(voxels, *found, None if seen.all() else seen, (r, a, s), spread)
+    head = None if cleaned.head is None else place_mask(cleaned.head, here, grid, to_grid)
+    return Prepared(voxels, *found, None if seen.all() else seen, (r, a, s), spread, head)
 
 
 def acquired_size(scan: Scan, own_mask: NDArray[np.bool_]) -> tuple[float, float, float] | None:
@@ -280,6 +291,18 @@ def _found(image: Image, wanted: Recipe) -> NDArray[np.bool_]:
 INTERPOLATED = 1.6  # effective resolution, in voxels, beyond which a scan was interpolated; estimates err by a quarter
 SAME = 0.01  # relative difference below which voxel sizes count as equal
 MOST_VOXELS = 1 << 29  # 2 GB of float32
+
+
+def _around(mask: NDArray[np.bool_], image: Image) -> NDArray[np.bool_]:
+    """Return a brain with the fluid around it: where the field of view cuts the head, dark fluid looks like air."""
+    [box] = ndimage.find_objects(mask.astype(np.uint8))
+    margins = np.ceil(AROUND_MM / image.voxel_size_mm).astype(int)
+    wider = tuple(
+        slice(max(side.start - margin, 0), side.stop + margin) for side, margin in zip(box, margins, strict=True)
+    )
+    grown = np.zeros(mask.shape, bool)
+    grown[wider] = ndimage.distance_transform_edt(~mask[wider], sampling=image.voxel_size_mm) <= AROUND_MM
+    return grown
 
 
 def with_steps(grid: Grid, size_mm: NDArray[np.float64] | tuple[float, float, float]) -> Grid:

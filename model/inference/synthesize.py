@@ -321,7 +321,9 @@ class Synthesizer:
         like: Grid | None = None,
         to_like: NDArray[np.float64] | None = None,
     ) -> Voxels:
-        """Return the signal on the grid of the first scan or another; a stripped scan gives a stripped result.
+        """Return the signal on the grid of the first scan or another.
+
+        A stripped scan gives a stripped result, and air stays without signal: it has none in any contrast.
 
         Parameters
         ----------
@@ -345,15 +347,15 @@ class Synthesizer:
         to_like: NDArray[np.float64] | None,
     ) -> tuple[Voxels, float]:
         """Return the signal on the grid, and the spread by which it was made of network intensities."""
-        here, mask = prepared[0].grid, prepared[0].mask
+        here, shown = prepared[0].grid, _shown(prepared)
         if like is None or (to_like is None and is_same_grid(here, like)):
             whole, spread = self._signal(sources_of(prepared, records), target, None)
             made = whole.astype(np.float32)
-            return (np.where(mask, made, np.float32(0)) if prepared[0].is_stripped else made), spread
+            return (made if shown is None else np.where(shown, made, np.float32(0))), spread
         world = np.eye(4) if to_like is None else to_like
         at = TargetVoxels(like.shape, inverse(world @ here.affine) @ like.affine)
         placed, spread = self._signal(sources_of(prepared, records), target, at)
-        kept = place_mask(mask, here, like, to_like) if prepared[0].is_stripped else field_of_view(here, like, to_like)
+        kept = field_of_view(here, like, to_like) if shown is None else place_mask(shown, here, like, to_like)
         return np.where(kept, placed.astype(np.float32), np.float32(0)), spread
 
     def _spread(self, target: PromptRecord) -> float:
@@ -367,6 +369,17 @@ def sources_of(prepared: Sequence[Prepared], records: Sequence[PromptRecord]) ->
         Source(one.voxels, one.mask, record, one.seen, one.size_mm, one.relative_spread)
         for one, record in zip(prepared, records, strict=True)
     ]
+
+
+def _shown(prepared: Sequence[Prepared]) -> NDArray[np.bool_] | None:
+    """Return where a result has signal, on the network's grid; None: everywhere.
+
+    That is the brain of a stripped first scan; else where any scan that shows a head has no air.
+    """
+    if prepared[0].is_stripped:
+        return prepared[0].mask
+    heads = [one.head for one in prepared if one.head is not None]
+    return np.any(heads, axis=0) if heads and prepared[0].head is not None else None
 
 
 def _scaled(wanted: Wanted, rendered: Tensor, sources: Sequence[Source]) -> Wanted:

@@ -13,6 +13,7 @@ from warehouse.errors import ModelError
 from warehouse.lake.home import Home
 
 BASELINES = {
+    "baseline:start": "model that it began with",
     "baseline:identity": "the source as it is",
     "baseline:intensity_map_train": "map of training people",
     "baseline:intensity_map_oracle": "map fitted on the test volume",

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from model.evaluation.baselines import IDENTITY, MAP_ORACLE, MAP_TRAIN
+from model.evaluation.baselines import IDENTITY, MAP_ORACLE, MAP_TRAIN, START
 from model.evaluation.protocol import SHIPPED, EvaluationProtocol, load_protocol
 from model.evaluation.statistics import Estimate, estimate
 from warehouse.errors import ModelError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SQL = Path(__file__).parent / "sql"
 ALL_TASKS = "all tasks"
 RESCAN = "baseline:rescan"
-COMPARED = (IDENTITY, MAP_TRAIN, MAP_ORACLE, RESCAN)
+COMPARED = (START, IDENTITY, MAP_TRAIN, MAP_ORACLE, RESCAN)
 POPULATIONS = ("real", "simulated")
 FORMS = ("native", "session")
 SPLITS = ("test_internal", "test_external", "acceptance", "val", "train")

@@ -41,6 +41,8 @@ def write_report(
     synthesizer: SynthesisModel,
     folder: Path,
     protocol: EvaluationProtocol | None = None,
+    *,
+    shipped: bytes = b"",
 ) -> Path:
     """Write ``report.html``, which holds its pictures, and ``gallery.png`` where there is a picture to draw.
 
@@ -57,6 +59,8 @@ def write_report(
         Where to write; what is there is replaced.
     protocol : EvaluationProtocol, optional
         By which it was made; default: the shipped one whose hash the scores bear.
+    shipped : bytes
+        PNG of what the weights that ship make, as `model.report.shipped.draw` returns it; nothing where there is none.
 
     Returns
     -------
@@ -72,7 +76,7 @@ def write_report(
     splits = sorted({row["split"] for row in figures.examples})
     images = CatalogueImages.open(home, figures.protocol.recipe, splits, snapshot=figures.about["snapshot_id"])
     examples = make_examples(images, synthesizer, in_order(figures.examples, figures.tasks), figures.protocol.recipe)
-    page = render(figures, [b64encode(draw_example(example)).decode("ascii") for example in examples])
+    page = render(figures, [_encoded(draw_example(example)) for example in examples], _encoded(shipped))
     if examples:
         draw_overview(examples[:N_OVERVIEW], folder / OVERVIEW)
     atomic.write_text(folder / PAGE, page)
@@ -84,6 +88,8 @@ def problems(
     connection: duckdb.DuckDBPyConnection,
     evaluation_id: str,
     protocol: EvaluationProtocol | None = None,
+    *,
+    shipped: bytes = b"",
 ) -> list[str]:
     """Return what is wrong with a report; nothing where it is what the catalogue gives now.
 
@@ -91,7 +97,7 @@ def problems(
     ----------
     page : Path
         As `write_report` wrote it.
-    connection, evaluation_id, protocol
+    connection, evaluation_id, protocol, shipped
         As `write_report` takes them.
 
     Returns
@@ -106,12 +112,14 @@ def problems(
     written, n_examples = page.read_text(encoding="utf-8"), len(figures.examples)
     pictures = PICTURE.findall(written)
     found = [f"picture {place} is damaged" for place, data in enumerate(pictures, start=1) if not _is_png(data)]
-    if len(pictures) != n_examples:
-        found.append(f"{len(pictures)} pictures for {n_examples} tasks with a pair")
+    n_pictures = n_examples + bool(shipped)
+    if len(pictures) != n_pictures:
+        found.append(f"{len(pictures)} pictures instead of {n_pictures}: one for each task with a pair")
     overview = page.with_name(OVERVIEW)
     if n_examples and not (overview.is_file() and _is_png(b64encode(overview.read_bytes()).decode("ascii"))):
         found.append(f"{overview.name} is not there, or damaged")
-    shown, expected = PICTURE.sub("", written).splitlines(), render(figures, [""] * n_examples).splitlines()
+    wanted_page = PICTURE.sub("", render(figures, [""] * n_examples, _encoded(shipped)))
+    shown, expected = PICTURE.sub("", written).splitlines(), wanted_page.splitlines()
     for place, (line, wanted) in enumerate(zip(shown, expected, strict=False), start=1):
         if line != wanted:
             found.append(f"line {place} of the page is {line[:200]!r}, and {wanted[:200]!r} by the catalogue")
@@ -120,6 +128,10 @@ def problems(
         if len(shown) != len(expected):
             found.append(f"the page has {len(shown)} lines instead of {len(expected)}")
     return found + list(_differing(figures, rows(connection, "figures", {"evaluation_id": evaluation_id})))
+
+
+def _encoded(picture: bytes) -> str:
+    return b64encode(picture).decode("ascii")
 
 
 def _is_png(data: str) -> bool:
@@ -149,7 +161,7 @@ def _differing(figures: Figures, expected: Sequence[dict[str, Any]]) -> Iterator
                 yield f"{key}{name} is {found!r} in the report, and {wanted!r} by SQL"
 
 
-def render(figures: Figures, pictures: Sequence[str]) -> str:
+def render(figures: Figures, pictures: Sequence[str], shipped: str = "") -> str:
     """Return the page.
 
     Parameters
@@ -157,6 +169,8 @@ def render(figures: Figures, pictures: Sequence[str]) -> str:
     figures : Figures
     pictures : sequence of str
         PNG of each example as base64, in the order of `gallery.in_order`.
+    shipped : str
+        PNG of the weights that ship as base64; nothing where there is none.
     """
     fidelity = contrast.errors(figures)
     return ENVIRONMENT.get_template("report.html.j2").render(
@@ -174,6 +188,7 @@ def render(figures: Figures, pictures: Sequence[str]) -> str:
         questions=behaviour.questions(figures),
         examples=in_order(figures.examples, figures.tasks),
         pictures=pictures,
+        shipped=shipped,
         curves=training.curves(figures),
         provenance=training.provenance(figures),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model.evaluation.baselines import IDENTITY, MAP_ORACLE, MAP_TRAIN
+from model.evaluation.baselines import IDENTITY, MAP_ORACLE, MAP_TRAIN, START
 from model.evaluation.statistics import Estimate
 from model.report.data import RESCAN, Group
 
@@ -20,6 +20,7 @@ COLUMNS = {  # of the table of tasks, in order: measure, and whether a gain and 
 VOLUME_COLUMNS = {"psnr_db": "PSNR, dB", "ssim": "SSIM", "mae": "MAE"}
 MAKER_NAMES = {
     MODEL: "model",
+    START: "model that it began with",
     IDENTITY: "source as it is",
     MAP_TRAIN: "pooled map",
     MAP_ORACLE: "fitted map",

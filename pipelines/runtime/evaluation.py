@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.runtime.progress import Report
+from pipelines.runtime.shipped import picture_of
 from warehouse.catalog import model_registry, sqlfiles
 from warehouse.catalog.query import Catalogue
 from warehouse.errors import ModelError
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from model.evaluation.evaluate import Evaluation
     from model.evaluation.protocol import EvaluationProtocol
     from model.evaluation.summary import Person, Summary
+    from model.inference.synthesize import Synthesizer
 
 SCORE, RETRIEVAL, VERDICT = "core.evaluation_score", "core.retrieval_score", "core.gate_verdict"
 FIDELITY = "core.fidelity_score"
@@ -91,7 +94,16 @@ def evaluate_synthesis(
     found: Evaluation | None = None
     if not model_registry.statements(home, VERDICT, **keys):
         synthesizer = load_synthesizer(home, str(path), device)
-        found = evaluate(home, synthesizer, model_id, protocol, report, trained_on=config.get("trained_on"))
+        found = evaluate(
+            home,
+            synthesizer,
+            model_id,
+            protocol,
+            report,
+            trained_on=config.get("trained_on"),
+            start=_start(home, config, device),
+            centers=(config.get("training") or {}).get("centers") or (),
+        )
         model_registry.record(home, SCORE, found.scores)
         model_registry.record(home, FIDELITY, found.fidelity)
         model_registry.record(home, VERDICT, found.gates)  # written last; its presence marks a complete evaluation
@@ -100,6 +112,25 @@ def evaluate_synthesis(
     people = people_of_images(home)
     summaries = [row for by_task in (False, True) for row in summarise(scores, people, model_id, by_task=by_task)]
     return replace(offered, summaries=summaries, skipped=_skipped(scores, model_id, protocol, found))
+
+
+def _start(home: Home, config: Mapping[str, Any], device: str | None) -> Synthesizer | None:
+    """Return the model that a training began with; None where it began with nothing.
+
+    Raises
+    ------
+    ModelError
+        When that model is neither in this home nor the one that ships.
+    """
+    from model.inference.synthesize import load_synthesizer
+    from model.networks.checkpoint import read_config
+    from model.networks.weights import shipped
+
+    if not (model_id := config.get("init")):
+        return None
+    ours = shipped("synthesis")
+    is_ours = ours is not None and read_config(ours)["model_id"] == model_id
+    return load_synthesizer(home, "shipped" if is_ours else str(model_id), device)
 
 
 def evaluate_text_encoder(
@@ -164,8 +195,27 @@ def write_report(home: Home, model: str | None, protocol_name: str, *, device: s
 
     path, _, protocol, evaluation_id = _evaluation(home, model, protocol_name)
     with Catalogue(home).connect() as connection:
-        synthesizer = load_synthesizer(home, str(path), device)
-        return page.write_report(home, connection, evaluation_id, synthesizer, home.reports / evaluation_id, protocol)
+        synthesizer, folder = load_synthesizer(home, str(path), device), home.reports / evaluation_id
+        shipped = _shipped_picture(home)
+        return page.write_report(home, connection, evaluation_id, synthesizer, folder, protocol, shipped=shipped)
+
+
+def rewrite_report(home: Home, path: Path, protocol_name: str) -> Path:
+    """Write the page of an evaluation again, with what there is to show now.
+
+    Parameters
+    ----------
+    path : Path
+        The page; its folder is named by the evaluation.
+    protocol_name : str
+        Name of the protocol, or path of its file.
+    """
+    from model.evaluation.protocol import load_protocol
+    from model.report.data import read_figures
+
+    with Catalogue(home).connect() as connection:
+        model_id = read_figures(connection, path.parent.name, load_protocol(protocol_name)).model_id
+    return write_report(home, model_id, protocol_name)
 
 
 def current_report(home: Home, text_encoder: str, synthesis: str, protocol_name: str) -> Path | None:
@@ -220,7 +270,13 @@ def report_problems(home: Home, path: Path, evaluation_id: str, protocol_name: s
     from model.report.page import problems
 
     with Catalogue(home).connect() as connection:
-        return problems(path, connection, evaluation_id, load_protocol(protocol_name))
+        protocol, shipped = load_protocol(protocol_name), _shipped_picture(home)
+        return problems(path, connection, evaluation_id, protocol, shipped=shipped)
+
+
+def _shipped_picture(home: Home) -> bytes:
+    path = picture_of(home)
+    return path.read_bytes() if path else b""
 
 
 def data_in_force(home: Home) -> str:

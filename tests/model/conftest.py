@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from model.networks import weights
 from tests.model.tiny_home import make_tiny_home
 from warehouse.lake.home import Home
 
@@ -25,3 +26,9 @@ def peopled_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 def one_thread() -> None:
     """Tiny networks wait for each other when tests run side by side with several threads each."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def no_weights_ship(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the weights that ship: what a test finds must not depend on them."""
+    monkeypatch.setattr(weights, "SHIPPED", tmp_path_factory.getbasetemp() / "no weights")

@@ -13,6 +13,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from typer.testing import CliRunner, Result
 
+from model.networks import weights
 from pipelines.cli import app
 from warehouse.centers.registry import Center, Layout, RegisteredCenter, register
 from warehouse.lake.home import Home
@@ -85,3 +86,9 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Home:
 def asking(filled: Home) -> Command:
     """The command, at work in the filled home."""
     return command_in(filled)
+
+
+@pytest.fixture(autouse=True)
+def no_weights_ship(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the weights that ship: what a test finds must not depend on them."""
+    monkeypatch.setattr(weights, "SHIPPED", tmp_path_factory.getbasetemp() / "no weights")

@@ -101,7 +101,7 @@ EVALUATION_SCORE = Table(
     (
         *EVENT,
         Column("evaluation_id", TEXT, "Hash of model, data and protocol."),
-        Column("model_id", TEXT, "Model, or a baseline: baseline:identity, baseline:intensity_map_train, baseline:intensity_map_oracle, baseline:rescan (another scan of the same person and contrast)."),
+        Column("model_id", TEXT, "Model, or a baseline: baseline:identity, baseline:intensity_map_train, baseline:intensity_map_oracle, baseline:rescan (another scan of the same person and contrast), baseline:start (the model that its training began with)."),
         DATA_ID,
         PROTOCOL,
         Column("form", TEXT, "native: from file to file, on the target's own grid; session: on the harmonised grid; null in older rows, which are session.", True, f"form IN {FORMS}"),

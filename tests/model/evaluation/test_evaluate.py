@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from model.data.catalogue import CatalogueImages
-from model.evaluation.baselines import BASELINES, IDENTITY, MAP_ORACLE, MAP_TRAIN
+from model.evaluation.baselines import BASELINES, IDENTITY, MAP_ORACLE, MAP_TRAIN, START
 from model.evaluation.evaluate import Evaluation, evaluate, identify
 from model.evaluation.metrics import HIGHER_IS_BETTER, MAX_PSNR_DB
 from tests.model.evaluation.fakes import Broken, Constant, Fake, Identity, Perfect, protocol
@@ -266,3 +266,20 @@ def test_a_home_without_files_has_figures_of_the_session_form_alone(peopled_home
     assert {row["form"] for row in found.scores} == {"session"}
     assert found.n_files_absent == sum(one.n_pairs for one in found.tested)
     assert {row["verdict"] for row in found.gates} == {"not_enough_data"}
+
+
+def test_the_model_that_a_training_began_with_is_measured_beside_it_and_judged_on_the_labs_people(
+    native_home: Home,
+) -> None:
+    asked = protocol(**ONE_TASK)
+    model, start = Perfect(native_home), Identity(native_home)
+    found = evaluate(native_home, model, MODEL, asked, start=start)
+    assert values(found, START, form="native") == pytest.approx(values(found, IDENTITY, form="native"))
+    assert values(found, START, form="native")
+    assert not values(found, START, form="session")
+    [gate] = [row for row in found.gates if row["gate"] == "better_than_start"]
+    assert gate["value"] > 1
+    elsewhere = evaluate(native_home, model, MODEL, asked, start=start, centers=["nowhere"])
+    [gate] = [row for row in elsewhere.gates if row["gate"] == "better_than_start"]
+    assert (gate["verdict"], gate["value"]) == ("not_enough_data", None)
+    assert "better_than_start" not in {row["gate"] for row in evaluate(native_home, model, MODEL, asked).gates}

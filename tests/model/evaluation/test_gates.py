@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.evaluation.baselines import IDENTITY
-from model.evaluation.gates import Place, gated_place, gated_split, judge
+from model.evaluation.baselines import IDENTITY, START
+from model.evaluation.gates import Place, gated_place, gated_split, judge, judge_start
 from tests.model.evaluation.fakes import protocol
 from tests.model.evaluation.test_pairs import item
 
@@ -126,3 +126,27 @@ def test_another_models_rows_are_not_this_ones() -> None:
     others = [{**known, "model_id": "fedcba9876543210"} for known in others]
     found = verdicts(rows({"t2": -1.0}, steering=0.3) + others)
     assert [found[gate]["value"] for gate in ("better_than_identity", "prompt_steers")] == pytest.approx([-1.0, 0.3])
+
+
+def started(gains: dict[str, float], split: str = "test_internal") -> list[dict[str, Any]]:
+    made = [row(target, "psnr_db", 20.0 + gained, split=split) for target, gained in gains.items()]
+    return made + [row(target, "psnr_db", 20.0, START, split) for target in gains]
+
+
+@pytest.mark.parametrize(("gain", "verdict"), [(0.4, "passed"), (0.0, "failed"), (-0.4, "failed")])
+def test_a_model_is_held_against_the_one_that_it_began_with(gain: float, verdict: str) -> None:
+    found = judge_start(started(dict.fromkeys(TARGETS, gain)), ITEMS, HERE, MODEL, protocol())
+    assert (found["gate"], found["verdict"]) == ("better_than_start", verdict)
+    assert f"{gain:+.2f} dB" in found["detail"]
+    assert "against the model that it began with" in found["detail"]
+
+
+def test_validation_people_count_where_nobody_was_tested_and_few_of_them_decide_nothing() -> None:
+    found = judge_start(started(dict.fromkeys(TARGETS, 0.4), "val"), ITEMS, HERE, MODEL, protocol())
+    assert found["verdict"] == "passed"
+    assert "in val" in found["detail"]
+    both = started(dict.fromkeys(TARGETS, 0.4), "val") + started(dict.fromkeys(TARGETS, -0.4))
+    assert judge_start(both, ITEMS, HERE, MODEL, protocol())["verdict"] == "failed"
+    few = judge_start(started(dict.fromkeys(TARGETS[:3], 5.0), "val"), ITEMS, HERE, MODEL, protocol())
+    assert (few["verdict"], few["passed"], few["value"]) == ("not_enough_data", False, 5.0)
+    assert judge_start([], ITEMS, HERE, MODEL, protocol())["verdict"] == "not_enough_data"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from model.inference.scans import acquired_size, prepare, read, read_mask, with_steps
+from model.inference.scans import acquired_size, clean, prepare, read, read_mask, with_steps
 from tests.model.inference.conftest import bright
 from warehouse.errors import HarmonizeError, ModelError
 from warehouse.harmonize.intensity import find_scale
@@ -180,3 +180,20 @@ def test_a_brain_that_cannot_be_one_is_refused(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("warehouse.harmonize.mask.implausible", lambda mask, image: "90 ml of brain")
     with pytest.raises(ModelError, match="90 ml of brain"):
         prepare(read(image(head(12, 12, 12))), 2.0, PREPARATION)
+
+
+def test_fluid_at_a_cut_face_and_inside_the_head_is_no_air() -> None:
+    at = np.stack(np.meshgrid(*(np.linspace(-1, 1, size) for size in (40, 44, 30)), indexing="ij"))
+    at[2] -= 0.7  # the lower half of the head lies beyond the field of view
+    radius = np.sqrt((at**2).sum(0))
+    voxels = 1000.0 * (radius < 0.8)
+    ventricle = (np.abs(at[0]) < 0.12) & (np.abs(at[1]) < 0.12) & (radius < 0.8)
+    voxels[ventricle] = 30.0  # dark, and open to the face of the field of view
+    voxels += np.random.default_rng(0).uniform(1, 30, voxels.shape)
+    brain = radius < 0.75
+    cleaned = clean(read(image(voxels.astype(np.float32))), PREPARATION, brain)
+    assert cleaned.head is not None
+    assert cleaned.head[ventricle & brain].all()
+    assert not cleaned.head[radius > 1.0].any()
+    stripped = clean(read(image((voxels * brain).astype(np.float32))), PREPARATION, brain)
+    assert stripped.head is None

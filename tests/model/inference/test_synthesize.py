@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 
 import model
 from model.data.catalogue import Source
@@ -273,6 +274,20 @@ def test_a_model_that_was_loaded_before_and_one_that_is_named_give_the_same(
     loaded = synthesize(scan, T2W, model=synthesizer)
     named = model.synthesize(scan, T2W, model=synthesizer.model_id, home=made_home.root, device="cpu")
     np.testing.assert_array_equal(loaded.get_fdata(), named.get_fdata())
+
+
+def test_air_stays_without_signal_whatever_is_made_of_it(mirror: Synthesizer) -> None:
+    random = np.random.default_rng(0)
+    scan = one_sided(np.diag([-2.0, 2.0, 2.0, 1.0]))
+    head = scan.get_fdata() > 100
+    noisy = scan.get_fdata() + random.uniform(1, 10, scan.shape)
+    made = synthesize(nib.Nifti1Image(noisy, scan.affine), T2W, model=mirror).get_fdata()
+    far = ndimage.distance_transform_edt(~head) > 5
+    assert far.any()
+    assert (made[far] == 0).all()
+    assert (made[head] > 0).mean() > 0.95
+    harmonised = synthesize(nib.Nifti1Image(noisy, scan.affine), T2W, model=mirror, already_harmonised=True)
+    assert (harmonised.get_fdata()[far] > 0).any()
 
 
 def test_a_prompt_that_cannot_be_understood_is_refused(synthesizer: Synthesizer) -> None:

@@ -49,7 +49,7 @@ def test_every_figure_of_the_page_is_what_sql_says(reported: Reported, connectio
         ),
         (lambda text: re.sub(r'(<circle class="made" cx=")\d', r"\g<1>9", text, count=1), "by the catalogue"),
         (lambda text: text.replace('<td class="bad">✖', '<td class="good">✔', 1), "by the catalogue"),
-        (lambda text: re.sub(r"<figure><img[^>]+>", "<figure>", text, count=1), "pictures for"),
+        (lambda text: re.sub(r"<figure><img[^>]+>", "<figure>", text, count=1), "pictures instead of"),
         (lambda text: text.replace("base64,iVBOR", "base64,iVBOS", 1), "damaged"),
         (lambda text: text.replace("</main>", '<img src="https://example.org/a.png"></main>'), "by the catalogue"),
         (lambda text: text + "<p>more</p>", "lines instead of"),
@@ -203,3 +203,17 @@ def test_every_query_of_the_report_states_its_grain_and_why(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.startswith("-- Grain: ")
     assert "-- Why:   " in text
+
+
+def test_what_the_weights_that_ship_make_stands_in_the_page_and_is_checked(
+    reported: Reported, connection: Any, tmp_path: Path
+) -> None:
+    picture = (reported.page.parent / "gallery.png").read_bytes()
+    asked = (reported.evaluation_id, reported.model, tmp_path, reported.protocol)
+    page = write_report(reported.home, connection, *asked, shipped=picture)
+    known = (reported.evaluation_id, reported.protocol)
+    assert "The weights that ship" in page.read_text(encoding="utf-8")
+    assert problems(page, connection, *known, shipped=picture) == []
+    assert any("pictures instead of" in one for one in problems(page, connection, *known))
+    assert "The weights that ship" not in reported.page.read_text(encoding="utf-8")
+    assert any("pictures instead of" in one for one in problems(reported.page, connection, *known, shipped=picture))

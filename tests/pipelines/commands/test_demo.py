@@ -21,6 +21,9 @@ def test_the_demo_ends_with_commands_that_work(home: Home, tumsyn: Command, monk
     monkeypatch.setattr(demo, "EXTENTS", {"quick": demo.Extent(("lemon", "oasis3"), 1, "demo")})
     monkeypatch.setattr("model.simulation.cohort.N_ACCEPTANCE_PEOPLE", 2)
     monkeypatch.setattr(demo, "train_and_report", lambda home, settings: home.root / "report.html")
+    tried: list[Path] = []
+    monkeypatch.setattr(demo, "try_shipped_weights", lambda home, shown: not tried)
+    monkeypatch.setattr("pipelines.runtime.evaluation.rewrite_report", lambda home, page, name: tried.append(page))
     monkeypatch.setattr("pipelines.runtime.evaluation.headline", lambda home, page, settings: "all is well")
     result = tumsyn("demo", "--profile", "quick")
     assert result.exit_code == 0, result.output
@@ -39,6 +42,7 @@ def test_the_demo_ends_with_commands_that_work(home: Home, tumsyn: Command, monk
     again = tumsyn("demo", "--profile", "quick")
     assert again.exit_code == 0
     assert "up to date" in again.stderr
+    assert tried == [home.root / "report.html"]
 
 
 def test_centres_of_the_demo_are_simulated_registered_as_such_and_made_once(
