@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model.data.folds import DEALT, FOLD_SPLITS, Fold
 from model.data.kept import Kept
 from warehouse.catalog import sqlfiles
 from warehouse.catalog.query import Catalogue
@@ -53,7 +54,7 @@ class Item:
     Parameters
     ----------
     image_id, center_id, session_id, person_id, split : str
-        As in `out.image_catalog`.
+        As in `out.image_catalog`; the split of a fold as `Fold.split` gives it.
     contrast_label : str
         Contrast as prompts write it, e.g. T1w or ceT1w.
     record : PromptRecord
@@ -204,6 +205,7 @@ class CatalogueImages:
         cache_bytes: int = CACHE_BYTES,
         snapshot: str | None = None,
         centers: Sequence[str] = (),
+        fold: Fold | None = None,
     ) -> CatalogueImages:
         """Read which images there are; no voxel is touched yet.
 
@@ -220,6 +222,9 @@ class CatalogueImages:
             A past catalogue; default: the one in force.
         centers : sequence of str
             Whose images; default: those of all.
+        fold : Fold, optional
+            The splits are then train and cross_validation: people of the other folds, and of this one. Folds are drawn
+            among the people of all centres.
 
         Raises
         ------
@@ -228,12 +233,13 @@ class CatalogueImages:
         CatalogueError
             When nothing is published.
         """
-        if unknown := sorted(set(splits) - set(SPLITS)):
-            raise ModelError(f"there are no splits {unknown}", f"splits are {', '.join(SPLITS)}")
+        known_splits = FOLD_SPLITS if fold else SPLITS
+        if unknown := sorted(set(splits) - set(known_splits)):
+            raise ModelError(f"there are no splits {unknown}", f"splits are {', '.join(known_splits)}")
         catalogue = Catalogue(home, snapshot)
         with catalogue.connect() as connection:
             recipe_id = _recipe_id(_rows(connection, "recipes"), recipe)
-            wanted = {"identity": recipe_id, "splits": list(splits)}
+            wanted = {"identity": recipe_id, "splits": list(DEALT if fold else splits)}
             found = _rows(connection, "harmonized_images", wanted)
             named_pairs = _rows(connection, "harmonized_pairs", wanted)
             masks = _rows(connection, "lesion_masks")
@@ -244,6 +250,7 @@ class CatalogueImages:
                 f"no centre of the catalogue is called {', '.join(absent)}", f"there are: {', '.join(there)}"
             )
         known = registered(home)
+        found = [row for row in fold.split(found) if row["split"] in splits] if fold else found
         found = [row for row in found if not centers or row["center_id"] in centers]
         rows = [row for row in found if not row["is_flagged"]]
         marked = _lesion_files(masks, known)

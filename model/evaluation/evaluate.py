@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from model.data.catalogue import CatalogueImages
+from model.data.folds import FOLD_SPLITS, Fold
 from model.evaluation import gates
 from model.evaluation.baselines import RESCAN, START
 from model.evaluation.behaviour import behaviour, prompt_swap_gain_db
 from model.evaluation.metrics import brain_range, mae
 from model.evaluation.pairs import (
+    SIMULATED_ONLY,
+    TRAIN_AGAIN,
     TestPair,
     TrainedOn,
     native_pairs,
@@ -123,6 +126,7 @@ def evaluate(
     trained_on: TrainedOn | None = None,
     start: SynthesisModel | None = None,
     centers: Sequence[str] = (),
+    fold: Fold | None = None,
 ) -> Evaluation:
     """Measure a model and the baselines on the test pairs of the catalogue in force. Nothing is written.
 
@@ -141,17 +145,21 @@ def evaluate(
         That its training began with. It is measured beside it from file to file, and a gate compares the two.
     centers : sequence of str
         On whose people that gate is measured; default: those of all centres.
+    fold : Fold, optional
+        That its training held out. A protocol of cross-validation tests the fold's people, and fits the pooled maps on
+        those of the other folds.
 
     Raises
     ------
     ModelError
-        When there is no test pair at all, the model was trained on somebody to be tested, somebody is in two splits, or
-        the model gives voxels that are not finite or another shape.
+        When there is no test pair at all, the model was trained on somebody to be tested, somebody is in two splits,
+        the model gives voxels that are not finite or another shape, or it held out no fold where one is to be tested.
     """
-    images = CatalogueImages.open(home, protocol.recipe, KNOWN_SPLITS)
+    images = _images(home, protocol, model_id, fold)
     refuse_two_splits(images.items)
     held_out = [item for item in images.items if item.split in protocol.splits and item.split != "train"]
-    refuse_leakage(held_out, trained_on or {}, model_id)
+    remedy = f"run `tumsyn cross-validate` again; {SIMULATED_ONLY}" if protocol.is_cross_validation else TRAIN_AGAIN
+    refuse_leakage(held_out, trained_on or {}, f"model {model_id}", remedy)
     test = _Test(images, synthesizer, model_id, protocol, start, tuple(centers))
     if not test.work:
         absent = f"; the files of {test.n_files_absent} pairs are absent" if test.n_files_absent else ""
@@ -181,6 +189,16 @@ def evaluate(
         n_files_absent=test.n_files_absent,
         refused=test.refused,
     )
+
+
+def _images(home: Home, protocol: EvaluationProtocol, model_id: str, fold: Fold | None) -> CatalogueImages:
+    """Return the images of all people who are tested or give maps."""
+    if not protocol.is_cross_validation:
+        return CatalogueImages.open(home, protocol.recipe, KNOWN_SPLITS)
+    if fold is None:
+        what = f"the training of model {model_id} held out no fold, which protocol {protocol.name} tests"
+        raise ModelError(what, "train models that do: `tumsyn cross-validate`")
+    return CatalogueImages.open(home, protocol.recipe, FOLD_SPLITS, fold=fold)
 
 
 def identify(model_id: str, data_id: str, protocol_hash: str) -> str:
@@ -218,7 +236,8 @@ class _Test:
         self.steered = frozenset([pair for pair in watched if pair in with_files][: protocol.max_steering_pairs])
         self.behaving = watched[: protocol.max_behaviour_pairs]
         limit = protocol.max_rescan_pairs if "native" in protocol.forms else 0
-        self.rescanned = repeat_scans(self.images, limit)
+        # Every person is tested by one fold, and scanned again in the evaluation of that one alone.
+        self.rescanned = repeat_scans(self.images, limit, protocol.splits if protocol.is_cross_validation else None)
 
     @property
     def n_steps(self) -> int:

@@ -95,14 +95,16 @@ def other_target(images: CatalogueImages, pair: TestPair) -> int:
     return others[third[0]] if third else pair.sources[0]
 
 
-def repeat_scans(images: CatalogueImages, limit: int) -> list[TestPair]:
+def repeat_scans(images: CatalogueImages, limit: int, splits: Sequence[str] | None = None) -> list[TestPair]:
     """Return two scans of one person and contrast from different sessions: source and target of task T2w_to_T2w.
 
     At most so many of each population, people before second pairs; people who were trained on are among them, since no
-    model is.
+    model is, unless splits are named.
     """
     alike: dict[tuple[str, str], list[int]] = {}
     for index, item in enumerate(images.items):
+        if splits is not None and item.split not in splits:
+            continue
         alike.setdefault((item.person_id, item.contrast_label), []).append(index)
     found: dict[bool, list[TestPair]] = {False: [], True: []}
     for (_, label), indices in sorted(alike.items()):
@@ -171,7 +173,11 @@ def _n_sources(task: str) -> int:
 TrainedOn = Mapping[str, Sequence[str]]  # as `training_hashes` returns it; empty for checkpoints of older versions
 
 
-def refuse_leakage(tested: Sequence[Item], trained_on: TrainedOn, model_id: str) -> None:
+TRAIN_AGAIN = "train again on the catalogue in force, or fix the split of these people in the centre's definition"
+SIMULATED_ONLY = "take a text encoder that knows nobody: train one with `simulated_share: 1` in its configuration"
+
+
+def refuse_leakage(tested: Sequence[Item], trained_on: TrainedOn, model: str, remedy: str = TRAIN_AGAIN) -> None:
     """Raise where a person or a scan to be tested is among those that a model was trained on.
 
     Parameters
@@ -180,7 +186,10 @@ def refuse_leakage(tested: Sequence[Item], trained_on: TrainedOn, model_id: str)
         Images of the splits to be tested.
     trained_on : mapping of str to sequence of str
         Hashes of people and of source files, from the checkpoint.
-    model_id : str
+    model : str
+        Which one, in words.
+    remedy : str
+        What to do.
 
     Raises
     ------
@@ -190,10 +199,7 @@ def refuse_leakage(tested: Sequence[Item], trained_on: TrainedOn, model_id: str)
     shared = {what: set(hashes) & set(trained_on.get(what, ())) for what, hashes in training_hashes(tested).items()}
     if any(shared.values()):
         counts = f"{len(shared['people'])} people and {len(shared['scans'])} scans"
-        raise ModelError(
-            f"{counts} to be tested are among those that model {model_id} was trained on",
-            "train again on the catalogue in force, or fix the split of these people in the centre's definition",
-        )
+        raise ModelError(f"{counts} to be tested are among those that {model} was trained on", remedy)
 
 
 def refuse_two_splits(items: Sequence[Item]) -> None:

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from model.data.folds import CROSS_VALIDATION
 from model.evaluation.metrics import NMI_BINS, PERCENTILES, RIM_MM
 from warehouse.documents import read_yaml, shipped_or_own, validated
 from warehouse.errors import ModelError
@@ -22,7 +23,7 @@ MOST_SOURCES = 2  # of a task: an intensity map of three would be nearly empty
 TASK = r"^[A-Za-z0-9]+(\+[A-Za-z0-9]+)*_to_[A-Za-z0-9]+$"
 
 TaskName = Annotated[str, StringConstraints(pattern=TASK)]
-Split = Literal["train", "val", "test_internal", "test_external", "acceptance"]
+Split = Literal["train", "val", "test_internal", "test_external", "acceptance", "cross_validation"]
 Form = Literal["native", "session"]
 Count = Annotated[int, Field(ge=0)]
 
@@ -86,9 +87,10 @@ class EvaluationProtocol(Part):
     """Parameters of an evaluation.
 
     `recipe`: which harmonised volumes. `tasks`: contrasts of the sources, joined by +, and contrast of the target.
-    `splits`: whose images; `train` shows whether a model fits what it saw, and is never gated. `forms`: native is the
-    path of a user, from files to the target's own grid; session is the harmonised grid. People of `acceptance`, who
-    exist for the gates, are tested in form native only.
+    `splits`: whose images; `train` shows whether a model fits what it saw, and is never gated. `cross_validation`
+    stands alone: people of the fold that the model's training held out, whatever their split; no gate counts them.
+    `forms`: native is the path of a user, from files to the target's own grid; session is the harmonised grid. People
+    of `acceptance`, who exist for the gates, are tested in form native only.
 
     Pairs are drawn by `seed`, real and simulated people apart, people before second scans. `max_pairs_per_task`: in
     form session, of each split and population. `max_native_pairs`: in form native, by split, of all tasks with the same
@@ -130,6 +132,18 @@ class EvaluationProtocol(Part):
             if len(set(sources)) < len(sources) or len(sources) > MOST_SOURCES:
                 raise ValueError(f"{task} names a source twice, or more than {MOST_SOURCES}")
         return tasks
+
+    @field_validator("splits")
+    @classmethod
+    def _folds_stand_alone(cls, splits: tuple[Split, ...]) -> tuple[Split, ...]:
+        if CROSS_VALIDATION in splits and len(splits) > 1:
+            raise ValueError(f"people of {CROSS_VALIDATION} are of other splits too: name it alone")
+        return splits
+
+    @property
+    def is_cross_validation(self) -> bool:
+        """Whether people of a fold are tested."""
+        return CROSS_VALIDATION in self.splits
 
     @property
     def hash(self) -> str:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from model.data.boxes import Box
 from model.data.changes import Changes
+from model.data.folds import Fold
 from model.data.matching import Draws
 from model.data.simulated_scans import Faults
 from model.networks.device import Precision, PrecisionChoice
@@ -193,6 +194,12 @@ class SynthesisTraining(TrainingConfig):
         encoder are then the model's.
     centers : list of str
         Whose people it learns from and is validated on; none: those of all centres.
+    held_out_fold : int, optional
+        For cross-validation: it learns from all internal people but those of this fold, whatever their split; folds are
+        counted from 0. The validation curve is then of the fold's people. No choice is made by it, since the last
+        weights are kept, and none may be made by hand: these people are tested.
+    n_folds : int
+        Among which people are dealt.
     kernel_rate : float
         Highest rate of Muon for the kernels of convolutions; 0: they are learned by AdamW, as all others.
     form : {"native", "session"}
@@ -232,6 +239,8 @@ class SynthesisTraining(TrainingConfig):
     reference: SynthesisReferenceConfig = Field(default_factory=SynthesisReferenceConfig)
     init: str | None = None
     centers: list[str] = []
+    held_out_fold: int | None = Field(default=None, ge=0)
+    n_folds: int = Field(default=4, ge=2)
     kernel_rate: float = Field(default=0.02, ge=0, lt=1)
     form: Literal["native", "session"] = "native"
     patch_voxels: int = Field(default=64, ge=4)
@@ -262,6 +271,11 @@ class SynthesisTraining(TrainingConfig):
         return self.compact if self.architecture == "compact" else self.reference
 
     @property
+    def fold(self) -> Fold | None:
+        """Whose people are held out."""
+        return None if self.held_out_fold is None else Fold(self.held_out_fold, self.n_folds)
+
+    @property
     def changes(self) -> Changes:
         """How patches are changed."""
         return Changes(**{name: getattr(self, name) for name in Changes.__dataclass_fields__})
@@ -278,6 +292,8 @@ class SynthesisTraining(TrainingConfig):
             raise ValueError(f"compact has {len(self.compact.widths)} widths and {n_blocks} numbers of blocks")
         if self.architecture == "compact" and self.patch_voxels % step:
             raise ValueError(f"patch_voxels {self.patch_voxels} is no multiple of {step}, the step of the lowest level")
+        if self.held_out_fold is not None and self.held_out_fold >= self.n_folds:
+            raise ValueError(f"held_out_fold {self.held_out_fold} is none of {self.n_folds} folds, counted from 0")
         return self
 
 
@@ -323,11 +339,14 @@ def run_id(kind: str, config: TrainingConfig, facts: Mapping[str, Any]) -> str:
     ----------
     kind : {"text_encoder", "synthesis"}
     config : TrainingConfig
-        Its name, how many processes read ahead, and when examples are drawn are no part of it.
+        Its name, how many processes read ahead, and when examples are drawn are no part of it; nor are folds where
+        none is held out.
     facts : mapping
         What else decides what comes out: data_id, recipe_id, training_code, text_encoder, identity of the model that it
         begins with.
     """
     others = {"name", "n_workers", "examples_every", "init"}
+    if getattr(config, "held_out_fold", None) is None:
+        others |= {"held_out_fold", "n_folds"}  # as before there were folds
     decisive = {"kind": kind, "config": config.model_dump(mode="json", exclude=others), **facts}
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]

@@ -31,6 +31,7 @@ from model.training.config import SynthesisTraining
 from model.training.examples import chosen, compared, draw
 from model.training.heads import heads_of
 from model.training.loop import Examples, Fitted, Progress, Report, fit
+from model.training.people import people_of, refuse_known
 from model.training.processes import by_first, gather_rows, own_rows
 from model.training.start import Start
 from model.training.trained import Run, Trained, facts_of, new_run
@@ -241,7 +242,7 @@ def train_synthesis(
     progress: Progress = lambda done, total, loss: None,
     made: Told = lambda done, total: None,
 ) -> Trained:
-    """Train a network on the pairs of the split train, and keep it with its text encoder as one checkpoint.
+    """Train a network on pairs of training people, and keep it with its text encoder as one checkpoint.
 
     Parameters
     ----------
@@ -262,10 +263,10 @@ def train_synthesis(
     Raises
     ------
     ModelError
-        When there is no text encoder, nothing to train on, or the training fails.
+        When there is no text encoder, nothing to train on, the training fails, or people of a fold are known before.
     """
     device = choose_device(device)
-    training = CatalogueImages.open(home, config.recipe, ["train"], centers=config.centers)
+    training, validation = people_of(home, config)
     start = Start.read(home, config.init, training, text_encoder) if config.init else None
     if start:
         config, encoder, before = start.sized(config), start.encoder, start.config
@@ -273,8 +274,8 @@ def train_synthesis(
         before, tensors = read_model(resolve(home, text_encoder, "text_encoder", recipe=training.recipe_id))
         encoder = FrozenTextEncoder.from_checkpoint(before, tensors)
     encoder.to(device)
-    snapshot, centers = training.snapshot_id, config.centers
-    validation = CatalogueImages.open(home, config.recipe, ["val"], snapshot=snapshot, centers=centers)
+    if config.fold:
+        refuse_known(validation, training, before)
     is_native = config.form == "native"
     heads, segmented = heads_of(home, config, training, made)
     task = SynthesisTask(

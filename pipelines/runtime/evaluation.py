@@ -84,12 +84,13 @@ def evaluate_synthesis(
     ModelError
         When there is no such model or protocol, or no test pair.
     """
+    from model.data.folds import Fold
     from model.evaluation.evaluate import evaluate
     from model.evaluation.summary import summarise
     from model.inference.synthesize import load_synthesizer
 
     path, config, protocol, evaluation_id = _evaluation(home, model, protocol_name)
-    model_id = str(config["model_id"])
+    model_id, fold = str(config["model_id"]), Fold.of(config.get("training"))
     keys = {"model_id": model_id, "data_id": data_in_force(home), "protocol_hash": protocol.hash}
     found: Evaluation | None = None
     if not model_registry.statements(home, VERDICT, **keys):
@@ -102,13 +103,14 @@ def evaluate_synthesis(
             report,
             trained_on=config.get("trained_on"),
             start=_start(home, config, device),
+            fold=fold,
             centers=(config.get("training") or {}).get("centers") or (),
         )
         model_registry.record(home, SCORE, found.scores)
         model_registry.record(home, FIDELITY, found.fidelity)
         model_registry.record(home, VERDICT, found.gates)  # written last; its presence marks a complete evaluation
     scores = model_registry.statements(home, SCORE, evaluation_id=evaluation_id)
-    offered = _offer(home, "synthesis", evaluation_id, keys, scores)
+    offered = _offer(home, "synthesis", evaluation_id, keys, scores, may_lead=fold is None)
     people = people_of_images(home)
     summaries = [row for by_task in (False, True) for row in summarise(scores, people, model_id, by_task=by_task)]
     return replace(offered, summaries=summaries, skipped=_skipped(scores, model_id, protocol, found))
@@ -348,10 +350,21 @@ def _skipped(
     return [*lines, *(found.refused if found is not None else [])]
 
 
-def _offer(home: Home, kind: str, evaluation_id: str, keys: dict[str, str], scores: list[dict[str, Any]]) -> Evaluated:
-    """Offer an evaluated model as champion: the first of its kind and grid that passes every gate becomes it."""
+def _offer(
+    home: Home,
+    kind: str,
+    evaluation_id: str,
+    keys: dict[str, str],
+    scores: list[dict[str, Any]],
+    *,
+    may_lead: bool = True,
+) -> Evaluated:
+    """Offer an evaluated model as champion: the first of its kind and grid that passes every gate becomes it.
+
+    One that may not lead is a candidate only: models of cross-validation lack people for the sake of their figures.
+    """
     verdicts = model_registry.statements(home, VERDICT, **keys)
-    passed = bool(verdicts) and all(row["passed"] for row in verdicts)
+    passed = may_lead and bool(verdicts) and all(row["passed"] for row in verdicts)
     reason = "; ".join(row["detail"] for row in verdicts)
     is_champion = model_registry.offer(home, keys["model_id"], kind, passed=passed, reason=reason)
     return Evaluated(keys["model_id"], kind, evaluation_id, verdicts, scores, is_champion)

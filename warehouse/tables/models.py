@@ -106,7 +106,7 @@ EVALUATION_SCORE = Table(
         PROTOCOL,
         Column("form", TEXT, "native: from file to file, on the target's own grid; session: on the harmonised grid; null in older rows, which are session.", True, f"form IN {FORMS}"),
         Column("task", TEXT, "Source contrasts and target contrast, e.g. T1w_to_T2w or T1w+T2w_to_FLAIR."),
-        Column("split", TEXT, "train, val, test_internal, test_external or acceptance.", False, "split IN ('train', 'val', 'test_internal', 'test_external', 'acceptance')"),
+        Column("split", TEXT, "train, val, test_internal, test_external, acceptance, or cross_validation: people of the fold that the training held out, whatever their split in the catalogue.", False, "split IN ('train', 'val', 'test_internal', 'test_external', 'acceptance', 'cross_validation')"),
         Column("source_image_ids", TEXTS, "Source images of the synthesis: one, or a set."),
         Column("target_image_id", TEXT, "Image that the result is compared with.", False, IMAGE_ID.rule.replace("image_id", "target_image_id")),
         Column("metric", TEXT, "psnr_db, ssim, mae, nmi; with _fitted after one gain and offset; mae_rim and mae_deep for the outer 3 mm of the mask and what is deeper; steering_mae and steering_gain_db for another contrast in the prompt; identity_psnr_db, identity_ssim, irrelevant_age, irrelevant_vendor, irrelevant_sex (each also with _shift_mm) and tiles_max_difference as model/evaluation/behaviour.py defines them; refused (1) where the path of a user refuses a scan, so that the pair has no figure."),

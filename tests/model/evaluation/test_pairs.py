@@ -138,7 +138,7 @@ TRAINED_ON = training_hashes([item("anna", "scan-1"), item("bert", "scan-2")])
 
 
 def test_other_people_with_other_scans_may_be_tested() -> None:
-    refuse_leakage([item("clara", "scan-3")], TRAINED_ON, "m")
+    refuse_leakage([item("clara", "scan-3")], TRAINED_ON, "model m")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_other_people_with_other_scans_may_be_tested() -> None:
 )
 def test_a_person_or_scan_that_was_trained_on_is_refused(tested: Item, said: str) -> None:
     with pytest.raises(ModelError, match=said) as refusal:
-        refuse_leakage([item("clara", "scan-3"), tested], TRAINED_ON, "m")
+        refuse_leakage([item("clara", "scan-3"), tested], TRAINED_ON, "model m")
     assert "model m" in refusal.value.what
     assert refusal.value.remedy
 
@@ -162,7 +162,7 @@ def test_a_person_in_two_splits_is_refused() -> None:
 
 
 def test_a_checkpoint_of_an_older_version_names_nobody_and_is_tested() -> None:
-    refuse_leakage([item("anna", "scan-1")], {}, "m")
+    refuse_leakage([item("anna", "scan-1")], {}, "model m")
 
 
 def test_hashes_do_not_hold_the_names_of_people() -> None:

@@ -103,9 +103,10 @@ def test_training_people_may_be_asked_for(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(ModelError, match="demo, quick, standard, validation"):
+    with pytest.raises(ModelError, match="cross_validation, demo, quick, standard, validation"):
         load_protocol("demon")
-    assert sorted(path.stem for path in SHIPPED.glob("*.yaml")) == ["demo", "quick", "standard", "validation"]
+    shipped = ["cross_validation", "demo", "quick", "standard", "validation"]
+    assert sorted(path.stem for path in SHIPPED.glob("*.yaml")) == shipped
 
 
 def test_a_protocol_cannot_be_changed() -> None:
