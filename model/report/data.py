@@ -23,7 +23,7 @@ RESCAN = "baseline:rescan"
 COMPARED = (START, IDENTITY, MAP_TRAIN, MAP_ORACLE, RESCAN)
 POPULATIONS = ("real", "simulated")
 FORMS = ("native", "session")
-SPLITS = ("test_internal", "test_external", "acceptance", "val", "train")
+SPLITS = ("cross_validation", "test_internal", "test_external", "acceptance", "val", "train")
 THICK_MM = 2.5  # effective resolution from which a target counts as one of thick slices
 FIDELITY_TABLE = "core.fidelity_score"
 

@@ -10,6 +10,7 @@ from model.report.data import Figures, Group
 from model.report.words import people
 
 WHERE = {
+    "cross_validation": "of the fold that its training held out",
     "test_internal": "whom it never saw, of centres that it knows",
     "test_external": "of centres that it never saw",
     "val": "kept for validation",

@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from model.data.catalogue import CatalogueImages
+from model.data.folds import catalogue_splits
 from model.evaluation.baselines import MAP_ORACLE
 from model.evaluation.evaluate import SynthesisModel
 from model.report import behaviour, contrast, scores, training, words
@@ -73,7 +74,7 @@ def write_report(
         When the catalogue has no such evaluation, or a volume of it is gone.
     """
     figures = read_figures(connection, evaluation_id, protocol)
-    splits = sorted({row["split"] for row in figures.examples})
+    splits = sorted({split for row in figures.examples for split in catalogue_splits(row["split"])})
     images = CatalogueImages.open(home, figures.protocol.recipe, splits, snapshot=figures.about["snapshot_id"])
     examples = make_examples(images, synthesizer, in_order(figures.examples, figures.tasks), figures.protocol.recipe)
     page = render(figures, [_encoded(draw_example(example)) for example in examples], _encoded(shipped))

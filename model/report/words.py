@@ -33,6 +33,7 @@ FORM_NOTES = {
     "session": "Both scans resampled to one grid before they are compared: what training sees, not what ships.",
 }
 SPLIT_NAMES = {
+    "cross_validation": "people of the fold that was held out",
     "test_internal": "internal test people",
     "test_external": "external centres",
     "acceptance": "acceptance set",
@@ -40,6 +41,7 @@ SPLIT_NAMES = {
     "train": "training people",
 }
 SPLIT_NOTES = {
+    "cross_validation": "People whom this model never saw, of centres that it was trained on; one fold of several.",
     "test_internal": "People whom the model never saw, of centres that it was trained on.",
     "test_external": "People of centres that the model never saw.",
     "acceptance": "Simulated people on whom nothing is trained, kept for the gates of a demonstration.",

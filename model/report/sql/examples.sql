@@ -1,5 +1,6 @@
 -- Grain: one row per task and population: its median pair by brain PSNR on the harmonised grid, of the first split that
---        has the task: internal test people, external centres, the acceptance set, validation people, training people.
+--        has the task: people of a fold, internal test people, external centres, the acceptance set, validation people,
+--        training people.
 -- Why:   a gallery of the best would flatter, one of the worst would alarm: half of all pairs are better than what is
 --        shown, half are worse. Real and simulated people are never ranked together.
 WITH score AS (
@@ -32,7 +33,9 @@ pair AS (
 placed AS (
     SELECT
         *,
-        list_position(['test_internal', 'test_external', 'acceptance', 'val', 'train'], split) AS split_rank
+        list_position(
+            ['cross_validation', 'test_internal', 'test_external', 'acceptance', 'val', 'train'], split
+        ) AS split_rank
     FROM pair
 ),
 
