@@ -201,8 +201,12 @@ def statements(home: Home, table: str, **equals: object) -> list[dict[str, Any]]
 
 
 def last_run(home: Home, kind: str) -> dict[str, Any] | None:
-    """Return the row of `core.training_run` of the last finished training of a kind; None where there is none."""
-    return next(reversed(statements(home, "core.training_run", kind=kind, status="finished")), None)
+    """Return the row of `core.training_run` of the last finished training of a kind; None where there is none.
+
+    Trainings of cross-validation make no model to use, and do not count.
+    """
+    finished = statements(home, "core.training_run", kind=kind, status="finished")
+    return next((row for row in reversed(finished) if json.loads(row["config"]).get("held_out_fold") is None), None)
 
 
 def trained_on(home: Home, kind: str) -> set[str]:

@@ -33,8 +33,10 @@ def said(home: Home, model_id: str, day: int, action: str = "assign", alias: str
     model_registry.record(home, model_registry.EVENT, [{**row, "occurred_at": DAY + timedelta(days=day)}])
 
 
-def run(home: Home, status: str, day: int, data_id: str = "d" * 16, kind: str = "synthesis") -> None:
-    row = {"run_id": "r" * 16, "kind": kind, "status": status, "config": "{}", "data_id": data_id, "snapshot_id": "s"}
+def run(
+    home: Home, status: str, day: int, data_id: str = "d" * 16, kind: str = "synthesis", config: str = "{}"
+) -> None:
+    row = {"run_id": "r" * 16, "kind": kind, "status": status, "config": config, "data_id": data_id, "snapshot_id": "s"}
     row |= {"training_code": "0", "seed": 0, "device": "cpu", "occurred_at": DAY + timedelta(days=day)}  # type: ignore[dict-item]
     model_registry.record(home, "core.training_run", [row])
 
@@ -115,6 +117,14 @@ def test_the_last_run_is_the_one_that_finished_last(home: Home) -> None:
     last = model_registry.last_run(home, "synthesis")
     assert last is not None
     assert last["data_id"] == "late"
+
+
+def test_trainings_of_cross_validation_are_not_the_last_run(home: Home) -> None:
+    run(home, "finished", 1, "whole", config='{"held_out_fold": null, "n_folds": 4}')
+    run(home, "finished", 3, "fold", config='{"held_out_fold": 0, "n_folds": 4}')
+    last = model_registry.last_run(home, "synthesis")
+    assert last is not None
+    assert last["data_id"] == "whole"
 
 
 def test_trained_on_are_the_data_of_the_champion_and_of_the_last_run(home: Home) -> None:
