@@ -11,6 +11,7 @@ import typer
 from pipelines.commands import (
     catalog,
     centers,
+    cross_validate,
     demo,
     evaluate,
     harmonize,
@@ -96,6 +97,7 @@ app.command()(prompt.prompt)
 app.command()(synthesize.synthesize)
 app.command()(evaluate.evaluate)
 app.command()(evaluate.report)
+app.command()(cross_validate.cross_validate)
 app.add_typer(evaluate.app, name="models")
 app.command()(phantom.phantom)
 app.command()(demo.demo)

@@ -27,13 +27,17 @@ ConfigOption = Annotated[
     typer.Option(
         "--config",
         metavar="NAME|FILE",
-        help="standard, demo, quick, reference, published, or a YAML file.",
+        help="standard, demo, quick, reference, published, or a YAML file; of synthesis, compact and weights too.",
     ),
 ]
 DeviceOption = Annotated[
     Literal["cpu", "cuda"] | None, typer.Option(help="Default: a GPU where there is one, else the CPU.")
 ]
 
+EncoderOption = Annotated[
+    str | None,
+    typer.Option("--text-encoder", metavar="MODEL", help="Identity, alias or folder; default: the champion."),
+]
 DescribeOption = Annotated[
     bool, typer.Option("--describe", help="Print parameters, operations and memory, and train nothing.")
 ]
@@ -61,10 +65,7 @@ def synthesis(
     ctx: typer.Context,
     config: ConfigOption = "standard",
     device: DeviceOption = None,
-    encoder: Annotated[
-        str | None,
-        typer.Option("--text-encoder", metavar="MODEL", help="Identity, alias or folder; default: the champion."),
-    ] = None,
+    encoder: EncoderOption = None,
     init: Annotated[
         str | None,
         typer.Option("--init", metavar="MODEL", help="Begin with shipped, champion, an identity or folder."),
@@ -163,7 +164,7 @@ def train_model(
         return version
     done = "trained" if telemetry.run else "trained before"
     note(f"{noun} {version['model_id']}: {done}, {home.root / version['path']}")
-    if not pipes:
+    if not pipes and "held_out_fold" not in (changes or {}):
         note(f"next: tumsyn evaluate --model {version['model_id']}")
     return version
 
