@@ -49,6 +49,8 @@ def refuse_known(held_out: CatalogueImages, training: CatalogueImages, before: M
         When that model has learned from people of the fold, or a scan of theirs is among those of training under
         another person's name.
     """
-    refuse_leakage(held_out.items, before.get("trained_on", {}), f"model {before['model_id']}", SIMULATED_ONLY)
+    begun = before.get("kind") == "synthesis"
+    remedy = "begin with no model that knows them: leave out init" if begun else SIMULATED_ONLY
+    refuse_leakage(held_out.items, before.get("trained_on", {}), f"model {before['model_id']}", remedy)
     twice = "give both people of such a scan one person_id, then ingest and publish again"
     refuse_leakage(held_out.items, training_hashes(training.items), "the new model", twice)

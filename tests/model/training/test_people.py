@@ -134,6 +134,14 @@ def test_a_text_encoder_that_knows_the_folds_people_is_refused_before_anything_i
     train_synthesis(home, TINY, ignore, text_encoder=knowing, device="cpu")  # without folds as before
 
 
+def test_a_model_that_knows_the_folds_people_is_no_beginning(home: Home) -> None:
+    knowing = train(home, n_steps=1, held_out_fold=1, n_folds=2)
+    train(home, n_steps=1, held_out_fold=1, n_folds=2, init=knowing.model_id)
+    with pytest.raises(ModelError, match=f"model {knowing.model_id} was trained on") as refusal:
+        train(home, n_steps=1, held_out_fold=0, n_folds=2, init=knowing.model_id)
+    assert "leave out init" in refusal.value.remedy
+
+
 def test_a_scan_of_the_fold_under_another_name_in_training_is_refused(home: Home) -> None:
     training, held_out = people_of(home, holding_out(0))
     before = {"model_id": "m"}
