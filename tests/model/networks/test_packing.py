@@ -92,14 +92,28 @@ def test_the_card_has_the_scores_beside_those_of_baselines(known: Lab, tmp_path:
     assert "| 1 | 20.0 / 0.70 | 10.0 / 0.10 |" in card
 
 
-def record_scores(lab: Lab, model_id: str, target: str, values: dict[str, tuple[float, float]]) -> None:
+def test_people_of_a_fold_have_a_line_of_their_own(known: Lab, tmp_path: Path) -> None:
+    path = known.home.models / save_synthesis(known.home, trained_on=people("open/01"))
+    target = str(known.rows["open"]["core.image"][0]["image_id"])
+    for split, value in (("val", 20.0), ("cross_validation", 30.0)):
+        record_scores(known, path.name, target, {path.name: (value, 0.5)}, split)
+    known.publish()
+    card = (pack(known.home, path, tmp_path / "copy")[1] / "model_card.md").read_text(encoding="utf-8")
+    for split, value in (("val", 20.0), ("cross_validation", 30.0)):
+        [line] = [line for line in card.splitlines() if line.startswith(f"| T1w_to_T2w | {split} |")]
+        assert f"{value:.1f} / 0.50" in line
+
+
+def record_scores(
+    lab: Lab, model_id: str, target: str, values: dict[str, tuple[float, float]], split: str = "val"
+) -> None:
     base = {
         "evaluation_id": "e" * 16,
         "data_id": "d" * 16,
         "protocol_hash": "a" * 16,
         "form": "native",
         "task": "T1w_to_T2w",
-        "split": "val",
+        "split": split,
         "source_image_ids": [target],
         "target_image_id": target,
         "mask": "brain",

@@ -15,7 +15,9 @@ from model.evaluation.evaluate import identify
 from model.evaluation.protocol import load_protocol
 from model.evaluation.statistics import estimate
 from model.report.cross_validation import evaluations_of_folds, table
-from model.report.data import ALL_TASKS
+from model.report.data import ALL_TASKS, SPLITS
+from model.report.headline import WHERE
+from model.report.words import SPLIT_NAMES, SPLIT_NOTES
 from tests.model.report.test_scores import Asked, image_id
 from warehouse.tables import TABLES
 
@@ -153,6 +155,10 @@ def test_a_pair_without_a_figure_of_the_model_counts_for_nobody(home: Trained) -
     home.scored(evaluation, "bob", {FITTED: 5.0})
     mean, ann = [line for line in lines(home, {0: evaluation}, 1) if line["task"] == TASK]
     assert (mean["fitted_map_db"], ann["n_pairs"], mean["pooled_map_db"]) == (19.0, 1, None)
+
+
+def test_a_page_has_words_for_every_split() -> None:
+    assert set(SPLITS) == set(SPLIT_NAMES) == set(SPLIT_NOTES) == set(WHERE)
 
 
 def test_rescans_and_other_splits_are_not_mixed_in(home: Trained) -> None:
