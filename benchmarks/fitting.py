@@ -16,23 +16,21 @@ import argparse
 import json
 import tempfile
 from collections.abc import Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.whole_volumes import synthesizer_of, whole
 from model.data.catalogue import CatalogueImages
-from model.data.natives import NativeScan, NativeScans, block_of, working_grid
-from model.data.target_voxels import TargetVoxels
-from model.evaluation.baselines import IntensityMap, identity
-from model.evaluation.metrics import measure
+from model.data.natives import NativeScans
 from model.networks.checkpoint import read_model
 from model.networks.pair_encoder import FrozenTextEncoder
 from model.networks.weights import resolve
 from model.training.config import SynthesisTraining, load_config
 from model.training.loop import fit
 from model.training.synthesis import SynthesisTask
-from warehouse.imaging.itk import inverse
 from warehouse.lake.home import Home
 
 LAST = 50  # steps over which losses are averaged
@@ -72,10 +70,12 @@ def main() -> None:
         fitted = fit(task, config.fit_settings("cpu", "fp32"), given.state or Path(folder), curve)
     print(f"\n{fitted.n_steps} steps in {fitted.seconds / 60:.0f} minutes\n")
     print("| split | person | direction | dB | SSIM | fitted map: dB | SSIM |\n|---|---|---|---:|---:|---:|---:|")
+    synthesizer = synthesizer_of(task.network, encoder, training)
     for split, sources, kept in (("train", scans, pairs), ("val", unseen, others)):
         measured = list(dict.fromkeys(sources.items[one].person_id for one, _ in kept))[: given.measured]
-        rows = [whole(task, sources, pair) for pair in kept if sources.items[pair[0]].person_id in measured]
-        for (one, other), row in zip([p for p in kept if sources.items[p[0]].person_id in measured], rows, strict=True):
+        shown = [pair for pair in kept if sources.items[pair[0]].person_id in measured]
+        rows = [astuple(whole(synthesizer, sources, pair)) for pair in shown]
+        for (one, other), row in zip(shown, rows, strict=True):
             names = sources.items[one].contrast_label, sources.items[other].contrast_label
             print(f"| {split} | {sources.items[one].person_id[-14:]} | {' → '.join(names)} | {figures(row)} |")
         if rows:
@@ -124,48 +124,8 @@ def chosen(images: CatalogueImages, people: Sequence[str], pair: Sequence[str] |
     ]
 
 
-def whole(task: SynthesisTask, scans: NativeScans, pair: tuple[int, int]) -> tuple[float, float, float, float]:
-    """Return PSNR and SSIM in the brain of what the network makes, and of the map that is fitted on this volume."""
-    import torch
-
-    from model.networks.synthesis import Scans, Wanted
-
-    given, real = (scans.scan(index) for index in pair)
-    grid = working_grid(given.grid, task.voxel_mm)
-    voxels, seen = on(given, grid.shape, inverse(given.to(given, grid)))
-    at = TargetVoxels(real.voxels.shape, real.to(given, grid))
-    sizes_mm = np.linalg.norm(given.to(given, grid)[:3, :3], axis=1) * task.voxel_mm
-    records = [scans.items[index].record for index in pair]
-    with torch.inference_mode():
-        sources = Scans(
-            torch.from_numpy(voxels)[None, None],
-            torch.from_numpy(seen)[None, None].float(),
-            torch.from_numpy(sizes_mm).float()[None, None],
-            task.embed(records[:1])[None],
-            spreads=torch.tensor([[scans.items[pair[0]].scale.relative_spread]], dtype=torch.float32),
-        )
-        wanted = Wanted(task.embed(records[1:]), torch.from_numpy(at.extents * task.voxel_mm).float()[None])
-        made = task.network.eval()(sources, wanted, at)[0, 0].numpy()
-    truth, shown = identity(real.voxels), identity(made)
-    beside, _ = on(given, real.voxels.shape, inverse(given.to(real, real.grid)))
-    mapped = IntensityMap.fit([((beside,), truth, real.mask)]).apply([beside], real.mask)
-    found = []
-    for one in (shown, mapped):
-        figures = measure(one, truth, real.mask, tuple(real.grid.voxel_size_mm))
-        found += [figures["psnr_db", "brain"], figures["ssim", "brain"]]
-    return found[0], found[1], found[2], found[3]
-
-
-def on(scan: NativeScan, shape: Sequence[int], to_scan: Any) -> tuple[Any, Any]:
-    """Return a scan on a whole grid, and where it has voxels."""
-    side = max(shape)
-    voxels, seen = block_of(scan, to_scan, (0, 0, 0), side)
-    inside = tuple(slice(0, n) for n in shape)
-    return np.ascontiguousarray(voxels[inside]), np.ascontiguousarray(seen[inside])
-
-
-def figures(row: Any) -> str:
-    """Return figures as cells of a row."""
+def figures(row: Sequence[float]) -> str:
+    """Return figures as cells of a row, in the order of `Whole`."""
     return f"{row[0]:.1f} | {row[1]:.2f} | {row[2]:.1f} | {row[3]:.2f}"
 
 
