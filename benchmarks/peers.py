@@ -1,7 +1,7 @@
 """Compare networks and text encoders on the same people and patches, each with the same number of operations.
 
     python -m benchmarks.peers train --home HOME --folder F --peer NAME [--seed 0] [--petaflop 0.15]
-                                     [--config compact] [--text-encoder MODEL] [--set KEY=JSON] [--volumes N]
+                                     [--config weights] [--text-encoder MODEL] [--set KEY=JSON] [--volumes N]
     python -m benchmarks.peers table --folder F
 
 `train` makes a peer from nothing, or goes on where it was stopped; nothing is put into the home. All peers learn from
@@ -81,7 +81,7 @@ def main() -> None:
     trained.add_argument("--peer", choices=PEERS, required=True)
     trained.add_argument("--seed", type=int, default=0)
     trained.add_argument("--petaflop", type=float, default=0.15, help="budget of the training")
-    trained.add_argument("--config", default="compact", help="recipe of all peers: a shipped name, or a YAML file")
+    trained.add_argument("--config", default="weights", help="recipe of all peers: a shipped name, or a YAML file")
     trained.add_argument("--text-encoder", help="model of stage 1; default: the home's champion")
     trained.add_argument("--set", action="append", default=[], metavar="KEY=JSON", help="another value of a setting")
     trained.add_argument("--volumes", type=int, help="whole volumes at the end, at most; for rehearsals")
