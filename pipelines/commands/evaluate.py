@@ -77,10 +77,17 @@ def report(
 
 @app.command("list")
 def list_models(ctx: typer.Context, form: FormatOption = Format.TABLE, output: OutputOption = None) -> None:
-    """List the models with their gates, the newest first."""
+    """List the models of this home with their gates, the newest first, and name the weights that ship."""
+    from model.networks.checkpoint import read_config
+    from model.networks.weights import shipped
     from warehouse.catalog import model_registry
+    from warehouse.tables.models import KINDS
 
     show(model_registry.known_models(ctx.obj), form, output)
+    for kind in KINDS:
+        if path := shipped(kind):
+            name = f"{kind.replace('_', ' ')} {read_config(path)['model_id']}"
+            note(f"{name} ships with this version, and is used where this home has no champion for a scan: {path}")
 
 
 @app.command()

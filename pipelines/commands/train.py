@@ -27,7 +27,7 @@ ConfigOption = Annotated[
     typer.Option(
         "--config",
         metavar="NAME|FILE",
-        help="standard, demo, quick, reference, published, or a YAML file; of synthesis, compact and weights too.",
+        help="standard, demo, quick, reference, published, weights or a YAML file; synthesis: compact, finetune too.",
     ),
 ]
 DeviceOption = Annotated[

@@ -1,0 +1,78 @@
+"""Draw the pictures of docs/weights.md: `python docs/make_weights_pictures.py HOME MODEL [SPLIT]`.
+
+HOME holds an evaluation of MODEL from file to file on people whom it never saw. Drawn are, of each direction, the pair
+of the median SSIM in the brain, and the worst pair of all. Neurological convention: the left of a head is on the left.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.data.catalogue import CatalogueImages
+from model.evaluation.comparison import Compared, compare, grey, window
+from model.evaluation.pairs import TestPair
+from model.evaluation.scenes import native_scene, synthesise
+from model.inference.synthesize import Synthesizer, load_synthesizer
+from warehouse.catalog.query import Catalogue
+from warehouse.imaging.brain_scale import soften
+from warehouse.imaging.geometry import turn
+from warehouse.lake import atomic
+from warehouse.lake.home import Home
+from warehouse.quality.slices import PLANES, View, png
+
+PICTURES = Path(__file__).parent / "pictures"
+WIDTH_PX, MARGIN_MM = 1200, 10.0
+SCORES = """
+SELECT task, source_image_ids, target_image_id,
+    max(value) FILTER (metric = 'ssim') AS ssim, max(value) FILTER (metric = 'psnr_db') AS psnr_db
+FROM core.evaluation_score
+WHERE model_id = $model AND split = $split AND form = 'native' AND mask = 'brain' AND len(source_image_ids) = 1
+GROUP BY ALL ORDER BY task, ssim
+"""
+
+
+def main(home: Home, model_id: str, split: str = "val") -> None:
+    """Draw both pictures."""
+    with Catalogue(home).connect() as connection:
+        rows = connection.execute(SCORES, {"model": model_id, "split": split}).fetchall()
+    if not rows:
+        sys.exit(f"{home.root} has no figures of model {model_id} on {split}: run tumsyn evaluate, and publish")
+    images, model = CatalogueImages.open(home, "standard", [split]), load_synthesizer(home, model_id)
+    by_task: dict[str, list[Any]] = {}
+    for row in rows:
+        by_task.setdefault(row[0], []).append(row)
+    medians = [found[(len(found) - 1) // 2] for found in by_task.values()]
+    worst = min(rows, key=lambda row: row[3])
+    draw("weights_median.png", [compared(images, model, row, split) for row in medians])
+    draw("weights_worst.png", [compared(images, model, worst, split)])
+
+
+def compared(images: CatalogueImages, model: Synthesizer, row: Any, split: str) -> Compared:
+    """Return a pair as the picture shows it: on the grid of the real target's file, axes near R, A and S."""
+    task, [source_id], target_id, ssim, psnr_db = row
+    index = {item.image_id: number for number, item in enumerate(images.items)}
+    pair = TestPair(task, split, (index[source_id],), index[target_id])
+    scene = native_scene(images, pair)
+    made = synthesise(model, scene, images.items[pair.target].record)
+    real, given, network = (soften(one).astype(np.float32) for one in (scene.truth, scene.sources[0], made))
+    low, high = window(real, scene.brain)
+    shown = (grey(given, *window(given, scene.brain)), grey(network, low, high), grey(real, low, high))
+    brain, *turned = (turn(volume, scene.grid.affine) for volume in (scene.brain, *shown))
+    view = View.around([brain], brain.shape, scene.grid.turned().voxel_size_mm, MARGIN_MM)
+    title = task.replace("_to_", " → ")
+    center = images.items[pair.target].center_id
+    return Compared(*turned, view, f"{title}, {center}    {psnr_db:.1f} dB, SSIM {ssim:.2f}")
+
+
+def draw(name: str, rows: list[Compared]) -> None:
+    """Write one picture."""
+    note = "real people whom the weights never saw;  L, R: the person's left and right"
+    atomic.write_bytes(PICTURES / name, png(compare(rows, (PLANES[0],), WIDTH_PX, note)))
+
+
+if __name__ == "__main__":
+    main(Home(Path(sys.argv[1]).resolve()), *sys.argv[2:])
