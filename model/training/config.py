@@ -223,8 +223,9 @@ class SynthesisTraining(TrainingConfig):
         Changes of sources, as `model.data.patches.Changes` has them.
     n_workers : int or "auto"
         Processes that read patches ahead; ``auto`` is none where all volumes fit in memory. Batches are the same.
-    ssim_weight, volume_weight : float
-        Of 1 − SSIM inside the brain, and of the absolute error over the whole patch, beside that inside the brain.
+    ssim_weight, volume_weight, signal_weight : float
+        Of 1 − SSIM inside the brain, of the absolute error over the whole patch, and of the squared error of the signal
+        inside the brain, beside the absolute error inside the brain.
     map_weight : float
         Of the error of tissue parameters (of their logarithms), where they are known, as of simulated heads.
     n_validation : int
@@ -257,6 +258,7 @@ class SynthesisTraining(TrainingConfig):
     n_workers: Annotated[int, Field(ge=0, le=64)] | Literal["auto"] = "auto"
     ssim_weight: float = Field(default=0.3, ge=0)
     volume_weight: float = Field(default=0.1, ge=0)
+    signal_weight: float = Field(default=0.0, ge=0)
     map_weight: float = Field(default=0.05, ge=0)
     n_validation: int = Field(default=24, ge=1)
     examples_every: int = Field(default=500, ge=0)

@@ -19,7 +19,6 @@ from model.data.natives import NativeScans
 from model.data.patches import Patch, PatchBatch, Patches, ScanSource, joined, pairs_by_contrast
 from model.data.simulated_patches import SimulatedPatches
 from model.data.trained_ranges import trained_ranges, widened
-from model.evaluation.metrics import ssim_map
 from model.networks.checkpoint import read_model, save_model
 from model.networks.device import choose_device
 from model.networks.pair_encoder import FrozenTextEncoder
@@ -31,6 +30,7 @@ from model.training.config import SynthesisTraining
 from model.training.examples import chosen, compared, draw
 from model.training.heads import heads_of
 from model.training.loop import Examples, Fitted, Progress, Report, fit
+from model.training.losses import synthesis_loss
 from model.training.people import people_of, refuse_known
 from model.training.processes import by_first, gather_rows, own_rows
 from model.training.start import Start
@@ -126,7 +126,8 @@ class SynthesisTask:
         """Return the loss of a batch of patches: the mean of theirs."""
         batch = self.loader.batch(step)
         rows = own_rows(len(batch.patches))
-        weights = {"ssim_weight": self.config.ssim_weight, "volume_weight": self.config.volume_weight}
+        names = ("ssim_weight", "volume_weight", "signal_weight")
+        weights = {name: getattr(self.config, name) for name in names}
         latent, wanted = self._latent(batch, rows)
         losses = []
         for n, patch in enumerate(batch.patches[rows]):
@@ -375,31 +376,3 @@ def _card(
         },
         "Figures of the training, not of an evaluation": fitted.metrics,
     }
-
-
-def synthesis_loss(
-    made: Tensor, patch: Patch, *, ssim_weight: float, volume_weight: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return L1 in the brain + a · (1 − SSIM) in the brain + b · L1 everywhere, then L1 and SSIM in the brain.
-
-    Parameters
-    ----------
-    made : (1, 1, i, j, k) Tensor
-    patch : Patch
-        Whose target is compared; the lowest intensity of its whole brain, and its range, become 0 and 1, since SSIM
-        depends on both.
-    ssim_weight, volume_weight : float
-        a and b.
-    """
-    target, mask = (torch.from_numpy(one)[None, None].to(made.device) for one in (patch.target, patch.mask))
-    if patch.is_stripped:  # as in the file that a user gets: around a stripped brain there is nothing
-        made = torch.where(mask, made.float(), target)
-    made, target, mask = (made.float() - patch.low) / patch.span, (target - patch.low) / patch.span, mask.float()
-    n_inside = mask.sum().clamp(min=1)
-    error = (made - target).abs()
-    inside = (error * mask).sum() / n_inside
-    loss, similarity = inside + volume_weight * error.mean(), made.new_zeros(())
-    if ssim_weight:
-        similarity = (ssim_map(made, target) * mask).sum() / n_inside
-        loss = loss + ssim_weight * (1 - similarity)
-    return loss, inside, similarity

@@ -28,10 +28,11 @@ from torch.nn import functional
 from model.data.target_voxels import TargetVoxels
 from model.networks.device import without_autocast
 from model.networks.synthesis import Scans, SynthesisNetwork, Wanted
+from model.networks.synthesis.intensities import hardened
 from model.networks.synthesis.physics import MapHead, Maps, network_intensities, signal
 from model.networks.synthesis.voxels import sample
 from warehouse.errors import ModelError
-from warehouse.imaging.brain_scale import LINEAR_TO, USUAL, USUAL_SPREAD
+from warehouse.imaging.brain_scale import USUAL, USUAL_SPREAD
 
 LEAST_SPREAD = 1e-2  # of a number of an embedding; one that never varies says nothing
 SIGNALS = (-1.0, 2.0)  # parts of the brain's median, from it: from no signal to three times its own
@@ -284,9 +285,7 @@ def signals_of(voxels: Tensor, relative_spreads: Tensor) -> Tensor:
         Network intensities.
     relative_spreads : (batch, n) Tensor
     """
-    beyond = voxels.float().abs() - LINEAR_TO
-    linear = torch.where(beyond > 0, voxels.sign() * (LINEAR_TO + beyond.clamp(min=0).expm1()), voxels.float())
-    return (relative_spreads[..., None, None, None] * linear).clamp(*SIGNALS)
+    return (relative_spreads[..., None, None, None] * hardened(voxels)).clamp(*SIGNALS)
 
 
 class IntensityMap(nn.Module):

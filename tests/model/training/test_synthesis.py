@@ -23,13 +23,13 @@ from model.networks.synthesis.reference import ReferenceConfig
 from model.simulation.head import make_head
 from model.training.config import SynthesisTraining
 from model.training.examples import FOLDER, MOST, newest
+from model.training.losses import synthesis_loss
 from model.training.synthesis import (
     LEAST_DENSITY,
     SynthesisTask,
     _square,
     choose_pairs,
     has_equations,
-    synthesis_loss,
     train_synthesis,
 )
 from model.training.trained import Run, Trained

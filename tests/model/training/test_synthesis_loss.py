@@ -9,7 +9,8 @@ from torch import Tensor
 
 from model.data.patches import Patch
 from model.evaluation.metrics import ssim_map
-from model.training.synthesis import synthesis_loss
+from model.training.losses import FARTHEST, synthesis_loss
+from warehouse.imaging.brain_scale import harden
 from warehouse.prompts.record import PromptRecord
 
 
@@ -76,3 +77,32 @@ def test_made_in_half_precision_is_compared_in_full() -> None:
     total, _, _ = synthesis_loss(target.bfloat16(), patch_of(target, mask), ssim_weight=0.3, volume_weight=0.1)
     assert total.dtype == torch.float32
     assert np.isfinite(float(total))
+
+
+def test_the_squared_error_is_that_of_signals_which_network_intensities_compress() -> None:
+    target, mask = volume(0, 6, 6, 6), torch.ones(1, 1, 6, 6, 6)
+    low, high = -1.5, 3.0
+    target = low + (high - low) * target
+    made = target + 0.2
+    signals = [harden(one.double().numpy()) for one in (made, target)]
+    whole = harden(np.array(high)) - harden(np.array(low))
+    expected = float((((signals[0] - signals[1]) / whole) ** 2).mean())
+    given = {"low": low, "span": high - low, "ssim_weight": 0.0, "volume_weight": 0.0}
+    found = loss(made, target, mask, **given, signal_weight=10.0) - loss(made, target, mask, **given)
+    assert found == pytest.approx(10 * expected, rel=1e-4)
+    squares = [(harden(np.array(at + 0.2)) - harden(np.array(at))) ** 2 for at in (0.0, 2.8)]
+    assert squares[1] > 3 * squares[0]  # what is bright counts more than on the network's scale
+
+
+def test_the_squared_error_is_of_the_brain_and_bounded() -> None:
+    target, mask = volume(0, 8, 8, 8), torch.zeros(1, 1, 8, 8, 8)
+    mask[:, :, :4] = 1
+    made = target.clone()
+    made[:, :, 4:] += 1
+    whole = {"ssim_weight": 0.0, "volume_weight": 0.0}
+    assert loss(made, target, mask, **whole, signal_weight=10.0) == pytest.approx(0, abs=1e-6)
+    made = torch.full_like(target, 100.0, requires_grad=True)
+    total, _, _ = synthesis_loss(made, patch_of(target, mask), **whole, signal_weight=1.0)
+    total.backward()
+    assert torch.isfinite(made.grad).all()
+    assert float(total.detach()) - loss(made.detach(), target, mask, **whole) <= float(harden(np.array(FARTHEST))) ** 2
