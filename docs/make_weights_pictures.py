@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from model.data.catalogue import CatalogueImages
-from model.evaluation.comparison import Compared, compare, grey, window
+from model.evaluation.comparison import Compared, compare, shades
 from model.evaluation.pairs import TestPair
 from model.evaluation.scenes import native_scene, synthesise
 from model.inference.synthesize import Synthesizer, load_synthesizer
@@ -59,8 +59,7 @@ def compared(images: CatalogueImages, model: Synthesizer, row: Any, split: str) 
     scene = native_scene(images, pair)
     made = synthesise(model, scene, images.items[pair.target].record)
     real, given, network = (soften(one).astype(np.float32) for one in (scene.truth, scene.sources[0], made))
-    low, high = window(real, scene.brain)
-    shown = (grey(given, *window(given, scene.brain)), grey(network, low, high), grey(real, low, high))
+    shown = shades(given, network, real, scene.brain)
     brain, *turned = (turn(volume, scene.grid.affine) for volume in (scene.brain, *shown))
     view = View.around([brain], brain.shape, scene.grid.turned().voxel_size_mm, MARGIN_MM)
     title = task.replace("_to_", " → ")

@@ -102,6 +102,14 @@ def grey(network: NDArray[Any], low: float, high: float) -> NDArray[np.float64]:
     return np.clip(linear / (white - black if white > black else 1.0), 0.0, 1.0)
 
 
+def shades(
+    source: NDArray[Any], made: NDArray[Any], real: NDArray[Any], brain: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return network intensities as they are drawn: the source in its own window, the others in the real scan's."""
+    low, high = window(real, brain)
+    return grey(source, *window(source, brain)), grey(made, low, high), grey(real, low, high)
+
+
 @dataclass(frozen=True)
 class _Canvas:
     """A figure whose places are pixels, from the lower left corner."""

@@ -378,8 +378,9 @@ def _shown(prepared: Sequence[Prepared]) -> NDArray[np.bool_] | None:
     """
     if prepared[0].is_stripped:
         return prepared[0].mask
-    heads = [one.head for one in prepared if one.head is not None]
-    return np.any(heads, axis=0) if heads and prepared[0].head is not None else None
+    if prepared[0].head is None:
+        return None
+    return np.asarray(np.any([one.head for one in prepared if one.head is not None], axis=0))
 
 
 def _scaled(wanted: Wanted, rendered: Tensor, sources: Sequence[Source]) -> Wanted:

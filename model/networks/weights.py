@@ -28,8 +28,8 @@ def resolve(
     ----------
     home : Home
     model : str or Path, optional
-        Identity of a model of this home or a unique prefix, ``champion``, ``shipped``, or the path of a folder.
-        Default: the home's champion, else the shipped weights.
+        Identity of a model of this home or of the one that ships, or a unique prefix of it; ``champion``, ``shipped``,
+        or the path of a folder. Default: the home's champion, else the shipped weights.
     kind : {"text_encoder", "synthesis"}
     voxel_mm : float, optional
         Smallest voxel side of the scan, mm; the grid of a default model must be fine enough for it.
@@ -60,13 +60,17 @@ def _named(home: Home, name: str, kind: str) -> Path:
         return shipped(kind) or _refuse(home, f"no weights of kind {kind} ship with this version", kind)
     if (Path(name) / CONFIG).is_file():
         return Path(name)
-    fit = [
-        path for path in _folders(home) if path.name == name or (len(name) >= SHORTEST and path.name.startswith(name))
-    ]
+    fit = [path for path in _folders(home) if _is_called(path.name, name)]
+    if not fit and (ours := shipped(kind)) and _is_called(str(read_config(ours)["model_id"]), name):
+        return ours
     if len(fit) == 1:
         return fit[0]
     what = f"{name!r} matches {len(fit)} models" if fit else f"there is no model {name!r} in {home.models}"
     return _refuse(home, what, kind)
+
+
+def _is_called(model_id: str, name: str) -> bool:
+    return model_id == name or (len(name) >= SHORTEST and model_id.startswith(name))
 
 
 def _default(home: Home, kind: str, voxel_mm: float | None, recipe: str | None) -> Path:

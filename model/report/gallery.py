@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.data.catalogue import CatalogueImages
-from model.evaluation.comparison import Compared, compare, grey, window
+from model.evaluation.comparison import Compared, compare, shades
 from model.evaluation.evaluate import SynthesisModel
 from warehouse.errors import ModelError
 from warehouse.imaging.geometry import turn
@@ -138,12 +138,7 @@ def _example(
     if made.shape != target.voxels.shape:
         what = f"the model made {made.shape} for a target of {target.voxels.shape}"
         raise ModelError(f"{row['task']}: {what}", "train it again")
-    own = window(target.voxels, target.mask)
-    shown = (
-        grey(first.voxels, *window(first.voxels, target.mask)),
-        grey(made, *own),
-        grey(target.voxels, *own),
-    )
+    shown = shades(first.voxels, made, target.voxels, target.mask)
     turned = [turn(volume, target.affine) for volume in shown]
     facts = {key: row[key] for key in ("task", "split", "center_id", "prompt", "psnr_db", "ssim", "is_simulated")}
     return Example(

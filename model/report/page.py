@@ -117,7 +117,7 @@ def problems(
     if len(pictures) != n_pictures:
         found.append(f"{len(pictures)} pictures instead of {n_pictures}: one for each task with a pair")
     overview = page.with_name(OVERVIEW)
-    if n_examples and not (overview.is_file() and _is_png(b64encode(overview.read_bytes()).decode("ascii"))):
+    if n_examples and not (overview.is_file() and _is_png(_encoded(overview.read_bytes()))):
         found.append(f"{overview.name} is not there, or damaged")
     wanted_page = PICTURE.sub("", render(figures, [""] * n_examples, _encoded(shipped)))
     shown, expected = PICTURE.sub("", written).splitlines(), wanted_page.splitlines()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model.evaluation.comparison import Compared, compare, grey, window
+from model.evaluation.comparison import Compared, compare, shades
 from model.evaluation.metrics import measure
 from model.inference.from_scans import Made, Report, make
 from model.inference.outputs import write
@@ -19,6 +19,7 @@ from model.networks.checkpoint import read_config
 from warehouse.errors import ModelError
 from warehouse.imaging.brain_scale import BrainScale
 from warehouse.imaging.geometry import turn
+from warehouse.ingest.sidecars import stem
 from warehouse.lake.atomic import sha256
 from warehouse.lake.home import Home
 from warehouse.quality.slices import PLANES, View, png
@@ -90,8 +91,7 @@ def make_examples(
     for wish in wishes:
         asked = f"Modality: {wish.contrast}"
         made = make([wish.source], asked, model=model, home=home, like=wish.real, progress=progress)
-        name = wish.source.name.removesuffix(".gz").removesuffix(".nii")
-        write(made, folder / f"{wish.source.parent.name}_{name}_to_{wish.contrast}.nii.gz")
+        write(made, folder / f"{wish.source.parent.name}_{stem(wish.source.name)}_to_{wish.contrast}.nii.gz")
         found.append(_compared(model, wish, made))
     return found
 
@@ -118,14 +118,10 @@ def _compared(model: Synthesizer, wish: Wish, made: Made) -> Compared:
     given_scale, own = BrainScale.of(given, brain), BrainScale.of(voxels, brain)
     found = measure(own.linear(voxels), real.scale.linear(real.image.voxels), brain, list(real.image.voxel_size_mm))
     truth = real.scale.to_network(real.image.voxels)
-    low, high = window(truth, brain)
-    shown = given_scale.to_network(given)
     contrast = made.inputs[0].known.record.contrast or "?"
     figures = f"{found['psnr_db', 'brain']:.1f} dB, SSIM {found['ssim', 'brain']:.2f} in the brain"
     return Compared(
-        source=grey(shown, *window(shown, brain)),
-        made=grey(own.to_network(voxels), low, high),
-        target=grey(truth, low, high),
+        *shades(given_scale.to_network(given), own.to_network(voxels), truth, brain),
         view=View.around([brain], brain.shape, real.image.voxel_size_mm, MARGIN_MM),
         caption=f"{contrast} → {wish.contrast}, {wish.whose}    {figures}",
     )

@@ -125,14 +125,8 @@ def _start(home: Home, config: Mapping[str, Any], device: str | None) -> Synthes
         When that model is neither in this home nor the one that ships.
     """
     from model.inference.synthesize import load_synthesizer
-    from model.networks.checkpoint import read_config
-    from model.networks.weights import shipped
 
-    if not (model_id := config.get("init")):
-        return None
-    ours = shipped("synthesis")
-    is_ours = ours is not None and read_config(ours)["model_id"] == model_id
-    return load_synthesizer(home, "shipped" if is_ours else str(model_id), device)
+    return load_synthesizer(home, str(config["init"]), device) if config.get("init") else None
 
 
 def evaluate_text_encoder(

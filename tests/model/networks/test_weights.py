@@ -43,6 +43,8 @@ def test_weights_that_ship_are_used_where_there_is_no_champion(
     shutil.move(home.models / model_id, tmp_path / "shipped" / "synthesis")
     monkeypatch.setattr(weights, "SHIPPED", tmp_path / "shipped")
     assert resolve(home, None, "synthesis") == tmp_path / "shipped" / "synthesis"
+    for name in (model_id, model_id[:6]):
+        assert resolve(home, name, "synthesis") == tmp_path / "shipped" / "synthesis"
     with pytest.raises(ModelError, match="no champion"):
         resolve(home, "champion", "synthesis")
 
