@@ -7,7 +7,9 @@ from collections.abc import Mapping
 import dagster as dg
 
 from pipelines import assets
-from pipelines.automation import JOBS, SCHEDULES, SENSORS
+from pipelines.automation.arrival import SENSORS
+from pipelines.automation.jobs import JOBS
+from pipelines.automation.retraining import SCHEDULES
 from pipelines.runtime.resources import HomeResource, logged_progress
 from pipelines.runtime.training_process import TrainingProcess
 from warehouse.harmonize.tasks import work_tasks
