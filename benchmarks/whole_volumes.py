@@ -69,7 +69,10 @@ def whole(synthesizer: Synthesizer, scans: NativeScans, pair: tuple[int, int]) -
     beside, _ = on(given, real.voxels.shape, inverse(given.to(real, real.grid)))
     mapped = IntensityMap.fit([((beside,), truth, real.mask)]).apply([beside], real.mask)
     voxel_size_mm = tuple(real.grid.voxel_size_mm)
-    own, fitted = (measure(one, truth, real.mask, voxel_size_mm) for one in (identity(made), mapped))
+    shown = identity(made)
+    if real.is_stripped:  # as in the file that a user gets: similarity looks at what lies around the brain, too
+        shown = np.where(real.mask, shown, truth)
+    own, fitted = (measure(one, truth, real.mask, voxel_size_mm) for one in (shown, mapped))
     return Whole(*(one[name, "brain"] for one in (own, fitted) for name in ("psnr_db", "ssim")))
 
 
