@@ -16,6 +16,7 @@ from pipelines.commands import (
     evaluate,
     harmonize,
     ingest,
+    models,
     phantom,
     prompt,
     synthesize,
@@ -98,7 +99,7 @@ app.command()(synthesize.synthesize)
 app.command()(evaluate.evaluate)
 app.command()(evaluate.report)
 app.command()(cross_validate.cross_validate)
-app.add_typer(evaluate.app, name="models")
+app.add_typer(models.app, name="models")
 app.command()(phantom.phantom)
 app.command()(demo.demo)
 app.command()(ui.ui)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from model.data.catalogue import CatalogueImages
 from model.data.folds import FOLD_SPLITS, Fold
@@ -20,6 +18,7 @@ from model.evaluation.pairs import (
     TrainedOn,
     native_pairs,
     other_target,
+    populations,
     refuse_leakage,
     refuse_two_splits,
     repeat_scans,
@@ -38,6 +37,7 @@ from model.evaluation.scenes import (
     session_scene,
     synthesise,
 )
+from model.evaluation.score_rows import REFUSED, Row, hashed, identify, score_rows
 from warehouse.errors import ModelError, TumsynError
 from warehouse.lake.home import Home
 from warehouse.volumes import open_store
@@ -45,9 +45,7 @@ from warehouse.volumes import open_store
 __all__ = ["Evaluation", "SynthesisModel", "Tested", "evaluate", "identify"]
 
 KNOWN_SPLITS = ("train", "val", "test_internal", "test_external", "acceptance")
-REFUSED = ("refused", "volume")  # measure and mask of a pair that has no figure, so that leaving it out is seen
 STEERING_MAE, STEERING_GAIN = "steering_mae", "steering_gain_db"
-Row = dict[str, Any]
 Report = Callable[[int, int, str], None]
 
 
@@ -201,11 +199,6 @@ def _images(home: Home, protocol: EvaluationProtocol, model_id: str, fold: Fold 
     return CatalogueImages.open(home, protocol.recipe, FOLD_SPLITS, fold=fold)
 
 
-def identify(model_id: str, data_id: str, protocol_hash: str) -> str:
-    """Return the identity of an evaluation, 16 hexadecimal digits."""
-    return _hash(model_id, data_id, protocol_hash)[:16]
-
-
 @dataclass
 class _Test:
     """Everything that stays the same from pair to pair."""
@@ -219,14 +212,13 @@ class _Test:
     refused: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        protocol, items = self.protocol, self.images.items
+        protocol = self.protocol
         self.evaluation_id = identify(self.model_id, self.images.data_id, protocol.hash)
         self.maps = PooledMaps(self.images, protocol)
         native = native_pairs(self.images, protocol) if "native" in protocol.forms else []
         session = session_pairs(self.images, protocol) if "session" in protocol.forms else []
         drawn = native or session
-        populations = [(pair.split, items[pair.target].is_simulated) for pair in drawn]
-        self.place = gates.gated_place(protocol.splits, populations)
+        self.place = gates.gated_place(protocol.splits, populations(self.images, drawn))
         present = [pair for pair in native if has_files(self.images, pair)]
         self.n_files_absent = len(native) - len(present)
         self.work: list[tuple[Form, TestPair]] = [("native", pair) for pair in present]
@@ -336,7 +328,7 @@ class _Test:
             center_of = {image_id: item.center_id for image_id, item in items.items()}
             own = [row for row in scores if not self.centers or center_of[row["target_image_id"]] in self.centers]
             verdicts.append(gates.judge_start(own, items, self.place, self.model_id, self.protocol))
-        return [{"event_id": _hash(self.evaluation_id, row["gate"]), **place, **row} for row in verdicts]
+        return [{"event_id": hashed(self.evaluation_id, row["gate"]), **place, **row} for row in verdicts]
 
     def tested(self, scores: Sequence[Row]) -> list[Tested]:
         """Count pairs and people with rows, by form, split, population and task."""
@@ -359,26 +351,4 @@ class _Test:
         return f"{pair.task}, images {names}"
 
     def _rows(self, form: Form, pair: TestPair, model_id: str, values: Figures) -> Iterator[Row]:
-        sources = [self.images.items[index].image_id for index in pair.sources]
-        target = self.images.items[pair.target].image_id
-        for (metric, mask), value in values.items():
-            key = (model_id, form, pair.task, pair.split, "+".join(sources), target, metric, mask)
-            yield {
-                "event_id": _hash(self.evaluation_id, *key),
-                "evaluation_id": self.evaluation_id,
-                "model_id": model_id,
-                "data_id": self.images.data_id,
-                "protocol_hash": self.protocol.hash,
-                "form": form,
-                "task": pair.task,
-                "split": pair.split,
-                "source_image_ids": sources,
-                "target_image_id": target,
-                "metric": metric,
-                "mask": mask,
-                "value": value,
-            }
-
-
-def _hash(*parts: str) -> str:
-    return hashlib.sha256("/".join(parts).encode()).hexdigest()[:32]
+        return score_rows(self.images, self.protocol, self.evaluation_id, model_id, form, pair, values)

@@ -39,6 +39,29 @@ class Place:
     is_simulated: bool
 
 
+@dataclass(frozen=True)
+class Opponent:
+    """A model that another one is compared with before it takes its place.
+
+    Parameters
+    ----------
+    model_id : str
+    gate : str
+        Name of the comparison.
+    margin : float
+        By how much the other one may be worse; dB, or a share of images.
+    """
+
+    model_id: str
+    gate: str
+    margin: float
+
+    @property
+    def words(self) -> str:
+        """Name and margin, as a sentence has them."""
+        return f"model {self.model_id} (margin {self.margin:g})"
+
+
 def gated_split(splits: Iterable[str]) -> str:
     """Return the split that gates are measured on: the acceptance set where there is one, else internal test people.
 
@@ -139,6 +162,48 @@ def judge_start(
     )
 
 
+def judge_against(
+    scores: Sequence[Row],
+    items: Mapping[str, Item],
+    place: Place,
+    model_id: str,
+    protocol: EvaluationProtocol,
+    opponent: Opponent,
+    n_left_out: int = 0,
+) -> Row:
+    """Return the verdict whether a model is worse than another one by less than a margin.
+
+    Parameters are those of `judge`, and further:
+
+    Parameters
+    ----------
+    scores : sequence of dict
+        Rows of both models on the same pairs.
+    opponent : Opponent
+    n_left_out : int
+        People who are left out, as the other model has seen them.
+    """
+    inside = _inside(scores, items, place)
+    person_of = {row["target_image_id"]: items[row["target_image_id"]].person_id for row in inside}
+    gained = _differences(inside, person_of, model_id, opponent.model_id)
+    left_out = f"; {n_left_out} whom it was trained on are left out" if n_left_out else ""
+    verdict = verdict_on(
+        opponent.gate,
+        _estimate(gained, protocol),
+        -opponent.margin,
+        f"{_words(place)}{left_out}",
+        lambda found: f"brain PSNR {found.mean:+.2f} dB{_bounds(found)} against {opponent.words}",
+    )
+    return verdict | {"against_id": opponent.model_id}
+
+
+def unknown_people(opponent: Opponent) -> Row:
+    """Return the verdict of a comparison with a model of which nobody knows whom it was trained on."""
+    row = verdict_on(opponent.gate, None, -opponent.margin, "", str)
+    detail = f"the checkpoint of {opponent.words} does not state whom it was trained on"
+    return row | {"detail": detail, "against_id": opponent.model_id}
+
+
 def verdict_on(
     gate: str, found: Estimate | None, threshold: float, split: str, words: Callable[[Estimate], str]
 ) -> Row:
@@ -157,6 +222,7 @@ def verdict_on(
         Says what was found.
     """
     row: Row = {"gate": gate, "verdict": NOT_ENOUGH_DATA, "passed": False, "value": None, "threshold": threshold}
+    row |= {"mean": found.mean if found else None, "n_people": found.n_people if found else 0}
     if found is None:
         return row | {"detail": f"nobody in {split} has the images to measure it on"}
     people = f"{found.n_people} {'person' if found.n_people == 1 else 'people'}"

@@ -83,6 +83,11 @@ def native_pairs(images: CatalogueImages, protocol: EvaluationProtocol) -> list[
     return chosen
 
 
+def populations(images: CatalogueImages, pairs: Sequence[TestPair]) -> list[tuple[str, bool]]:
+    """Return split of each pair, and whether its people are simulated."""
+    return [(pair.split, images.items[pair.target].is_simulated) for pair in pairs]
+
+
 def other_target(images: CatalogueImages, pair: TestPair) -> int:
     """Return the image of the visit whose prompt asks the same sources for another contrast than the pair does.
 
@@ -196,10 +201,15 @@ def refuse_leakage(tested: Sequence[Item], trained_on: TrainedOn, model: str, re
     ModelError
         Naming how many people and scans, and what to do.
     """
-    shared = {what: set(hashes) & set(trained_on.get(what, ())) for what, hashes in training_hashes(tested).items()}
+    shared = seen_by(tested, trained_on)
     if any(shared.values()):
         counts = f"{len(shared['people'])} people and {len(shared['scans'])} scans"
         raise ModelError(f"{counts} to be tested are among those that {model} was trained on", remedy)
+
+
+def seen_by(tested: Sequence[Item], trained_on: TrainedOn) -> dict[str, set[str]]:
+    """Return the hashes of people and of scans to be tested that a model was trained on, as `training_hashes` does."""
+    return {what: set(hashes) & set(trained_on.get(what, ())) for what, hashes in training_hashes(tested).items()}
 
 
 def refuse_two_splits(items: Sequence[Item]) -> None:

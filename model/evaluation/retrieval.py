@@ -156,7 +156,7 @@ def retrieval_scores(
     told = _Told(report, len(drawn) + (protocol.n_people + protocol.n_probe_people) * protocol.scans_per_person)
     encoder, observer = Encoder(matcher), Observer(IdealObserver(), source.prior(protocol.n_prior))
     items = [images.items[place] for place in drawn]
-    catalogue = _seen_items(items, matcher.embed_volumes(told.each(_volumes(BoxedImages(images, box), drawn))))
+    catalogue = seen_items(items, matcher.embed_volumes(told.each(_volumes(BoxedImages(images, box), drawn))))
     pictures: list[NDArray[np.float32]] = []
     tested = _seen_scans(matcher, told.each(source.tested(protocol.n_people, protocol.scans_per_person)), pictures)
     fitted = _seen_scans(matcher, told.each(source.trained(protocol.n_probe_people, protocol.scans_per_person)), [])
@@ -236,9 +236,7 @@ def contrast_verdict(encoder: Encoder, items: Sequence[Item], seen: Seen) -> Row
     seen : Seen
         The same images.
     """
-    has_real = any(item.split == "test_internal" and not item.is_simulated for item in items)
-    split = gated_split({item.split for item in items} - ({"acceptance"} if has_real else set()))
-    inside = [place for place, one in enumerate(items) if one.split == split and not (has_real and one.is_simulated)]
+    split, inside = gated_images(items)
     shares = contrast_found(encoder, seen.at(inside))
     asked = [place for place, share in zip(inside, shares, strict=True) if np.isfinite(share)]
     people = [items[place].person_id for place in asked]
@@ -252,6 +250,15 @@ def contrast_verdict(encoder: Encoder, items: Sequence[Item], seen: Seen) -> Row
         )
 
     return verdict_on(CONTRAST_GATE, retrieval_rows.over_people(seen.at(inside), shares), chance, split, words)
+
+
+def gated_images(items: Sequence[Item]) -> tuple[str, list[int]]:
+    """Return the split that is gated, and the places of its images: of real people where it has any."""
+    has_real = any(item.split == "test_internal" and not item.is_simulated for item in items)
+    split = gated_split({item.split for item in items} - ({"acceptance"} if has_real else set()))
+    return split, [
+        place for place, one in enumerate(items) if one.split == split and not (has_real and one.is_simulated)
+    ]
 
 
 def echo_verdict(encoder: Encoder, tested: Seen) -> Row:
@@ -302,7 +309,7 @@ def _volumes(boxed: BoxedImages, places: Sequence[int]) -> Iterator[NDArray[np.f
     return (boxed.volume(place) for place in places)
 
 
-def _seen_items(items: Sequence[Item], vectors: NDArray[np.float32]) -> Seen:
+def seen_items(items: Sequence[Item], vectors: NDArray[np.float32]) -> Seen:
     """Return images of the catalogue as they are seen; simulated people have signals drawn from the spread."""
     signals = np.full((len(items), N_TISSUES), np.nan)
     drawn = [place for place, item in enumerate(items) if item.is_simulated]

@@ -20,7 +20,7 @@ from model.inference.request import Request, as_record, understand
 from model.inference.scans import SAME, Prepared, acquired_size, read, read_grid, read_mask, with_steps
 from model.inference.synthesize import Synthesizer, load_synthesizer, sources_of
 from model.inference.together import prepare_together
-from model.networks.weights import resolve
+from model.networks.weights import choose
 from warehouse.errors import ModelError, PromptError
 from warehouse.imaging.geometry import Grid, turn_back
 from warehouse.imaging.scan import Scan
@@ -34,7 +34,7 @@ DESCRIPTION_BYTES = 79  # of the NIfTI field descrip, without its terminator
 CONTRADICTING = 0.05  # relative difference from which the voxel sizes of a prompt and of a reference contradict
 
 Picture = str | Path | nib.Nifti1Image
-Loader = Callable[[float], Synthesizer]  # from the smallest voxel side, mm
+Loader = Callable[[float], Synthesizer]  # from the smallest voxel side of scans and result, mm
 Report = Callable[[int, int, str], None]
 Voxels = NDArray[np.float32]
 
@@ -75,6 +75,8 @@ class Made:
         Maps of tissue by BIDS suffix, where they were asked for.
     asked_sha256 : str or None
         As `asked_hash` returns it.
+    chosen : str
+        Why this model was used, in words.
     """
 
     image: nib.Nifti1Image
@@ -85,6 +87,7 @@ class Made:
     warnings: tuple[str, ...] = ()
     maps: Mapping[str, nib.Nifti1Image] = field(default_factory=dict)
     asked_sha256: str | None = None
+    chosen: str = ""
 
 
 def synthesize(
@@ -121,8 +124,8 @@ def synthesize(
         Use the voxels of the inputs as they are: no bias is corrected, and the brain is every voxel that is not zero
         unless a mask is given.
     model : str, Path or Synthesizer, optional
-        Identity, ``champion``, path, or a loaded model; default: the home's champion for the scan's voxel size, else
-        the shipped weights.
+        Identity, ``champion``, path, or a loaded model; default: the home's champion for the voxel size of scan and
+        result, else the shipped weights.
     home : Home, str or Path, optional
         Default: the home that ``TUMSYN_HOME`` names.
     device : {"cpu", "cuda"}, optional
@@ -170,10 +173,10 @@ def loader(
     def load(voxel_mm: float) -> Synthesizer:
         if isinstance(model, Synthesizer):
             return with_memory(model, max_memory_gb)
-        path = resolve(home, model, "synthesis", voxel_mm=voxel_mm)
-        if path not in loaded:
-            loaded[path] = with_memory(load_synthesizer(home, path, device), max_memory_gb)
-        return loaded[path]
+        choice = choose(home, model, "synthesis", voxel_mm=voxel_mm)
+        if choice.path not in loaded:
+            loaded[choice.path] = with_memory(load_synthesizer(home, choice.path, device), max_memory_gb)
+        return replace(loaded[choice.path], chosen=choice.reason)
 
     return load
 
@@ -234,9 +237,8 @@ def make(
         for mask, scan in zip(_for_each(brain_masks, names, "brain masks"), scans, strict=True)
     ]
     wanted, code = _wanted(scans[0], record, like)
-    model = (
-        model if isinstance(model, Synthesizer) else model(min(float(scan.grid.voxel_size_mm.min()) for scan in scans))
-    )
+    if not isinstance(model, Synthesizer):
+        model = model(min(float(grid.voxel_size_mm.min()) for grid in (*(scan.grid for scan in scans), wanted)))
     model.refuse_number(len(scans))
     prepared, notes = prepare_together(
         scans, names, model.grid_mm, model.preparation, masks, is_harmonised=is_harmonised, progress=progress("prepare")
@@ -274,6 +276,7 @@ def make(
         tuple(dict.fromkeys(warnings)),
         {suffix: as_image(voxels, f"synthetic {suffix}") for suffix, voxels in placed.items()},
         asked_hash(images, prompt, source_prompts, brain_masks, like, is_harmonised, with_maps),
+        model.chosen,
     )
 
 

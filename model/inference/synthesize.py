@@ -26,7 +26,7 @@ from model.networks.synthesis import Scans, SynthesisNetwork, Wanted
 from model.networks.synthesis.physics import Settings, brain_scale, signal
 from model.networks.synthesis.voxels import sample
 from model.networks.synthesis.windows import UNBOUNDED, in_windows
-from model.networks.weights import resolve
+from model.networks.weights import choose
 from warehouse.errors import ModelError
 from warehouse.imaging.brain_scale import FARTHEST, harden
 from warehouse.imaging.geometry import Grid
@@ -69,6 +69,8 @@ class Synthesizer:
         Memory that it may take; larger volumes are computed in tiles. Default: half of what is free.
     progress : callable
         Is called with the number of finished tiles and that of all.
+    chosen : str
+        Why this model is used, in words.
     """
 
     model_id: str
@@ -83,6 +85,7 @@ class Synthesizer:
     bytes_per_voxel: float = BYTES_PER_VOXEL
     memory_bytes: float | None = None
     progress: Callable[[int, int], None] = lambda done, total: None
+    chosen: str = ""
 
     def volume(
         self,
@@ -416,14 +419,15 @@ def load_synthesizer(
     device : {"cpu", "cuda"}, optional
         Default: CUDA if it is available.
     voxel_mm : float, optional
-        Smallest voxel side of the scan, mm; the grid of a default model must be fine enough for it.
+        Smallest voxel side of scan and result, mm; the grid of a default model must be fine enough for it.
 
     Raises
     ------
     ModelError
         When there is no such model, or its weights do not match its configuration.
     """
-    path, device = resolve(home, model, "synthesis", voxel_mm=voxel_mm), choose_device(device)
+    choice, device = choose(home, model, "synthesis", voxel_mm=voxel_mm), choose_device(device)
+    path = choice.path
     config, network, encoder = read_parts(path)
     try:
         grid_mm, preparation = float(config["grid_mm"]), dict(config["preparation"])
@@ -442,4 +446,5 @@ def load_synthesizer(
         device,
         weights_sha256=str(config["weights_sha256"]),
         trained_ranges=config.get("trained_ranges") or {"contrasts": {label: {} for label in spread}},
+        chosen=choice.reason,
     )

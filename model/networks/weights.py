@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from model.networks.checkpoint import CONFIG, read_config
@@ -14,6 +15,21 @@ SHORTEST = 4  # shortest prefix of an identity, digits
 COARSEST = 1.5  # coarsest grid for a scan, as a multiple of its smallest voxel side, or of 1 mm if that is larger
 
 
+@dataclass(frozen=True)
+class Choice:
+    """A checkpoint, and why it is used.
+
+    Parameters
+    ----------
+    path : Path
+    reason : str
+        In words, for people.
+    """
+
+    path: Path
+    reason: str
+
+
 def resolve(
     home: Home,
     model: str | Path | None,
@@ -22,7 +38,19 @@ def resolve(
     voxel_mm: float | None = None,
     recipe: str | None = None,
 ) -> Path:
-    """Return the folder of the checkpoint to use.
+    """Return the folder of the checkpoint to use; parameters and errors are those of `choose`."""
+    return choose(home, model, kind, voxel_mm=voxel_mm, recipe=recipe).path
+
+
+def choose(
+    home: Home,
+    model: str | Path | None,
+    kind: str,
+    *,
+    voxel_mm: float | None = None,
+    recipe: str | None = None,
+) -> Choice:
+    """Return the checkpoint to use, and why.
 
     Parameters
     ----------
@@ -32,7 +60,7 @@ def resolve(
         or the path of a folder. Default: the home's champion, else the shipped weights.
     kind : {"text_encoder", "synthesis"}
     voxel_mm : float, optional
-        Smallest voxel side of the scan, mm; the grid of a default model must be fine enough for it.
+        Smallest voxel side of scan and result, mm; the grid of a default model must be fine enough for it.
     recipe : str, optional
         Identity of the recipe that a default model must have been trained with.
 
@@ -41,11 +69,14 @@ def resolve(
     ModelError
         When there is no such model, or it is of another kind.
     """
-    path = _named(home, str(model), kind) if model is not None else _default(home, kind, voxel_mm, recipe)
-    found = read_config(path)["kind"]
+    if model is None:
+        choice = _default(home, kind, voxel_mm, recipe)
+    else:
+        choice = Choice(_named(home, str(model), kind), f"named as {str(model)!r}")
+    found = read_config(choice.path)["kind"]
     if found != kind:
-        raise ModelError(f"{path} is a model of kind {found}, not {kind}", f"name one of: {_known(home, kind)}")
-    return path
+        raise ModelError(f"{choice.path} is a model of kind {found}, not {kind}", f"name one of: {_known(home, kind)}")
+    return choice
 
 
 def shipped(kind: str) -> Path | None:
@@ -73,23 +104,31 @@ def _is_called(model_id: str, name: str) -> bool:
     return model_id == name or (len(name) >= SHORTEST and model_id.startswith(name))
 
 
-def _default(home: Home, kind: str, voxel_mm: float | None, recipe: str | None) -> Path:
+def _default(home: Home, kind: str, voxel_mm: float | None, recipe: str | None) -> Choice:
     """Return the champion with the coarsest grid that is fine enough, else the shipped weights."""
     champions = [one for one in model_registry.champions(home, kind) if recipe in (None, one.recipe_id)]
     fit = [one for one in champions if _is_fine_enough(one.grid_mm, voxel_mm)]
     if fit and voxel_mm is not None:
         fit.sort(key=lambda one: -(one.grid_mm or 0.0))
     if fit:
-        return home.models / fit[0].model_id
+        grid_mm = fit[0].grid_mm
+        of_grid = f" for the grid of {grid_mm:g} mm" if grid_mm is not None else ""
+        return Choice(home.models / fit[0].model_id, f"champion of this home{of_grid}{_needed(voxel_mm)}")
+    grids = ", ".join(f"{one.model_id} on {one.grid_mm:g} mm" for one in champions if one.grid_mm)
     if ours := shipped(kind):
-        return ours
+        why = f"no champion of this home is fine enough{_needed(voxel_mm)}: it has {grids}"
+        return Choice(ours, f"shipped weights; {why if champions and grids else 'this home has no champion for this'}")
     if champions and voxel_mm is not None:
-        grids = ", ".join(f"{one.model_id} on {one.grid_mm:g} mm" for one in champions if one.grid_mm)
         raise ModelError(
             f"no champion of kind {kind} is fine enough for voxels of {voxel_mm:g} mm; this home has {grids}",
             "train a model on a finer grid, or name one of these with --model",
         )
-    return _refuse(home, f"this home has no champion of kind {kind} for this, and none ships with this version", kind)
+    what = f"this home has no champion of kind {kind} for this, and none ships with this version"
+    return Choice(_refuse(home, what, kind), "")
+
+
+def _needed(voxel_mm: float | None) -> str:
+    return "" if voxel_mm is None else f" for voxels of {voxel_mm:.2g} mm"
 
 
 def _is_fine_enough(grid_mm: float | None, voxel_mm: float | None) -> bool:

@@ -97,6 +97,7 @@ def evaluation_metadata(evaluated: Evaluated) -> Metadata:
         "data_id": evaluated.verdicts[0]["data_id"],
         "protocol_hash": evaluated.verdicts[0]["protocol_hash"],
         "is_champion": evaluated.is_champion,
+        "decision": f"{evaluated.offer.decision}: {evaluated.offer.reason}",
         "gates": dg.MetadataValue.md("\n".join(gates)),
         "figures": dg.MetadataValue.md(scores),
     }

@@ -16,7 +16,6 @@ from pipelines.assets.catalogue import published_tables
 from pipelines.assets.metadata import evaluation_metadata, inline_image, training_curve, training_metadata
 from pipelines.assets.tables import asset_key, asset_spec
 from pipelines.runtime.evaluation import (
-    VERDICT,
     evaluate_synthesis,
     evaluate_text_encoder,
     report_problems,
@@ -24,7 +23,9 @@ from pipelines.runtime.evaluation import (
 )
 from pipelines.runtime.resources import HomeResource, Progress, failure, no_retries
 from pipelines.runtime.training_process import Training
-from warehouse.catalog import model_registry, sqlfiles
+from warehouse.catalog import sqlfiles
+from warehouse.catalog.model_registry import verdict_of
+from warehouse.catalog.promotion import COMPARISONS, verdicts_of
 from warehouse.catalog.publish import publish
 from warehouse.errors import TumsynError
 from warehouse.lake import atomic
@@ -231,11 +232,15 @@ def check_curve(values: Sequence[float], what: str) -> dg.AssetCheckResult:
 
 
 def check_gates(home: Home, evaluated: dict[str, Any]) -> dg.AssetCheckResult:
-    """Return whether an evaluation passed all gates; a gate without enough data is a warning, which stops nothing."""
+    """Return whether an evaluation passed all gates.
+
+    A gate without enough data, or a champion that is better, is a warning, which stops nothing.
+    """
     names = ("model_id", "data_id", "protocol_hash")
-    verdicts = model_registry.statements(home, VERDICT, **{name: evaluated[name] for name in names})
-    failed = [row for row in verdicts if model_registry.verdict_of(row) == "failed"]
-    undecided = [row for row in verdicts if model_registry.verdict_of(row) == "not_enough_data"]
+    verdicts = verdicts_of(home, *(str(evaluated[name]) for name in names))
+    # A candidate that is worse than the champion is a result, and no fault of the run: its report is written.
+    failed = [row for row in verdicts if verdict_of(row) == "failed" and row["gate"] not in COMPARISONS]
+    undecided = [row for row in verdicts if not row["passed"] and row not in failed]
     details = [f"{row['gate']}: {row['detail']}" for row in failed or undecided or verdicts]
     return dg.AssetCheckResult(
         passed=bool(verdicts) and not failed and not undecided,

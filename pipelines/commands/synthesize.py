@@ -138,6 +138,8 @@ def _tell(made: Made) -> None:
     request = made.request
     unknown = [f"unknown: {', '.join(LABELS[name] for name in request.missing)}"] if request.missing else []
     note(clean(f"asked for: {'; '.join([*described(request.record, request.origins), *unknown])}"))
+    if made.chosen:
+        note(clean(f"model {made.model_id}: {made.chosen}"))
     for warning in made.warnings:
         note(clean(f"warning: {warning}"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from model.evaluation.protocol import EvaluationProtocol
     from model.evaluation.summary import Person, Summary
     from model.inference.synthesize import Synthesizer
+    from warehouse.catalog.promotion import Offer
 
 SCORE, RETRIEVAL, VERDICT = "core.evaluation_score", "core.retrieval_score", "core.gate_verdict"
 FIDELITY = "core.fidelity_score"
@@ -40,7 +41,8 @@ class Evaluated:
         Rows of `core.gate_verdict`.
     scores : list of dict
         Rows of `core.evaluation_score` or `core.retrieval_score`.
-    is_champion : bool
+    offer : Offer
+        Whether it became champion, and why or why not.
     summaries : list of Summary
         Of a synthesis model: means by form, population and split, of all tasks and of each.
     skipped : list of str
@@ -54,10 +56,15 @@ class Evaluated:
     evaluation_id: str
     verdicts: list[dict[str, Any]]
     scores: list[dict[str, Any]]
-    is_champion: bool
+    offer: Offer
     summaries: list[Summary] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     page: Path | None = None
+
+    @property
+    def is_champion(self) -> bool:
+        """Whether the model is the champion now."""
+        return self.offer.is_champion
 
     @property
     def failed(self) -> list[str]:
@@ -86,8 +93,10 @@ def evaluate_synthesis(
     """
     from model.data.folds import Fold
     from model.evaluation.evaluate import evaluate
+    from model.evaluation.gates import Opponent
     from model.evaluation.summary import summarise
     from model.inference.synthesize import load_synthesizer
+    from pipelines.runtime.promotion import compare_synthesis, offer
 
     path, config, protocol, evaluation_id = _evaluation(home, model, protocol_name)
     model_id, fold = str(config["model_id"]), Fold.of(config.get("training"))
@@ -110,10 +119,15 @@ def evaluate_synthesis(
         model_registry.record(home, FIDELITY, found.fidelity)
         model_registry.record(home, VERDICT, found.gates)  # written last; its presence marks a complete evaluation
     scores = model_registry.statements(home, SCORE, evaluation_id=evaluation_id)
-    offered = _offer(home, "synthesis", evaluation_id, keys, scores, may_lead=fold is None)
+
+    def compare(gate: str, other: str, margin: float) -> dict[str, Any]:
+        return compare_synthesis(home, scores, model_id, protocol, Opponent(other, gate, margin), report, device)
+
+    made, verdicts = offer(home, "synthesis", keys, evaluation_id, compare, may_lead=fold is None)
     people = people_of_images(home)
     summaries = [row for by_task in (False, True) for row in summarise(scores, people, model_id, by_task=by_task)]
-    return replace(offered, summaries=summaries, skipped=_skipped(scores, model_id, protocol, found))
+    skipped = _skipped(scores, model_id, protocol, found)
+    return Evaluated(model_id, "synthesis", evaluation_id, verdicts, scores, made, summaries, skipped)
 
 
 def _start(home: Home, config: Mapping[str, Any], device: str | None) -> Synthesizer | None:
@@ -148,13 +162,16 @@ def evaluate_text_encoder(
     ModelError
         When there is no such model, or it is unusable.
     """
+    from model.evaluation.champion_encoder import compare_encoders
     from model.evaluation.evaluate import identify
+    from model.evaluation.gates import Opponent
     from model.evaluation.retrieval import retrieval_scores
     from model.evaluation.retrieval_protocol import retrieval_protocol
     from model.networks.checkpoint import read_config
     from model.networks.device import choose_device
     from model.networks.weights import resolve
     from model.report.text_encoder import PAGE, write_page
+    from pipelines.runtime.promotion import offer
 
     path, protocol = resolve(home, model, "text_encoder"), retrieval_protocol(protocol_name)
     config = read_config(path)
@@ -170,7 +187,13 @@ def evaluate_text_encoder(
             model_registry.record(home, RETRIEVAL, found.scores)
             model_registry.record(home, VERDICT, found.gates)  # written last; its presence marks a complete evaluation
     scores = model_registry.statements(home, RETRIEVAL, **keys)
-    return replace(_offer(home, "text_encoder", evaluation_id, keys, scores), page=page)
+
+    def compare(gate: str, other: str, margin: float) -> dict[str, Any]:
+        opponent, place = Opponent(other, gate, margin), home.models / other
+        return compare_encoders(home, path, protocol, opponent, place, device=choose_device(device))
+
+    made, verdicts = offer(home, "text_encoder", keys, evaluation_id, compare)
+    return Evaluated(keys["model_id"], "text_encoder", evaluation_id, verdicts, scores, made, page=page)
 
 
 def write_report(home: Home, model: str | None, protocol_name: str, *, device: str | None = None) -> Path:
@@ -342,23 +365,3 @@ def _skipped(
     if found is not None and found.n_files_absent:
         lines.append(f"{found.n_files_absent} pairs: a source's file is absent, so that form native has no figure")
     return [*lines, *(found.refused if found is not None else [])]
-
-
-def _offer(
-    home: Home,
-    kind: str,
-    evaluation_id: str,
-    keys: dict[str, str],
-    scores: list[dict[str, Any]],
-    *,
-    may_lead: bool = True,
-) -> Evaluated:
-    """Offer an evaluated model as champion: the first of its kind and grid that passes every gate becomes it.
-
-    One that may not lead is a candidate only: models of cross-validation lack people for the sake of their figures.
-    """
-    verdicts = model_registry.statements(home, VERDICT, **keys)
-    passed = may_lead and bool(verdicts) and all(row["passed"] for row in verdicts)
-    reason = "; ".join(row["detail"] for row in verdicts)
-    is_champion = model_registry.offer(home, keys["model_id"], kind, passed=passed, reason=reason)
-    return Evaluated(keys["model_id"], kind, evaluation_id, verdicts, scores, is_champion)

@@ -86,11 +86,27 @@ class Drift(Section):
     least_effect: float = Field(ge=0, le=1)
 
 
+class Promotion(Section):
+    """How much worse than the champion a candidate may be and still take its place.
+
+    Parameters
+    ----------
+    margin_db : float
+        Of a synthesis model: mean brain PSNR, dB.
+    margin_share : float
+        Of a text encoder: share of images that find their contrast.
+    """
+
+    margin_db: float = Field(ge=0)
+    margin_share: float = Field(ge=0, lt=1)
+
+
 class Operations(Section):
     """All settings, a section each."""
 
     retraining: Retraining
     drift: Drift
+    promotion: Promotion
 
 
 def path_of(home: Home) -> Path:

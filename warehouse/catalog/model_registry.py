@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 EVENT = "core.model_event"
 VERSION = "core.model_version"
+VERDICT = "core.gate_verdict"
+
+Served = tuple[float | None, str | None]  # grid, mm, and recipe; None where a checkpoint does not state it
 
 
 def record(home: Home, table: str, rows: Iterable[Mapping[str, object]]) -> Path | None:
@@ -38,7 +41,7 @@ def record(home: Home, table: str, rows: Iterable[Mapping[str, object]]) -> Path
 
 @dataclass(frozen=True)
 class Champion:
-    """The model in use for one kind, grid and recipe.
+    """A model that has the alias champion for one kind, grid and recipe.
 
     Parameters
     ----------
@@ -48,12 +51,26 @@ class Champion:
         Voxel size that it was trained for, mm; None where its checkpoint does not state it.
     recipe_id : str or None
         Recipe of the volumes that it was trained on.
+    since : datetime, optional
+        When it was assigned last.
+    decided_by : {"gates", "person"} or None
+        Who assigned it; None in older records.
+    event_id : str
+        The record that assigned it.
     """
 
     model_id: str
     kind: str
     grid_mm: float | None
     recipe_id: str | None
+    since: datetime | None = None
+    decided_by: str | None = None
+    event_id: str = ""
+
+    @property
+    def served(self) -> Served:
+        """Grid (mm) and recipe."""
+        return self.grid_mm, self.recipe_id
 
 
 def champions(home: Home, kind: str) -> list[Champion]:
@@ -63,14 +80,26 @@ def champions(home: Home, kind: str) -> list[Champion]:
     ----------
     kind : {"text_encoder", "synthesis"}
     """
+    found: dict[Served, Champion] = {}
+    for one in standing(home, kind):
+        found.setdefault(one.served, one)
+    return list(found.values())
+
+
+def standing(home: Home, kind: str) -> list[Champion]:
+    """Return all models of a kind that are or were champion, the one assigned last first; not those rolled back.
+
+    The first of a grid and recipe is in force; the second is its predecessor.
+    """
     with _open_events(home, EVENT) as connection:
         rows = connection.sql(sqlfiles.read("models/aliases")).to_arrow_table().to_pylist()
     assigned = [row for row in rows if (row["kind"], row["alias"]) == (kind, "champion")]
-    found: dict[tuple[float | None, str | None], Champion] = {}
-    for row in sorted(assigned, key=lambda row: (row["since"], row["model_id"]), reverse=True):
-        served = serves(home, row["model_id"])
-        found.setdefault(served, Champion(row["model_id"], kind, *served))
-    return list(found.values())
+    return [
+        Champion(
+            row["model_id"], kind, *serves(home, row["model_id"]), row["since"], row["decided_by"], row["event_id"]
+        )
+        for row in sorted(assigned, key=lambda row: (row["since"], row["model_id"]), reverse=True)
+    ]
 
 
 def champion(home: Home, kind: str, *, recipe: str | None = None) -> str | None:
@@ -86,7 +115,12 @@ def champion(home: Home, kind: str, *, recipe: str | None = None) -> str | None:
     return fit[0].model_id if fit else None
 
 
-def serves(home: Home, model_id: str) -> tuple[float | None, str | None]:
+def is_champion(home: Home, model_id: str, kind: str) -> bool:
+    """Return whether a model is in force for its grid and recipe."""
+    return any(one.model_id == model_id for one in champions(home, kind))
+
+
+def serves(home: Home, model_id: str) -> Served:
     """Return the grid (mm) and the recipe that a model was trained for; each None where it is unknown.
 
     Older records lack both; the values are then read from the checkpoint.
@@ -101,63 +135,25 @@ def serves(home: Home, model_id: str) -> tuple[float | None, str | None]:
         return None, None
 
 
-def promote(home: Home, model_id: str, reason: str) -> str:
-    """Make a model the champion of its kind, grid and recipe, whatever its gates; earlier champions stay recorded.
+def find(home: Home, name: str) -> dict[str, Any]:
+    """Return the record of `core.model_version` of a model.
 
     Parameters
     ----------
-    model_id : str
+    name : str
         Identity of the model, or a unique prefix of it.
-    reason : str
-        Why, in words; shown to people.
-
-    Returns
-    -------
-    str
-        The full identity.
 
     Raises
     ------
     ModelError
-        When the home has no such model.
+        When the home has no such model, or several.
     """
-    known = known_models(home).to_pylist()
-    found = [row for row in known if model_id and row["model_id"].startswith(model_id)]
-    if len(found) != 1:
-        listed = ", ".join(row["model_id"] for row in found or known) or "none; train one first"
-        what = (
-            f"{model_id!r} matches {len(found)} models" if found else f"there is no model {model_id!r} in {home.root}"
-        )
-        raise ModelError(what, f"there are: {listed}")
-    full, kind = str(found[0]["model_id"]), str(found[0]["kind"])
-    record(home, EVENT, [_event(full, kind, "champion", reason)])
-    return full
-
-
-def offer(home: Home, model_id: str, kind: str, *, passed: bool, reason: str) -> bool:
-    """Record a model as a candidate; the first of its kind, grid and recipe whose gates pass becomes champion.
-
-    Parameters
-    ----------
-    passed : bool
-        Whether every gate passed.
-    reason : str
-        Summary of the gates' verdicts.
-
-    Returns
-    -------
-    bool
-        Whether it is the champion now.
-    """
-    # A fixed identity, so that a repeated evaluation does not record the candidate again.
-    digest = hashlib.sha256(f"{model_id}/candidate".encode()).hexdigest()[:32]
-    record(home, EVENT, [{"event_id": digest, **_event(model_id, kind, "candidate", "it was trained and evaluated")}])
-    served = serves(home, model_id)
-    in_force = next((one.model_id for one in champions(home, kind) if (one.grid_mm, one.recipe_id) == served), None)
-    if in_force is None and passed:
-        record(home, EVENT, [_event(model_id, kind, "champion", f"the first whose gates pass: {reason}")])
-        return True
-    return in_force == model_id
+    known = {str(row["model_id"]): row for row in statements(home, VERSION)}
+    found = [model_id for model_id in known if name and model_id.startswith(name)]
+    if len(found) == 1:
+        return known[found[0]]
+    what = f"{name!r} matches {len(found)} models" if found else f"there is no model {name!r} in {home.root}"
+    raise ModelError(what, f"there are: {', '.join(found or known) or 'none; train one first'}")
 
 
 def verdict_of(row: Mapping[str, Any]) -> str:
@@ -166,11 +162,11 @@ def verdict_of(row: Mapping[str, Any]) -> str:
 
 
 def known_models(home: Home) -> pa.Table:
-    """Return every model with the grid that it serves, its alias, gates and data, the newest first."""
+    """Return every model with the grid that it serves, its status, gates and data, the newest first."""
     import pyarrow as pa
 
     leading = [one.model_id for kind in KINDS for one in champions(home, kind)]
-    with _open_events(home, VERSION, "core.gate_verdict") as connection:
+    with _open_events(home, VERSION, VERDICT, EVENT) as connection:
         table = connection.sql(sqlfiles.read("models/list"), params={"champions": leading}).to_arrow_table()
     grids = [serves(home, model_id)[0] for model_id in table["model_id"].to_pylist()]
     place = table.column_names.index("is_champion")
@@ -214,10 +210,6 @@ def trained_on(home: Home, kind: str) -> set[str]:
     model_id, run = champion(home, kind), last_run(home, kind)
     found = {str(row["data_id"]) for row in statements(home, VERSION, model_id=model_id)} if model_id else set()
     return found | ({str(run["data_id"])} if run else set())
-
-
-def _event(model_id: str, kind: str, alias: str, reason: str) -> dict[str, object]:
-    return {"model_id": model_id, "kind": kind, "alias": alias, "action": "assign", "reason": reason}
 
 
 @contextmanager

@@ -6,6 +6,8 @@ from warehouse.tables.volumes import FORMS
 
 KINDS = ("text_encoder", "synthesis")
 ALIASES = ("candidate", "champion")
+ACTIONS = ("assign", "remove", "reject")
+DECIDERS = ("gates", "person", "rollback")
 SWEPT = ("echo_time_s", "repetition_time_s", "inversion_time_s", "flip_angle_deg")
 VERDICTS = ("passed", "failed", "not_enough_data")
 
@@ -82,14 +84,19 @@ MODEL_VERSION = Table(
 
 MODEL_EVENT = Table(
     "core.model_event",
-    "One row per assignment or removal of an alias of a model; the last assigned champion counts.",
+    "One row per assignment or removal of an alias of a model, or rejection of a candidate; the last assigned champion counts.",
     (
         *EVENT,
         MODEL_ID,
         KIND,
         Column("alias", TEXT, "candidate or champion.", False, f"alias IN {ALIASES}"),
-        Column("action", TEXT, "assign or remove.", False, "action IN ('assign', 'remove')"),
+        Column("action", TEXT, "assign; remove: a champion that was rolled back; reject: a candidate that failed a gate.", False, f"action IN {ACTIONS}"),
         Column("reason", TEXT, "Why, in words."),
+        Column("decided_by", TEXT, "gates, person (promotion by hand), or rollback; null in older rows.", True, f"decided_by IN {DECIDERS}"),
+        Column("against_id", TEXT, "Champion that was in force before; null where there was none, and in older rows.", True),
+        Column("evaluation_id", TEXT, "Evaluation that it rests on, if any.", True),
+        Column("grid_mm", DOUBLE, "Voxel size that the model serves, mm; null where it is unknown, and in older rows.", True, "grid_mm > 0"),
+        Column("recipe_id", TEXT, "Recipe that the model serves; null where it is unknown, and in older rows.", True),
     ),
     ("event_id",),
     origin="event",
@@ -175,10 +182,13 @@ GATE_VERDICT = Table(
         DATA_ID,
         PROTOCOL,
         Column("gate", TEXT, "Name of the gate, e.g. better_than_identity."),
+        Column("against_id", TEXT, "Model that it is compared with, by not_worse_than_champion and not_worse_than_best; null for other gates.", True),
         Column("verdict", TEXT, "passed, failed, or not_enough_data: fewer than ten people. Null in older rows.", True, f"verdict IN {VERDICTS}"),
         Column("passed", BOOLEAN, "True where the verdict is passed."),
         Column("value", DOUBLE, "Lower bound of the measured interval; the mean where there are too few people for an interval.", True),
         Column("threshold", DOUBLE, "Threshold of the gate.", True),
+        Column("mean", DOUBLE, "Mean over people; null where nobody was measured, and in older rows.", True),
+        Column("n_people", INTEGER, "People who were measured; null in older rows.", True, "n_people >= 0"),
         Column("detail", TEXT, "The verdict in words."),
     ),
     ("event_id",),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from model.evaluation.baselines import IDENTITY, START
-from model.evaluation.gates import Place, gated_place, gated_split, judge, judge_start
+from model.evaluation.gates import Opponent, Place, gated_place, gated_split, judge, judge_against, judge_start
 from tests.model.evaluation.fakes import protocol
 from tests.model.evaluation.test_pairs import item
 
@@ -150,3 +150,40 @@ def test_validation_people_count_where_nobody_was_tested_and_few_of_them_decide_
     few = judge_start(started(dict.fromkeys(TARGETS[:3], 5.0), "val"), ITEMS, HERE, MODEL, protocol())
     assert (few["verdict"], few["passed"], few["value"]) == ("not_enough_data", False, 5.0)
     assert judge_start([], ITEMS, HERE, MODEL, protocol())["verdict"] == "not_enough_data"
+
+
+OPPONENT = Opponent("fedcba9876543210", "not_worse_than_champion", 0.3)
+
+
+def beside(gains: dict[str, float]) -> list[dict[str, Any]]:
+    made = [row(target, "psnr_db", 20.0 + gained) for target, gained in gains.items()]
+    return made + [row(target, "psnr_db", 20.0, OPPONENT.model_id) for target in gains]
+
+
+@pytest.mark.parametrize(
+    ("gain", "verdict"),
+    [(0.5, "passed"), (0.0, "passed"), (-0.29, "passed"), (-0.3, "failed"), (-0.31, "failed"), (-5.0, "failed")],
+)
+def test_a_model_may_be_worse_than_the_champion_by_less_than_the_margin(gain: float, verdict: str) -> None:
+    found = judge_against(beside(dict.fromkeys(TARGETS, gain)), ITEMS, HERE, MODEL, protocol(), OPPONENT)
+    assert (found["gate"], found["verdict"]) == ("not_worse_than_champion", verdict)
+    assert (found["against_id"], found["n_people"]) == (OPPONENT.model_id, N_PEOPLE)
+    assert (found["mean"], found["threshold"]) == (pytest.approx(gain), -0.3)
+
+
+def test_the_whole_interval_must_lie_within_the_margin() -> None:
+    gains = dict(zip(TARGETS, np.linspace(-2.0, 2.0, N_PEOPLE), strict=True))
+    found = judge_against(beside(gains), ITEMS, HERE, MODEL, protocol(), OPPONENT)
+    assert found["value"] < -0.3 < found["mean"] + 0.3
+    assert found["verdict"] == "failed"
+
+
+def test_nine_people_promote_nobody_however_much_better_the_model_is() -> None:
+    found = judge_against(beside(dict.fromkeys(TARGETS[:9], 9.0)), ITEMS, HERE, MODEL, protocol(), OPPONENT)
+    assert (found["verdict"], found["passed"]) == ("not_enough_data", False)
+
+
+def test_people_without_both_models_count_for_neither() -> None:
+    scores = [*beside(dict.fromkeys(TARGETS, 0.0)), row("second of t0", "psnr_db", 99.0)]
+    found = judge_against(scores, ITEMS, HERE, MODEL, protocol(), OPPONENT)
+    assert found["mean"] == pytest.approx(0.0)

@@ -9,9 +9,9 @@ import pytest
 
 from model.networks import weights
 from model.networks.checkpoint import CONFIG
-from model.networks.weights import resolve
+from model.networks.weights import choose, resolve
 from tests.model.tiny_models import save_synthesis, save_text_encoder
-from warehouse.catalog import model_registry
+from warehouse.catalog import model_registry, promotion
 from warehouse.errors import ModelError
 from warehouse.lake.home import Home
 
@@ -104,7 +104,10 @@ def test_weights_that_ship_serve_a_fine_scan_beside_a_coarse_champion(
     crown(home, coarse)
     shutil.move(home.models / shipped, tmp_path / "shipped" / "synthesis")
     monkeypatch.setattr(weights, "SHIPPED", tmp_path / "shipped")
-    assert resolve(home, None, "synthesis", voxel_mm=0.9) == tmp_path / "shipped" / "synthesis"
+    choice = choose(home, None, "synthesis", voxel_mm=0.9)
+    assert choice.path == tmp_path / "shipped" / "synthesis"
+    wanted = f"no champion of this home is fine enough for voxels of 0.9 mm: it has {coarse} on 3 mm"
+    assert choice.reason == f"shipped weights; {wanted}"
     assert resolve(home, None, "synthesis", voxel_mm=3.0).name == coarse
 
 
@@ -116,3 +119,30 @@ def test_of_two_champions_the_one_nearer_to_the_scans_voxels_is_used(home: Home)
     crown(home, fine)
     assert resolve(home, None, "synthesis", voxel_mm=1.0).name == fine
     assert resolve(home, None, "synthesis", voxel_mm=3.0).name == coarse
+    assert choose(home, None, "synthesis", voxel_mm=3.0).reason == (
+        "champion of this home for the grid of 3 mm for voxels of 3 mm"
+    )
+    assert choose(home, coarse, "synthesis").reason == f"named as {coarse!r}"
+
+
+def test_after_a_rollback_the_previous_champion_of_that_grid_is_used_and_other_grids_are_not_touched(
+    home: Home,
+) -> None:
+    coarse, newer, fine = (save_synthesis(home, seed=seed) for seed in (1, 2, 3))
+    for model_id, grid_mm in ((coarse, 3.0), (newer, 3.0), (fine, 1.0)):
+        serving(home, model_id, grid_mm)
+        promotion.promote(home, model_id, "a test", despite_gates=True)
+    assert resolve(home, None, "synthesis", voxel_mm=3.0).name == newer
+    promotion.rollback(home, "synthesis", "it blurs", grid_mm=3.0)
+    assert resolve(home, None, "synthesis", voxel_mm=3.0).name == coarse
+    assert resolve(home, None, "synthesis", voxel_mm=1.0).name == fine
+
+
+def test_a_champion_of_another_recipe_serves_scans_yet_no_training_of_this_recipe(home: Home) -> None:
+    model_id = save_synthesis(home)
+    serving(home, model_id, 3.0)
+    crown(home, model_id)
+    assert resolve(home, None, "synthesis", voxel_mm=3.0).name == model_id
+    assert resolve(home, None, "synthesis", recipe="recipe of 3.0").name == model_id
+    with pytest.raises(ModelError, match="no champion"):
+        resolve(home, None, "synthesis", recipe="another")

@@ -28,7 +28,7 @@ from pipelines.assets.tables import asset_key
 from pipelines.definitions import build_defs, defs
 from pipelines.runtime.evaluation import Evaluated
 from pipelines.runtime.resources import HomeResource
-from warehouse.catalog import model_registry, snapshots
+from warehouse.catalog import model_registry, promotion, snapshots
 from warehouse.catalog.publish import publish
 from warehouse.lake.home import Home
 from warehouse.tables import TABLES
@@ -75,8 +75,9 @@ class FakeEvaluation:
         gate = {"gate": "it_works", "passed": self.passed[kind], "value": 1.0, "threshold": 0.5, "detail": "fake"}
         model_registry.record(home, "core.gate_verdict", [place | gate | {"verdict": self.verdict}])
         verdicts = model_registry.statements(home, "core.gate_verdict", model_id=model_id)
-        is_champion = model_registry.offer(home, model_id, kind, passed=self.passed[kind], reason="fake")
-        return Evaluated(model_id, kind, f"evaluation of {kind}", verdicts, [], is_champion)
+        return Evaluated(
+            model_id, kind, f"evaluation of {kind}", verdicts, [], promotion.offer(home, model_id, kind, verdicts)
+        )
 
     def text_encoder(
         self, home: Home, model: str, protocol: str, show: object, *, device: str | None = None

@@ -1,4 +1,4 @@
-"""`tumsyn models` names the weights that ship beside those of the home."""
+"""`tumsyn models` lists and shows models, and changes the champion; SQL shows it at once."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import pytest
 from model.networks import weights
 from tests.model.tiny_models import save_synthesis
 from tests.pipelines.conftest import Command
+from tests.warehouse.catalog.test_model_registry import FIRST, SECOND
+from tests.warehouse.catalog.test_promotion import judged, known, verdict
+from warehouse.catalog import model_registry, promotion
 from warehouse.lake.home import Home
 
 
@@ -25,3 +28,73 @@ def test_weights_that_ship_are_named_where_models_are_listed(
     assert listed.exit_code == 0, listed.output
     assert f"synthesis {model_id} ships with this version" in listed.output
     assert "text encoder" not in listed.output
+
+
+@pytest.fixture
+def judged_home(home: Home) -> Home:
+    """Two models that passed their gates; the first is champion, and the second was not compared with it."""
+    known(home, FIRST, SECOND)
+    for model_id in (FIRST, SECOND):
+        judged(home, model_id, verdict())
+    promotion.promote(home, FIRST, "the first one")
+    return home
+
+
+def test_a_promotion_is_refused_until_its_gates_pass_or_a_person_overrides_them(
+    tumsyn: Command, judged_home: Home
+) -> None:
+    refused = tumsyn("models", "promote", SECOND[:4], "--reason", "it is sharper")
+    assert refused.exit_code == 1
+    assert f"it was not compared with champion {FIRST}" in refused.stderr.replace("\n", " ")
+    assert "--despite-gates" in refused.stderr
+    done = tumsyn("models", "promote", SECOND[:4], "--reason", "it is sharper", "--despite-gates")
+    assert done.exit_code == 0, done.output
+    assert f"{SECOND} is the champion" in done.stderr
+    again = tumsyn("models", "promote", SECOND, "--reason", "it is sharper")
+    assert again.exit_code == 0
+    assert "already; nothing changed" in again.stderr
+    assert SECOND in tumsyn("sql", "--query", "champions", "--format", "csv").stdout
+    shown = tumsyn("models", "show", "champion").stdout
+    for words in (SECOND, "3 mm", "draft", "one was measured", "assign by person: it is sharper (despite its gates"):
+        assert words in shown
+    assert "former champion" in tumsyn("models", "show", FIRST).stdout
+
+
+def test_a_rollback_is_one_command_and_sql_shows_it(tumsyn: Command, judged_home: Home) -> None:
+    promotion.promote(judged_home, SECOND, "a test", despite_gates=True)
+    for _ in range(2):
+        done = tumsyn("models", "rollback", "--reason", "it blurs", "--from", SECOND)
+        assert done.exit_code == 0, done.output
+        assert f"{FIRST} is the champion" in done.stderr
+    assert "nothing changed" in done.stderr
+    told = tumsyn("sql", "--query", "promotions", "--format", "csv").stdout
+    assert "rolled back" in told
+    assert "it blurs" in told
+    refused = tumsyn("models", "rollback", "--reason", "it blurs, too")
+    assert refused.exit_code == 1
+    assert f"champion {FIRST} has no predecessor" in refused.stderr.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (["promote", "f" * 16, "--reason", "x"], 1, "there is no model"),
+        (["promote", FIRST], 2, "--reason"),
+        (["promote", FIRST, "--reason", " "], 1, "no reason is given"),
+        (["rollback"], 2, "--reason"),
+        (["rollback", "--reason", "x", "--kind", "text_encoder"], 1, "no champion of kind text_encoder"),
+        (["rollback", "--reason", "x", "--kind", "oracle"], 2, "oracle"),
+        (["rollback", "--reason", "x", "--grid", "2"], 1, "grid 2 mm"),
+        (["rollback", "--reason", "x", "--from", "e" * 16], 1, "there is no model"),
+        (["show", "e" * 16], 1, "there is no model"),
+        (["show", "champion", "--kind", "text_encoder"], 1, "no champion of kind text_encoder"),
+    ],
+)
+def test_bad_words_are_refused_and_change_nothing(
+    tumsyn: Command, judged_home: Home, words: list[str], status: int, message: str
+) -> None:
+    before = model_registry.statements(judged_home, model_registry.EVENT)
+    refused = tumsyn("models", *words)
+    assert refused.exit_code == status
+    assert message in refused.stderr.replace("\n", " ")
+    assert model_registry.statements(judged_home, model_registry.EVENT) == before

@@ -8,7 +8,7 @@ import pytest
 
 from warehouse.catalog import model_registry
 from warehouse.catalog.publish import publish
-from warehouse.errors import ModelError, PublishError
+from warehouse.errors import PublishError
 from warehouse.lake.home import Home
 
 FIRST, SECOND = "a" * 16, "b" * 16
@@ -71,30 +71,6 @@ def test_a_candidate_is_no_champion(home: Home) -> None:
     assert model_registry.champion(home, "synthesis") is None
 
 
-def test_the_first_candidate_whose_gates_pass_becomes_champion_and_no_later_one(home: Home) -> None:
-    assert not model_registry.offer(home, FIRST, "synthesis", passed=False, reason="it fails")
-    assert model_registry.champion(home, "synthesis") is None
-    assert model_registry.offer(home, SECOND, "synthesis", passed=True, reason="it passes")
-    assert not model_registry.offer(home, FIRST, "synthesis", passed=True, reason="it passes too")
-    assert model_registry.offer(home, SECOND, "synthesis", passed=True, reason="judged again")
-    assert model_registry.champion(home, "synthesis") == SECOND
-
-
-def test_a_person_promotes_any_model_by_the_beginning_of_its_name(home: Home) -> None:
-    model_registry.record(home, model_registry.VERSION, [version(FIRST), version(SECOND)])
-    model_registry.offer(home, SECOND, "synthesis", passed=True, reason="it passes")
-    assert model_registry.promote(home, "aaa", "it looks better") == FIRST
-    assert model_registry.champion(home, "synthesis") == FIRST
-
-
-@pytest.mark.parametrize("model_id", ["", "c", "a"])
-def test_a_model_that_is_unknown_or_ambiguous_is_not_promoted(home: Home, model_id: str) -> None:
-    model_registry.record(home, model_registry.VERSION, [version(FIRST), version("a" * 15 + "b")])
-    with pytest.raises(ModelError, match="there are: a"):
-        model_registry.promote(home, model_id, "why not")
-    assert model_registry.champion(home, "synthesis") is None
-
-
 def test_the_list_says_what_is_champion_and_which_gates_failed(home: Home) -> None:
     model_registry.record(home, model_registry.VERSION, [version(FIRST), version(SECOND, "text_encoder")])
     said(home, FIRST, 1)
@@ -103,9 +79,9 @@ def test_the_list_says_what_is_champion_and_which_gates_failed(home: Home) -> No
         row = {**verdict, "gate": gate, "passed": passed, "occurred_at": DAY + timedelta(days=day)}
         model_registry.record(home, "core.gate_verdict", [row])
     rows = {row["model_id"]: row for row in model_registry.known_models(home).to_pylist()}
-    assert rows[FIRST]["is_champion"] is True
+    assert (rows[FIRST]["is_champion"], rows[FIRST]["status"]) == (True, "champion")
     assert (rows[FIRST]["n_gates_passed"], rows[FIRST]["gates_failed"]) == (1, ["two"])
-    assert rows[SECOND]["is_champion"] is False
+    assert (rows[SECOND]["is_champion"], rows[SECOND]["status"]) == (False, "not evaluated")
     assert rows[SECOND]["gates_failed"] is None
 
 
@@ -149,15 +125,6 @@ def test_a_statement_that_breaks_a_rule_is_refused(home: Home) -> None:
         model_registry.record(home, model_registry.VERSION, [version(FIRST, "oracle")])
 
 
-def test_aliases_are_in_the_next_snapshot(home: Home) -> None:
-    import duckdb
-
-    model_registry.offer(home, FIRST, "synthesis", passed=True, reason="it passes")
-    with duckdb.connect(str(publish(home).path), read_only=True) as connection:
-        rows = connection.execute("SELECT alias FROM core.model_event ORDER BY alias").fetchall()
-    assert rows == [("candidate",), ("champion",)]
-
-
 def test_each_grid_and_recipe_has_a_champion_of_its_own(home: Home) -> None:
     model_registry.record(home, model_registry.VERSION, [version(FIRST) | {"grid_mm": 1.0, "recipe_id": "standard"}])
     model_registry.record(home, model_registry.VERSION, [version(SECOND) | {"grid_mm": 3.0, "recipe_id": "draft"}])
@@ -167,14 +134,6 @@ def test_each_grid_and_recipe_has_a_champion_of_its_own(home: Home) -> None:
     assert found == {(1.0, "standard"): FIRST, (3.0, "draft"): SECOND}
     assert model_registry.champion(home, "synthesis", recipe="standard") == FIRST
     assert [row["grid_mm"] for row in model_registry.known_models(home).to_pylist()] == [3.0, 1.0]
-
-
-def test_the_first_model_of_a_second_grid_becomes_its_champion(home: Home) -> None:
-    for model_id, grid_mm in ((FIRST, 1.0), (SECOND, 3.0)):
-        model_registry.record(
-            home, model_registry.VERSION, [version(model_id) | {"grid_mm": grid_mm, "recipe_id": f"of {grid_mm}"}]
-        )
-        assert model_registry.offer(home, model_id, "synthesis", passed=True, reason="a test")
 
 
 @pytest.mark.parametrize(
@@ -202,8 +161,13 @@ def test_events_of_older_versions_lack_later_columns_and_are_read_and_published(
         "detail": "so it is",
     }
     for table, row, later in (
-        ("core.gate_verdict", gate, ["verdict"]),
+        ("core.gate_verdict", gate, ["verdict", "against_id", "mean", "n_people"]),
         (model_registry.VERSION, version(FIRST), ["grid_mm", "recipe_id"]),
+        (
+            model_registry.EVENT,
+            {"model_id": FIRST, "kind": "synthesis", "alias": "champion", "action": "assign", "reason": "so it is"},
+            ["decided_by", "against_id", "evaluation_id", "grid_mm", "recipe_id"],
+        ),
     ):
         file = model_registry.record(home, table, [row])
         assert file is not None
@@ -211,6 +175,6 @@ def test_events_of_older_versions_lack_later_columns_and_are_read_and_published(
     [verdict] = model_registry.statements(home, "core.gate_verdict")
     assert model_registry.verdict_of(verdict) == "passed"
     [known] = model_registry.known_models(home).to_pylist()
-    assert (known["n_gates_passed"], known["grid_mm"]) == (1, None)
+    assert (known["n_gates_passed"], known["grid_mm"], known["status"]) == (1, None, "champion")
     with duckdb.connect(str(publish(home).path), read_only=True) as connection:
         assert connection.execute("SELECT passed, verdict FROM core.gate_verdict").fetchall() == [(True, None)]

@@ -8,6 +8,8 @@ WITH last_said AS (
         alias,
         arg_max(action, (occurred_at, event_id)) AS action,
         arg_max(reason, (occurred_at, event_id)) AS reason,
+        arg_max(coalesce(decided_by, ''), (occurred_at, event_id)) AS decided_by,
+        arg_max(event_id, (occurred_at, event_id)) AS event_id,
         max(occurred_at) AS since
     FROM core.model_event
     GROUP BY ALL
@@ -18,6 +20,8 @@ SELECT
     kind,
     alias,
     since,
-    reason
+    reason,
+    event_id,
+    nullif(decided_by, '') AS decided_by  -- arg_max passes over nulls, which older rows have
 FROM last_said
 WHERE action = 'assign'

@@ -1,0 +1,116 @@
+"""Compare a text encoder with the champion: the share of the same images that find their contrast, by person.
+
+Images of people whom the champion was trained on are left out, as in `model.evaluation.champion`. Echo times are asked
+of simulated scans that are drawn anew, and have a gate of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.data.boxes import Box, BoxedImages
+from model.data.catalogue import CatalogueImages
+from model.evaluation import gates
+from model.evaluation.matching import contrast_found
+from model.evaluation.pairs import seen_by
+from model.evaluation.retrieval import drawn_images, gated_images, seen_items
+from model.evaluation.retrieval_protocol import RetrievalProtocol
+from model.evaluation.score_rows import Row, hashed, identify
+from model.evaluation.scorers import Encoder
+from model.evaluation.statistics import Estimate, by_person, estimate
+from model.networks.checkpoint import read_model
+from model.networks.pair_encoder import Matcher
+from warehouse.lake.home import Home
+
+
+def compare_encoders(
+    home: Home, path: Path, protocol: RetrievalProtocol, opponent: gates.Opponent, other: Path, *, device: str = "cpu"
+) -> Row:
+    """Return the row of `core.gate_verdict` that compares a text encoder with another one. Nothing is written.
+
+    Parameters
+    ----------
+    home : Home
+    path, other : Path
+        Checkpoints of kind text_encoder, of one recipe.
+    protocol : RetrievalProtocol
+    opponent : Opponent
+        The other one, and by which share of images the first may be worse.
+    device : {"cpu", "cuda"}
+
+    Raises
+    ------
+    ModelError
+        When a model is unusable, or its recipe has made no volumes.
+    """
+    config, tensors = read_model(path)
+    other_config, other_tensors = read_model(other)
+    images = CatalogueImages.open(home, config["recipe_id"], protocol.splits, cache_bytes=0)
+    drawn = drawn_images(images.items, protocol)
+    split, inside = gated_images([images.items[place] for place in drawn])
+    tested, trained_on = [drawn[place] for place in inside], other_config.get("trained_on")
+    if trained_on is None:
+        verdict = gates.unknown_people(opponent)
+    else:
+        fair = [place for place in tested if not any(seen_by([images.items[place]], trained_on).values())]
+        own = _found(images, fair, config, Matcher(config, tensors, device))
+        theirs = _found(images, fair, other_config, Matcher(other_config, other_tensors, device))
+        people = [images.items[place].person_id for place in fair]
+        left_out = {images.items[place].person_id for place in tested} - set(people)
+        verdict = judge_shares(people, own, theirs, opponent, split, len(left_out))
+    place = {"model_id": str(config["model_id"]), "data_id": images.data_id, "protocol_hash": protocol.hash}
+    digest = hashed(identify(*place.values()), verdict["gate"], opponent.model_id, repr(verdict["threshold"]))
+    return {"event_id": digest, **place, **verdict}
+
+
+def judge_shares(
+    people: Sequence[str],
+    own: NDArray[np.float64],
+    theirs: NDArray[np.float64],
+    opponent: gates.Opponent,
+    split: str,
+    n_left_out: int = 0,
+) -> Row:
+    """Return the verdict whether people's images find their contrast as often as with another encoder.
+
+    Parameters
+    ----------
+    people : sequence of str
+        Of each image.
+    own, theirs : (n,) arrays
+        Share of each image; NaN where it is not asked.
+    opponent : Opponent
+    split : str
+        Where the people are from.
+    n_left_out : int
+        People who are left out, as the other encoder has seen them.
+    """
+    gained = own - theirs
+    values = by_person(
+        (person, gain) for person, gain in zip(people, gained.tolist(), strict=True) if np.isfinite(gain)
+    )
+    left_out = f"; {n_left_out} whom it was trained on are left out" if n_left_out else ""
+
+    def words(found: Estimate) -> str:
+        bounds = "" if found.low is None else f" [{100 * found.low:+.1f}, {100 * (found.high or 0):+.1f}]"
+        return f"{100 * found.mean:+.1f} points{bounds} of images find their contrast, against {opponent.words}"
+
+    verdict = gates.verdict_on(opponent.gate, estimate(values), -opponent.margin, f"{split}{left_out}", words)
+    return verdict | {"against_id": opponent.model_id}
+
+
+def _found(
+    images: CatalogueImages, places: Sequence[int], config: Mapping[str, Any], matcher: Matcher
+) -> NDArray[np.float64]:
+    """Return for each image whether it finds its contrast."""
+    if not places:
+        return np.zeros(0)
+    box = Box(tuple(config["box"]["shape"]), config["box"]["voxel_mm"])
+    boxed = BoxedImages(images, box)
+    vectors = matcher.embed_volumes(boxed.volume(place) for place in places)
+    return contrast_found(Encoder(matcher), seen_items([images.items[place] for place in places], vectors))
