@@ -176,7 +176,9 @@ def loader(
         choice = choose(home, model, "synthesis", voxel_mm=voxel_mm)
         if choice.path not in loaded:
             loaded[choice.path] = with_memory(load_synthesizer(home, choice.path, device), max_memory_gb)
-        return replace(loaded[choice.path], chosen=choice.reason)
+        if loaded[choice.path].chosen != choice.reason:
+            loaded[choice.path] = replace(loaded[choice.path], chosen=choice.reason)
+        return loaded[choice.path]
 
     return load
 

@@ -44,6 +44,7 @@ def evaluate(
     """
     from pipelines.runtime import evaluation
     from warehouse.catalog.model_registry import verdict_of
+    from warehouse.catalog.promotion import COMPARISONS
     from warehouse.catalog.publish import publish
 
     home: Home = ctx.obj
@@ -66,7 +67,10 @@ def evaluate(
     if evaluated.page is not None:
         typer.echo(evaluated.page)
     if failed := evaluated.failed:
-        raise ModelError(f"model {evaluated.model_id} fails: {', '.join(failed)}", "train longer, or on more data")
+        remedy = "train longer, or on more data"
+        if set(failed) <= set(COMPARISONS):
+            remedy = f"the champion stays; `tumsyn models promote {evaluated.model_id} --despite-gates` overrides this"
+        raise ModelError(f"model {evaluated.model_id} fails: {', '.join(failed)}", remedy)
 
 
 def report(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -72,7 +73,7 @@ def promote(
     """
     from warehouse.catalog import promotion
 
-    model_id, changed = promotion.promote(ctx.obj, model, reason, despite_gates=despite_gates)
+    model_id, changed = promotion.promote(ctx.obj, model, reason, despite_gates=despite_gates, check=_loads(ctx.obj))
     _publish(ctx.obj)
     note(f"{model_id} is the champion{'' if changed else ' already; nothing changed'}")
 
@@ -98,7 +99,9 @@ def rollback(
     """
     from warehouse.catalog import promotion
 
-    done = promotion.rollback(ctx.obj, kind, reason, grid_mm=grid, recipe_id=recipe, leaving=leaving)
+    done = promotion.rollback(
+        ctx.obj, kind, reason, grid_mm=grid, recipe_id=recipe, leaving=leaving, check=_loads(ctx.obj)
+    )
     _publish(ctx.obj)
     told = f"rolled back from {done.left}" if done.left else f"{leaving} is not the champion; nothing changed"
     note(clean(f"{done.champion} is the champion: {told}"))
@@ -124,6 +127,19 @@ def pack(
     model_id, path = pack_model(ctx.obj, resolve(ctx.obj, model, kind), folder, others=others)
     note(f"{model_id}: a copy of half the size")
     typer.echo(path)
+
+
+def _loads(home: Home) -> Callable[[str], None]:
+    """Return a function that refuses a model which this version cannot load."""
+    from model.networks.checkpoint import read_model
+    from model.networks.parts import read_parts
+
+    def check(model_id: str) -> None:
+        config, _ = read_model(home.models / model_id)
+        if config["kind"] == "synthesis":
+            read_parts(home.models / model_id)
+
+    return check
 
 
 def _publish(home: Home) -> None:

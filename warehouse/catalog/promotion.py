@@ -7,14 +7,14 @@ at a time, under a lock, by what is recorded then.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from warehouse.catalog import model_registry
-from warehouse.catalog.model_registry import EVENT, VERDICT, Champion, verdict_of
+from warehouse.catalog.model_registry import EVENT, VERDICT, VERSION, Champion, verdict_of
 from warehouse.errors import ModelError
 from warehouse.lake import atomic
 from warehouse.lake.home import Home
@@ -24,6 +24,7 @@ COMPARISONS = (CHAMPION_GATE, BEST_GATE)
 CANDIDATE_REASON = "it was trained and evaluated"
 
 Verdict = Mapping[str, Any]
+Check = Callable[[str], None]  # takes an identity
 
 
 @dataclass(frozen=True)
@@ -80,19 +81,16 @@ def offer(
         Whether the model may become champion; one that held out a fold may not.
     """
     with _deciding(home):
-        # Fixed identities, so that a repeated evaluation does not record the same thing again.
-        candidate = {"alias": "candidate", "action": "assign", "reason": CANDIDATE_REASON, "decided_by": None}
-        _record(home, model_id, kind, candidate, event_id=_hash(f"{model_id}/candidate"))
+        _as_candidate(home, model_id, kind, "assign", CANDIDATE_REASON, unless_said=True)
         now = _in_force(home, model_id, kind)
         if now is not None and now.model_id == model_id:
             return Offer("stands", "it is the champion")
         told = {"against_id": now.model_id if now else None, "evaluation_id": evaluation_id, "decided_by": "gates"}
         if failed := [row for row in verdicts if verdict_of(row) == "failed"]:
             reason = _words(failed)
-            digest = _hash("/".join([model_id, "reject", *sorted(f"{row['gate']} {row['detail']}" for row in failed)]))
-            reject = {"alias": "candidate", "action": "reject", "reason": reason, **told}
-            _record(home, model_id, kind, reject, event_id=digest)
+            _as_candidate(home, model_id, kind, "reject", reason, **told)
             return Offer("rejected", reason)
+        _as_candidate(home, model_id, kind, "assign", "no gate failed this time")
         if not may_lead:
             return Offer("kept", "a model that held out a fold never leads")
         undecided = [row for row in verdicts if verdict_of(row) == "not_enough_data"]
@@ -103,13 +101,17 @@ def offer(
         compared = {row.get("against_id") for row in verdicts}
         if now is not None and now.model_id not in compared:
             return Offer("outdated", f"champion {now.model_id} came into force meanwhile")
+        if now is not None and _is_older(home, model_id, now.model_id) and not _is_better(verdicts):
+            return Offer("kept", f"it is older than champion {now.model_id}, and not surely better")
         first = "" if now else "the first whose gates pass: "
         reason = f"{first}{_words(verdicts)}"
         _record(home, model_id, kind, {"alias": "champion", "action": "assign", "reason": reason, **told})
         return Offer("promoted", reason)
 
 
-def promote(home: Home, name: str, reason: str, *, despite_gates: bool = False) -> tuple[str, bool]:
+def promote(
+    home: Home, name: str, reason: str, *, despite_gates: bool = False, check: Check = lambda _: None
+) -> tuple[str, bool]:
     """Make a model the champion of its kind, grid and recipe, as a person wishes.
 
     Parameters
@@ -120,6 +122,8 @@ def promote(home: Home, name: str, reason: str, *, despite_gates: bool = False) 
         Why, in words; shown to people.
     despite_gates : bool
         Whether a model is promoted whose gates did not pass.
+    check : callable, optional
+        Takes the identity, and raises where the checkpoint cannot be used.
 
     Returns
     -------
@@ -138,6 +142,7 @@ def promote(home: Home, name: str, reason: str, *, despite_gates: bool = False) 
     version = model_registry.find(home, name)
     model_id, kind = str(version["model_id"]), str(version["kind"])
     _refuse_absent(home, model_id)
+    check(model_id)
     with _deciding(home):
         now = _in_force(home, model_id, kind)
         if now is not None and now.model_id == model_id:
@@ -160,6 +165,7 @@ def rollback(
     grid_mm: float | None = None,
     recipe_id: str | None = None,
     leaving: str | None = None,
+    check: Check = lambda _: None,
 ) -> Rollback:
     """Put the previous champion of a kind, grid and recipe back in force.
 
@@ -176,6 +182,8 @@ def rollback(
     leaving : str, optional
         Roll back only if this model, or prefix of an identity, is the champion: a command that is repeated does
         nothing.
+    check : callable, optional
+        As `promote` takes it; for the model that is put back.
 
     Raises
     ------
@@ -193,6 +201,7 @@ def rollback(
             what = f"champion {now.model_id} has no predecessor{_of(served)}"
             raise ModelError(what, "promote another model: `tumsyn models promote MODEL --reason …`")
         _refuse_absent(home, before[0].model_id)
+        check(before[0].model_id)
         told = {"reason": reason, "decided_by": "rollback", "against_id": now.model_id}
         remove = {"alias": "champion", "action": "remove", **told}
         _record(home, now.model_id, kind, remove, event_id=_hash(f"rollback/{now.event_id}"))
@@ -262,6 +271,16 @@ def _said(row: Verdict) -> str:
     return f"failed: {row['detail']}{limit}"
 
 
+def _is_older(home: Home, model_id: str, other: str) -> bool:
+    known = {row["model_id"]: row["occurred_at"] for row in model_registry.statements(home, VERSION)}
+    return model_id in known and other in known and bool(known[model_id] < known[other])
+
+
+def _is_better(verdicts: Sequence[Verdict]) -> bool:
+    """Return whether the whole interval of each comparison lies above 0."""
+    return all(row["value"] is not None and row["value"] > 0 for row in verdicts if row["gate"] in COMPARISONS)
+
+
 def _best(home: Home, fit: Sequence[Champion]) -> str:
     best = ""
     for one in reversed(fit):
@@ -306,6 +325,17 @@ def _refuse_absent(home: Home, model_id: str) -> None:
     if not (home.models / model_id / "config.json").is_file():
         what = f"the checkpoint of model {model_id} is absent: {home.models / model_id}"
         raise ModelError(what, "put its folder back, or promote another model")
+
+
+def _as_candidate(
+    home: Home, model_id: str, kind: str, action: str, reason: str, *, unless_said: bool = False, **more: object
+) -> None:
+    """Record that a model is a candidate or is rejected, unless this is what was recorded last."""
+    said = model_registry.statements(home, EVENT, model_id=model_id, alias="candidate")
+    last = said[-1] if said else {"action": None, "reason": None}
+    if (said and unless_said) or (last["action"] == action and (action == "assign" or last["reason"] == reason)):
+        return
+    _record(home, model_id, kind, {"alias": "candidate", "action": action, "reason": reason, **more})
 
 
 def _record(home: Home, model_id: str, kind: str, row: Mapping[str, object], **more: object) -> None:

@@ -1,6 +1,7 @@
 -- Grain: one row: the evaluation, the model that it measured, and how that was trained.
 -- Why:   a figure without its model, data, protocol and code cannot be checked. Where the model is not on record, what
---        would be known of it is null.
+--        would be known of it is null. Without baselines it is none: a champion beside which a candidate was measured
+--        has figures of some pairs alone.
 WITH scored AS (
     SELECT
         any_value(model_id) FILTER (WHERE NOT starts_with(model_id, 'baseline:')) AS model_id,
@@ -10,7 +11,7 @@ WITH scored AS (
         count(DISTINCT target_image_id) AS n_targets
     FROM core.evaluation_score
     WHERE evaluation_id = $evaluation_id
-    HAVING count(*) > 0
+    HAVING count_if(starts_with(model_id, 'baseline:')) > 0
 ),
 
 shown AS (

@@ -330,3 +330,26 @@ def test_thick_and_small_scans_keep_grid_and_sides(affine: NDArray[np.float64], 
     assert made.shape == scan.shape
     np.testing.assert_allclose(corners_mm(made.shape, made.affine), corners_mm(scan.shape, scan.affine), atol=1e-3)
     assert right_side(made.get_fdata(), thick) > 0.5 * right_side(scan.get_fdata(), thick)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "voxel_mm"),
+    [
+        ("Modality: T2w", 2.0),
+        ("Modality: T2w; Voxel size: (1, 1, 1)", 1.0),
+        ("Modality: T2w; Voxel size: (4, 4, 4)", 2.0),
+    ],
+    ids=["that of the scan", "finer", "coarser"],
+)
+def test_the_model_is_chosen_for_the_smallest_voxel_of_scan_and_result_and_it_is_said_why(
+    synthesizer: Synthesizer, prompt: str, voxel_mm: float
+) -> None:
+    asked: list[float] = []
+
+    def load(voxel_mm: float) -> Synthesizer:
+        asked.append(voxel_mm)
+        return replace(synthesizer, chosen="it is the only one")
+
+    made = make([one_sided(np.diag([-2.0, 2.0, 3.0, 1.0]), (20, 18, 12))], prompt, model=load)
+    assert asked == [pytest.approx(voxel_mm)]
+    assert (made.model_id, made.chosen) == (synthesizer.model_id, "it is the only one")

@@ -9,7 +9,7 @@ import pytest
 from model.networks import weights
 from tests.model.tiny_models import save_synthesis
 from tests.pipelines.conftest import Command
-from tests.warehouse.catalog.test_model_registry import FIRST, SECOND
+from tests.warehouse.catalog.test_model_registry import FIRST
 from tests.warehouse.catalog.test_promotion import judged, known, verdict
 from warehouse.catalog import model_registry, promotion
 from warehouse.lake.home import Home
@@ -31,48 +31,61 @@ def test_weights_that_ship_are_named_where_models_are_listed(
 
 
 @pytest.fixture
-def judged_home(home: Home) -> Home:
+def two(home: Home) -> tuple[str, str]:
     """Two models that passed their gates; the first is champion, and the second was not compared with it."""
-    known(home, FIRST, SECOND)
-    for model_id in (FIRST, SECOND):
+    first, second = save_synthesis(home), save_synthesis(home, seed=2)
+    known(home, first, second)
+    for model_id in (first, second):
         judged(home, model_id, verdict())
-    promotion.promote(home, FIRST, "the first one")
-    return home
+    promotion.promote(home, first, "the first one")
+    return first, second
 
 
 def test_a_promotion_is_refused_until_its_gates_pass_or_a_person_overrides_them(
-    tumsyn: Command, judged_home: Home
+    tumsyn: Command, home: Home, two: tuple[str, str]
 ) -> None:
-    refused = tumsyn("models", "promote", SECOND[:4], "--reason", "it is sharper")
+    first, second = two
+    refused = tumsyn("models", "promote", second[:8], "--reason", "it is sharper")
     assert refused.exit_code == 1
-    assert f"it was not compared with champion {FIRST}" in refused.stderr.replace("\n", " ")
+    assert f"it was not compared with champion {first}" in refused.stderr.replace("\n", " ")
     assert "--despite-gates" in refused.stderr
-    done = tumsyn("models", "promote", SECOND[:4], "--reason", "it is sharper", "--despite-gates")
+    done = tumsyn("models", "promote", second[:8], "--reason", "it is sharper", "--despite-gates")
     assert done.exit_code == 0, done.output
-    assert f"{SECOND} is the champion" in done.stderr
-    again = tumsyn("models", "promote", SECOND, "--reason", "it is sharper")
+    assert f"{second} is the champion" in done.stderr
+    again = tumsyn("models", "promote", second, "--reason", "it is sharper")
     assert again.exit_code == 0
     assert "already; nothing changed" in again.stderr
-    assert SECOND in tumsyn("sql", "--query", "champions", "--format", "csv").stdout
+    assert second in tumsyn("sql", "--query", "champions", "--format", "csv").stdout
     shown = tumsyn("models", "show", "champion").stdout
-    for words in (SECOND, "3 mm", "draft", "one was measured", "assign by person: it is sharper (despite its gates"):
+    for words in (second, "3 mm", "draft", "one was measured", "assign by person: it is sharper (despite its gates"):
         assert words in shown
-    assert "former champion" in tumsyn("models", "show", FIRST).stdout
+    assert "former champion" in tumsyn("models", "show", first).stdout
 
 
-def test_a_rollback_is_one_command_and_sql_shows_it(tumsyn: Command, judged_home: Home) -> None:
-    promotion.promote(judged_home, SECOND, "a test", despite_gates=True)
+def test_cleaning_up_leaves_the_folders_of_champions_and_their_predecessors(
+    tumsyn: Command, home: Home, two: tuple[str, str]
+) -> None:
+    first, second = two
+    promotion.promote(home, second, "a test", despite_gates=True)
+    assert tumsyn("models", "rollback", "--reason", "it blurs").exit_code == 0
+    assert tumsyn("volumes", "gc", "--yes").exit_code == 0
+    assert {path.name for path in home.models.iterdir()} == {first, second}
+
+
+def test_a_rollback_is_one_command_and_sql_shows_it(tumsyn: Command, home: Home, two: tuple[str, str]) -> None:
+    first, second = two
+    promotion.promote(home, second, "a test", despite_gates=True)
     for _ in range(2):
-        done = tumsyn("models", "rollback", "--reason", "it blurs", "--from", SECOND)
+        done = tumsyn("models", "rollback", "--reason", "it blurs", "--from", second)
         assert done.exit_code == 0, done.output
-        assert f"{FIRST} is the champion" in done.stderr
+        assert f"{first} is the champion" in done.stderr
     assert "nothing changed" in done.stderr
     told = tumsyn("sql", "--query", "promotions", "--format", "csv").stdout
     assert "rolled back" in told
     assert "it blurs" in told
     refused = tumsyn("models", "rollback", "--reason", "it blurs, too")
     assert refused.exit_code == 1
-    assert f"champion {FIRST} has no predecessor" in refused.stderr.replace("\n", " ")
+    assert f"champion {first} has no predecessor" in refused.stderr.replace("\n", " ")
 
 
 @pytest.mark.parametrize(
@@ -90,11 +103,25 @@ def test_a_rollback_is_one_command_and_sql_shows_it(tumsyn: Command, judged_home
         (["show", "champion", "--kind", "text_encoder"], 1, "no champion of kind text_encoder"),
     ],
 )
+@pytest.mark.usefixtures("two")
 def test_bad_words_are_refused_and_change_nothing(
-    tumsyn: Command, judged_home: Home, words: list[str], status: int, message: str
+    tumsyn: Command, home: Home, words: list[str], status: int, message: str
 ) -> None:
-    before = model_registry.statements(judged_home, model_registry.EVENT)
+    before = model_registry.statements(home, model_registry.EVENT)
     refused = tumsyn("models", *words)
     assert refused.exit_code == status
     assert message in refused.stderr.replace("\n", " ")
-    assert model_registry.statements(judged_home, model_registry.EVENT) == before
+    assert model_registry.statements(home, model_registry.EVENT) == before
+
+
+def test_a_model_that_this_version_cannot_load_is_not_put_back(
+    tumsyn: Command, home: Home, two: tuple[str, str]
+) -> None:
+    first, second = two
+    promotion.promote(home, second, "a test", despite_gates=True)
+    weights_file = home.models / first / "model.safetensors"
+    weights_file.write_bytes(weights_file.read_bytes()[:-1] + b"x")
+    refused = tumsyn("models", "rollback", "--reason", "it blurs")
+    assert refused.exit_code == 1
+    assert "its hash differs" in refused.stderr.replace("\n", " ")
+    assert model_registry.champion(home, "synthesis") == second

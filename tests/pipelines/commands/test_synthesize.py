@@ -17,6 +17,8 @@ from tests.model.inference.conftest import bright
 from tests.model.inference.test_synthesize import one_sided
 from tests.model.tiny_models import COMPACT, save_synthesis
 from tests.pipelines.conftest import Command
+from tests.warehouse.catalog.test_promotion import known
+from warehouse.catalog import promotion
 from warehouse.harmonize import mask as brain
 from warehouse.lake.home import Home
 
@@ -286,3 +288,17 @@ def test_a_command_that_is_stopped_leaves_no_half_written_file(home: Home, model
             assert json.loads(made.with_name("made.json").read_text())["Synthetic"]
         if signum != signal.SIGKILL:
             assert {path.name for path in made.parent.iterdir()} <= {"made.nii.gz", "made.json"}
+
+
+@pytest.mark.usefixtures("bright_brain")
+def test_it_is_said_which_model_was_used_and_why(tumsyn: Command, home: Home, scan: Path, tmp_path: Path) -> None:
+    old, new = save_synthesis(home), save_synthesis(home, seed=2)
+    known(home, old, new)
+    for model_id in (old, new):
+        promotion.promote(home, model_id, "a test", despite_gates=True)
+    words = ("synthesize", str(scan), *ASKED, "--force", "--out", str(tmp_path / "out.nii"))
+    why = "champion of this home for the grid of 3 mm for voxels of 2 mm"
+    assert f"model {new}: {why}" in tumsyn(*words).stderr.replace("\n", " ")
+    promotion.rollback(home, "synthesis", "it blurs")
+    assert f"model {old}: {why}" in tumsyn(*words).stderr.replace("\n", " ")
+    assert f"model {new}: named as '{new}'" in tumsyn(*words, "--model", new).stderr.replace("\n", " ")

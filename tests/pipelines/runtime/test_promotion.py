@@ -35,7 +35,7 @@ def keys(model_id: str) -> dict[str, str]:
 @pytest.fixture
 def led(home: Home) -> Home:
     """A home with a champion, and a second model whose own gates passed."""
-    known(home, FIRST, SECOND, THIRD)
+    known(home, FIRST, THIRD, SECOND)
     promotion.promote(home, FIRST, "a test", despite_gates=True)
     judged(home, SECOND, verdict())
     return home

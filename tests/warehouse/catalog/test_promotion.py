@@ -26,8 +26,10 @@ def known(home: Home, *model_ids: str, grid_mm: float = 3.0, recipe_id: str = "d
     for model_id in model_ids:
         row = version(model_id, kind) | {"grid_mm": grid_mm, "recipe_id": recipe_id}
         model_registry.record(home, model_registry.VERSION, [row])
-        (home.models / model_id).mkdir(parents=True)
-        (home.models / model_id / "config.json").write_text("{}")
+        folder = home.models / model_id
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            (folder / "config.json").write_text("{}")
 
 
 def verdict(gate: str = "one", verdict: str = "passed", **more: Any) -> dict[str, Any]:
@@ -100,6 +102,30 @@ def test_nobody_is_promoted_who_is_worse_or_lacks_data(
         assert told[1]["against_id"] == FIRST
 
 
+def test_a_rejected_model_is_a_candidate_again_once_no_gate_fails(home: Home) -> None:
+    known(home, FIRST)
+    few = verdict("one", "not_enough_data")
+    for one in (verdict("one", "failed"), few, few, verdict("one", "failed"), verdict("one", "failed")):
+        offered(home, FIRST, one)
+    assert [action for _, action in events(home, "candidate")] == ["assign", "reject", "assign", "reject"]
+    offered(home, FIRST, few)
+    assert model_registry.known_models(home)["status"].to_pylist() == ["candidate"]
+
+
+def test_a_checkpoint_that_cannot_be_used_is_neither_promoted_nor_put_back(home: Home) -> None:
+    def refuse(model_id: str) -> None:
+        raise ModelError(f"{model_id} is damaged", "copy it again")
+
+    known(home, FIRST, SECOND)
+    with pytest.raises(ModelError, match=f"{FIRST} is damaged"):
+        promotion.promote(home, FIRST, "a test", despite_gates=True, check=refuse)
+    for model_id in (FIRST, SECOND):
+        promotion.promote(home, model_id, "a test", despite_gates=True)
+    with pytest.raises(ModelError, match=f"{FIRST} is damaged"):
+        promotion.rollback(home, KIND, "it blurs", check=refuse)
+    assert model_registry.champion(home, KIND) == SECOND
+
+
 def test_a_model_that_held_out_a_fold_never_leads(home: Home) -> None:
     known(home, FIRST)
     assert offered(home, FIRST, verdict(), may_lead=False) == "kept"
@@ -122,6 +148,13 @@ def test_evaluating_an_older_model_undoes_neither_a_promotion_nor_a_rollback(hom
     promotion.rollback(home, KIND, "it blurs")
     assert offered(home, SECOND, verdict(), against(FIRST)) == "kept"
     assert model_registry.champion(home, KIND) == FIRST
+
+
+@pytest.mark.parametrize(("lower_bound", "decision"), [(0.1, "promoted"), (0.0, "kept"), (-0.2, "kept")])
+def test_a_model_that_is_older_than_the_champion_must_be_better(home: Home, lower_bound: float, decision: str) -> None:
+    known(home, FIRST, SECOND)
+    offered(home, SECOND, verdict())
+    assert offered(home, FIRST, verdict(), against(SECOND) | {"value": lower_bound}) == decision
 
 
 def test_many_small_losses_do_not_add_up(home: Home) -> None:
