@@ -85,7 +85,8 @@ def offer(
         now = _in_force(home, model_id, kind)
         if now is not None and now.model_id == model_id:
             return Offer("stands", "it is the champion")
-        told = {"against_id": now.model_id if now else None, "evaluation_id": evaluation_id, "decided_by": "gates"}
+        told: dict[str, Any] = {"against_id": now.model_id if now else None, "evaluation_id": evaluation_id}
+        told["decided_by"] = "gates"
         if failed := [row for row in verdicts if verdict_of(row) == "failed"]:
             reason = _words(failed)
             _as_candidate(home, model_id, kind, "reject", reason, **told)

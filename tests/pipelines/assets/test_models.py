@@ -23,6 +23,7 @@ from pipelines.assets.models import (
     TEXT_ENCODER,
     TRAINING_RETRY,
     check_curve,
+    check_gates,
 )
 from pipelines.assets.tables import asset_key
 from pipelines.definitions import build_defs, defs
@@ -297,3 +298,17 @@ def test_what_takes_a_gpu_takes_its_pool_and_a_training_that_dies_is_tried_again
 @pytest.mark.parametrize("curve", [(), (1.0,), (1.0, 1.0), (1.0, float("nan"), 0.1)])
 def test_a_curve_that_did_not_fall_does_not_pass(curve: Sequence[float]) -> None:
     assert not check_curve(curve, "loss").passed
+
+
+def test_a_candidate_that_is_worse_than_the_champion_is_a_warning_and_one_that_fails_by_itself_an_error(
+    home: Home,
+) -> None:
+    place = {"model_id": "s" * 16, "data_id": DATA, "protocol_hash": "p" * 16}
+    own = {"gate": "it_works", "verdict": "passed", "passed": True, "value": 1.0, "detail": "it works"}
+    worse = {"gate": promotion.CHAMPION_GATE, "verdict": "failed", "passed": False, "detail": "it is worse"}
+    model_registry.record(home, "core.gate_verdict", [place | own, place | worse | {"against_id": "t" * 16}])
+    found = check_gates(home, place)
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert found.description == "not_worse_than_champion: it is worse"
+    model_registry.record(home, "core.gate_verdict", [place | own | {"verdict": "failed", "passed": False}])
+    assert check_gates(home, place).severity == dg.AssetCheckSeverity.ERROR
