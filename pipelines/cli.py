@@ -19,6 +19,7 @@ from pipelines.commands import (
     models,
     phantom,
     prompt,
+    retrain,
     synthesize,
     train,
     ui,
@@ -94,6 +95,7 @@ app.add_typer(volumes.app, name="volumes")
 app.command()(catalog.sql)
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(train.app, name="train")
+app.command()(retrain.retrain)
 app.command()(prompt.prompt)
 app.command()(synthesize.synthesize)
 app.command()(evaluate.evaluate)

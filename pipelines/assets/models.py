@@ -11,6 +11,7 @@ from statistics import fmean
 from typing import Any, TypedDict
 
 import dagster as dg
+from pydantic import Field
 
 from pipelines.assets.catalogue import published_tables
 from pipelines.assets.metadata import evaluation_metadata, inline_image, training_curve, training_metadata
@@ -77,6 +78,17 @@ class TrainingSettings(DeviceSettings):
     config: str = "standard"
 
 
+class SynthesisSettings(TrainingSettings):
+    """As a training of any kind has them, and what the network begins with."""
+
+    init: str | None = Field(
+        default=None, description="Model to begin with: champion, shipped, identity or folder; default: random weights."
+    )
+    text_encoder: str | None = Field(
+        default=None, description="Text encoder to use: identity, alias or folder; default: the one trained before."
+    )
+
+
 class EvaluationSettings(DeviceSettings):
     """A shipped protocol's name or a file's path, and a device."""
 
@@ -117,13 +129,17 @@ def text_encoder_retrieval(
 @dg.asset(deps=[RETRIEVAL, PROMPT, PAIR, VOLUME], pool="gpu", retry_policy=TRAINING_RETRY, kinds={"pytorch"}, **COMMON)
 def synthesis_model(
     context: dg.AssetExecutionContext,
-    config: TrainingSettings,
+    config: SynthesisSettings,
     home: HomeResource,
     training: dg.ResourceParam[Training],
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Network that turns one contrast of a visit into another that a prompt asks for."""
-    words = ["synthesis", *_options(config), "--text-encoder", model_of(context, RETRIEVAL)]
-    return _trained(context, home.open(), training, words)
+    encoder = config.text_encoder
+    if encoder is None and config.init is None:  # a model to begin with has a text encoder
+        encoder = model_of(context, RETRIEVAL)
+    begun = {"--init": config.init, "--text-encoder": encoder}
+    options = [word for name, value in begun.items() if value for word in (name, value)]
+    return _trained(context, home.open(), training, ["synthesis", *_options(config), *options])
 
 
 @dg.multi_asset(

@@ -1,32 +1,119 @@
-"""Define the schedule of trainings."""
+"""Define the schedule of trainings: it trains where there is reason to, and shows why it does or does not."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Any
+
 import dagster as dg
 
+from pipelines.assets.models import REPORT, SYNTHESIS, TEXT_ENCODER, evaluation
+from pipelines.assets.retraining import report_decision
 from pipelines.automation.jobs import train_and_report
-from pipelines.runtime.evaluation import data_in_force
+from pipelines.runtime import pools
+from pipelines.runtime.operations import Operations, OperationsError, default_operations, load_operations
 from pipelines.runtime.resources import HomeResource
-from warehouse.catalog import model_registry, snapshots
+from pipelines.runtime.retraining import Decision, decide, publish_records, record
+from warehouse.errors import TumsynError
+from warehouse.lake.home import Home
 
-SUNDAY_NIGHT = "0 3 * * 0"
-
-
-@dg.schedule(
-    job=train_and_report,
-    cron_schedule=SUNDAY_NIGHT,
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.STOPPED,
-)
-def retrain_weekly(home: HomeResource) -> dg.RunRequest | dg.SkipReason:
-    """Train, evaluate and report every Sunday at 03:00 UTC if the data changed. Off by default."""
-    place = home.open()
-    if snapshots.in_force(place) is None:
-        return dg.SkipReason("nothing is published")
-    data_id = data_in_force(place)
-    if data_id in model_registry.trained_on(place, "synthesis"):
-        return dg.SkipReason(f"the last model was trained on the same data: {data_id}")
-    return dg.RunRequest(tags={"tumsyn/data_id": data_id})
+UNFINISHED = [dg.DagsterRunStatus[name] for name in ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")]
+MODELS = {TEXT_ENCODER, SYNTHESIS}
+DECISION_TAG = "tumsyn/decision"
 
 
-SCHEDULES = [retrain_weekly]
+def operations_at_load() -> Operations:
+    """Return the settings of the home that `TUMSYN_HOME` names, or the defaults where its file is wrong.
+
+    The times of a schedule are fixed when Dagster loads it. A wrong file must not take all assets with it; the
+    schedule reads it again at each tick, and then says what is wrong.
+    """
+    try:
+        return load_operations(Home.default())
+    except TumsynError:
+        return default_operations()
+
+
+def retraining_schedule(operations: Operations) -> dg.ScheduleDefinition:
+    """Return the schedule at the times of these settings."""
+
+    @dg.schedule(
+        name="retraining",
+        job=train_and_report,
+        cron_schedule=operations.retraining.cron,
+        execution_timezone=operations.retraining.time_zone,
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description=(
+            "Train, evaluate and report if there is reason to: new people, drift, or an old model. Every decision is"
+            " shown here, in core/retraining_decision and in SQL. Times and limits: operations.yaml of the home; after"
+            " a change of the times, reload the code location. Off by default."
+        ),
+    )
+    def retraining(context: dg.ScheduleEvaluationContext, home: HomeResource) -> dg.RunRequest | dg.SkipReason:
+        place = home.open()
+        try:
+            current = load_operations(place)
+        except OperationsError as error:
+            return dg.SkipReason(f"nothing was decided: {error}")
+        pools.fail_orphaned_runs(context.instance)  # a training whose process was killed keeps no other from starting
+        decision = decide(place, current, now=datetime.now(UTC), under_way=trainings_under_way(context.instance))
+        decision_id = record(place, decision, "schedule")
+        report_decision(context.instance, decision)
+        try:
+            publish_records(place)
+        except TumsynError as error:  # a centre's rows; they must not keep models from being trained
+            context.log.warning("the decision is recorded, and not published: %s", error)
+        if not decision.train:
+            return dg.SkipReason(decision.detail)
+        return dg.RunRequest(
+            run_config={"ops": run_config(decision, current)},
+            asset_selection=assets_to_make(decision),
+            tags={
+                DECISION_TAG: decision_id,
+                "tumsyn/data_id": str(decision.data_id),
+                "tumsyn/reasons": ",".join(decision.reasons),
+            },
+        )
+
+    return retraining
+
+
+def run_config(decision: Decision, operations: Operations) -> dict[str, dict[str, Any]]:
+    """Return the configuration of the ops of a training that was decided."""
+    settings = operations.retraining
+    network = {"config": settings.synthesis_config, "init": decision.init, "text_encoder": decision.text_encoder}
+    ops: dict[str, dict[str, Any]] = {
+        "synthesis_model": network,
+        "evaluation": {"protocol": settings.protocol},
+        "report": {},
+    }
+    if decision.trains_text_encoder:
+        ops["text_encoder"] = {"config": settings.text_encoder_config}
+        ops["text_encoder_retrieval"] = {"protocol": settings.protocol}
+    given = {name: {**values, "device": settings.device} for name, values in ops.items()}
+    return {
+        name: {"config": {key: value for key, value in values.items() if value is not None}}
+        for name, values in given.items()
+    }
+
+
+def assets_to_make(decision: Decision) -> list[dg.AssetKey] | None:
+    """Return the assets of a training that keeps its text encoder; None for all, where it trains one."""
+    return None if decision.trains_text_encoder else sorted({SYNTHESIS, *evaluation.keys, REPORT})
+
+
+def trainings_under_way(instance: dg.DagsterInstance) -> list[str]:
+    """Return the runs that train a model or will, in words, whatever job they are of."""
+    runs = [run for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)) if _trains(instance, run)]
+    return [f"run {run.run_id[:8]} ({run.job_name}) is {run.status.value.lower().replace('_', ' ')}" for run in runs]
+
+
+def _trains(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    if run.asset_selection:
+        return bool(MODELS & run.asset_selection)
+    known = run.job_snapshot_id is not None and instance.has_job_snapshot(run.job_snapshot_id)
+    steps = instance.get_job_snapshot(str(run.job_snapshot_id)).node_names if known else []
+    return bool({key.path[-1] for key in MODELS} & set(steps))
+
+
+SCHEDULES = [retraining_schedule(operations_at_load())]

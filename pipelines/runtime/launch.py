@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +50,8 @@ def environment(home: Home) -> dict[str, str]:
         "TUMSYN_DAGSTER_STATE": str(addressable(home.dagster)),
         "TUMSYN_HOME": str(home.root),
         "DAGSTER_DISABLE_TELEMETRY": "1",
+        # The schedule of trainings compares distributions, which takes longer than Dagster's minute on a busy machine.
+        "DAGSTER_SCHEDULE_GRPC_TIMEOUT_SECONDS": os.environ.get("DAGSTER_SCHEDULE_GRPC_TIMEOUT_SECONDS", "600"),
     }
 
 
@@ -99,6 +101,8 @@ def run(
     partition: str | None = None,
     config: Mapping[str, object] | None = None,
     resources: Mapping[str, object] | None = None,
+    assets: Sequence[dg.AssetKey] | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Run one job in this process and wait for it.
 
@@ -108,6 +112,10 @@ def run(
         Configuration of the job's ops, by their names.
     resources : mapping, optional
         Replacements of the definitions' resources, by their names.
+    assets : sequence of dagster.AssetKey, optional
+        Of the job; default: all of them.
+    tags : mapping of str to str, optional
+        Of the run.
     """
     given = {"home": HomeResource(root=str(home.root))} | dict(resources or {})
     run_config: dict[str, object] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -121,7 +129,8 @@ def run(
             partition_key=partition,
             run_config=run_config,
             run_id=run_id,
-            tags={pools.PROCESS: pools.process_name(os.getpid())} | NO_RETRY,
+            tags={pools.PROCESS: pools.process_name(os.getpid())} | NO_RETRY | dict(tags or {}),
+            asset_selection=assets,
             raise_on_error=False,
         )
 

@@ -14,9 +14,9 @@ from pipelines.runtime.resources import sync_partitions
 from warehouse.centers.registry import RegisteredCenter
 from warehouse.lake.home import Home
 from warehouse.tables import HARMONIZED, PARTITIONED, TABLES, Table
-from warehouse.tables.models import MODELS
+from warehouse.tables.models import MODELS, RETRAINING
 
-SHOWN = [*PARTITIONED, *HARMONIZED, *MODELS, *DERIVED, TABLES["meta.snapshot"]]
+SHOWN = [*PARTITIONED, *HARMONIZED, *MODELS, *RETRAINING, *DERIVED, TABLES["meta.snapshot"]]
 NO_TABLES = {TEXT_ENCODER, RETRIEVAL, SYNTHESIS, EVALUATION, REPORT}
 SPECS = {spec.key: spec for assets in ASSETS for spec in assets.specs}
 
@@ -42,7 +42,8 @@ def test_every_asset_has_a_description_an_owner_a_kind_and_a_version() -> None:
 @pytest.mark.parametrize("table", SHOWN, ids=lambda table: table.name)
 def test_an_asset_says_what_its_table_specification_says(table: Table) -> None:
     spec = SPECS[asset_key(table)]
-    assert spec.group_name == ("model" if table in MODELS else table.layer)
+    group = "model" if table in MODELS else "retraining" if table in RETRAINING else table.layer
+    assert spec.group_name == group
     assert spec.description == table.grain
     assert spec.owners
     assert spec.kinds

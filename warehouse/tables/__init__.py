@@ -2,13 +2,13 @@
 
 from warehouse.tables.core import CORE
 from warehouse.tables.meta import META
-from warehouse.tables.models import MODELS
+from warehouse.tables.models import MODELS, RETRAINING
 from warehouse.tables.out import OUT
 from warehouse.tables.raw import RAW
 from warehouse.tables.spec import Column, Kind, Stage, Table
 from warehouse.tables.volumes import VOLUMES
 
-TABLES: dict[str, Table] = {table.name: table for table in (*RAW, *CORE, *VOLUMES, *MODELS, *OUT, *META)}
+TABLES: dict[str, Table] = {table.name: table for table in (*RAW, *CORE, *VOLUMES, *MODELS, *RETRAINING, *OUT, *META)}
 STAGES: dict[Stage, list[Table]] = {
     stage: [table for table in TABLES.values() if table.origin == "partition" and table.stage == stage]
     for stage in ("ingest", "harmonize")

@@ -9,6 +9,8 @@ ALIASES = ("candidate", "champion")
 ACTIONS = ("assign", "remove", "reject")
 DECIDERS = ("gates", "person", "rollback")
 SWEPT = ("echo_time_s", "repetition_time_s", "inversion_time_s", "flip_angle_deg")
+DRIFT_VERDICTS = ("same", "drifted", "not_enough_data")
+RETRAINING_REASONS = ("first_training", "new_people", "drift", "age", "forced")
 VERDICTS = ("passed", "failed", "not_enough_data")
 
 EVENT = (
@@ -195,6 +197,59 @@ GATE_VERDICT = Table(
     origin="event",
 )
 
+DRIFT_SCORE = Table(
+    "core.drift_score",
+    "One row per comparison, field, contrast and aspect: whether new training people differ from those that a model has learned from. People are the units (model/evaluation/drift.py).",
+    (
+        *EVENT,
+        Column("drift_id", TEXT, "Comparison: hash of model, data, recipe, settings and code; a repeated one is recorded once."),
+        Column("model_id", TEXT, "Model whose people are the known ones: the champion, or the last trained model where there is none."),
+        DATA_ID,
+        Column("field", TEXT, "Column of out.image_catalog, measure of core.quality, brain_intensity, brain_relative_spread, or contrast."),
+        Column("contrast_label", TEXT, "Contrast of the images; null for fields of a person.", True),
+        Column("aspect", TEXT, "value, or presence: the share of people who have one.", False, "aspect IN ('value', 'presence')"),
+        Column("test", TEXT, "Function of scipy.stats; null where nothing was tested.", True),
+        Column("statistic", DOUBLE, "Its statistic; null where it is infinite.", True),
+        Column("p_value", DOUBLE, "Its p value.", True, "p_value BETWEEN 0 AND 1"),
+        Column("p_adjusted", DOUBLE, "The same after Benjamini and Hochberg, over all fields of the comparison.", True, "p_adjusted BETWEEN 0 AND 1"),
+        Column("effect", DOUBLE, "Difference of the two distributions: largest one of the distribution functions, or half the summed one of the shares.", True, "effect BETWEEN 0 AND 1"),
+        Column("n_known", INTEGER, "Number of known people with a value; of presence, of those who could have one.", False, "n_known >= 0"),
+        Column("n_new", INTEGER, "Number of new people, likewise.", False, "n_new >= 0"),
+        Column("known_values", TEXT, "Median and quartiles, most frequent texts, or share of the known people."),
+        Column("new_values", TEXT, "The same of the new people."),
+        Column("verdict", TEXT, "same, drifted (p_adjusted and effect beyond their limits), or not_enough_data: too few people.", False, f"verdict IN {DRIFT_VERDICTS}"),
+    ),
+    ("event_id",),
+    origin="event",
+)
+
+RETRAINING_DECISION = Table(
+    "core.retraining_decision",
+    "One row per decision whether to train, with the figures that it was made by.",
+    (
+        *EVENT,
+        Column("decision", TEXT, "train or skip.", False, "decision IN ('train', 'skip')"),
+        Column("decided_by", TEXT, "schedule, command or asset.", False, "decided_by IN ('schedule', 'command', 'asset')"),
+        Column("reasons", TEXTS, f"Reasons to train, of {', '.join(RETRAINING_REASONS)}; also where something else prevented it."),
+        Column("detail", TEXT, "The decision in words."),
+        Column("data_id", TEXT, "meta.snapshot.data_id of the published data; null where nothing is published.", True),
+        Column("snapshot_id", TEXT, "Snapshot that was read; null where nothing is published.", True),
+        Column("champion_id", TEXT, "Champion of the recipe; null where there is none.", True),
+        Column("last_success_id", TEXT, "Model that was trained and evaluated last; null where there is none.", True),
+        Column("n_people", INTEGER, "Number of people to learn from; null where they are unknown.", True, "n_people >= 0"),
+        Column("n_new_people", INTEGER, "Number of those whom neither the champion nor the last success has learned from.", True, "n_new_people >= 0"),
+        Column("least_new_people", INTEGER, "Number from which on they are a reason."),
+        Column("days_since_success", DOUBLE, "Age of the last success, days; null where there is none.", True, "days_since_success >= 0"),
+        Column("most_days", DOUBLE, "Age beyond which it is a reason, days."),
+        Column("drift_id", TEXT, "Comparison in core.drift_score; null where none was made.", True),
+        Column("n_fields_tested", INTEGER, "Number of fields with enough people; null without a comparison.", True, "n_fields_tested >= 0"),
+        Column("n_fields_drifted", INTEGER, "Number of fields that drifted; null without a comparison.", True, "n_fields_drifted >= 0"),
+        Column("start", TEXT, "fresh, or warm: from the champion.", False, "start IN ('fresh', 'warm')"),
+    ),
+    ("event_id",),
+    origin="event",
+)
+
 MODELS = (
     TRAINING_RUN,
     TRAINING_METRIC,
@@ -205,3 +260,4 @@ MODELS = (
     FIDELITY_SCORE,
     GATE_VERDICT,
 )
+RETRAINING = (DRIFT_SCORE, RETRAINING_DECISION)  # why models are trained; recorded also where none is

@@ -121,6 +121,7 @@ def run(
     evaluation: FakeEvaluation | None = None,
     problems: Sequence[str] = (),
     config: dict[str, Any] | None = None,
+    assets: Sequence[dg.AssetKey] | None = None,
 ) -> dg.ExecuteInProcessResult:
     """Run the job with fakes in place of networks."""
     evaluation = evaluation or FakeEvaluation(all_hold())
@@ -132,7 +133,7 @@ def run(
     training = training or FakeTraining({"text_encoder": FALLS, "synthesis": FALLS})
     resources = {"home": HomeResource(root=str(home.root)), "training": training}
     job = build_defs(resources=resources).resolve_job_def("train_and_report")
-    return job.execute_in_process(instance=instance, raise_on_error=False, run_config=config)
+    return job.execute_in_process(instance=instance, raise_on_error=False, run_config=config, asset_selection=assets)
 
 
 @dataclass(frozen=True)
@@ -195,6 +196,17 @@ def test_the_words_are_those_that_a_person_would_type(whole: Whole) -> None:
         ["text-encoder", "--config", "demo"],
         ["synthesis", "--config", "demo", "--device", "cpu", "--text-encoder", "t" * 16],
     ]
+
+
+def test_a_training_that_begins_with_a_model_needs_no_text_encoder_of_this_home(
+    home: Home, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = FakeTraining({"text_encoder": FALLS, "synthesis": FALLS})
+    config = {"ops": {"synthesis_model": {"config": {"config": "finetune", "init": "c" * 16}}}}
+    assets = [SYNTHESIS, *subject.evaluation.keys, REPORT]
+    result = run(home, instance, monkeypatch, training=training, config=config, assets=assets)
+    assert result.success
+    assert training.words == [["synthesis", "--config", "finetune", "--init", "c" * 16]]
 
 
 def test_the_first_model_whose_gates_hold_is_champion(whole: Whole) -> None:

@@ -1,38 +1,221 @@
-"""The schedule trains when the data changed, once it is switched on."""
+"""The schedule asks for a training where there is reason to, shows every decision, and starts one at a time."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
+import pytest
+import yaml
 
+from pipelines.assets.models import EVALUATION, REPORT, SYNTHESIS, TEXT_ENCODER
+from pipelines.assets.retraining import CHECK, DECIDED, DRIFT, drift_metadata, drift_verdict
 from pipelines.automation import retraining
+from pipelines.automation.jobs import train_and_report
+from pipelines.definitions import build_defs, defs
+from pipelines.runtime.operations import OperationsError, default_operations, load_operations, path_of
 from pipelines.runtime.resources import HomeResource
+from tests.model.tiny_home import make_tiny_home
+from tests.pipelines.trained_home import MODEL, data_id, record_model, training_people
 from warehouse.catalog import model_registry
+from warehouse.catalog.query import Catalogue
 from warehouse.lake.home import Home
 
-
-def tick(home: Home) -> dg.RunRequest | dg.SkipReason:
-    with dg.build_schedule_context(resources={"home": HomeResource(root=str(home.root))}) as context:
-        return retraining.retrain_weekly(context)  # type: ignore[return-value]
+DEMO = {"synthesis_config": "demo", "text_encoder_config": "demo", "protocol": "demo"}
 
 
-def test_the_schedule_trains_where_the_data_changed_and_says_why_it_does_not(filled: Home, tmp_path: Path) -> None:
-    assert isinstance(tick(Home(tmp_path / "empty")), dg.SkipReason)
-    home = Home(shutil.copytree(filled.root, tmp_path / "copy", symlinks=True))
-    request = tick(home)
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """An instance on disk: a tick opens it anew by its reference."""
+    folder = tmp_path / "dagster"
+    folder.mkdir()
+    with dg.DagsterInstance.local_temp(str(folder)) as instance:
+        yield instance
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return make_tiny_home(tmp_path_factory.mktemp("tiny") / "home", 16)
+
+
+@pytest.fixture
+def place(template: Home, tmp_path: Path) -> Home:
+    """A home of a few people, on whom nothing was trained."""
+    copy = shutil.copytree(template.root, tmp_path / "copy", symlinks=True, ignore=lambda *_: {"volumes"})
+    home = Home(copy)
+    configure(home)
+    return home
+
+
+def configure(home: Home, drift: dict[str, Any] | None = None, **settings: Any) -> None:
+    document = {"retraining": DEMO | settings, "drift": drift or {}}
+    path_of(home).write_text(yaml.safe_dump(document), encoding="utf-8")
+
+
+def tick(home: Home, instance: dg.DagsterInstance) -> dg.RunRequest | dg.SkipReason:
+    [schedule] = retraining.SCHEDULES
+    resources = {"home": HomeResource(root=str(home.root))}
+    with dg.build_schedule_context(instance=instance, resources=resources) as context:
+        return schedule(context)  # type: ignore[no-any-return]
+
+
+def yesterday() -> datetime:
+    return datetime.now(UTC) - timedelta(days=1)
+
+
+def shown(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, Any]:
+    event = instance.get_latest_materialization_event(key)
+    assert event is not None
+    assert event.asset_materialization is not None
+    return {name: value.value for name, value in event.asset_materialization.metadata.items()}
+
+
+def test_a_tick_with_a_reason_asks_for_a_run_that_the_job_accepts(place: Home, instance: dg.DagsterInstance) -> None:
+    request = tick(place, instance)
     assert isinstance(request, dg.RunRequest)
-    data_id = request.tags["tumsyn/data_id"]
-    facts = {"snapshot_id": "s", "training_code": "0", "seed": 0, "device": "cpu", "config": "{}", "run_id": "r"}
-    end = {"kind": "synthesis", "status": "finished", "data_id": data_id}
-    model_registry.record(home, "core.training_run", [facts | end])
-    skipped = tick(home)
+    assert request.tags["tumsyn/data_id"] == data_id(place)
+    assert request.tags["tumsyn/reasons"] == "first_training"
+    [row] = model_registry.statements(place, "core.retraining_decision")
+    assert request.tags["tumsyn/decision"] == row["event_id"]
+    assert request.asset_selection is None
+    job = defs.resolve_job_def(train_and_report.name)
+    assert dg.validate_run_config(job, request.run_config)
+    assert request.run_config["ops"]["text_encoder"]["config"] == {"config": "demo"}
+
+
+def test_a_tick_without_a_reason_skips_with_the_figures_and_shows_them_everywhere(
+    place: Home, instance: dg.DagsterInstance
+) -> None:
+    people = training_people(place)
+    record_model(place, people[2:], yesterday())
+    skipped = tick(place, instance)
     assert isinstance(skipped, dg.SkipReason)
-    assert data_id in str(skipped.skip_message)
+    assert f"2 of {len(people)} people are new" in str(skipped.skip_message)
+    assert shown(instance, DECIDED)["detail"] == skipped.skip_message
+    assert shown(instance, DRIFT)["model_id"] == MODEL
+    with Catalogue(place).connect() as connection:
+        rows = connection.execute("SELECT decision, decided_by, n_new_people FROM core.retraining_decision").fetchall()
+    assert rows == [("skip", "schedule", 2)]
 
 
-def test_the_schedule_is_weekly_and_off_until_it_is_switched_on() -> None:
-    assert retraining.retrain_weekly.cron_schedule == "0 3 * * 0"
-    assert retraining.retrain_weekly.default_status is dg.DefaultScheduleStatus.STOPPED
-    assert retraining.retrain_weekly.job_name == "train_and_report"
+def test_a_drift_is_a_warning_on_its_asset_and_a_reason(place: Home, instance: dg.DagsterInstance) -> None:
+    people = training_people(place, "echo_time_s")
+    record_model(place, people[: len(people) // 2], yesterday())
+    configure(place, {"least_people": 4, "significance": 0.4})
+    request = tick(place, instance)
+    assert isinstance(request, dg.RunRequest)
+    assert request.tags["tumsyn/reasons"] == "drift"
+    key = dg.AssetCheckKey(DRIFT, CHECK)
+    [record] = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+    assert record.event is not None
+    evaluation = record.event.dagster_event.event_specific_data  # type: ignore[union-attr]
+    assert not evaluation.passed  # type: ignore[union-attr]
+    assert evaluation.severity is dg.AssetCheckSeverity.WARN  # type: ignore[union-attr]
+    assert "echo_time_s of T1w" in evaluation.description  # type: ignore[union-attr, operator]
+    assert "data:image/png" in shown(instance, DRIFT)["differences"]
+
+
+def test_a_warm_start_asks_for_the_synthesis_model_alone_from_the_champion(
+    place: Home, instance: dg.DagsterInstance
+) -> None:
+    record_model(place, training_people(place)[2:], yesterday())
+    configure(place, start="warm", least_new_participants=1)
+    request = tick(place, instance)
+    assert isinstance(request, dg.RunRequest)
+    assert request.run_config["ops"]["synthesis_model"]["config"] == {"config": "demo", "init": MODEL}
+    chosen = set(request.asset_selection or ())
+    assert {SYNTHESIS, EVALUATION, REPORT} <= chosen
+    assert TEXT_ENCODER not in chosen
+    subset = defs.resolve_job_def(train_and_report.name).get_subset(asset_selection=chosen)
+    assert dg.validate_run_config(subset, request.run_config)
+
+
+@pytest.mark.parametrize("status", ["NOT_STARTED", "STARTED"])
+def test_no_second_training_starts_while_one_waits_or_runs(
+    place: Home, instance: dg.DagsterInstance, status: str
+) -> None:
+    job = build_defs().resolve_job_def(train_and_report.name)
+    run = instance.create_run_for_job(job, status=dg.DagsterRunStatus[status])
+    skipped = tick(place, instance)
+    assert isinstance(skipped, dg.SkipReason)
+    assert f"run {run.run_id[:8]} (train_and_report) is {status.lower().replace('_', ' ')}" in str(skipped.skip_message)
+    instance.report_run_failed(run)
+    assert isinstance(tick(place, instance), dg.RunRequest)
+    assert dg.DagsterRunStatus.QUEUED in retraining.UNFINISHED  # only Dagster's own launcher makes such a run
+
+
+def test_a_model_that_is_materialised_alone_is_a_training_and_another_run_is_none(
+    instance: dg.DagsterInstance,
+) -> None:
+    definitions = build_defs()
+    instance.create_run_for_job(definitions.resolve_job_def("publish"), status=dg.DagsterRunStatus.STARTED)
+    assert retraining.trainings_under_way(instance) == []
+    subset = definitions.resolve_job_def(train_and_report.name).get_subset(asset_selection={TEXT_ENCODER})
+    instance.create_run_for_job(subset, status=dg.DagsterRunStatus.STARTED, asset_selection=frozenset({TEXT_ENCODER}))
+    [found] = retraining.trainings_under_way(instance)
+    assert "is started" in found
+
+
+def test_every_step_that_needs_the_device_waits_for_the_one_slot_of_its_pool() -> None:
+    job = defs.resolve_job_def(train_and_report.name)
+    pools = {node.name: node.definition.pool for node in job.nodes if hasattr(node.definition, "pool")}
+    steps = {"text_encoder", "text_encoder_retrieval", "synthesis_model", "evaluation"}
+    assert {name for name, pool in pools.items() if pool == "gpu"} == steps
+    instance = yaml.safe_load((Path(__file__).parents[3] / "dagster.yaml").read_text(encoding="utf-8"))
+    assert instance["concurrency"]["pools"] == {"granularity": "op", "default_limit": 1}
+
+
+def test_an_empty_home_is_skipped(home: Home, instance: dg.DagsterInstance) -> None:
+    skipped = tick(home, instance)
+    assert isinstance(skipped, dg.SkipReason)
+    assert "nothing is published" in str(skipped.skip_message)
+
+
+def test_a_damaged_file_leaves_the_code_location_alone_and_the_tick_says_what_to_do(
+    place: Home, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path_of(place).write_text("retraining: {cron: never}\n", encoding="utf-8")
+    monkeypatch.setenv("TUMSYN_HOME", str(place.root))
+    assert retraining.operations_at_load() == default_operations()
+    with pytest.raises(OperationsError):
+        load_operations(place)
+    skipped = tick(place, instance)
+    assert isinstance(skipped, dg.SkipReason)
+    assert str(path_of(place)) in str(skipped.skip_message)
+    assert "correct that key" in str(skipped.skip_message)
+
+
+def test_the_times_are_those_of_the_home_when_dagster_loads(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.root.mkdir()
+    configure(home, cron="30 2 1 * *", time_zone="Europe/Berlin")
+    monkeypatch.setenv("TUMSYN_HOME", str(home.root))
+    schedule = retraining.retraining_schedule(retraining.operations_at_load())
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 2 1 * *", "Europe/Berlin")
+
+
+def test_the_schedule_is_weekly_off_and_described_by_default() -> None:
+    schedule = retraining.retraining_schedule(default_operations())
+    assert (schedule.name, schedule.cron_schedule, schedule.execution_timezone) == ("retraining", "0 3 * * 0", "UTC")
+    assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
+    assert schedule.job_name == train_and_report.name
+    assert schedule.description
+
+
+def test_the_assets_show_a_home_without_models_in_words(place: Home, instance: dg.DagsterInstance) -> None:
+    job = build_defs(resources={"home": HomeResource(root=str(place.root))}).resolve_implicit_global_asset_job_def()
+    result = job.get_subset(asset_selection={DRIFT, DECIDED}).execute_in_process(instance=instance)
+    assert result.success
+    assert shown(instance, DECIDED)["reasons"] == "first_training"
+    assert shown(instance, DECIDED)["dagster/row_count"] == 1
+    assert "no model to compare with" in shown(instance, DRIFT)["finding"]
+    [check] = result.get_asset_check_evaluations()
+    assert (check.check_name, check.passed, check.blocking) == (CHECK, True, False)
+
+
+def test_what_is_shown_of_nothing_is_words() -> None:
+    assert drift_metadata(None) == {"finding": "there is no model to compare with"}
+    assert drift_verdict(None)["passed"]
