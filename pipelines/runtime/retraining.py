@@ -24,7 +24,9 @@ from warehouse.lake.home import Home
 DECISION, RUN = "core.retraining_decision", "core.training_run"
 CONFIGS = Path(model_package.__file__).parent / "configs"
 DAY_S = 86400.0
+AGAIN = "tumsyn retrain --yes --force"
 FAILURES = 2  # of the same training, after which only a person starts it again
+TRIES = 3  # on the same data without a success, likewise; a training or evaluation that was killed counts, too
 DecidedBy = Literal["schedule", "command", "asset"]
 
 
@@ -296,6 +298,12 @@ def _begun(home: Home, operations: Operations, figures: Decision, recipe_id: str
 
 def _prevented(home: Home, operations: Operations, figures: Decision) -> str:
     """Return why a training is not started in spite of reasons; empty where it may be."""
+    success = model_registry.statements(home, model_registry.VERSION, model_id=figures.last_success_id)
+    decisions = model_registry.statements(home, DECISION, decision="train", data_id=figures.data_id)
+    tried = [row for row in decisions if all(row["occurred_at"] > version["occurred_at"] for version in success)]
+    if len(tried) >= TRIES:
+        what = f"training was started {len(tried)} times on data {figures.data_id} without a success"
+        return f"{what}; look at its runs, remove the cause, then run `{AGAIN}`"
     from model.training.config import load_config  # imports torch, which a decision without reasons does not need
     from model.training.trained import training_code
 
@@ -317,8 +325,7 @@ def _prevented(home: Home, operations: Operations, figures: Decision) -> str:
         failed = [run for run in same[kind] if run["status"] == "failed"]
         if len(failed) >= FAILURES and same[kind][-1]["status"] != "finished":
             what = f"this training of the {kind.replace('_', ' ')} failed {len(failed)} times: {failed[-1]['detail']}"
-            return f"{what}; remove the cause, then run `tumsyn retrain --yes --force`"
-    success = model_registry.statements(home, model_registry.VERSION, model_id=figures.last_success_id)
+            return f"{what}; remove the cause, then run `{AGAIN}`"
     runs = {run["run_id"] for run in same["synthesis"] if run["status"] == "finished"}
     is_kept = figures.init or figures.text_encoder
     encoder_is_same = is_kept or any(run["status"] == "finished" for run in same.get("text_encoder", []))

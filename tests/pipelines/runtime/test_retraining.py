@@ -160,6 +160,20 @@ def test_a_training_that_failed_twice_waits_for_a_person(place: Home, people: li
     assert decide(place, operations(), now=NOW, force=True).reasons[-1] == "forced"
 
 
+def test_what_was_started_three_times_without_a_success_waits_for_a_person(place: Home, people: list[str]) -> None:
+    record_model(place, people[3:], LAST_WEEK)
+    for _ in range(3):
+        decision = asked(place, least_new_participants=1)
+        assert decision.train
+        record(place, decision, "schedule")
+    prevented = asked(place, least_new_participants=1)
+    assert (prevented.train, prevented.reasons) == (False, ("new_people",))
+    assert "started 3 times" in prevented.detail
+    assert "tumsyn retrain --yes --force" in prevented.detail
+    record_model(place, people[2:], datetime.now(UTC), model_id="b" * 16)
+    assert asked(place, least_new_participants=1).train  # a success begins a new count
+
+
 def test_a_wrong_configuration_is_skipped_in_words(place: Home, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("name: mine\nrecipe: draft\nn_steps: 3\nbatch_size: 2\nlearning_rate: 0.1\nn_stepz: 3\n")
