@@ -18,6 +18,7 @@ from warehouse.errors import TumsynError
 from warehouse.lake.home import Home
 
 UNFINISHED = [dg.DagsterRunStatus[name] for name in ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")]
+TRAINING_JOB = train_and_report
 MODELS = {TEXT_ENCODER, SYNTHESIS}
 DECISION_TAG = "tumsyn/decision"
 
@@ -39,7 +40,7 @@ def retraining_schedule(operations: Operations) -> dg.ScheduleDefinition:
 
     @dg.schedule(
         name="retraining",
-        job=train_and_report,
+        job=TRAINING_JOB,
         cron_schedule=operations.retraining.cron,
         execution_timezone=operations.retraining.time_zone,
         default_status=dg.DefaultScheduleStatus.STOPPED,

@@ -26,7 +26,13 @@ def retrain(
     the configurations, and whether a training begins with the champion are in operations.yaml of the home. Without
     --yes nothing is written.
     """
-    from pipelines.automation.retraining import DECISION_TAG, assets_to_make, run_config, trainings_under_way
+    from pipelines.automation.retraining import (
+        DECISION_TAG,
+        TRAINING_JOB,
+        assets_to_make,
+        run_config,
+        trainings_under_way,
+    )
     from pipelines.runtime import launch
     from pipelines.runtime.operations import load_operations
     from pipelines.runtime.retraining import decide, publish_records, record
@@ -47,7 +53,7 @@ def retrain(
         config = {name: values["config"] for name, values in run_config(decision, operations).items()}
         tags = {DECISION_TAG: decision_id}
         assets = assets_to_make(decision)
-        outcome = launch.run(instance, home, "train_and_report", config=config, assets=assets, tags=tags)
+        outcome = launch.run(instance, home, TRAINING_JOB.name, config=config, assets=assets, tags=tags)
     if outcome.error:
         raise ModelError(outcome.error, "correct it, and run the same command again: it goes on with what was finished")
 

@@ -22,10 +22,11 @@ def operations(drift: dict[str, Any] | None = None, **retraining: Any) -> Operat
     default = default_operations()
     demo = {"synthesis_config": "demo", "text_encoder_config": "demo", "protocol": "demo"}
     few = {"least_people": 5, "significance": 0.05} | (drift or {})
-    return Operations(
-        retraining=default.retraining.model_copy(update=demo | retraining),
-        drift=default.drift.model_copy(update=few),
-    )
+    sections = {
+        "retraining": default.retraining.model_copy(update=demo | retraining),
+        "drift": default.drift.model_copy(update=few),
+    }
+    return default.model_copy(update=sections)
 
 
 def training_people(home: Home, order: str = "person_id") -> list[str]:

@@ -15,7 +15,6 @@ import yaml
 from pipelines.assets.models import EVALUATION, REPORT, SYNTHESIS, TEXT_ENCODER
 from pipelines.assets.retraining import CHECK, DECIDED, DRIFT, drift_metadata, drift_verdict
 from pipelines.automation import retraining
-from pipelines.automation.jobs import train_and_report
 from pipelines.definitions import build_defs, defs
 from pipelines.runtime.operations import OperationsError, default_operations, load_operations, path_of
 from pipelines.runtime.resources import HomeResource
@@ -82,7 +81,7 @@ def test_a_tick_with_a_reason_asks_for_a_run_that_the_job_accepts(place: Home, i
     [row] = model_registry.statements(place, "core.retraining_decision")
     assert request.tags["tumsyn/decision"] == row["event_id"]
     assert request.asset_selection is None
-    job = defs.resolve_job_def(train_and_report.name)
+    job = defs.resolve_job_def(retraining.TRAINING_JOB.name)
     assert dg.validate_run_config(job, request.run_config)
     assert request.run_config["ops"]["text_encoder"]["config"] == {"config": "demo"}
 
@@ -130,7 +129,7 @@ def test_a_warm_start_asks_for_the_synthesis_model_alone_from_the_champion(
     chosen = set(request.asset_selection or ())
     assert {SYNTHESIS, EVALUATION, REPORT} <= chosen
     assert TEXT_ENCODER not in chosen
-    subset = defs.resolve_job_def(train_and_report.name).get_subset(asset_selection=chosen)
+    subset = defs.resolve_job_def(retraining.TRAINING_JOB.name).get_subset(asset_selection=chosen)
     assert dg.validate_run_config(subset, request.run_config)
 
 
@@ -138,11 +137,13 @@ def test_a_warm_start_asks_for_the_synthesis_model_alone_from_the_champion(
 def test_no_second_training_starts_while_one_waits_or_runs(
     place: Home, instance: dg.DagsterInstance, status: str
 ) -> None:
-    job = build_defs().resolve_job_def(train_and_report.name)
+    job = build_defs().resolve_job_def(retraining.TRAINING_JOB.name)
     run = instance.create_run_for_job(job, status=dg.DagsterRunStatus[status])
     skipped = tick(place, instance)
     assert isinstance(skipped, dg.SkipReason)
-    assert f"run {run.run_id[:8]} (train_and_report) is {status.lower().replace('_', ' ')}" in str(skipped.skip_message)
+    assert f"run {run.run_id[:8]} ({retraining.TRAINING_JOB.name}) is {status.lower().replace('_', ' ')}" in str(
+        skipped.skip_message
+    )
     instance.report_run_failed(run)
     assert isinstance(tick(place, instance), dg.RunRequest)
     assert dg.DagsterRunStatus.QUEUED in retraining.UNFINISHED  # only Dagster's own launcher makes such a run
@@ -154,14 +155,14 @@ def test_a_model_that_is_materialised_alone_is_a_training_and_another_run_is_non
     definitions = build_defs()
     instance.create_run_for_job(definitions.resolve_job_def("publish"), status=dg.DagsterRunStatus.STARTED)
     assert retraining.trainings_under_way(instance) == []
-    subset = definitions.resolve_job_def(train_and_report.name).get_subset(asset_selection={TEXT_ENCODER})
+    subset = definitions.resolve_job_def(retraining.TRAINING_JOB.name).get_subset(asset_selection={TEXT_ENCODER})
     instance.create_run_for_job(subset, status=dg.DagsterRunStatus.STARTED, asset_selection=frozenset({TEXT_ENCODER}))
     [found] = retraining.trainings_under_way(instance)
     assert "is started" in found
 
 
 def test_every_step_that_needs_the_device_waits_for_the_one_slot_of_its_pool() -> None:
-    job = defs.resolve_job_def(train_and_report.name)
+    job = defs.resolve_job_def(retraining.TRAINING_JOB.name)
     pools = {node.name: node.definition.pool for node in job.nodes if hasattr(node.definition, "pool")}
     steps = {"text_encoder", "text_encoder_retrieval", "synthesis_model", "evaluation"}
     assert {name for name, pool in pools.items() if pool == "gpu"} == steps
@@ -201,7 +202,7 @@ def test_the_schedule_is_weekly_off_and_described_by_default() -> None:
     schedule = retraining.retraining_schedule(default_operations())
     assert (schedule.name, schedule.cron_schedule, schedule.execution_timezone) == ("retraining", "0 3 * * 0", "UTC")
     assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
-    assert schedule.job_name == train_and_report.name
+    assert schedule.job_name == retraining.TRAINING_JOB.name
     assert schedule.description
 
 
