@@ -26,6 +26,7 @@ from pipelines.commands import (
     volumes,
 )
 from pipelines.runtime import stopping
+from pipelines.runtime.progress import clean
 from warehouse.errors import TumsynError
 from warehouse.lake.home import Home
 from warehouse.lake.migration import migrate
@@ -47,7 +48,7 @@ class Tumsyn(typer.core.TyperGroup):
             unexpected = (
                 f"{type(error).__name__}: {error}\n  -> an unexpected error; `tumsyn --debug …` shows its place"
             )
-            typer.echo(f"tumsyn: {error if isinstance(error, TumsynError) else unexpected}", err=True)
+            typer.echo(clean(f"tumsyn: {error if isinstance(error, TumsynError) else unexpected}"), err=True)
             raise typer.Exit(1) from error
 
 

@@ -14,6 +14,7 @@ import dagster as dg
 import pyarrow as pa
 
 from model.training.examples import newest
+from pipelines.assets.markdown import escaped
 from pipelines.runtime.evaluation import VERDICT_WORDS, Evaluated
 from warehouse.catalog import model_registry
 from warehouse.lake.home import Home
@@ -31,7 +32,11 @@ Metadata = dict[str, Any]
 
 def markdown_table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return a Markdown table, with numbers to four digits and long text cut."""
-    lines = [names, ["---"] * len(names), *([_cell(value) for value in row] for row in rows)]
+    lines = [
+        [escaped(name) for name in names],
+        ["---"] * len(names),
+        *([_cell(value) for value in row] for row in rows),
+    ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -88,7 +93,7 @@ def evaluation_metadata(evaluated: Evaluated) -> Metadata:
     scores = _retrieval(evaluated.scores) if evaluated.kind == "text_encoder" else _tasks(evaluated)
     # A list: in a table the sentences would get a narrow column.
     gates = [
-        f"- {VERDICT_WORDS[model_registry.verdict_of(row)]}: {row['gate']}. {row['detail']}"
+        f"- {VERDICT_WORDS[model_registry.verdict_of(row)]}: {escaped(row['gate'])}. {escaped(row['detail'])}"
         for row in evaluated.verdicts
     ]
     return {
@@ -107,8 +112,8 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     text = "" if value is None else value if isinstance(value, str) else json.dumps(value, default=str)
-    text = " ".join(text.replace("|", "\\|").split())
-    return text if len(text) <= CELL_WIDTH else f"{text[: CELL_WIDTH - 1]}…"
+    text = " ".join(text.split())
+    return escaped(text if len(text) <= CELL_WIDTH else f"{text[: CELL_WIDTH - 1]}…")  # cut first: no half of an escape
 
 
 def _retrieval(scores: Sequence[Mapping[str, Any]]) -> str:
@@ -177,4 +182,4 @@ def _plot(measured: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def _embedded(picture: bytes, name: str, kind: str) -> str:
-    return f"![{name}](data:image/{kind};base64,{base64.b64encode(picture).decode()})"
+    return f"![{escaped(name)}](data:image/{kind};base64,{base64.b64encode(picture).decode()})"

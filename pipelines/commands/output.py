@@ -61,8 +61,8 @@ def show(rows: pa.Table, form: Format, output: Path | None = None) -> None:
 
 
 def note(text: str) -> None:
-    """Print a message on standard error, which keeps it out of the rows."""
-    typer.echo(text, err=True)
+    """Print a message on standard error, which keeps it out of the rows; control characters are escaped."""
+    typer.echo(clean(text), err=True)
 
 
 def _write_file(rows: pa.Table, form: Format, output: Path) -> None:

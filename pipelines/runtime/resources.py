@@ -8,7 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from pipelines.runtime.progress import Report
+from pipelines.runtime.progress import Report, clean
 from warehouse.centers.registry import registered
 from warehouse.errors import TumsynError
 from warehouse.lake.home import Home
@@ -46,7 +46,7 @@ def logged_progress(name: str, log: dg.DagsterLogManager) -> Report:
         nonlocal tenths
         if total and done * 10 // total > tenths:
             tenths = done * 10 // total
-            log.info("%s: %s, %d of %d", name, item, done, total)
+            log.info("%s: %s, %d of %d", name, clean(item), done, total)
 
     return report
 
@@ -69,7 +69,9 @@ def sync_partitions(instance: dg.DagsterInstance, home: Home) -> None:
 def failure(error: TumsynError) -> dg.Failure:
     """Return the failure of a step that only a user can correct, which is therefore not retried."""
     return dg.Failure(
-        description=str(error), metadata={"what": error.what, "remedy": error.remedy}, allow_retries=False
+        description=clean(str(error)),
+        metadata={"what": clean(error.what), "remedy": clean(error.remedy)},
+        allow_retries=False,
     )
 
 
