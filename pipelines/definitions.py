@@ -10,6 +10,7 @@ from pipelines import assets
 from pipelines.automation.arrival import SENSORS
 from pipelines.automation.jobs import JOBS
 from pipelines.automation.retraining import SCHEDULES
+from pipelines.runtime.json_outputs import json_outputs
 from pipelines.runtime.resources import HomeResource, logged_progress
 from pipelines.runtime.training_process import TrainingProcess
 from warehouse.harmonize.tasks import work_tasks
@@ -20,7 +21,13 @@ CHECKS = dg.load_asset_checks_from_package_module(assets)
 
 def build_defs(resources: Mapping[str, object] | None = None) -> dg.Definitions:
     """Return fresh definitions, in which a test or the command line may replace resources."""
-    defaults = {"home": HomeResource(), "progress": logged_progress, "work": work_tasks, "training": TrainingProcess()}
+    defaults = {
+        "home": HomeResource(),
+        "io_manager": json_outputs,
+        "progress": logged_progress,
+        "work": work_tasks,
+        "training": TrainingProcess(),
+    }
     return dg.Definitions(
         assets=ASSETS,
         asset_checks=CHECKS,
