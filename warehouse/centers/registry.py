@@ -175,6 +175,14 @@ class ParticipantsTable(DefinitionPart):
     where: dict[str, list[str]] = {}  # column -> values; rows with other values are skipped
     skip_rows: int = 0  # lines between the header and the first row, such as the descriptions in tables of the NDA
 
+    @field_validator("file")
+    @classmethod
+    def _inside(cls, value: str | list[str]) -> str | list[str]:
+        for pattern in [value] if isinstance(value, str) else value:
+            if pattern.startswith("/") or ".." in pattern.split("/"):
+                raise ValueError(f"{pattern!r} leaves the root; give a glob relative to it")
+        return value
+
     @property
     def files(self) -> list[str]:
         """Return the alternative files in order."""

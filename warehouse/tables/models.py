@@ -1,7 +1,7 @@
 """Tables of trainings, models, scores and gates: events, which are appended and never changed."""
 
 from warehouse.tables.core import IMAGE_ID
-from warehouse.tables.spec import BIGINT, BOOLEAN, DOUBLE, INTEGER, JSON, TEXT, TEXTS, TIMESTAMP, Column, Table
+from warehouse.tables.spec import BIGINT, BOOLEAN, DOUBLE, INTEGER, JSON, TEXT, TEXTS, TIMESTAMP, Column, Table, inside
 from warehouse.tables.volumes import FORMS
 
 KINDS = ("text_encoder", "synthesis")
@@ -73,7 +73,7 @@ MODEL_VERSION = Table(
         RUN_ID,
         DATA_ID,
         Column("text_encoder_id", TEXT, "Text encoder that a synthesis model contains; null for a text encoder.", True),
-        Column("path", TEXT, "Folder of the checkpoint, relative to the home."),
+        Column("path", TEXT, "Folder of the checkpoint, relative to the home.", False, inside("path")),
         Column("n_parameters", BIGINT, "Number of parameters.", False, "n_parameters > 0"),
         Column("size_bytes", BIGINT, "Size of the weights in bytes.", False, "size_bytes > 0"),
         Column("is_simulated", BOOLEAN, "True where all training images are simulated."),

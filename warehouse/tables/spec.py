@@ -146,6 +146,11 @@ class Table:
         return pa.table(columns, schema=self.schema())
 
 
+def inside(column: str) -> str:
+    """Return the rule that a path is relative and does not lead out of the folder that it is relative to."""
+    return f"NOT starts_with({column}, '/') AND NOT list_contains(string_split({column}, '/'), '..')"
+
+
 def _quoted(name: str) -> str:
     return f'"{name}"'
 

@@ -2,7 +2,7 @@
 
 from warehouse.tables.core import IMAGE_ID, SESSION_ID
 from warehouse.tables.raw import CENTER
-from warehouse.tables.spec import BIGINT, BOOLEAN, DOUBLE, DOUBLES, INTEGERS, TEXT, Column, Table
+from warehouse.tables.spec import BIGINT, BOOLEAN, DOUBLE, DOUBLES, INTEGERS, TEXT, Column, Table, inside
 
 FORMS = ("session", "native")
 TRANSFORMS = ("to_reference", "reference_to_mni_rigid", "reference_to_mni_affine", "native_to_session")
@@ -19,7 +19,7 @@ VOLUME = Table(
         SESSION_ID,
         Column("recipe", TEXT, "Name of the recipe, e.g. standard or draft."),
         Column("is_draft", BOOLEAN, "True for the draft recipe: coarse, without bias correction, for demonstrations only."),
-        Column("path", TEXT, "Zarr store relative to the home."),
+        Column("path", TEXT, "Zarr store relative to the home.", False, inside("path")),
         Column("shape", INTEGERS, "Voxels along i, j, k."),
         Column("voxel_size_mm", DOUBLES, "Voxel size along i, j, k, mm.", False, "len(voxel_size_mm) = 3 AND list_min(voxel_size_mm) > 0"),
         Column("affine", DOUBLES, "Voxel (i, j, k) to world (x, y, z), RAS+, mm; 4 × 4, row by row. World is that of the session for form session, that of the scanner for form native.", False, "len(affine) = 16"),

@@ -131,8 +131,9 @@ def image_entities(volume: Volume) -> dict[str, str]:
     """
     attributes = volume.attributes
     stored: Mapping[str, Any] = attributes.get("entities") or {}
-    found = {key: _label(stored[key]) for key in ENTITY_ORDER if stored.get(key) not in (None, "")}
-    if "sub" not in found and attributes.get("participant_id"):
+    labels = {key: _label(stored[key]) for key in ENTITY_ORDER if stored.get(key) is not None}
+    found = {key: label for key, label in labels.items() if label}
+    if "sub" not in found and _label(attributes.get("participant_id") or ""):
         found["sub"] = _label(attributes["participant_id"])
     if "ses" not in found and "/ses-" in str(attributes.get("session_id")):
         found["ses"] = _label(str(attributes["session_id"]).split("/ses-")[1])
@@ -149,7 +150,7 @@ def image_entities(volume: Volume) -> dict[str, str]:
 def image_suffix(volume: Volume) -> str:
     """Return the BIDS suffix of an image, or its contrast where it has none."""
     stored = (volume.attributes.get("entities") or {}).get("suffix")
-    found = str(stored or volume.attributes.get("contrast") or "")
+    found = _label(stored or volume.attributes.get("contrast") or "")
     if not found:
         raise VolumeError(f"{volume.path} names neither suffix nor contrast", "harmonise the scan again")
     return found.removeprefix("ce")  # as in ceT1w; the agent is an entity in BIDS

@@ -88,6 +88,21 @@ def table(**changes: Any) -> dict[str, Any]:
             id="a broken id",
         ),
         pytest.param(
+            definition(layout=table(file="../elsewhere/people.csv")),
+            "layout.participants.0.file",
+            id="a table beside the root",
+        ),
+        pytest.param(
+            definition(layout=table(file=["people.csv", "/etc/people.csv"])),
+            "layout.participants.0.file",
+            id="a table anywhere",
+        ),
+        pytest.param(
+            definition(center_id="../../escaped"),
+            "center_id",
+            id="an identifier that is a path",
+        ),
+        pytest.param(
             definition(layout=layout(protocols=[{"contrast": "T1w", "source": "s", "values": {"tr": 2.0}}])),
             "layout.protocols.0.values",
             id="a value that no acquisition has",

@@ -72,6 +72,24 @@ def test_bids2table_understands_every_name(stored: Stored, tmp_path: Path) -> No
         assert again.name == path.name, "entities are in the order of BIDS"
 
 
+@pytest.mark.parametrize("text", ["../../../escaped", "/etc/escaped", "a/../../../b", "x/y", "a\\b", "a\nb"])
+@pytest.mark.parametrize("key", ["sub", "ses", "acq", "run", "suffix", "mod"])
+def test_no_text_of_a_store_leads_out_of_the_folder(stored: Stored, tmp_path: Path, key: str, text: str) -> None:
+    out = tmp_path / "deep" / "er" / "out"
+    done = export(stored(entities={"sub": "01", "ses": "2", "suffix": "T1w", key: text}), out)
+    made = [path for path in vars(done).values() if path is not None]
+    assert all(path.resolve().is_relative_to(out) for path in made)
+    assert all(len(path.relative_to(out).parts) == 4 for path in made), "sub-, ses-, anat and the name"
+    assert {path.name for path in (tmp_path / "deep").iterdir()} == {"er"}
+
+
+@pytest.mark.parametrize("key", ["sub", "suffix"])
+def test_a_store_without_any_letter_in_its_labels_is_refused(stored: Stored, tmp_path: Path, key: str) -> None:
+    volume = stored(entities={"sub": "01", "suffix": "T1w", key: "../.."}, participant_id="..", session_id="alpha/x")
+    with pytest.raises(VolumeError, match=r"names neither|names no participant"):
+        export(volume, tmp_path / "out")
+
+
 def test_a_contrast_after_agent_keeps_its_name_apart(stored: Stored, tmp_path: Path) -> None:
     volume = stored(entities={"sub": "03"}, session_id="alpha/sub-03", contrast="ceT1w")
     name = export(volume, tmp_path).image.name
