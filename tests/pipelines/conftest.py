@@ -82,6 +82,27 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Home:
     return home
 
 
+@pytest.fixture(scope="session")
+def attacked(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home in which the hostile dataset is ingested, harmonised by `works`, and published; read it only."""
+    from pipelines.commands.ingest import ingest_centers
+    from tests import hostile
+    from tests.warehouse.harmonize import works
+    from warehouse.harmonize import tasks
+    from warehouse.harmonize.center import harmonize_center
+    from warehouse.harmonize.recipe import load_recipe
+
+    folder = tmp_path_factory.mktemp("attacked")
+    home = Home(folder / "home")
+    entry = register(home, hostile.center(), hostile.write_hostile(folder / "bids"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tasks, "work_session", works.made_of)
+        ingest_centers(home, [])
+        harmonize_center(home, entry, load_recipe("draft"), workers=1)
+    ingest_centers(home, [])
+    return home
+
+
 @pytest.fixture
 def asking(filled: Home) -> Command:
     """The command, at work in the filled home."""

@@ -12,17 +12,11 @@ from markdown_it import MarkdownIt
 
 from pipelines.assets.markdown import escaped
 from pipelines.assets.metadata import markdown_table, preview
-from pipelines.commands.ingest import ingest_centers
 from pipelines.runtime.resources import failure
 from tests import hostile
 from tests.pipelines.conftest import Command, command_in
-from tests.warehouse.harmonize import works
 from warehouse.catalog.query import Catalogue
-from warehouse.centers.registry import register
 from warehouse.errors import TumsynError
-from warehouse.harmonize import tasks
-from warehouse.harmonize.center import harmonize_center
-from warehouse.harmonize.recipe import load_recipe
 from warehouse.lake.home import Home
 from warehouse.lake.parts import read_table
 from warehouse.tables import HARMONIZED, PARTITIONED
@@ -47,20 +41,6 @@ class Seen(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
-
-
-@pytest.fixture(scope="module")
-def attacked(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """A home in which the hostile dataset is ingested, harmonised by `works`, and published."""
-    folder = tmp_path_factory.mktemp("attacked")
-    home = Home(folder / "home")
-    entry = register(home, hostile.center(), hostile.write_hostile(folder / "bids"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tasks, "work_session", works.made_of)
-        ingest_centers(home, [])
-        harmonize_center(home, entry, load_recipe("draft"), workers=1)
-    ingest_centers(home, [])
-    return home
 
 
 @pytest.fixture

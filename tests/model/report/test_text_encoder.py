@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from markupsafe import escape
 from PIL import Image
 
 from model.evaluation.recovery import recovered
@@ -17,7 +18,8 @@ from model.evaluation.retrieval_examples import N_CANDIDATES, Picture, choose_ex
 from model.evaluation.retrieval_protocol import RetrievalProtocol
 from model.evaluation.scorers import Encoder
 from model.report.encoder_plots import example_plot, field_plot, plots, recovery_plot, retrieval_plot
-from model.report.text_encoder import PAGE, PICTURES, tables, write_page
+from model.report.text_encoder import PAGE, PICTURES, render, tables, write_page
+from tests.hostile import PICTURE, SCRIPT, TEMPLATE
 from tests.model.evaluation.seen import Clairvoyant, observer, scans
 from tests.model.evaluation.test_retrieval import item, seen_of
 
@@ -55,6 +57,16 @@ def test_the_page_holds_its_pictures_and_every_figure(found: Retrieval, tmp_path
         for row in rows:
             assert row[0] in html
             assert row[4] in html
+
+
+@pytest.mark.parametrize("text", [SCRIPT, PICTURE, TEMPLATE])
+def test_what_data_say_is_text_on_the_page(found: Retrieval, text: str) -> None:
+    rows = [row | {"field": text, "split": text} for row in found.scores]
+    gates = [gate | {"detail": text} for gate in found.gates]
+    html = render(replace(found, scores=rows, gates=gates), {}, {text: text})
+    assert html.count(str(escape(text))) > 2
+    assert "<script" not in html
+    assert "<img" not in html
 
 
 def test_curves_are_drawn_and_not_listed(found: Retrieval) -> None:

@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -34,7 +35,7 @@ QUIET = [
     "--window-size=1280,6000",  # only rows that would be seen are drawn
     "--virtual-time-budget=30000",
 ]
-START_S = 90
+START_S = 180
 ATTEMPTS = 4  # the budget is virtual: on a busy machine it can run out before the server has answered
 Page = Callable[..., str]
 
@@ -47,21 +48,29 @@ def browser() -> str:
     return found
 
 
-@pytest.fixture(scope="module")
-def address(filled: Home) -> Iterator[str]:
-    """The home in Dagster, in a process group of its own: it ends with the test whatever happens."""
+@contextmanager
+def serving(home: Home) -> Iterator[str]:
+    """Show a home in Dagster, in a process group of its own: it ends with the test whatever happens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "pipelines.cli", "--home", str(filled.root), "ui", "--port", str(port)]
-    log = (filled.root / "ui.log").open("w")
-    with subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True) as server:
+    command = [sys.executable, "-m", "pipelines.cli", "--home", str(home.root), "ui", "--port", str(port)]
+    path = home.root.with_name("ui.log")
+    with (
+        path.open("w") as log,
+        subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True) as server,
+    ):
         try:
-            _wait(f"http://127.0.0.1:{port}/server_info", filled.root / "ui.log")
+            _wait(f"http://127.0.0.1:{port}/server_info", path)
             yield f"http://127.0.0.1:{port}"
         finally:
             _end(server)
-            log.close()
+
+
+@pytest.fixture(scope="module")
+def address(filled: Home) -> Iterator[str]:
+    with serving(filled) as address:
+        yield address
 
 
 @pytest.fixture

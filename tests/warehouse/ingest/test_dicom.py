@@ -91,6 +91,21 @@ def test_the_source_is_not_written_into(source: Path, tmp_path: Path) -> None:
         convert(source, source / "bids", "a lab", SALT)
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR", "ignore:The value for the data element")
+@pytest.mark.parametrize("text", ["../../../escaped", "/tmp/escaped", "..", "a/../../../b", "-f /tmp/x", "$(id)", "%s"])
+def test_no_identifier_leads_out_of_the_new_folder(tmp_path: Path, text: str) -> None:
+    source, root = tmp_path / "dicom", tmp_path / "deep" / "er" / "bids"
+    series(source, text, text[:16], 1, text, **T1W)
+    before = sorted(source.rglob("*"))
+    made = convert(source, root, text, SALT)
+    assert len(made.named) + len(made.unnamed) == 1
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["er"]
+    assert [path.name for path in root.parent.iterdir()] == ["bids"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "dicom"]
+    assert sorted(source.rglob("*")) == before
+    assert not any("escaped" in path.name for path in root.rglob("*"))
+
+
 def test_a_folder_that_is_in_use_is_left_alone(source: Path, tmp_path: Path) -> None:
     (tmp_path / "bids").mkdir()
     (tmp_path / "bids" / "mine.txt").write_text("x")
