@@ -15,8 +15,9 @@ REMOTE = "![x](http://evil.example/x.png)"
 CELLS = "a|b\nc"
 TERMINAL = "\x1b[31mred \x1b]8;;http://evil.example\x07click\x1b]8;;\x07"
 TEMPLATE = "{{7*7}}{% raw %}"
+FORMULA = "$\\bad{$"
 UPWARDS = "../../../../escaped"
-TEXTS = (SCRIPT, PICTURE, LINK, REMOTE, CELLS, TERMINAL, TEMPLATE, UPWARDS)
+TEXTS = (SCRIPT, PICTURE, LINK, REMOTE, CELLS, TERMINAL, TEMPLATE, FORMULA, UPWARDS)
 # In the name of a file everything may stand but a slash.
 NAMES = tuple(text.replace("/", "∕") for text in TEXTS)
 

@@ -140,10 +140,17 @@ def mark_sides(axes: Axes, plane: tuple[int, int, int], size: float = 13) -> Non
 
 
 def png(figure: Figure) -> bytes:
-    """Return a figure as a PNG, drawn without a display; the same figure gives the same bytes."""
+    """Return a figure as a PNG, drawn without a display; the same figure gives the same bytes.
+
+    A dollar sign in a text is a dollar sign: taken for TeX, a name of a scan could keep a page from being drawn.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.text import Text
 
     FigureCanvasAgg(figure)
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and "$" in text.get_text():  # not ticks, whose TeX matplotlib writes while it draws
+            text.set_parse_math(False)
     file = BytesIO()
     figure.savefig(file, format="png", dpi="figure", facecolor="auto", metadata={"Software": None})
     return file.getvalue()

@@ -52,3 +52,23 @@ def test_a_figure_is_a_png_of_its_own_size_and_ground_and_the_same_each_time() -
     assert (picture.format, picture.size, picture.getpixel((0, 0))) == ("PNG", (50, 30), (16, 32, 48, 255))
     assert png(figure) == png(figure)
     assert "Software" not in picture.info  # matplotlib's version would change the bytes
+
+
+@pytest.mark.parametrize("text", ["$\\bad{$", "$x", "a $5 and $6 b", "$$"])
+def test_a_dollar_sign_in_a_text_is_no_formula(text: str) -> None:
+    figure = Figure(layout="constrained")
+    axes = figure.subplots()
+    axes.plot([1, 2], label=text)
+    axes.set(title=text, xlabel=text)
+    axes.legend()
+    figure.suptitle(text)
+    assert png(figure).startswith(b"\x89PNG")
+
+
+def test_powers_of_ten_at_an_axis_stay_formulas() -> None:
+    figure = Figure()
+    axes = figure.subplots()
+    axes.plot([1, 1000])
+    axes.set(yscale="log", title="$1")
+    png(figure)
+    assert all(label.get_parse_math() for label in axes.get_yticklabels())
