@@ -169,7 +169,9 @@ def test_no_file_of_the_home_holds_the_salt_but_its_own(attacked: Home, tumsyn: 
         pytest.param("sql --query {}", id="query"),
         pytest.param("export {} --out x", id="image"),
         pytest.param("evaluate --model {}", id="model"),
+        pytest.param("models show {}", id="model to show"),
         pytest.param("models promote {}", id="model to promote"),
+        pytest.param("models rollback {}", id="champion to take back"),
         pytest.param("models pack {} x", id="model to pack"),
     ],
 )
