@@ -18,7 +18,6 @@ from urllib.parse import quote
 import psutil
 import pytest
 
-from pipelines.definitions import defs
 from tests import hostile
 from tests.conftest import write_bids
 from tests.pipelines.commands.test_ui import BROWSERS, serving
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 LOCATION = "pipelines.definitions"
-[SCHEDULE] = [one.name for one in defs.schedules or [] if one.job_name == "train_and_report"]
+SCHEDULE = "retraining"
 IMAGE = "assets/core/image"
 CENTER = "example"
 LAYERS = ("raw", "core", "out", "meta", "model")
