@@ -345,20 +345,38 @@ def shipped() -> dict[str, Center]:
 
 
 def registered(home: Home) -> dict[str, RegisteredCenter]:
-    """Return the centres that are registered in a home, by identifier."""
-    found = {}
-    for path in sorted(home.centers.glob("*.yaml")):
-        document = read_yaml(path, CenterError)
-        if not isinstance(document, dict) or "root" not in document:
-            raise CenterError(f"{path}: key 'root' is missing", "write `root: /path/to/the/dataset`")
-        definition = document.get("definition", "shipped")
-        center = shipped().get(path.stem) if definition == "shipped" else _validated(definition, path)
-        if center is None:
-            raise CenterError(f"{path}: no shipped definition {path.stem!r}", "write the definition into the file")
-        found[center.center_id] = RegisteredCenter(
-            center, Path(document["root"]), bool(document.get("follow_links", False))
-        )
-    return found
+    """Return the centres that are registered in a home, by identifier.
+
+    Raises
+    ------
+    CenterError
+        When the file of any of them cannot be used.
+    """
+    found = (read_registration(path) for path in registration_files(home))
+    return {registration.center.center_id: registration for registration in found}
+
+
+def registration_files(home: Home) -> list[Path]:
+    """Return the files that register centres, each named by its centre."""
+    return sorted(home.centers.glob("*.yaml"))
+
+
+def read_registration(path: Path) -> RegisteredCenter:
+    """Read the file that registers a centre.
+
+    Raises
+    ------
+    CenterError
+        When it cannot be used.
+    """
+    document = read_yaml(path, CenterError)
+    if not isinstance(document, dict) or "root" not in document:
+        raise CenterError(f"{path}: key 'root' is missing", "write `root: /path/to/the/dataset`")
+    definition = document.get("definition", "shipped")
+    center = shipped().get(path.stem) if definition == "shipped" else _validated(definition, path)
+    if center is None:
+        raise CenterError(f"{path}: no shipped definition {path.stem!r}", "write the definition into the file")
+    return RegisteredCenter(center, Path(document["root"]), bool(document.get("follow_links", False)))
 
 
 def register(home: Home, center: Center, root: Path, follow_links: bool = False) -> RegisteredCenter:

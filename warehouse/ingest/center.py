@@ -134,10 +134,22 @@ def check_center(home: Home, registration: RegisteredCenter) -> Examined:
 
 def is_current(home: Home, registration: RegisteredCenter) -> bool:
     """Return whether an ingest would change nothing; no file of the centre is opened."""
+    return pending(home, registration) is None
+
+
+def pending(home: Home, registration: RegisteredCenter) -> str | None:
+    """Return a hash of the files, definition and code that an ingest would read; None where it would change nothing.
+
+    Raises
+    ------
+    CenterError
+        When the root is not a folder that can be listed.
+    """
     manifest = read_manifest(home, registration.center.center_id)
-    if manifest is None:
-        return False
-    return manifest.fingerprint == _fingerprints(home, registration, walk(registration.root, registration.follow_links))
+    prints = _fingerprints(home, registration, walk(registration.root, registration.follow_links))
+    if manifest is not None and manifest.fingerprint == prints:
+        return None
+    return hashlib.sha256(repr(sorted(prints.items())).encode()).hexdigest()
 
 
 def _previous(
