@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 
 import dagster as dg
@@ -9,13 +10,16 @@ import dagster as dg
 from pipelines import assets
 from pipelines.automation.arrival import SENSORS
 from pipelines.automation.jobs import JOBS
+from pipelines.automation.refresh import every_night
 from pipelines.automation.retraining import SCHEDULES
 from pipelines.runtime.json_outputs import json_outputs
 from pipelines.runtime.resources import HomeResource, logged_progress
 from pipelines.runtime.training_process import TrainingProcess
 from warehouse.harmonize.tasks import work_tasks
 
-ASSETS = dg.load_assets_from_package_module(assets)
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", dg.BetaWarning)  # links to code are a beta in the pinned Dagster
+    ASSETS = dg.with_source_code_references(dg.load_assets_from_package_module(assets))
 CHECKS = dg.load_asset_checks_from_package_module(assets)
 
 
@@ -33,8 +37,9 @@ def build_defs(resources: Mapping[str, object] | None = None) -> dg.Definitions:
         asset_checks=CHECKS,
         resources=defaults | dict(resources or {}),
         jobs=JOBS,
-        schedules=SCHEDULES,
+        schedules=[*SCHEDULES, every_night],
         sensors=SENSORS,
+        executor=dg.in_process_executor,  # of runs that are started at an asset: one process a step takes longer
     )
 
 

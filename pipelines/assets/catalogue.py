@@ -2,11 +2,15 @@
 # No postponed annotations here: Dagster reads the type of `context` as an object.
 
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 from graphlib import TopologicalSorter
 
 import dagster as dg
 
+from pipelines.assets.conditions import all_centers
+from pipelines.assets.freshness import AGES, overdue_after
+from pipelines.assets.lineage import column_lineage
 from pipelines.assets.metadata import PREVIEW_ROWS, preview
 from pipelines.assets.tables import asset_key, asset_spec, check_specs, check_table
 from pipelines.runtime.resources import RETRIES, HomeResource, failure, no_retries
@@ -19,6 +23,9 @@ from warehouse.tables import HARMONIZED, PARTITIONED, TABLES, Table
 
 SNAPSHOT = TABLES["meta.snapshot"]
 DERIVED = [table for table in TABLES.values() if table.origin == "derived"]
+INGESTED = [asset_key(table) for table in PARTITIONED]
+COMMITTED = [*INGESTED, *map(asset_key, HARMONIZED)]
+PUBLISHED = all_centers(COMMITTED, waits_for=INGESTED)  # a harmonisation takes hours, and is not waited for
 
 
 def upstream_first() -> list[Table]:
@@ -26,6 +33,15 @@ def upstream_first() -> list[Table]:
     keys = {asset_key(table): table for table in DERIVED}
     sorter = TopologicalSorter({key: [name for name in reads(table) if name in keys] for key, table in keys.items()})
     return [keys[key] for key in sorter.static_order()]
+
+
+def query_reference(table: Table) -> dg.CodeReferencesMetadataValue:
+    """Return the link to the SQL file of a derived table."""
+    path = str(sqlfiles.SQL / table.layer / f"{table.short}.sql")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)  # links to code are a beta in the pinned Dagster
+        query = dg.LocalFileCodeReference(file_path=path, label=f"query of {table.name}")
+        return dg.CodeReferencesMetadataValue(code_references=[query])
 
 
 def reads(table: Table) -> list[dg.AssetKey]:
@@ -38,9 +54,19 @@ def reads(table: Table) -> list[dg.AssetKey]:
 @dg.multi_asset(
     name="catalogue",
     specs=[
-        *(asset_spec(table, reads(table), {"sql", "duckdb"}, sqlfiles.spec_version()) for table in DERIVED),
+        *(
+            asset_spec(table, reads(table), {"sql", "duckdb"}, sqlfiles.spec_version()).merge_attributes(
+                metadata={"dagster/code_references": query_reference(table)}
+            )
+            for table in DERIVED
+        ),
         asset_spec(
-            SNAPSHOT, map(asset_key, (*PARTITIONED, *HARMONIZED, *DERIVED)), {"duckdb"}, sqlfiles.spec_version()
+            SNAPSHOT,
+            map(asset_key, (*PARTITIONED, *HARMONIZED, *DERIVED)),
+            {"duckdb"},
+            sqlfiles.spec_version(),
+            freshness_policy=overdue_after(AGES.catalogue_days),
+            automation_condition=PUBLISHED,  # the step makes all of them together: one decision is enough
         ),
     ],
     pool="publish",
@@ -49,7 +75,7 @@ def reads(table: Table) -> list[dg.AssetKey]:
 def catalogue(context: dg.AssetExecutionContext, home: HomeResource) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
     """Publish what all centres committed as one immutable, checked snapshot."""
     place = home.open()
-    with no_retries():
+    with no_retries("publication of the catalogue"):
         published = publish(place, run_id=context.run.run_id)
     context.log.info("snapshot %s: %s", published.snapshot_id, "published" if published.changed else "already in force")
     yield from published_tables(place, published, (*upstream_first(), SNAPSHOT))
@@ -73,6 +99,7 @@ def published_tables(home: Home, published: Published, tables: Iterable[Table]) 
                     "changed": published.changed,
                     "path": dg.MetadataValue.path(published.path),
                     "preview": dg.MetadataValue.md(preview(rows.limit(PREVIEW_ROWS).to_arrow_table().select(columns))),
+                    **({"dagster/column_lineage": column_lineage(table)} if table in DERIVED else {}),
                 },
             )
 

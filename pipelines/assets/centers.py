@@ -4,10 +4,11 @@
 from collections.abc import Iterator
 
 import dagster as dg
+from pydantic import Field
 
 from pipelines.assets.metadata import preview
 from pipelines.assets.tables import asset_key, asset_spec, center_checks
-from pipelines.runtime.resources import CENTERS, RETRIES, HomeResource, Progress, no_retries
+from pipelines.runtime.resources import CENTERS, ONE_RUN_EACH, RETRIES, HomeResource, Progress, no_retries
 from warehouse.centers.registry import RegisteredCenter, registered
 from warehouse.errors import CenterError
 from warehouse.ingest import ingest_center
@@ -22,7 +23,9 @@ RAW_KEYS = [asset_key(table) for table in PARTITIONED if table.layer == "raw"]
 class IngestConfig(dg.Config):
     """How a centre is ingested."""
 
-    force: bool = False
+    force: bool = Field(
+        default=False, description="Read every file again. Otherwise an unchanged centre is left as it is, in seconds."
+    )
 
 
 def registered_center(home: Home, center_id: str) -> RegisteredCenter:
@@ -48,6 +51,7 @@ def registered_center(home: Home, center_id: str) -> RegisteredCenter:
         for table in PARTITIONED
     ],
     partitions_def=CENTERS,
+    backfill_policy=ONE_RUN_EACH,
     retry_policy=RETRIES,
 )
 def center_tables(
@@ -55,7 +59,7 @@ def center_tables(
 ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
     """Read one centre's folder into raw and core tables; leave an unchanged centre as it is."""
     place, center_id = home.open(), context.partition_key
-    with no_retries():
+    with no_retries(f"ingest of centre {center_id}"):
         report = progress(center_id, context.log)
         ingested = ingest_center(place, registered_center(place, center_id), progress=report, force=config.force)
     context.log.info("centre %s: %s", center_id, "ingested" if ingested.changed else "unchanged, nothing was read")

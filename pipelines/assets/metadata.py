@@ -96,7 +96,7 @@ def evaluation_metadata(evaluated: Evaluated) -> Metadata:
         f"- {VERDICT_WORDS[model_registry.verdict_of(row)]}: {escaped(row['gate'])}. {escaped(row['detail'])}"
         for row in evaluated.verdicts
     ]
-    return {
+    metadata: Metadata = {
         "model_id": evaluated.model_id,
         "evaluation_id": evaluated.evaluation_id,
         "data_id": evaluated.verdicts[0]["data_id"],
@@ -106,6 +106,11 @@ def evaluation_metadata(evaluated: Evaluated) -> Metadata:
         "gates": dg.MetadataValue.md("\n".join(gates)),
         "figures": dg.MetadataValue.md(scores),
     }
+    for one in evaluated.summaries:
+        if one.task is None and math.isfinite(one.psnr_db):  # numbers, of which Dagster draws a curve over all runs
+            people = "simulated" if one.is_simulated else "real"
+            metadata[f"psnr_db: {one.split}, {people}, {one.form}"] = round(one.psnr_db, 3)
+    return metadata
 
 
 def _cell(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Define the assets of the models: two networks, their evaluations, the report, and their checks.
+"""Define the assets of the models: two networks, their evaluations, that of the champion, the report, and their checks.
 
 The tables of recorded events are assets too: `evaluation` publishes what a run recorded about models, once.
 """
@@ -14,6 +14,7 @@ import dagster as dg
 from pydantic import Field
 
 from pipelines.assets.catalogue import published_tables
+from pipelines.assets.freshness import AGES, overdue_after
 from pipelines.assets.metadata import evaluation_metadata, inline_image, training_curve, training_metadata
 from pipelines.assets.tables import asset_key, asset_spec
 from pipelines.runtime.evaluation import (
@@ -28,17 +29,23 @@ from warehouse.catalog import sqlfiles
 from warehouse.catalog.model_registry import verdict_of
 from warehouse.catalog.promotion import COMPARISONS, verdicts_of
 from warehouse.catalog.publish import publish
-from warehouse.errors import TumsynError
+from warehouse.errors import ModelError, TumsynError
 from warehouse.lake import atomic
 from warehouse.lake.home import Home
 from warehouse.provenance import release
 from warehouse.tables import TABLES
 from warehouse.tables.models import MODELS
 
-TEXT_ENCODER, RETRIEVAL, SYNTHESIS, EVALUATION, REPORT = (
-    dg.AssetKey(name) for name in ("text_encoder", "text_encoder_retrieval", "synthesis_model", "evaluation", "report")
+TEXT_ENCODER, RETRIEVAL, SYNTHESIS, EVALUATION, REPORT, CHAMPION = (
+    dg.AssetKey(name)
+    for name in (
+        *("text_encoder", "text_encoder_retrieval", "synthesis_model", "evaluation", "report"),
+        "champion_evaluation",
+    )
 )
-PROMPT, PAIR, VOLUME = (asset_key(TABLES[name]) for name in ("out.prompt", "out.training_pair", "core.volume"))
+PROMPT, PAIR, VOLUME, EVENT = (
+    asset_key(TABLES[name]) for name in ("out.prompt", "out.training_pair", "core.volume", "core.model_event")
+)
 RECORDED_BY = {
     "core.training_run": (TEXT_ENCODER, SYNTHESIS),
     "core.training_metric": (TEXT_ENCODER, SYNTHESIS),
@@ -67,15 +74,19 @@ LAST_SHARE = 0.2  # of the steps: the loss at the end is their mean
 
 
 class DeviceSettings(dg.Config):
-    """cpu or cuda; the default is a GPU where there is one."""
+    """Where the network runs."""
 
-    device: str | None = None
+    device: str | None = Field(default=None, description="cpu or cuda. Default: a GPU where there is one.")
 
 
 class TrainingSettings(DeviceSettings):
-    """A shipped configuration's name or a file's path, and a device."""
+    """What is trained, and where."""
 
-    config: str = "standard"
+    config: str = Field(
+        default="standard",
+        description="Name of a shipped configuration (standard: for a GPU; compact, of a synthesis model: 1 mm on two "
+        "cores; demo: minutes; quick: a test), or path of a YAML file.",
+    )
 
 
 class SynthesisSettings(TrainingSettings):
@@ -90,9 +101,12 @@ class SynthesisSettings(TrainingSettings):
 
 
 class EvaluationSettings(DeviceSettings):
-    """A shipped protocol's name or a file's path, and a device."""
+    """By which protocol is evaluated, and where."""
 
-    protocol: str = "standard"
+    protocol: str = Field(
+        default="standard",
+        description="Name of a shipped protocol (standard; demo and quick: fewer pairs), or path of a YAML file.",
+    )
 
 
 @dg.asset(deps=[PROMPT, VOLUME], pool="gpu", retry_policy=TRAINING_RETRY, kinds={"pytorch"}, **COMMON)
@@ -115,7 +129,7 @@ def text_encoder_retrieval(
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """How well the text encoder matches images and prompts, and tells parameters apart, beside an ideal observer."""
     model_id = model_of(context, TEXT_ENCODER)
-    with no_retries():
+    with no_retries(f"evaluation of text encoder {model_id}"):
         report = progress("retrieval", context.log)
         evaluated = evaluate_text_encoder(home.open(), model_id, config.protocol, report, device=config.device)
     metadata = evaluation_metadata(evaluated)
@@ -126,7 +140,14 @@ def text_encoder_retrieval(
     return dg.MaterializeResult(data_version=dg.DataVersion(evaluated.evaluation_id), metadata=metadata)
 
 
-@dg.asset(deps=[RETRIEVAL, PROMPT, PAIR, VOLUME], pool="gpu", retry_policy=TRAINING_RETRY, kinds={"pytorch"}, **COMMON)
+@dg.asset(
+    deps=[RETRIEVAL, PROMPT, PAIR, VOLUME],
+    pool="gpu",
+    retry_policy=TRAINING_RETRY,
+    kinds={"pytorch"},
+    freshness_policy=overdue_after(AGES.model_days),
+    **COMMON,
+)
 def synthesis_model(
     context: dg.AssetExecutionContext,
     config: SynthesisSettings,
@@ -167,7 +188,7 @@ def evaluation(
 ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
     """Evaluate the model, record the scores, and publish what this run recorded."""
     place, model_id = home.open(), model_of(context, SYNTHESIS)
-    with no_retries():
+    with no_retries(f"evaluation of model {model_id}"):
         report = progress("evaluation", context.log)
         evaluated = evaluate_synthesis(place, model_id, config.protocol, report, device=config.device)
         published = publish(place, run_id=context.run.run_id)
@@ -182,13 +203,51 @@ def evaluation(
 def report(context: dg.AssetExecutionContext, config: DeviceSettings, home: HomeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Self-contained page with the scores of each task, the baselines, the gates and a gallery."""
     evaluated = latest(context, EVALUATION)
-    with no_retries():
+    with no_retries(f"report about model {evaluated['model_id']}"):
         path = write_report(home.open(), str(evaluated["model_id"]), str(evaluated["protocol"]), device=config.device)
     metadata: dict[str, Any] = {name: evaluated[name] for name in ("model_id", "evaluation_id", "protocol")}
     metadata |= {"path": dg.MetadataValue.path(path), "size_bytes": path.stat().st_size}
     if (gallery := path.with_name("gallery.png")).is_file():
         metadata["gallery"] = dg.MetadataValue.md(inline_image(gallery, GALLERY_WIDTH_PX))
     return dg.MaterializeResult(data_version=dg.DataVersion(atomic.sha256(path)[:16]), metadata=metadata)
+
+
+@dg.asset(
+    deps=[PAIR, VOLUME, EVENT],
+    pool="gpu",
+    kinds={"pytorch"},
+    freshness_policy=overdue_after(AGES.champion_days),
+    **COMMON,
+)
+def champion_evaluation(
+    context: dg.AssetExecutionContext,
+    config: EvaluationSettings,
+    home: HomeResource,
+    progress: dg.ResourceParam[Progress],
+) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """Scores of the champion of each grid on the catalogue in force: whether it is still good on new data."""
+    place = home.open()
+    with no_retries("evaluation of the champion"):
+        champions = [one.model_id for one in model_registry.champions(place, "synthesis")]
+        if not champions:
+            raise ModelError("no synthesis model is champion here", "run train_all, or: tumsyn models promote MODEL")
+        report = progress("evaluation", context.log)
+        evaluated = [
+            evaluate_synthesis(place, name, config.protocol, report, device=config.device) for name in champions
+        ]
+        published = publish(place, run_id=context.run.run_id)
+    metadata = evaluation_metadata(evaluated[0])  # assigned last
+    for other in evaluated[1:]:
+        metadata |= {f"{other.model_id}: {name}": value for name, value in evaluation_metadata(other).items()}
+    metadata |= {"protocol": config.protocol, "snapshot_id": published.snapshot_id}
+    version = "-".join(one.evaluation_id for one in evaluated)
+    return dg.MaterializeResult(data_version=dg.DataVersion(version), metadata=metadata)
+
+
+@dg.asset_check(asset=CHAMPION, description="The champion in use passes every gate of the protocol.")
+def champion_gates(context: dg.AssetCheckExecutionContext, home: HomeResource) -> dg.AssetCheckResult:
+    """Check the gates of the champion that was assigned last; nothing follows that a failure could stop."""
+    return check_gates(home.open(), latest(context, CHAMPION))
 
 
 @dg.asset_check(asset=TEXT_ENCODER, blocking=True, description="The loss is finite at every step, and it fell.")
@@ -277,7 +336,7 @@ def latest(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, ke
     event = context.instance.get_latest_materialization_event(key)
     if event is None or event.asset_materialization is None:
         name = key.to_user_string()
-        error = TumsynError(f"{name} was never materialised here", f"materialise {name}, or run train_and_report")
+        error = TumsynError(f"{name} was never materialised here", f"materialise {name}, or run train_all")
         raise failure(error)
     return {name: value.value for name, value in event.asset_materialization.metadata.items()}
 

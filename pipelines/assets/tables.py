@@ -3,7 +3,7 @@
 
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -25,9 +25,17 @@ def asset_key(table: Table) -> dg.AssetKey:
 
 
 def asset_spec(
-    table: Table, deps: Iterable[dg.AssetKey], kinds: set[str], code: str, group: str | None = None
+    table: Table, deps: Iterable[dg.AssetKey], kinds: set[str], code: str, group: str | None = None, **more: Any
 ) -> dg.AssetSpec:
-    """Return a table's asset, whose group is its layer by default; `code` is the version of the code that makes it."""
+    """Return a table's asset, whose group is its layer by default.
+
+    Parameters
+    ----------
+    code : str
+        Version of the code that makes it.
+    **more
+        Further attributes of the asset, such as its automation condition.
+    """
     return dg.AssetSpec(
         asset_key(table),
         deps=list(deps),
@@ -37,6 +45,7 @@ def asset_spec(
         owners=OWNERS,
         code_version=code,
         metadata={"dagster/column_schema": column_schema(table)},
+        **more,
     )
 
 

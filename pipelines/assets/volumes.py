@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from pipelines.assets.centers import registered_center
+from pipelines.assets.conditions import same_center
 from pipelines.assets.metadata import inline_image, preview
 from pipelines.assets.tables import asset_key, asset_spec, center_checks
-from pipelines.runtime.resources import CENTERS, RETRIES, HomeResource, Progress, no_retries
+from pipelines.runtime.operations import load_operations
+from pipelines.runtime.resources import CENTERS, ONE_RUN_EACH, RETRIES, HomeResource, Progress, no_retries
 from warehouse.harmonize.center import Harmonized, finish, harmonize_center
 from warehouse.harmonize.plan import fingerprint, sessions
 from warehouse.harmonize.recipe import Recipe, load_recipe, steps_hash
@@ -32,19 +35,41 @@ SHOWN_MOSAICS = 6
 MOSAIC_WIDTH_PX = 640
 
 
-class HarmonizeConfig(dg.Config):
-    """A shipped recipe's name or a file's path, and limits of processes and memory."""
+RECIPE = Field(
+    default=None,
+    description="Name of a shipped recipe (standard: 1 mm; draft: 3 mm, for a first look), or path of a YAML file. "
+    "Default: `arrival.recipe` of operations.yaml in the home, else standard.",
+)
+FORCE = Field(default=False, description="Harmonise every scan again, even where nothing has changed.")
 
-    recipe: str = "standard"
-    workers: int | None = None
-    memory_gb: float | None = None
-    force: bool = False
+
+class HarmonizeConfig(dg.Config):
+    """How a centre's scans are harmonised; the defaults fit this machine."""
+
+    recipe: str | None = RECIPE
+    workers: int | None = Field(
+        default=None, description="Processes. Default: as many as the CPUs and the memory of this machine allow."
+    )
+    memory_gb: float | None = Field(
+        default=None, description="Memory that all processes may take together, GB. Default: what is available."
+    )
+    force: bool = FORCE
 
 
 @dg.multi_asset(
     name="center_volumes",
-    specs=[asset_spec(table, READ, {"python", "parquet"}, steps_hash()) for table in HARMONIZED],
+    specs=[
+        asset_spec(
+            table,
+            READ,
+            {"python", "parquet"},
+            steps_hash(),
+            automation_condition=same_center(READ) if table is HARMONIZED[0] else None,
+        )
+        for table in HARMONIZED
+    ],
     partitions_def=CENTERS,
+    backfill_policy=ONE_RUN_EACH,
     pool="harmonize",  # one centre at a time on one machine: its workers share the memory
     retry_policy=RETRIES,
 )
@@ -57,11 +82,11 @@ def center_volumes(
 ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
     """Harmonise a centre's eligible scans; scans that were finished before are reused."""
     place, center_id = home.open(), context.partition_key
-    with no_retries():
+    with no_retries(f"harmonisation of centre {center_id}"):
         harmonized = harmonize_center(
             place,
             registered_center(place, center_id),
-            load_recipe(config.recipe),
+            chosen_recipe(place, config.recipe),
             workers=config.workers,
             memory_gb=config.memory_gb,
             progress=progress(center_id, context.log),
@@ -97,12 +122,23 @@ class SessionBatch:
 
 
 class BatchConfig(dg.Config):
-    """A shipped recipe's name or a file's path, sessions per step, and processes per step."""
+    """How a centre's sessions are cut into batches, of which each machine takes one at a time."""
 
-    recipe: str = "standard"
-    batch_sessions: int = 20
-    workers: int = 1
-    force: bool = False
+    recipe: str | None = RECIPE
+    batch_sessions: int = Field(default=20, ge=1, description="Sessions of one batch, which one step harmonises.")
+    workers: int = Field(default=1, ge=1, description="Processes of one step.")
+    force: bool = FORCE
+
+
+def chosen_recipe(home: Home, name: str | None) -> Recipe:
+    """Return the recipe of this name, or the one that the home's settings name.
+
+    Raises
+    ------
+    TumsynError
+        When there is no such recipe, or the settings are wrong.
+    """
+    return load_recipe(name or load_operations(home).arrival.recipe)
 
 
 # Dagster reads the outputs from the decorator, and refuses a return type that names several.
@@ -110,8 +146,8 @@ class BatchConfig(dg.Config):
 def plan_batches(context: dg.OpExecutionContext, config: BatchConfig, home: HomeResource):  # type: ignore[no-untyped-def]
     """Cut a centre's sessions into batches."""
     place = home.open()
-    with no_retries():
-        recipe = load_recipe(config.recipe)
+    with no_retries(f"harmonisation of centre {context.partition_key}"):
+        recipe = chosen_recipe(place, config.recipe)
         found = sessions(place, registered_center(place, context.partition_key))
     yield dg.Output(BatchPlan(recipe, fingerprint(found), sum(map(len, found.values())), time.time()), "plan")
     names, size = list(found), max(1, config.batch_sessions)
@@ -148,7 +184,12 @@ def commit_batches(
         context.log_event(dg.AssetMaterialization(key, partition=center_id, metadata=metadata, tags=tags))
 
 
-@dg.job(partitions_def=CENTERS, description="Harmonise one centre in batches that any executor distributes.")
+@dg.job(
+    partitions_def=CENTERS,
+    executor_def=dg.multi_or_in_process_executor,
+    description="Harmonise one centre's scans in batches of sessions, which the executor distributes over processes or "
+    "machines, and commit them together. On one machine, `harmonize` does the same with less overhead.",
+)
 def harmonize_batches() -> None:
     """Map batches of sessions, then collect and commit them."""
     plan, batches = plan_batches()

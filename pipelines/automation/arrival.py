@@ -1,24 +1,53 @@
-"""Define the sensors that follow the registry of centres, their folders, and what was committed."""
+"""Define the sensors that follow the registry of centres, their folders, and what was committed.
+
+`refresh` is the one switch of automation. It is off by default; `changed_centers` waits for it.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import time
 
 import dagster as dg
+from dagster._core.scheduler.instigation import InstigatorStatus
 
-from pipelines.automation.jobs import ingest, publish
+from pipelines.automation.jobs import ingest
+from pipelines.runtime import arrivals
+from pipelines.runtime.operations import load_operations
 from pipelines.runtime.resources import CENTERS, HomeResource, partition_changes
-from warehouse.centers.registry import registered
-from warehouse.ingest import is_current
-from warehouse.lake.parts import in_force
+from warehouse.errors import TumsynError
 
-MINUTE = 60
+TICK_S = 30
+SWITCH = "refresh"
+OFF = f"automation is off: switch on the sensor `{SWITCH}`, and new data of the registered centres will be ingested"
+UNFINISHED = [
+    *(dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING),
+    *(dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING),
+]
+
+refresh = dg.AutomationConditionSensorDefinition(
+    SWITCH,
+    target=dg.AssetSelection.all(),
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    minimum_interval_seconds=TICK_S,
+    emit_backfills=False,  # a run for each centre, which can be seen and retried on its own
+    description="The switch of automation, off by default. While it is on, new and changed data of the registered "
+    "centres is ingested, its scans are harmonised once the blocking checks have passed, and the catalogue is "
+    "published. A step that fails is not started again until its input changes.",
+)
 
 
-@dg.sensor(default_status=dg.DefaultSensorStatus.RUNNING, minimum_interval_seconds=MINUTE // 2)
+@dg.sensor(
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=TICK_S,
+    description="Keeps the partitions equal to the registered centres: `tumsyn centers add` makes one, `tumsyn centers "
+    "remove` deletes it. It starts nothing.",
+)
 def registered_centers(context: dg.SensorEvaluationContext, home: HomeResource) -> dg.SensorResult | dg.SkipReason:
     """Add partitions of centres that were registered, and delete those of centres that were removed."""
-    added, removed = partition_changes(context.instance, home.open())
+    try:
+        added, removed = partition_changes(context.instance, home.open())
+    except TumsynError as error:
+        return dg.SkipReason(str(error))
     requests: list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest] = [
         *([CENTERS.build_add_request(added)] if added else []),
         *([CENTERS.build_delete_request(removed)] if removed else []),
@@ -28,24 +57,62 @@ def registered_centers(context: dg.SensorEvaluationContext, home: HomeResource) 
     return dg.SensorResult(dynamic_partitions_requests=requests)
 
 
-@dg.sensor(job=ingest, default_status=dg.DefaultSensorStatus.STOPPED, minimum_interval_seconds=60 * MINUTE)
+@dg.sensor(
+    job=ingest,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=TICK_S,
+    description="Sees new and changed data of the registered centres by the modification times of their folders, and "
+    "requests an ingest of just those centres, once their files stand still. It does nothing while the sensor "
+    f"`{SWITCH}` is off. How long a tick may take, and how often every file is listed, is set by `arrival` in "
+    "operations.yaml of the home.",
+)
 def changed_centers(context: dg.SensorEvaluationContext, home: HomeResource) -> dg.SensorResult | dg.SkipReason:
-    """Ingest, every hour, the centres whose folders changed. Off by default: it walks large trees."""
+    """Request the ingest of centres whose data changed and stand still."""
+    if not is_on(context.instance):
+        return dg.SkipReason(OFF)
     place = home.open()
-    known = set(context.instance.get_dynamic_partitions("center"))
-    stale = [name for name, entry in registered(place).items() if name in known and not is_current(place, entry)]
-    if not stale:
-        return dg.SkipReason("no centre's folder changed since its ingest")
-    return dg.SensorResult([dg.RunRequest(partition_key=center_id) for center_id in stale])
+    try:
+        settings = load_operations(place).arrival
+    except TumsynError as error:
+        return dg.SkipReason(f"nothing is looked at: {error}")
+    partitions = set(context.instance.get_dynamic_partitions("center"))
+    found = arrivals.look(
+        place,
+        arrivals.from_cursor(context.cursor),
+        settings,
+        now=time.time(),
+        is_busy=lambda center_id: center_id not in partitions or _is_ingested_now(context.instance, center_id),
+    )
+    for center_id, text in found.errors.items():
+        context.log.error("centre %s: %s", center_id, text)
+    cursor = arrivals.to_cursor(found.seen)
+    if not found.requests:
+        return dg.SensorResult(skip_reason=said(found), cursor=cursor)
+    tags = {"tumsyn/reason": "new or changed data"}
+    return dg.SensorResult(
+        [dg.RunRequest(partition_key=center_id, tags=tags) for center_id in found.requests], cursor=cursor
+    )
 
 
-@dg.sensor(job=publish, default_status=dg.DefaultSensorStatus.STOPPED, minimum_interval_seconds=MINUTE)
-def committed_centers(home: HomeResource) -> dg.RunRequest | dg.SkipReason:
-    """Publish what centres committed. Off by default: `tumsyn ingest` publishes too."""
-    committed = "".join(manifest.sha256 for manifest in in_force(home.open()))
-    if not committed:
-        return dg.SkipReason("no centre has been ingested")
-    return dg.RunRequest(run_key=hashlib.sha256(committed.encode()).hexdigest())
+def is_on(instance: dg.DagsterInstance) -> bool:
+    """Return whether automation is switched on in the browser."""
+    return any(
+        state.name == SWITCH and state.status is not InstigatorStatus.STOPPED
+        for state in instance.all_instigator_state()
+    )
 
 
-SENSORS = [registered_centers, changed_centers, committed_centers]
+def said(found: arrivals.Look) -> str:
+    """Return what a tick has to say: the errors first, then each centre that is not simply unchanged."""
+    lines = [f"{center_id}: ERROR: {error}" for center_id, error in sorted(found.errors.items())]
+    lines += [f"{center_id}: {text}" for center_id, text in sorted(found.said.items()) if text != arrivals.UNCHANGED]
+    n_unchanged = list(found.said.values()).count(arrivals.UNCHANGED)
+    return "\n".join([*lines, f"{n_unchanged} of {len(found.said) + len(found.errors)} centres unchanged"])
+
+
+def _is_ingested_now(instance: dg.DagsterInstance, center_id: str) -> bool:
+    wanted = dg.RunsFilter(job_name=ingest.name, statuses=UNFINISHED, tags={"dagster/partition": center_id})
+    return bool(instance.get_runs(wanted, limit=1))
+
+
+SENSORS = [refresh, changed_centers, registered_centers]

@@ -9,7 +9,7 @@ import dagster as dg
 
 from pipelines.assets.models import REPORT, SYNTHESIS, TEXT_ENCODER, evaluation
 from pipelines.assets.retraining import report_decision
-from pipelines.automation.jobs import train_and_report
+from pipelines.automation.jobs import train_all
 from pipelines.runtime import pools
 from pipelines.runtime.operations import Operations, OperationsError, default_operations, load_operations
 from pipelines.runtime.resources import HomeResource
@@ -18,7 +18,7 @@ from warehouse.errors import TumsynError
 from warehouse.lake.home import Home
 
 UNFINISHED = [dg.DagsterRunStatus[name] for name in ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")]
-TRAINING_JOB = train_and_report
+TRAINING_JOB = train_all
 MODELS = {TEXT_ENCODER, SYNTHESIS}
 DECISION_TAG = "tumsyn/decision"
 

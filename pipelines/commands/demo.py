@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+import yaml
 
 from pipelines.commands.harmonize import harmonize_centers
 from pipelines.commands.ingest import ingest_centers
@@ -20,6 +21,7 @@ from pipelines.runtime.progress import display_in_turn, show_in_children, shown_
 from pipelines.runtime.shipped import try_shipped_weights
 from warehouse.errors import TumsynError
 from warehouse.harmonize.pool import n_cpus, processes
+from warehouse.lake import atomic
 from warehouse.lake.home import Home
 
 RESOLUTION_MM = 3.0
@@ -67,13 +69,14 @@ def demo(
     Everything is written into the home. What exists and has not changed is not made again.
     """
     home: Home = ctx.obj
+    write_operations(home, EXTENTS[profile])
     names = make_centers(home, EXTENTS[profile])
     with stage("ingest"):
         ingest_centers(home, names)
     with stage("harmonise"):
         harmonize_centers(home, names, {"recipe": RECIPE})
     settings = EXTENTS[profile].settings
-    page = train_and_report(home, settings)
+    page = train_all(home, settings)
     from pipelines.runtime.evaluation import headline, rewrite_report
 
     with stage("weights that ship"), shown_progress() as shown:
@@ -83,7 +86,18 @@ def demo(
     typer.echo(f"\n{headline(home, page, settings)}\nreport: {_short(page)}")
 
 
-def train_and_report(home: Home, settings: str) -> Path:
+def write_operations(home: Home, extent: Extent) -> None:
+    """Make what is started in the browser as quick as the demonstration, unless the home has settings already."""
+    from pipelines.runtime.operations import path_of
+
+    if path_of(home).exists():
+        return
+    names = dict.fromkeys(("text_encoder_config", "synthesis_config", "protocol"), extent.settings)
+    settings = {"arrival": {"recipe": RECIPE}, "retraining": names}
+    atomic.write_text(path_of(home), yaml.safe_dump(settings, sort_keys=False))
+
+
+def train_all(home: Home, settings: str) -> Path:
     """Train both networks, evaluate and report them in one run, unless the report exists; return its path.
 
     Parameters
@@ -111,7 +125,7 @@ def train_and_report(home: Home, settings: str) -> Path:
         show_in_children()
         with launch.opened(home) as instance:
             resources = {"progress": display_in_turn}
-            outcome = launch.run(instance, home, "train_and_report", config=config, resources=resources)
+            outcome = launch.run(instance, home, "train_all", config=config, resources=resources)
         if outcome.error:
             remedy = "the catalogue is published; run this again, and it continues where it stopped"
             raise TumsynError(outcome.error, remedy)

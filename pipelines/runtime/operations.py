@@ -101,12 +101,50 @@ class Promotion(Section):
     margin_share: float = Field(ge=0, lt=1)
 
 
+class Arrival(Section):
+    """How new and changed data of the registered centres is noticed.
+
+    Parameters
+    ----------
+    seconds_per_tick : float
+        Time that one tick of the sensor may walk folders, s, of all centres together.
+    full_check_minutes : float
+        How often every file of a centre is listed even if its folders did not change, min.
+    recipe : str
+        Name of a shipped recipe, or path of a file, by which scans are harmonised where a run does not name another.
+    """
+
+    seconds_per_tick: float = Field(gt=0, le=30)
+    full_check_minutes: float = Field(gt=0)
+    recipe: str = Field(min_length=1)
+
+
+class Freshness(Section):
+    """Ages beyond which Dagster shows an asset as overdue, days; None for no limit. It warns at half the age.
+
+    Parameters
+    ----------
+    catalogue_days : float or None
+        Since the last publication, changed or not.
+    model_days : float or None
+        Since the last training.
+    champion_days : float or None
+        Since the champion was evaluated last.
+    """
+
+    catalogue_days: float | None = Field(ge=0.01)
+    model_days: float | None = Field(ge=0.01)
+    champion_days: float | None = Field(ge=0.01)
+
+
 class Operations(Section):
     """All settings, a section each."""
 
     retraining: Retraining
     drift: Drift
     promotion: Promotion
+    arrival: Arrival
+    freshness: Freshness
 
 
 def path_of(home: Home) -> Path:

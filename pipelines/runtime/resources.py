@@ -15,6 +15,7 @@ from warehouse.lake.home import Home
 from warehouse.lake.migration import migrate
 
 CENTERS = dg.DynamicPartitionsDefinition(name="center")  # subjects are rows, never partitions
+ONE_RUN_EACH = dg.BackfillPolicy.multi_run(max_partitions_per_run=1)  # a failed centre is retried without the others
 RETRIES = dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL)
 
 Progress = Callable[[str, dg.DagsterLogManager], Report]  # takes the name of the work and the log of the run
@@ -66,25 +67,35 @@ def sync_partitions(instance: dg.DagsterInstance, home: Home) -> None:
         instance.delete_dynamic_partition("center", center_id)
 
 
-def failure(error: TumsynError) -> dg.Failure:
-    """Return the failure of a step that only a user can correct, which is therefore not retried."""
-    return dg.Failure(
-        description=clean(str(error)),
-        metadata={"what": clean(error.what), "remedy": clean(error.remedy)},
-        allow_retries=False,
-    )
+def failure(error: TumsynError, step: str = "") -> dg.Failure:
+    """Return the failure of a step that only a user can correct, which is therefore not retried.
+
+    Parameters
+    ----------
+    step : str
+        What was being done, and of what, where the error may not name it.
+    """
+    text = f"{step}: {error}" if step else str(error)
+    metadata = {"step": step, "what": error.what, "remedy": error.remedy}
+    shown = {name: clean(value) for name, value in metadata.items() if value}
+    return dg.Failure(description=clean(text), metadata=shown, allow_retries=False)
 
 
 @contextmanager
-def no_retries() -> Iterator[None]:
+def no_retries(step: str = "") -> Iterator[None]:
     """Turn errors that a user must correct, and the termination of a run, into failures that are not retried.
 
     Dagster's retry policy would repeat a step that was interrupted because its run is terminated.
+
+    Parameters
+    ----------
+    step : str
+        What is being done, and of what; the message of a failure begins with it.
     """
     try:
         yield
     except TumsynError as error:
-        raise failure(error) from error
+        raise failure(error, step) from error
     except dg.DagsterExecutionInterruptedError as error:
         stopped = TumsynError("the run was stopped", "start it again: it continues from what was finished")
-        raise failure(stopped) from error
+        raise failure(stopped, step) from error

@@ -45,7 +45,7 @@ ops |= {{"evaluation": {{"protocol": protocol}}, "text_encoder_retrieval": {{"pr
 with stopping.stoppable():
     home = Home(Path(sys.argv[1]))
     with launch.opened(home) as instance:
-        sys.exit(launch.run(instance, home, "train_and_report", config=ops).error)
+        sys.exit(launch.run(instance, home, "train_all", config=ops).error)
 """
 HELD = {
     "gate": "image_finds_its_contrast",

@@ -1,4 +1,4 @@
-"""Notices that a tree changed by its folders alone, a slice of the tree at a time. No file is opened, nor its record read.
+"""Notices that a tree changed by its folders alone, in slices; neither a file nor its record is read.
 
 A new, renamed or deleted entry changes the modification time of its folder. Content that is changed in place does not,
 and neither does content that an annex gets or drops: `is_current` sees these, at the price of a record of every file.

@@ -104,7 +104,11 @@ def test_what_a_user_must_correct_is_not_tried_again(
     failure = result.failure_data_for_node("center_tables")
     assert failure is not None
     assert failure.user_failure_data is not None
-    assert "is not a folder" in str(failure.user_failure_data.description)
+    said = str(failure.user_failure_data.description)
+    assert said.startswith("ingest of centre tiny: ")  # what was done
+    assert "is not a folder" in said  # what is wrong
+    assert "mount it" in said  # what to do
+    assert failure.user_failure_data.metadata["remedy"].value
 
 
 def test_what_passes_by_itself_is_tried_again(

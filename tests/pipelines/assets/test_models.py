@@ -132,7 +132,7 @@ def run(
     patch.setattr(subject, "report_problems", lambda *_: list(problems))
     training = training or FakeTraining({"text_encoder": FALLS, "synthesis": FALLS})
     resources = {"home": HomeResource(root=str(home.root)), "training": training}
-    job = build_defs(resources=resources).resolve_job_def("train_and_report")
+    job = build_defs(resources=resources).resolve_job_def("train_all")
     return job.execute_in_process(instance=instance, raise_on_error=False, run_config=config, asset_selection=assets)
 
 

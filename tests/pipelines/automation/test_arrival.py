@@ -1,11 +1,15 @@
-"""Partitions follow the registry; ingest and publication follow changes once they are switched on."""
+"""Partitions follow the registry, and one switch lets new data through."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import dagster as dg
 import pytest
 
 from pipelines.automation import arrival
+from pipelines.runtime import arrivals, launch
+from pipelines.runtime.operations import path_of
 from pipelines.runtime.resources import HomeResource, sync_partitions
 from tests.conftest import write_bids
 from warehouse.centers.registry import Center, Layout, RegisteredCenter, register
@@ -13,37 +17,122 @@ from warehouse.ingest import ingest_center
 from warehouse.lake.home import Home
 
 
+class Sensor:
+    """`changed_centers` in the hands of Dagster's daemon: each tick gets the cursor of the one before."""
+
+    def __init__(self, home: Home, instance: dg.DagsterInstance) -> None:
+        self.home, self.instance, self.cursor = home, instance, None
+
+    def tick(self) -> dg.SensorResult | dg.SkipReason:
+        resources = {"home": HomeResource(root=str(self.home.root))}
+        with dg.build_sensor_context(instance=self.instance, resources=resources, cursor=self.cursor) as context:
+            found = arrival.changed_centers(context)
+        if isinstance(found, dg.SensorResult):
+            self.cursor = found.cursor  # type: ignore[assignment]
+        return found  # type: ignore[return-value]
+
+    def requested(self, ticks: int) -> list[str | None]:
+        """Return the centres that so many ticks requested."""
+        found = (self.tick() for _ in range(ticks))
+        return [
+            request.partition_key
+            for result in found
+            if isinstance(result, dg.SensorResult)
+            for request in result.run_requests or []
+        ]
+
+
+@pytest.fixture
+def instance(home: Home, tiny: RegisteredCenter) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        sync_partitions(instance, home)
+        yield instance
+
+
+@pytest.fixture
+def sensor(home: Home, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> Sensor:
+    monkeypatch.setattr(arrival, "is_on", lambda _: True)
+    return Sensor(home, instance)
+
+
+def text_of(found: dg.SensorResult | dg.SkipReason) -> str:
+    reason = found.skip_reason if isinstance(found, dg.SensorResult) else found
+    return str(reason.skip_message if isinstance(reason, dg.SkipReason) else reason)
+
+
 def test_a_new_centre_becomes_a_partition_while_dagster_runs(
-    home: Home, tiny: RegisteredCenter, tmp_path_factory: pytest.TempPathFactory
+    home: Home, instance: dg.DagsterInstance, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    with dg.DagsterInstance.ephemeral() as instance:
-        sync_partitions(instance, home)
-        resource = HomeResource(root=str(home.root))
-
-        def tick() -> dg.SensorResult | dg.SkipReason:
-            with dg.build_sensor_context(instance=instance, resources={"home": resource}) as context:
-                return arrival.registered_centers(context)  # type: ignore[return-value]
-
-        assert isinstance(tick(), dg.SkipReason)
-        root = write_bids(tmp_path_factory.mktemp("other") / "bids")
-        register(home, Center(center_id="other", title="Other", layout=Layout(kind="bids")), root)
-        result = tick()
-        assert isinstance(result, dg.SensorResult)
-        assert [request.partition_keys for request in result.dynamic_partitions_requests or []] == [["other"]]
-
-
-def test_changed_centres_are_ingested_and_published_once_switched_on(home: Home, tiny: RegisteredCenter) -> None:
     resource = HomeResource(root=str(home.root))
-    with dg.DagsterInstance.ephemeral() as instance:
-        sync_partitions(instance, home)
+
+    def tick() -> dg.SensorResult | dg.SkipReason:
         with dg.build_sensor_context(instance=instance, resources={"home": resource}) as context:
-            asked = arrival.changed_centers(context)
-        assert isinstance(asked, dg.SensorResult)
-        assert [request.partition_key for request in asked.run_requests or []] == ["tiny"]
-        assert isinstance(arrival.committed_centers(home=resource), dg.SkipReason)
-        ingest_center(home, tiny)
-        with dg.build_sensor_context(instance=instance, resources={"home": resource}) as context:
-            assert isinstance(arrival.changed_centers(context), dg.SkipReason)
-        assert isinstance(arrival.committed_centers(home=resource), dg.RunRequest)
-    assert arrival.changed_centers.default_status is dg.DefaultSensorStatus.STOPPED
-    assert arrival.committed_centers.default_status is dg.DefaultSensorStatus.STOPPED
+            return arrival.registered_centers(context)  # type: ignore[return-value]
+
+    assert isinstance(tick(), dg.SkipReason)
+    root = write_bids(tmp_path_factory.mktemp("other") / "bids")
+    register(home, Center(center_id="other", title="Other", layout=Layout(kind="bids")), root)
+    result = tick()
+    assert isinstance(result, dg.SensorResult)
+    assert [request.partition_keys for request in result.dynamic_partitions_requests or []] == [["other"]]
+
+
+def test_nothing_is_looked_at_until_automation_is_switched_on(home: Home, tiny: RegisteredCenter) -> None:
+    with launch.opened(home) as instance:
+        said = text_of(Sensor(home, instance).tick())
+    assert "switch on the sensor `refresh`" in said
+
+
+def test_the_switch_is_off_by_default_and_the_sensors_that_wait_for_it_are_not() -> None:
+    assert arrival.refresh.default_status is dg.DefaultSensorStatus.STOPPED
+    assert arrival.changed_centers.default_status is dg.DefaultSensorStatus.RUNNING
+    assert arrival.registered_centers.default_status is dg.DefaultSensorStatus.RUNNING
+
+
+def test_a_changed_centre_is_ingested_once(home: Home, tiny: RegisteredCenter, sensor: Sensor) -> None:
+    assert sensor.requested(5) == ["tiny"]
+    ingest_center(home, tiny)
+    assert sensor.requested(3) == []
+    assert text_of(sensor.tick()) == "1 of 1 centres unchanged"
+
+
+def test_a_centre_without_a_partition_waits_for_it(
+    home: Home, instance: dg.DagsterInstance, sensor: Sensor, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    root = write_bids(tmp_path_factory.mktemp("late") / "bids")
+    register(home, Center(center_id="late", title="Late", layout=Layout(kind="bids")), root)
+    assert sensor.requested(6) == ["tiny"]
+    sync_partitions(instance, home)
+    assert sensor.requested(4) == ["late"]
+
+
+def test_a_centre_whose_ingest_is_queued_or_runs_is_not_requested(instance: dg.DagsterInstance, sensor: Sensor) -> None:
+    tags = {"dagster/partition": "tiny"}
+    run = instance.create_run_for_job(sensor_job(), status=dg.DagsterRunStatus.STARTED, tags=tags)
+    assert sensor.requested(5) == []
+    instance.report_run_failed(run, "ended")
+    assert sensor.requested(3) == ["tiny"]
+
+
+def sensor_job() -> dg.JobDefinition:
+    from pipelines.definitions import build_defs
+
+    return build_defs().resolve_job_def("ingest")
+
+
+def test_an_absent_root_is_said_in_the_tick(tiny: RegisteredCenter, sensor: Sensor) -> None:
+    tiny.root.rename(tiny.root.with_name("moved"))
+    said = text_of(sensor.tick())
+    assert "tiny: ERROR" in said
+    assert "mount it" in said
+
+
+def test_wrong_settings_are_said_in_the_tick(home: Home, sensor: Sensor) -> None:
+    path_of(home).parent.mkdir(exist_ok=True)
+    path_of(home).write_text("arrival: {seconds_per_tick: 0}\n")
+    assert "arrival.seconds_per_tick" in text_of(sensor.tick())
+
+
+def test_what_is_said_begins_with_errors() -> None:
+    found = arrivals.Look(said={"a": arrivals.UNCHANGED, "b": "files changed"}, errors={"c": "gone"})
+    assert arrival.said(found).splitlines() == ["c: ERROR: gone", "b: files changed", "1 of 3 centres unchanged"]

@@ -20,7 +20,7 @@ def test_the_demo_ends_with_commands_that_work(home: Home, tumsyn: Command, monk
     # Training and report have tests of their own, with smaller networks.
     monkeypatch.setattr(demo, "EXTENTS", {"quick": demo.Extent(("lemon", "oasis3"), 1, "demo")})
     monkeypatch.setattr("model.simulation.cohort.N_ACCEPTANCE_PEOPLE", 2)
-    monkeypatch.setattr(demo, "train_and_report", lambda home, settings: home.root / "report.html")
+    monkeypatch.setattr(demo, "train_all", lambda home, settings: home.root / "report.html")
     tried: list[Path] = []
     monkeypatch.setattr(demo, "try_shipped_weights", lambda home, shown: not tried)
     monkeypatch.setattr("pipelines.runtime.evaluation.rewrite_report", lambda home, page, name: tried.append(page))

@@ -112,7 +112,7 @@ def test_the_centres_are_the_partitions_of_a_table(page: Page) -> None:
 @pytest.mark.browser
 @pytest.mark.slow
 def test_a_model_hangs_on_its_pairs_and_shows_its_job_and_schedule(page: Page) -> None:
-    wanted = ("training_pair", "text_encoder_retrieval", "evaluation", "train_and_report", "only on Sunday")
+    wanted = ("training_pair", "text_encoder_retrieval", "evaluation", "train_all", "only on Sunday")
     shown = page("assets/synthesis_model", *wanted)
     for word in wanted:
         assert word in shown

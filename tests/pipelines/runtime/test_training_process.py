@@ -205,7 +205,7 @@ def test_tiny_networks_go_the_whole_way_from_prompts_to_a_report_and_then_nothin
         "evaluation": {"protocol": files["protocol"]},
     }
     resources = {"home": HomeResource(root=str(home.root))}
-    job = build_defs(resources=resources).resolve_job_def("train_and_report")
+    job = build_defs(resources=resources).resolve_job_def("train_all")
     run_config = {"ops": {name: {"config": values} for name, values in ops.items()}}
     first, second = (
         job.execute_in_process(instance=instance, run_config=run_config, raise_on_error=False) for _ in range(2)
