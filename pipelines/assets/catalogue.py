@@ -5,13 +5,14 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator
 from graphlib import TopologicalSorter
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from pipelines.assets.conditions import all_centers
 from pipelines.assets.freshness import AGES, overdue_after
 from pipelines.assets.lineage import column_lineage
-from pipelines.assets.metadata import PREVIEW_ROWS, preview
+from pipelines.assets.metadata import PREVIEW_ROWS, picture_of_counts, preview
 from pipelines.assets.tables import asset_key, asset_spec, check_specs, check_table
 from pipelines.runtime.resources import RETRIES, HomeResource, failure, no_retries
 from warehouse.catalog import sqlfiles
@@ -21,7 +22,11 @@ from warehouse.errors import TumsynError
 from warehouse.lake.home import Home
 from warehouse.tables import HARMONIZED, PARTITIONED, TABLES, Table
 
+if TYPE_CHECKING:
+    import duckdb
+
 SNAPSHOT = TABLES["meta.snapshot"]
+CATALOG = TABLES["out.image_catalog"]
 DERIVED = [table for table in TABLES.values() if table.origin == "derived"]
 INGESTED = [asset_key(table) for table in PARTITIONED]
 COMMITTED = [*INGESTED, *map(asset_key, HARMONIZED)]
@@ -100,8 +105,18 @@ def published_tables(home: Home, published: Published, tables: Iterable[Table]) 
                     "path": dg.MetadataValue.path(published.path),
                     "preview": dg.MetadataValue.md(preview(rows.limit(PREVIEW_ROWS).to_arrow_table().select(columns))),
                     **({"dagster/column_lineage": column_lineage(table)} if table in DERIVED else {}),
+                    **({"images": dg.MetadataValue.md(_images(connection))} if table is CATALOG else {}),
                 },
             )
+
+
+def _images(connection: "duckdb.DuckDBPyConnection") -> str:
+    """Return a picture of the images of each centre, by contrast."""
+    query = f"SELECT center_id, coalesce(contrast_label, suffix), count(*) FROM {CATALOG.name} GROUP BY ALL"
+    counts: dict[str, dict[str, int]] = {}
+    for center_id, contrast, n_images in connection.execute(query).fetchall():
+        counts.setdefault(center_id, {})[contrast] = n_images
+    return picture_of_counts(counts)
 
 
 @dg.multi_asset_check(name="catalogue_specification", specs=check_specs(DERIVED, partitioned=False))

@@ -65,6 +65,31 @@ def inline_image(path: Path, width_px: int) -> str:
     return _embedded(buffer.getvalue(), path.stem, "jpeg")
 
 
+def picture_of_counts(counts: Mapping[str, Mapping[str, int]]) -> str:
+    """Return bars of counts as Markdown that needs no file.
+
+    Parameters
+    ----------
+    counts : mapping of str to mapping of str to int
+        One bar for each key, of one piece for each key of its value.
+    """
+    from matplotlib.figure import Figure
+
+    names, kinds = sorted(counts, reverse=True), sorted({kind for bar in counts.values() for kind in bar})
+    figure = Figure(figsize=(7.2, 1.0 + 0.28 * len(names)), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    ends = dict.fromkeys(names, 0)
+    for kind in kinds:
+        widths = [counts[name].get(kind, 0) for name in names]
+        axes.barh(names, widths, left=[ends[name] for name in names], label=kind, height=0.7)
+        ends = {name: ends[name] + width for name, width in zip(names, widths, strict=True)}
+    axes.set(xlabel="images")
+    axes.grid(axis="x", alpha=0.3)
+    if kinds:
+        axes.legend(frameon=False, fontsize="small", ncols=2, loc="upper left", bbox_to_anchor=(1, 1))
+    return _embedded(png(figure), "counts", "png")
+
+
 def training_metadata(home: Home, run_id: str) -> Metadata:
     """Return what a training run measured: last values, validations as a table, curves, and its newest examples."""
     measured = training_curve(home, run_id)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+from pydantic import Field
 
 from pipelines.runtime.progress import Report, clean
 from warehouse.centers.registry import registered
@@ -22,15 +23,9 @@ Progress = Callable[[str, dg.DagsterLogManager], Report]  # takes the name of th
 
 
 class HomeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # its parameter is for IO managers
-    """The folder that holds an installation.
+    """The folder that holds an installation."""
 
-    Parameters
-    ----------
-    root : str
-        Path of the home; where it is empty, `TUMSYN_HOME` decides.
-    """
-
-    root: str = ""
+    root: str = Field(default="", description="Path of the home. Default: the home that this page shows.")
 
     def open(self) -> Home:
         """Return the home."""

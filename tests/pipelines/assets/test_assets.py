@@ -137,6 +137,9 @@ def test_the_catalogue_reports_its_snapshot_and_rows(instance: dg.DagsterInstanc
     snapshot = materialized(result, dg.AssetKey(["meta", "snapshot"]))
     catalog = materialized(result, dg.AssetKey(["out", "image_catalog"]))
     assert catalog.metadata["dagster/row_count"].value == 4
+    assert "data:image/png;base64," in str(catalog.metadata["images"].value)
+    lineage = catalog.metadata["dagster/column_lineage"].value.deps_by_column  # type: ignore[union-attr]
+    assert [dep.asset_key for dep in lineage["contrast"]] == [IMAGE]
     assert catalog.metadata["snapshot_id"].value == snapshot.metadata["snapshot_id"].value
     assert all(evaluation.passed for evaluation in result.get_asset_check_evaluations())
     with duckdb.connect(str(snapshot.metadata["path"].value), read_only=True) as connection:

@@ -10,7 +10,7 @@ from io import BytesIO
 from PIL import Image
 
 from model.training.examples import path_of
-from pipelines.assets.metadata import TABLE_ROWS, training_metadata
+from pipelines.assets.metadata import TABLE_ROWS, picture_of_counts, training_metadata
 from tests.conftest import ROOT
 from warehouse.catalog import model_registry
 from warehouse.lake.home import Home
@@ -72,3 +72,12 @@ def test_a_run_without_measures_has_neither_table_nor_curves(home: Home) -> None
 def test_what_is_shown_of_a_training_needs_no_torch() -> None:
     script = "import sys, pipelines.assets.metadata; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0
+
+
+def test_the_picture_of_counts_has_a_bar_for_each_centre_and_none_is_no_error() -> None:
+    heights = []
+    for counts in ({}, {"one": {"T1w": 3}}, {"one": {"T1w": 3, "T2w": 1}, "two": {"T2w": 2}}):
+        text = picture_of_counts(counts)
+        picture = Image.open(BytesIO(base64.b64decode(text.partition("base64,")[2].rstrip(")"))))
+        heights.append(picture.height)
+    assert heights == sorted(set(heights))

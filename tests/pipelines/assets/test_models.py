@@ -122,8 +122,9 @@ def run(
     problems: Sequence[str] = (),
     config: dict[str, Any] | None = None,
     assets: Sequence[dg.AssetKey] | None = None,
+    job: str = "train_all",
 ) -> dg.ExecuteInProcessResult:
-    """Run the job with fakes in place of networks."""
+    """Run a job with fakes in place of networks."""
     evaluation = evaluation or FakeEvaluation(all_hold())
     patch.setattr(subject, "evaluate_text_encoder", evaluation.text_encoder)
     patch.setattr(subject, "evaluate_synthesis", evaluation.synthesis)
@@ -132,8 +133,10 @@ def run(
     patch.setattr(subject, "report_problems", lambda *_: list(problems))
     training = training or FakeTraining({"text_encoder": FALLS, "synthesis": FALLS})
     resources = {"home": HomeResource(root=str(home.root)), "training": training}
-    job = build_defs(resources=resources).resolve_job_def("train_all")
-    return job.execute_in_process(instance=instance, raise_on_error=False, run_config=config, asset_selection=assets)
+    definition = build_defs(resources=resources).resolve_job_def(job)
+    return definition.execute_in_process(
+        instance=instance, raise_on_error=False, run_config=config, asset_selection=assets
+    )
 
 
 @dataclass(frozen=True)
@@ -324,3 +327,30 @@ def test_a_candidate_that_is_worse_than_the_champion_is_a_warning_and_one_that_f
     assert found.description == "not_worse_than_champion: it is worse"
     model_registry.record(home, "core.gate_verdict", [place | own | {"verdict": "failed", "passed": False}])
     assert check_gates(home, place).severity == dg.AssetCheckSeverity.ERROR
+
+
+def test_the_champion_is_evaluated_without_a_training_and_its_gates_are_checked(
+    home: Home, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = FakeTraining({"text_encoder": FALLS, "synthesis": FALLS})
+    none = run(home, instance, monkeypatch, training=training, job="evaluate_champion")
+    failure = none.failure_data_for_node("champion_evaluation")
+    assert failure is not None
+    assert failure.user_failure_data is not None
+    assert "no synthesis model is champion" in str(failure.user_failure_data.description)
+    assert "train_all" in str(failure.user_failure_data.description)
+
+    model_registry.record(
+        home,
+        "core.model_event",
+        [{"model_id": "s" * 16, "kind": "synthesis", "alias": "champion", "action": "assign", "reason": "a test"}],
+    )
+    evaluation = FakeEvaluation({"synthesis": False})
+    result = run(home, instance, monkeypatch, training=training, evaluation=evaluation, job="evaluate_champion")
+    assert result.success  # nothing follows that the failed gate could stop
+    [event] = [one for one in result.get_asset_materialization_events() if one.asset_key == subject.CHAMPION]
+    assert event.materialization.metadata["model_id"].value == "s" * 16
+    [check] = result.get_asset_check_evaluations()
+    assert not check.passed
+    assert training.words == []
+    assert evaluation.n_published == 1
