@@ -136,3 +136,12 @@ def test_wrong_settings_are_said_in_the_tick(home: Home, sensor: Sensor) -> None
 def test_what_is_said_begins_with_errors() -> None:
     found = arrivals.Look(said={"a": arrivals.UNCHANGED, "b": "files changed"}, errors={"c": "gone"})
     assert arrival.said(found).splitlines() == ["c: ERROR: gone", "b: files changed", "1 of 3 centres unchanged"]
+
+
+def test_a_broken_registration_is_said_and_the_partitions_stay(home: Home, instance: dg.DagsterInstance) -> None:
+    (home.centers / "broken.yaml").write_text("root: [")
+    resource = HomeResource(root=str(home.root))
+    with dg.build_sensor_context(instance=instance, resources={"home": resource}) as context:
+        said = text_of(arrival.registered_centers(context))  # type: ignore[arg-type]
+    assert "broken.yaml" in said
+    assert instance.get_dynamic_partitions("center") == ["tiny"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.commands import demo
+from pipelines.runtime.operations import load_operations, path_of
 from tests.pipelines.conftest import Command, command_in
 from warehouse.centers.registry import registered
 from warehouse.lake.home import Home
@@ -70,3 +71,13 @@ def test_both_profiles_have_a_centre_that_trains_and_one_that_only_tests() -> No
 
     for extent in demo.EXTENTS.values():
         assert {shipped()[name].role for name in extent.centers or LAYOUTS} == {"internal", "external"}
+
+
+def test_what_is_started_in_the_browser_is_as_quick_as_the_demo_unless_the_home_has_settings(home: Home) -> None:
+    demo.write_operations(home, demo.EXTENTS["quick"])
+    settings = load_operations(home)
+    assert settings.arrival.recipe == demo.RECIPE
+    assert settings.retraining.synthesis_config == settings.retraining.protocol == "quick"
+    path_of(home).write_text("arrival: {recipe: standard}\n")
+    demo.write_operations(home, demo.EXTENTS["quick"])
+    assert load_operations(home).arrival.recipe == "standard"
