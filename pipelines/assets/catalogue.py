@@ -60,9 +60,13 @@ def reads(table: Table) -> list[dg.AssetKey]:
     name="catalogue",
     specs=[
         *(
-            asset_spec(table, reads(table), {"sql", "duckdb"}, sqlfiles.spec_version()).merge_attributes(
-                metadata={"dagster/code_references": query_reference(table)}
-            )
+            asset_spec(
+                table,
+                reads(table),
+                {"sql", "duckdb"},
+                sqlfiles.spec_version(),
+                freshness_policy=overdue_after(AGES.catalogue_days) if table is CATALOG else None,
+            ).merge_attributes(metadata={"dagster/code_references": query_reference(table)})
             for table in DERIVED
         ),
         asset_spec(

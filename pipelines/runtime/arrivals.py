@@ -36,8 +36,8 @@ class Seen:
         Hash of the folders by the last complete walk, and of the centre's definition.
     decided_folders : str
         Fingerprint of the folders at the last full check that came to a decision.
-    decided_at : float
-        When that was, seconds since 1970.
+    checked_at : float
+        When the last full check was, seconds since 1970.
     settling : str
         Files, definition and code at the last full check, if they differed from what is ingested.
     requested : str
@@ -49,7 +49,7 @@ class Seen:
     n_folders: int = 0
     folders: str = ""
     decided_folders: str = ""
-    decided_at: float = 0.0
+    checked_at: float = 0.0
     settling: str = ""
     requested: str = ""
 
@@ -107,7 +107,7 @@ def look(
         result.seen[center_id] = walked
     if due:
         # Changed ones first, then whoever has waited longest.
-        chosen = min(due, key=lambda name: (not _is_changed(result.seen[name]), result.seen[name].decided_at))
+        chosen = min(due, key=lambda name: (not _is_changed(result.seen[name]), result.seen[name].checked_at))
         _check(home, entries[chosen], result, now)
     return result
 
@@ -156,7 +156,7 @@ def _is_changed(seen: Seen) -> bool:
 def _is_due(before: Seen, after: Seen, now: float, settings: Arrival) -> bool:
     """Return whether a full check is due: the folders changed and stand still, files settle, or the period is over."""
     stands_still = after.position is None and after.folders == before.folders
-    is_late = after.folders != "" and now - after.decided_at >= MINUTE_S * settings.full_check_minutes
+    is_late = after.folders != "" and now - after.checked_at >= MINUTE_S * settings.full_check_minutes
     return stands_still and (_is_changed(after) or is_late)
 
 
@@ -170,7 +170,7 @@ def _check(home: Home, entry: RegisteredCenter, result: Look, now: float) -> Non
     """List every file of a centre, and request its ingest if they differ from the lake and stand still."""
     center_id = entry.center.center_id
     seen = result.seen[center_id]
-    decided = replace(seen, decided_folders=seen.folders, decided_at=now, settling="")
+    decided = replace(seen, decided_folders=seen.folders, checked_at=now, settling="")
     try:
         work = pending(home, entry)
     except (TumsynError, OSError) as error:
@@ -184,7 +184,7 @@ def _check(home: Home, entry: RegisteredCenter, result: Look, now: float) -> Non
         result.seen[center_id] = decided
         result.said[center_id] = "its ingest was requested and is not finished or failed; see its last run"
     elif work != seen.settling:
-        result.seen[center_id] = replace(seen, settling=work)
+        result.seen[center_id] = replace(seen, settling=work, checked_at=now)
         result.said[center_id] = "files changed, waiting until they stand still"
     else:
         result.seen[center_id] = replace(decided, requested=work)

@@ -90,6 +90,20 @@ def test_data_that_is_still_being_copied_is_not_requested(home: Home, tiny: Regi
     assert watch.requests(2).count(["tiny"]) == 1
 
 
+def test_a_centre_that_is_being_copied_does_not_hold_up_another(
+    home: Home, tiny: RegisteredCenter, tmp_path: Path
+) -> None:
+    other(home, tmp_path)  # is looked at before `tiny`
+    growing = next((tmp_path / "other").glob("sub-01/**/*_T1w.nii.gz"))
+    watch = Watch(home)
+    requests: list[str] = []
+    for _ in range(8):
+        with growing.open("ab") as file:
+            file.write(b"more")
+        requests += watch.look().requests
+    assert requests == ["tiny"]
+
+
 def test_content_that_changes_in_place_is_seen_within_the_period(home: Home, tiny: RegisteredCenter) -> None:
     ingest_center(home, tiny)
     watch = Watch(home)
@@ -218,5 +232,5 @@ def test_what_another_version_remembered_is_forgotten(text: str) -> None:
 
 
 def test_what_is_remembered_survives_as_text() -> None:
-    seen = {"tiny": Seen(position=("sub-1", "anat"), digest="d", n_folders=3, settling="s", decided_at=1.5)}
+    seen = {"tiny": Seen(position=("sub-1", "anat"), digest="d", n_folders=3, settling="s", checked_at=1.5)}
     assert from_cursor(to_cursor(seen)) == seen
