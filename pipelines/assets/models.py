@@ -25,7 +25,7 @@ from pipelines.runtime.evaluation import (
 )
 from pipelines.runtime.resources import HomeResource, Progress, failure, no_retries
 from pipelines.runtime.training_process import Training
-from warehouse.catalog import sqlfiles
+from warehouse.catalog import model_registry, sqlfiles
 from warehouse.catalog.model_registry import verdict_of
 from warehouse.catalog.promotion import COMPARISONS, verdicts_of
 from warehouse.catalog.publish import publish

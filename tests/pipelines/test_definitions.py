@@ -40,7 +40,7 @@ def test_every_table_that_is_made_is_an_asset_and_so_are_models_and_what_is_foun
 @pytest.mark.parametrize("spec", SPECS.values(), ids=lambda spec: spec.key.to_user_string())
 def test_every_asset_has_description_group_owner_kind_version_and_a_link_to_its_code(spec: dg.AssetSpec) -> None:
     assert spec.description
-    assert spec.group_name in ("raw", "core", "out", "meta", "model")
+    assert spec.group_name in ("raw", "core", "out", "meta", "model", "retraining")
     assert spec.owners
     assert spec.kinds
     assert spec.code_version
