@@ -22,6 +22,7 @@ from tests import hostile
 from tests.conftest import write_bids
 from tests.pipelines.commands.test_ui import BROWSERS, serving
 from tests.pipelines.test_hostile import Seen
+from warehouse.catalog.publish import publish
 from warehouse.centers.registry import Center, Layout, register
 from warehouse.lake.home import Home
 
@@ -33,6 +34,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 LOCATION = "pipelines.definitions"
 SCHEDULE = "retraining"
 IMAGE = "assets/core/image"
+DECISION = "assets/core/retraining_decision"
 CENTER = "example"
 LAYERS = ("raw", "core", "out", "meta", "model")
 PATIENCE_MS = 180_000
@@ -194,12 +196,29 @@ def test_the_schedule_can_be_turned_on(visit: Visit) -> None:
 
 
 def test_a_tick_says_why_nothing_is_trained(visit: Visit) -> None:
-    """The place for the figures of the decision to retrain, once a tick records them."""
     visit.go(f"locations/{LOCATION}/schedules/{SCHEDULE}")
     visit.page.get_by_role("button", name="Preview tick result").click()
     window = visit.page.get_by_role("dialog")
     window.get_by_role("button", name="Continue").click()
     window.get_by_text("nothing is published").first.wait_for()
+    visit.go("overview")  # leaves the window
+
+
+def test_a_decision_to_train_is_made_from_the_page_and_shows_its_figures(
+    visit: Visit, materialise: Callable[[str], None], home: Home
+) -> None:
+    materialise(CENTER)
+    publish(home)
+    visit.go(DECISION)
+    visit.page.get_by_role("button", name="Materialize").first.click()
+    window = visit.page.get_by_role("dialog")
+    window.get_by_role("button", name="Confirm").click()  # drift and decision are one step
+    window.get_by_text("Are you sure?").wait_for()  # nobody trained, so that assets before it are missing
+    window.get_by_role("button", name="Confirm").click()
+    window.wait_for(state="hidden")
+    visit.go(f"{DECISION}?view=events")
+    visit.page.get_by_text("there is nothing to train on").locator("visible=true").first.wait_for()
+    assert "skip" in visit.page.inner_text("body")
     visit.picture("ui_decision")
 
 
