@@ -10,6 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,7 @@ DECISION = "assets/core/retraining_decision"
 CENTER = "example"
 LAYERS = ("raw", "core", "out", "meta", "model")
 PATIENCE_MS = 180_000
+RELOAD_MS = 20_000
 SIZE = {"width": 1560, "height": 900}
 PICTURES = "TUMSYN_PICTURES"
 
@@ -137,6 +139,27 @@ def materialise(visit: Visit) -> Callable[[str], None]:
     return click
 
 
+def shown(visit: Visit, path: str, text: str) -> str:
+    """Open a page until it shows a text, and return all that it shows.
+
+    A page that was opened while a run ended may keep what it read before.
+    """
+    end = time.monotonic() + PATIENCE_MS / 1000
+    while time.monotonic() < end:
+        visit.go(path)
+        with suppress(playwright_timeout()):
+            visit.page.get_by_text(text).locator("visible=true").first.wait_for(timeout=RELOAD_MS)
+            return visit.page.inner_text("body")
+    raise AssertionError(f"{path} does not show {text!r}: {visit.page.inner_text('body')}")
+
+
+def playwright_timeout() -> type[Exception]:
+    """Return the error of a wait that took too long; Playwright may be absent."""
+    from playwright.sync_api import TimeoutError as TooLong
+
+    return TooLong
+
+
 def runs_of(center_id: str) -> str:
     """Return the address of the list of a centre's runs, which follows them."""
     return f"runs?q[0]={quote(f'tag:dagster/partition={center_id}', safe='')}"
@@ -156,9 +179,7 @@ def test_a_partition_is_materialised_from_the_page_and_shows_its_rows(
     visit: Visit, materialise: Callable[[str], None]
 ) -> None:
     materialise(CENTER)
-    visit.go(f"{IMAGE}?view=partitions&partition={CENTER}")
-    visit.page.get_by_text("dagster/row_count").first.wait_for()
-    text = visit.page.inner_text("body")
+    text = shown(visit, f"{IMAGE}?view=partitions&partition={CENTER}", "dagster/row_count")
     for word in ("Materialized", "dagster/row_count", "sub-01/anat/sub-01_T1w.nii.gz"):
         assert word in text
     visit.picture("ui_partition")
@@ -174,9 +195,7 @@ def test_its_run_succeeded(visit: Visit, materialise: Callable[[str], None]) -> 
 
 def test_its_checks_have_passed(visit: Visit, materialise: Callable[[str], None]) -> None:
     materialise(CENTER)
-    visit.go(f"{IMAGE}?view=checks")
-    visit.page.get_by_text("no rule is broken").first.wait_for()
-    text = visit.page.inner_text("body")
+    text = shown(visit, f"{IMAGE}?view=checks", "no rule is broken")
     assert "This is a blocking asset check." in text
     assert "Passed" in text
     visit.picture("ui_checks")
@@ -216,9 +235,7 @@ def test_a_decision_to_train_is_made_from_the_page_and_shows_its_figures(
     window.get_by_text("Are you sure?").wait_for()  # nobody trained, so that assets before it are missing
     window.get_by_role("button", name="Confirm").click()
     window.wait_for(state="hidden")
-    visit.go(f"{DECISION}?view=events")
-    visit.page.get_by_text("there is nothing to train on").locator("visible=true").first.wait_for()
-    assert "skip" in visit.page.inner_text("body")
+    assert "skip" in shown(visit, f"{DECISION}?view=events", "there is nothing to train on")
     visit.picture("ui_decision")
 
 
@@ -235,10 +252,8 @@ def test_what_a_hostile_dataset_says_is_text(
         visit.page.wait_for_timeout(5000)
     materialise("hostile")
     for table in ("core/image", "core/acquisition", "core/rejection", "core/center", "raw/sidecar"):
-        visit.go(f"assets/{table}?view=partitions&partition=hostile")
-        visit.page.get_by_text("dagster/row_count").first.wait_for()
-    visit.go("assets/core/acquisition?view=partitions&partition=hostile")
-    visit.page.get_by_text(hostile.PICTURE).first.wait_for()
+        shown(visit, f"assets/{table}?view=partitions&partition=hostile", "dagster/row_count")
+    shown(visit, "assets/core/acquisition?view=partitions&partition=hostile", hostile.PICTURE)
     seen = Seen(visit.page.content())
     sources = [value for name, value in seen.attributes if name == "src"]
     assert not [value for value in sources if value == "x" or "evil" in str(value)]
