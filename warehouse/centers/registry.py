@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from warehouse.documents import read_yaml, validated
 from warehouse.errors import CenterError
+from warehouse.lake import atomic
 from warehouse.lake.home import Home
 from warehouse.prompts.vocabulary import CONTRASTS
 from warehouse.tables.core import FIXED_SPLITS
@@ -140,8 +140,7 @@ class IdColumn(DefinitionPart):
 
     `pattern` has the one group `label`; a row whose value does not match is rejected. `values` translates the label,
     `pad` fills it with leading zeros to that many characters, `prefix` is put before it. Characters that BIDS does not
-    allow in a label are removed, as in file names. With `date` (a strptime format) the value is a
-    date, and its label YYYYMMDD.
+    allow in a label are removed, as in file names. With `date` (a strptime format) the label is that date as YYYYMMDD.
     """
 
     names: list[str]
@@ -252,10 +251,9 @@ class Layout(DefinitionPart):
 class Center(DefinitionPart):
     """Definition of a centre, i.e. of one dataset.
 
-    `splits` fixes the split of participants, by their labels; `split` that of all others. Without
-    either, the split of a participant is drawn by the hash of the person. `lesions` is the label of the masks or
-    segmentations in which all lesions of a person are marked, or ``none`` where the publishers took healthy people;
-    without it, nobody knows where lesions are.
+    `splits` fixes the split of participants, by their labels; `split` that of all others. Without either, the split of
+    a participant is drawn by the hash of the person. `lesions` is the label of the masks in which all lesions of a
+    person are marked, or ``none`` where the publishers took healthy people; without it, nobody knows where lesions are.
     """
 
     center_id: str
@@ -352,8 +350,7 @@ def registered(home: Home) -> dict[str, RegisteredCenter]:
     CenterError
         When the file of any of them cannot be used.
     """
-    found = (read_registration(path) for path in registration_files(home))
-    return {registration.center.center_id: registration for registration in found}
+    return {one.center.center_id: one for one in map(read_registration, registration_files(home))}
 
 
 def registration_files(home: Home) -> list[Path]:
@@ -389,17 +386,13 @@ def register(home: Home, center: Center, root: Path, follow_links: bool = False)
     """
     root = root.expanduser().resolve()
     if not root.is_dir():
-        raise CenterError(
-            f"centre {center.center_id}: root {root} is not a folder", "give an existing folder with --root"
-        )
+        what = f"centre {center.center_id}: root {root} is not a folder"
+        raise CenterError(what, "give an existing folder with --root")
     same = shipped().get(center.center_id) == center
     definition: object = "shipped" if same else center.model_dump(mode="json", exclude_defaults=True)
     document = {"root": str(root), "follow_links": follow_links, "definition": definition}
-    home.centers.mkdir(parents=True, exist_ok=True)
-    path = home.centers / f"{center.center_id}.yaml"
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
-    os.replace(temporary, path)
+    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    atomic.write_text(home.centers / f"{center.center_id}.yaml", text)
     return RegisteredCenter(center, root, follow_links)
 
 
