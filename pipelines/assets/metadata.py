@@ -62,7 +62,7 @@ def inline_image(path: Path, width_px: int) -> str:
         small = picture.convert("RGB")
         small.thumbnail((width_px, 4 * width_px))
         small.save(buffer, "JPEG", quality=80)
-    return _embedded(buffer.getvalue(), path.stem, "jpeg")
+    return embedded(buffer.getvalue(), path.stem, "jpeg")
 
 
 def picture_of_counts(counts: Mapping[str, Mapping[str, int]]) -> str:
@@ -87,7 +87,7 @@ def picture_of_counts(counts: Mapping[str, Mapping[str, int]]) -> str:
     axes.grid(axis="x", alpha=0.3)
     if kinds:
         axes.legend(frameon=False, fontsize="small", ncols=2, loc="upper left", bbox_to_anchor=(1, 1))
-    return _embedded(png(figure), "counts", "png")
+    return embedded(png(figure), "counts", "png")
 
 
 def training_metadata(home: Home, run_id: str) -> Metadata:
@@ -99,7 +99,7 @@ def training_metadata(home: Home, run_id: str) -> Metadata:
     if ends:
         metadata |= {"n_steps": ends[0]["n_steps"], "seconds": round(ends[0]["seconds"], 1)}
     if measured:
-        metadata["curves"] = dg.MetadataValue.md(_embedded(_plot(measured), "curves", "png"))
+        metadata["curves"] = dg.MetadataValue.md(embedded(_plot(measured), "curves", "png"))
     if table := _validations(measured):
         metadata["validations"] = dg.MetadataValue.md(table)
     if picture := newest(home.training / run_id):
@@ -211,5 +211,6 @@ def _plot(measured: Sequence[Mapping[str, Any]]) -> bytes:
     return png(figure)
 
 
-def _embedded(picture: bytes, name: str, kind: str) -> str:
+def embedded(picture: bytes, name: str, kind: str) -> str:
+    """Return a picture as Markdown that needs no file; `kind` is png or jpeg."""
     return f"![{escaped(name)}](data:image/{kind};base64,{base64.b64encode(picture).decode()})"

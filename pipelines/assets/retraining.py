@@ -1,8 +1,6 @@
 """Define the tables of drift and of decisions to train as assets; they are recorded also where nothing is trained."""
 # No postponed annotations here: Dagster reads the type of `context` as an object.
 
-import base64
-import io
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from pipelines.assets.catalogue import published_tables
-from pipelines.assets.metadata import markdown_table
+from pipelines.assets.metadata import embedded, markdown_table
 from pipelines.assets.tables import asset_key, asset_spec
 from pipelines.runtime.drift import Comparison, name_of
 from pipelines.runtime.operations import load_operations
@@ -18,6 +16,7 @@ from pipelines.runtime.resources import HomeResource, no_retries
 from pipelines.runtime.retraining import Decision, decide, record
 from warehouse.catalog import sqlfiles
 from warehouse.catalog.publish import publish
+from warehouse.quality.slices import png
 from warehouse.tables import TABLES
 from warehouse.tables.models import DRIFT_SCORE, RETRAINING, RETRAINING_DECISION
 
@@ -143,12 +142,11 @@ def _plot(comparison: Comparison) -> str:
     from matplotlib.figure import Figure
 
     tested = [one for one in comparison.scores if one.effect is not None][:SHOWN_FIELDS][::-1]
-    figure = Figure(figsize=(8, 0.6 + 0.28 * len(tested)), layout="constrained")
+    figure = Figure(figsize=(8, 0.6 + 0.28 * len(tested)), dpi=80, layout="constrained")
     axes = figure.subplots()
     colours = ["tab:red" if one.verdict == "drifted" else "tab:grey" for one in tested]
-    axes.barh([name_of(one) for one in tested], [one.effect or 0.0 for one in tested], color=colours)
+    axes.barh(range(len(tested)), [one.effect or 0.0 for one in tested], color=colours)
+    axes.set_yticks(range(len(tested)), [name_of(one) for one in tested], parse_math=False)  # a contrast may hold a $
     axes.set_xlim(0, 1)
     axes.set_xlabel("difference of the distributions, new and known people; red: drifted")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=80)
-    return f"![differences](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+    return embedded(png(figure), "differences", "png")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipelines.commands.output import note
+from pipelines.runtime.progress import clean
 from warehouse.errors import ModelError
 from warehouse.lake.home import Home
 
@@ -62,13 +63,14 @@ def show_decision(decision: Decision) -> None:
     """Print a decision and its figures."""
     from pipelines.runtime.drift import name_of
 
-    typer.echo(f"{'train' if decision.train else 'skip'}: {decision.detail}")
+    # Names of files, errors, and texts of a dataset stand in it.
+    typer.echo(clean(f"{'train' if decision.train else 'skip'}: {decision.detail}"))
     for name, value in decision.row().items():
         if name not in ("detail", "decision") and value not in (None, []):
             shown = (
                 f"{value:.4g}" if isinstance(value, float) else ", ".join(value) if isinstance(value, list) else value
             )
-            typer.echo(f"  {name:<20} {shown}")
+            typer.echo(clean(f"  {name:<20} {shown}"))
     for one in decision.comparison.drifted if decision.comparison else []:
         figures = f"effect {one.effect:.2f}, adjusted p {one.p_adjusted:.1g}, {one.n_known} and {one.n_new} people"
-        typer.echo(f"  drifted: {name_of(one)}: was {one.known_values}, is {one.new_values} ({figures})")
+        typer.echo(clean(f"  drifted: {name_of(one)}: was {one.known_values}, is {one.new_values} ({figures})"))

@@ -12,10 +12,12 @@ import dagster as dg
 import pytest
 import yaml
 
+from model.evaluation.drift import DriftScore
 from pipelines.assets.models import EVALUATION, REPORT, SYNTHESIS, TEXT_ENCODER
 from pipelines.assets.retraining import CHECK, DECIDED, DRIFT, drift_metadata, drift_verdict
 from pipelines.automation import retraining
 from pipelines.definitions import build_defs, defs
+from pipelines.runtime.drift import Comparison
 from pipelines.runtime.operations import OperationsError, default_operations, load_operations, path_of
 from pipelines.runtime.resources import HomeResource
 from tests.model.tiny_home import make_tiny_home
@@ -215,6 +217,12 @@ def test_the_assets_show_a_home_without_models_in_words(place: Home, instance: d
     assert "no model to compare with" in shown(instance, DRIFT)["finding"]
     [check] = result.get_asset_check_evaluations()
     assert (check.check_name, check.passed, check.blocking) == (CHECK, True, False)
+
+
+def test_a_dollar_sign_in_a_contrast_is_no_formula_of_the_plot() -> None:
+    score = DriftScore("field", r"$\frac$", "value", "ks_2samp", 1.0, 0.0, 0.0, 1.0, 9, 9, "1", "2", "drifted")
+    metadata = drift_metadata(Comparison("d", MODEL, "data", [score]))
+    assert metadata["differences"].value.startswith("![differences](data:image/png;base64,")
 
 
 def test_what_is_shown_of_nothing_is_words() -> None:

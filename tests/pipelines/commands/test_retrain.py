@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
+from model.evaluation.drift import DriftScore
+from pipelines.commands.retrain import show_decision
 from pipelines.runtime import launch
+from pipelines.runtime.drift import Comparison
 from pipelines.runtime.operations import path_of
+from pipelines.runtime.retraining import Decision
 from tests.model.tiny_home import make_tiny_home
 from tests.pipelines.conftest import Command, command_in
 from tests.pipelines.trained_home import MODEL, record_model, training_people
@@ -95,6 +99,15 @@ def test_a_failed_training_ends_the_command_with_its_message(retrain: Command, m
     result = retrain("retrain", "--yes")
     assert result.exit_code == 1
     assert "the disk is full" in result.output
+
+
+def test_what_a_dataset_says_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    evil = "\x1b]0;evil\x07\x1b[2J"
+    score = DriftScore("sex", evil, "value", "ks_2samp", 1.0, 0.0, 0.0, 1.0, 9, 9, evil, evil, "drifted")
+    comparison = Comparison("d", evil, "data", [score])
+    show_decision(Decision(True, ("drift",), evil, 1, 2.0, "fresh", champion_id=evil, comparison=comparison))
+    shown = capsys.readouterr().out
+    assert [shown.count(sign) for sign in ("\x1b", "\x07", r"\x1b[2J")] == [0, 0, 5]
 
 
 def test_wrong_settings_are_refused_by_file_and_key(place: Home, retrain: Command) -> None:
