@@ -35,7 +35,7 @@ class Retraining(Section):
     cron, time_zone : str
         When the schedule decides.
     least_new_participants : int
-        People whom no training has seen, from which on there is a reason to train.
+        People whom neither the champion nor the last success has learned from: so many are a reason to train.
     most_days : float
         Age of the last success, days, beyond which there is a reason to train.
     start : {"fresh", "warm"}

@@ -200,9 +200,7 @@ def last_success(home: Home, recipe_id: str) -> dict[str, Any] | None:
     dict or None
         With `model_id`. A training that nobody evaluated, or of cross-validation, is no success.
     """
-    for run in reversed(model_registry.statements(home, RUN, kind="synthesis", status="finished")):
-        if json.loads(run["config"]).get("held_out_fold") is not None:
-            continue
+    for run in model_registry.finished_runs(home, "synthesis"):
         for version in model_registry.statements(home, model_registry.VERSION, run_id=run["run_id"]):
             model_id = version["model_id"]
             served = model_registry.serves(home, model_id)[1] == recipe_id

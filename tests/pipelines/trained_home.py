@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from pipelines.runtime.evaluation import data_in_force
 from pipelines.runtime.operations import Operations, default_operations
 from tests.model.tiny_home import RECIPE
 from warehouse.catalog import model_registry
@@ -37,12 +38,6 @@ def training_people(home: Home, order: str = "person_id") -> list[str]:
     return [str(row[0]) for row in rows]
 
 
-def data_id(home: Home) -> str:
-    with Catalogue(home).connect() as connection:
-        [(found,)] = connection.execute("SELECT data_id FROM meta.snapshot").fetchall()
-    return str(found)
-
-
 def hashes(people: Sequence[str]) -> list[str]:
     return sorted(hashlib.sha256(person.encode()).hexdigest() for person in people)
 
@@ -59,7 +54,7 @@ def record_model(
     **run: Any,
 ) -> None:
     """Record a training of these people, which ended then; `run` replaces columns of its row."""
-    row = {"run_id": f"run of {model_id}", "kind": "synthesis", "data_id": data_id(home), "occurred_at": at}
+    row = {"run_id": f"run of {model_id}", "kind": "synthesis", "data_id": data_in_force(home), "occurred_at": at}
     facts = {"snapshot_id": "s", "training_code": "0", "seed": 0, "device": "cpu", "config": "{}", "status": "finished"}
     model_registry.record(home, "core.training_run", [facts | row | run])
     version = {"model_id": model_id, "path": f"models/{model_id}", "n_parameters": 1, "size_bytes": 1}

@@ -196,13 +196,18 @@ def statements(home: Home, table: str, **equals: object) -> list[dict[str, Any]]
     return list(first.values())
 
 
-def last_run(home: Home, kind: str) -> dict[str, Any] | None:
-    """Return the row of `core.training_run` of the last finished training of a kind; None where there is none.
+def finished_runs(home: Home, kind: str) -> list[dict[str, Any]]:
+    """Return the rows of `core.training_run` of the finished trainings of a kind, the last one first.
 
-    Trainings of cross-validation make no model to use, and do not count.
+    Trainings of cross-validation make no model to use, and are left out.
     """
     finished = statements(home, "core.training_run", kind=kind, status="finished")
-    return next((row for row in reversed(finished) if json.loads(row["config"]).get("held_out_fold") is None), None)
+    return [row for row in reversed(finished) if json.loads(row["config"]).get("held_out_fold") is None]
+
+
+def last_run(home: Home, kind: str) -> dict[str, Any] | None:
+    """Return the first of `finished_runs`; None where there is none."""
+    return next(iter(finished_runs(home, kind)), None)
 
 
 def trained_on(home: Home, kind: str) -> set[str]:

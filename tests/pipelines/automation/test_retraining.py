@@ -18,10 +18,11 @@ from pipelines.assets.retraining import CHECK, DECIDED, DRIFT, drift_metadata, d
 from pipelines.automation import retraining
 from pipelines.definitions import build_defs, defs
 from pipelines.runtime.drift import Comparison
+from pipelines.runtime.evaluation import data_in_force
 from pipelines.runtime.operations import OperationsError, default_operations, load_operations, path_of
 from pipelines.runtime.resources import HomeResource
 from tests.model.tiny_home import make_tiny_home
-from tests.pipelines.trained_home import MODEL, data_id, record_model, training_people
+from tests.pipelines.trained_home import MODEL, record_model, training_people
 from warehouse.catalog import model_registry
 from warehouse.catalog.query import Catalogue
 from warehouse.lake.home import Home
@@ -78,7 +79,7 @@ def shown(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, Any]:
 def test_a_tick_with_a_reason_asks_for_a_run_that_the_job_accepts(place: Home, instance: dg.DagsterInstance) -> None:
     request = tick(place, instance)
     assert isinstance(request, dg.RunRequest)
-    assert request.tags["tumsyn/data_id"] == data_id(place)
+    assert request.tags["tumsyn/data_id"] == data_in_force(place)
     assert request.tags["tumsyn/reasons"] == "first_training"
     [row] = model_registry.statements(place, "core.retraining_decision")
     assert request.tags["tumsyn/decision"] == row["event_id"]

@@ -12,6 +12,7 @@ import pytest
 from model.training.config import load_config
 from model.training.trained import training_code
 from pipelines.runtime.drift import SCORE
+from pipelines.runtime.evaluation import data_in_force
 from pipelines.runtime.retraining import (
     DECISION,
     Decision,
@@ -23,7 +24,7 @@ from pipelines.runtime.retraining import (
     record,
 )
 from tests.model.tiny_home import RECIPE, make_tiny_home
-from tests.pipelines.trained_home import MODEL, data_id, hashes, operations, record_model, training_people
+from tests.pipelines.trained_home import MODEL, hashes, operations, record_model, training_people
 from tests.warehouse.conftest import Lab
 from warehouse.catalog import model_registry, snapshots
 from warehouse.catalog.publish import publish
@@ -138,7 +139,7 @@ def test_a_drift_that_the_last_training_has_learned_is_shown_and_is_no_reason(pl
 def test_the_same_training_is_not_made_again_however_old_it_is(place: Home, people: list[str]) -> None:
     year_ago, code = NOW - timedelta(days=365), training_code("synthesis")
     record_model(place, people, year_ago, training_code=code, config=DEMO)
-    encoder = {"run_id": "e", "kind": "text_encoder", "data_id": data_id(place), "snapshot_id": "s", "seed": 0}
+    encoder = {"run_id": "e", "kind": "text_encoder", "data_id": data_in_force(place), "snapshot_id": "s", "seed": 0}
     encoder |= {"device": "cpu", "status": "finished", "config": ENCODER}
     assert asked(place).train  # the text encoder was not trained by this configuration and code
     model_registry.record(place, "core.training_run", [encoder | {"training_code": training_code("text_encoder")}])
@@ -149,7 +150,7 @@ def test_the_same_training_is_not_made_again_however_old_it_is(place: Home, peop
 
 
 def test_a_training_that_failed_twice_waits_for_a_person(place: Home, people: list[str]) -> None:
-    facts = {"run_id": "r", "kind": "synthesis", "data_id": data_id(place), "snapshot_id": "s", "seed": 0}
+    facts = {"run_id": "r", "kind": "synthesis", "data_id": data_in_force(place), "snapshot_id": "s", "seed": 0}
     facts |= {"device": "cpu", "status": "failed", "config": DEMO, "training_code": training_code("synthesis")}
     model_registry.record(place, "core.training_run", [facts | {"detail": "the disk is full"}])
     assert asked(place).train
@@ -222,11 +223,11 @@ def test_a_damaged_checkpoint_without_a_snapshot_makes_everybody_new(
 def test_a_decision_and_its_drift_are_recorded_and_change_no_data(place: Home, people: list[str]) -> None:
     record_model(place, people[6:], LAST_WEEK)
     publish(place)
-    before, decision = data_id(place), asked(place)
+    before, decision = data_in_force(place), asked(place)
     decision_id = record(place, decision, "schedule")
     record(place, decision, "command")
     assert publish_records(place)
-    assert data_id(place) == before
+    assert data_in_force(place) == before
     assert asked(place).row() == decision.row() | {"snapshot_id": snapshots.in_force(place)}
     with Catalogue(place).connect() as connection:
         rows = connection.execute(f"SELECT * FROM {DECISION} WHERE event_id = ?", [decision_id]).fetchall()
