@@ -13,16 +13,13 @@ from dagster._core.scheduler.instigation import InstigatorStatus
 from pipelines.automation.jobs import ingest
 from pipelines.runtime import arrivals
 from pipelines.runtime.operations import load_operations
+from pipelines.runtime.pools import UNFINISHED
 from pipelines.runtime.resources import CENTERS, HomeResource, partition_changes
 from warehouse.errors import TumsynError
 
 TICK_S = 30
 SWITCH = "refresh"
 OFF = f"automation is off: switch on the sensor `{SWITCH}`, and new data of the registered centres will be ingested"
-UNFINISHED = [
-    *(dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING),
-    *(dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING),
-]
 
 refresh = dg.AutomationConditionSensorDefinition(
     SWITCH,

@@ -17,7 +17,6 @@ from pipelines.runtime.retraining import Decision, decide, publish_records, reco
 from warehouse.errors import TumsynError
 from warehouse.lake.home import Home
 
-UNFINISHED = [dg.DagsterRunStatus[name] for name in ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")]
 TRAINING_JOB = train_all
 MODELS = {TEXT_ENCODER, SYNTHESIS}
 DECISION_TAG = "tumsyn/decision"
@@ -105,7 +104,7 @@ def assets_to_make(decision: Decision) -> list[dg.AssetKey] | None:
 
 def trainings_under_way(instance: dg.DagsterInstance) -> list[str]:
     """Return the runs that train a model or will, in words, whatever job they are of."""
-    runs = [run for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)) if _trains(instance, run)]
+    runs = [run for run in instance.get_runs(dg.RunsFilter(statuses=pools.UNFINISHED)) if _trains(instance, run)]
     return [f"run {run.run_id[:8]} ({run.job_name}) is {run.status.value.lower().replace('_', ' ')}" for run in runs]
 
 

@@ -14,7 +14,8 @@ from dagster._core.execution.plan.instance_concurrency_context import InstanceCo
 
 PROCESS = "tumsyn/process"  # tag of a run that a command executes: its process
 SERVER = "dagster/grpc_info"  # tag of a run that was started in the browser: the server that executes it
-UNFINISHED = [dg.DagsterRunStatus[name] for name in ("NOT_STARTED", "STARTING", "STARTED", "CANCELING")]
+UNFINISHED = [dg.DagsterRunStatus[name] for name in ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")]
+LAUNCHED = UNFINISHED[1:]  # a run that is queued has no process yet, and may have copied its tags from an older run
 CHECK_S = 2.0  # between two checks of the pools while a run goes on
 REPEAT_S = 60.0  # between two equal messages about a wait
 LONGEST_SLEEP_S = 0.5  # between two requests for a slot, so that a waiting run can be stopped
@@ -95,7 +96,7 @@ def fail_orphaned_runs(instance: dg.DagsterInstance) -> list[str]:
 
     A run that executes inside a process cannot report that the process was killed; it would hold its pool for ever.
     """
-    orphaned = [run for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)) if _is_orphaned(run)]
+    orphaned = [run for run in instance.get_runs(dg.RunsFilter(statuses=LAUNCHED)) if _is_orphaned(run)]
     for run in orphaned:
         instance.report_run_failed(run, "the process that ran it is gone")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)

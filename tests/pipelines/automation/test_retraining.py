@@ -17,6 +17,7 @@ from pipelines.assets.models import EVALUATION, REPORT, SYNTHESIS, TEXT_ENCODER
 from pipelines.assets.retraining import CHECK, DECIDED, DRIFT, drift_metadata, drift_verdict
 from pipelines.automation import retraining
 from pipelines.definitions import build_defs, defs
+from pipelines.runtime import pools
 from pipelines.runtime.drift import Comparison
 from pipelines.runtime.evaluation import data_in_force
 from pipelines.runtime.operations import OperationsError, default_operations, load_operations, path_of
@@ -149,7 +150,7 @@ def test_no_second_training_starts_while_one_waits_or_runs(
     )
     instance.report_run_failed(run)
     assert isinstance(tick(place, instance), dg.RunRequest)
-    assert dg.DagsterRunStatus.QUEUED in retraining.UNFINISHED  # only Dagster's own launcher makes such a run
+    assert dg.DagsterRunStatus.QUEUED in pools.UNFINISHED  # only Dagster's own launcher makes such a run
 
 
 def test_a_model_that_is_materialised_alone_is_a_training_and_another_run_is_none(
