@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 
 import dagster as dg
 
-from pipelines.runtime.operations import Freshness, default_operations, load_operations
-from warehouse.errors import TumsynError
-from warehouse.lake.home import Home
+from pipelines.runtime.operations import Freshness, operations_at_load
 
 
 def freshness() -> Freshness:
     """Return the ages that the home sets; the defaults where its settings are wrong."""
-    try:
-        return load_operations(Home.default()).freshness
-    except TumsynError as error:
-        logging.getLogger("dagster").warning("freshness by the defaults: %s", error)
-        return default_operations().freshness
+    return operations_at_load().freshness
 
 
 def overdue_after(days: float | None) -> dg.FreshnessPolicy | None:

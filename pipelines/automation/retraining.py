@@ -11,27 +11,14 @@ from pipelines.assets.models import REPORT, SYNTHESIS, TEXT_ENCODER, evaluation
 from pipelines.assets.retraining import report_decision
 from pipelines.automation.jobs import train_all
 from pipelines.runtime import pools
-from pipelines.runtime.operations import Operations, OperationsError, default_operations, load_operations
+from pipelines.runtime.operations import Operations, OperationsError, load_operations, operations_at_load
 from pipelines.runtime.resources import HomeResource
 from pipelines.runtime.retraining import Decision, decide, publish_records, record
 from warehouse.errors import TumsynError
-from warehouse.lake.home import Home
 
 TRAINING_JOB = train_all
 MODELS = {TEXT_ENCODER, SYNTHESIS}
 DECISION_TAG = "tumsyn/decision"
-
-
-def operations_at_load() -> Operations:
-    """Return the settings of the home that `TUMSYN_HOME` names, or the defaults where its file is wrong.
-
-    The times of a schedule are fixed when Dagster loads it. A wrong file must not take all assets with it; the
-    schedule reads it again at each tick, and then says what is wrong.
-    """
-    try:
-        return load_operations(Home.default())
-    except TumsynError:
-        return default_operations()
 
 
 def retraining_schedule(operations: Operations) -> dg.ScheduleDefinition:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -145,6 +146,19 @@ class Operations(Section):
     promotion: Promotion
     arrival: Arrival
     freshness: Freshness
+
+
+def operations_at_load() -> Operations:
+    """Return the settings of the home that `TUMSYN_HOME` names, or the defaults where its file is wrong.
+
+    For what Dagster fixes when it loads the code, such as the times of a schedule. A wrong file must not take all
+    assets with it; whoever reads it later says what is wrong.
+    """
+    try:
+        return load_operations(Home.default())
+    except TumsynError as error:
+        logging.getLogger("dagster").warning("the default settings are used: %s", error)
+        return default_operations()
 
 
 def path_of(home: Home) -> Path:
