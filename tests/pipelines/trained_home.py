@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from pipelines.runtime.evaluation import data_in_force
@@ -28,6 +30,11 @@ def operations(drift: dict[str, Any] | None = None, **retraining: Any) -> Operat
         "drift": default.drift.model_copy(update=few),
     }
     return default.model_copy(update=sections)
+
+
+def copy_of(home: Home, folder: Path) -> Home:
+    """Return a copy of a home, without its volumes: what is decided depends on none of them."""
+    return Home(shutil.copytree(home.root, folder, symlinks=True, ignore=lambda *_: {"volumes"}))
 
 
 def training_people(home: Home, order: str = "person_id") -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +22,7 @@ from pipelines.runtime.evaluation import data_in_force
 from pipelines.runtime.operations import OperationsError, default_operations, load_operations, path_of
 from pipelines.runtime.resources import HomeResource
 from tests.model.tiny_home import make_tiny_home
-from tests.pipelines.trained_home import MODEL, record_model, training_people
+from tests.pipelines.trained_home import MODEL, copy_of, record_model, training_people
 from warehouse.catalog import model_registry
 from warehouse.catalog.query import Catalogue
 from warehouse.lake.home import Home
@@ -48,8 +47,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Home:
 @pytest.fixture
 def place(template: Home, tmp_path: Path) -> Home:
     """A home of a few people, on whom nothing was trained."""
-    copy = shutil.copytree(template.root, tmp_path / "copy", symlinks=True, ignore=lambda *_: {"volumes"})
-    home = Home(copy)
+    home = copy_of(template, tmp_path / "copy")
     configure(home)
     return home
 

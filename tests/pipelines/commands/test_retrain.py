@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from pipelines.runtime.operations import path_of
 from pipelines.runtime.retraining import Decision
 from tests.model.tiny_home import make_tiny_home
 from tests.pipelines.conftest import Command, command_in
-from tests.pipelines.trained_home import MODEL, record_model, training_people
+from tests.pipelines.trained_home import MODEL, copy_of, record_model, training_people
 from warehouse.catalog import model_registry
 from warehouse.lake.home import Home
 
@@ -32,8 +31,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 @pytest.fixture
 def place(template: Home, tmp_path: Path) -> Home:
-    copy = shutil.copytree(template.root, tmp_path / "copy", symlinks=True, ignore=lambda *_: {"volumes"})
-    home = Home(copy)
+    home = copy_of(template, tmp_path / "copy")
     document = {"retraining": {"synthesis_config": "demo", "text_encoder_config": "demo", "start": "warm"}}
     path_of(home).write_text(yaml.safe_dump(document), encoding="utf-8")
     return home

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from pipelines.runtime.retraining import (
     record,
 )
 from tests.model.tiny_home import RECIPE, make_tiny_home
-from tests.pipelines.trained_home import MODEL, hashes, operations, record_model, training_people
+from tests.pipelines.trained_home import MODEL, copy_of, hashes, operations, record_model, training_people
 from tests.warehouse.conftest import Lab
 from warehouse.catalog import model_registry, snapshots
 from warehouse.catalog.publish import publish
@@ -46,7 +45,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Home:
 @pytest.fixture
 def place(template: Home, tmp_path: Path) -> Home:
     """A home of two dozen people, of whom no model knows. Its volumes, which nobody reads here, are not copied."""
-    return Home(shutil.copytree(template.root, tmp_path / "copy", symlinks=True, ignore=lambda *_: {"volumes"}))
+    return copy_of(template, tmp_path / "copy")
 
 
 @pytest.fixture
