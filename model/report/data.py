@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from model.evaluation.baselines import IDENTITY, MAP_ORACLE, MAP_TRAIN, START
+from model.evaluation.baselines import IDENTITY, MAP_ORACLE, MAP_TRAIN, RESCAN, START
 from model.evaluation.protocol import SHIPPED, EvaluationProtocol, load_protocol
 from model.evaluation.statistics import Estimate, estimate
 from warehouse.errors import ModelError
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 SQL = Path(__file__).parent / "sql"
 ALL_TASKS = "all tasks"
-RESCAN = "baseline:rescan"
 COMPARED = (START, IDENTITY, MAP_TRAIN, MAP_ORACLE, RESCAN)
 POPULATIONS = ("real", "simulated")
 FORMS = ("native", "session")

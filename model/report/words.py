@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from model.evaluation.baselines import IDENTITY, MAP_ORACLE, MAP_TRAIN, START
+from model.evaluation.baselines import IDENTITY, MAP_ORACLE, MAP_TRAIN, RESCAN, START
 from model.evaluation.statistics import Estimate
-from model.report.data import RESCAN, Group
+from model.report.data import Group
 
 MODEL = "model"
 DECIMALS = {"psnr_db": 2, "ssim": 3, "mae": 3, "nmi": 3, "psnr_db_fitted": 2, "ssim_fitted": 3, "mae_fitted": 3}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from model.physics.protocol import SequenceProtocol
@@ -30,10 +30,15 @@ def demonstration_visit(folder: Path) -> tuple[Path, Path]:
     folder : Path
         Made where absent.
     """
-    t1w, t2w = (folder / f"sub-demonstration_{suffix}.nii.gz" for suffix in PROTOCOLS)
-    if not (t1w.is_file() and t2w.is_file()):
+    files = image_files(folder, "demonstration", PROTOCOLS)
+    if not all(path.is_file() for path in files.values()):
         write_visit(folder, "demonstration", DEMONSTRATION, PROTOCOLS, SCANNER)
-    return t1w, t2w
+    return files["T1w"], files["T2w"]
+
+
+def image_files(folder: Path, name: str, suffixes: Iterable[str]) -> dict[str, Path]:
+    """Return the paths of a person's images by BIDS suffix; the files need not exist."""
+    return {suffix: folder / f"sub-{name}_{suffix}.nii.gz" for suffix in suffixes}
 
 
 def write_visit(
@@ -71,11 +76,10 @@ def write_visit(
     """
     head = make_head(subject, voxel_mm)
     folder.mkdir(parents=True, exist_ok=True)
-    size_mm, files = (voxel_mm,) * 3, {}
+    size_mm, files = (voxel_mm,) * 3, image_files(folder, name, protocols)
     for suffix, protocol in protocols.items():
         seed = seed_of(subject.seed, "visit", suffix)
         acquired = acquire(head, protocol, scanner, voxel_size_mm=size_mm, axcodes="LAS", seed=seed)
-        files[suffix] = folder / f"sub-{name}_{suffix}.nii.gz"
         fields = sidecar_fields(protocol, scanner, size_mm, seed)
         atomic.write_bytes(files[suffix].with_name(f"sub-{name}_{suffix}.json"), json.dumps(fields, indent=2).encode())
         atomic.write_bytes(files[suffix], nifti_bytes(acquired, files[suffix].name))
