@@ -22,7 +22,7 @@ from model.evaluation.retrieval import drawn_images, gated_images, seen_items
 from model.evaluation.retrieval_protocol import RetrievalProtocol
 from model.evaluation.score_rows import Row, hashed, identify
 from model.evaluation.scorers import Encoder
-from model.evaluation.statistics import Estimate, by_person, estimate
+from model.evaluation.statistics import MIN_PEOPLE, Estimate, by_person, estimate, estimate_share
 from model.networks.checkpoint import read_model
 from model.networks.pair_encoder import Matcher
 from warehouse.lake.home import Home
@@ -78,6 +78,11 @@ def judge_shares(
 ) -> Row:
     """Return the verdict whether people's images find their contrast as often as with another encoder.
 
+    Where both encoders find the same, as good ones do, all differences are equal, and a bootstrap has no width. Ten
+    people without a difference do not show that others have none: one in four may lose everything. So the interval
+    then allows for people who are unlike all of these, by the exact bound of their share, and lose or gain everything.
+    Where that is too wide to tell, the verdict is `not_enough_data`.
+
     Parameters
     ----------
     people : sequence of str
@@ -100,8 +105,20 @@ def judge_shares(
         bounds = "" if found.low is None else f" [{100 * found.low:+.1f}, {100 * (found.high or 0):+.1f}]"
         return f"{100 * found.mean:+.1f} points{bounds} of images find their contrast, against {opponent.words}"
 
-    verdict = gates.verdict_on(opponent.gate, estimate(values), -opponent.margin, f"{split}{left_out}", words)
+    is_even = len(values) >= MIN_PEOPLE and np.ptp(values) < gates.ROUNDING
+    found, threshold = _of_equals(values) if is_even else estimate(values), -opponent.margin
+    verdict = gates.verdict_on(opponent.gate, found, threshold, f"{split}{left_out}", words)
+    if is_even and verdict["verdict"] == gates.FAILED and found and found.mean > threshold + gates.ROUNDING:
+        detail = f"{verdict['detail']}; all have the same difference, and they are too few to speak for others"
+        verdict |= {"verdict": gates.NOT_ENOUGH_DATA, "value": found.mean, "detail": detail}
     return verdict | {"against_id": opponent.model_id}
+
+
+def _of_equals(values: NDArray[np.float64]) -> Estimate:
+    """Return the mean of equal differences of shares, and an interval that allows for people who are unlike them."""
+    mean, unlike = float(values.mean()), estimate_share(np.zeros(len(values)))
+    assert unlike is not None and unlike.high is not None  # noqa: PT018 - there are ten people
+    return Estimate(mean, mean - unlike.high * (1 + mean), mean + unlike.high * (1 - mean), len(values))
 
 
 def _found(

@@ -21,6 +21,8 @@ from model.evaluation.statistics import MIN_PEOPLE, Estimate, by_person, estimat
 PASSED, FAILED, NOT_ENOUGH_DATA = "passed", "failed", "not_enough_data"
 BETTER_THAN_IDENTITY, PROMPT_STEERS, BETTER_THAN_START = "better_than_identity", "prompt_steers", "better_than_start"
 
+ROUNDING = 1e-9  # a figure so close to its threshold is on it, and not beyond
+
 Row = dict[str, Any]
 
 
@@ -229,7 +231,7 @@ def verdict_on(
     detail = f"{words(found)}, mean of {people} in {split}"
     if found.low is None:
         return row | {"value": found.mean, "detail": f"{detail}; an interval takes {MIN_PEOPLE}"}
-    verdict = PASSED if found.low > threshold else FAILED
+    verdict = PASSED if found.low > threshold + ROUNDING else FAILED
     return row | {"verdict": verdict, "passed": verdict == PASSED, "value": found.low, "detail": detail}
 
 

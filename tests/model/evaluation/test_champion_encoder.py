@@ -25,14 +25,47 @@ PEOPLE = [f"person {number}" for number in range(12)]
 
 
 @pytest.mark.parametrize(
-    ("gain", "verdict"), [(0.2, "passed"), (0.0, "passed"), (-0.04, "passed"), (-0.05, "failed"), (-0.5, "failed")]
+    ("gain", "verdict"), [(0.2, "passed"), (0.0, "passed"), (-0.04, "passed"), (-0.06, "failed"), (-0.5, "failed")]
 )
 def test_an_encoder_may_find_fewer_contrasts_by_less_than_the_margin(gain: float, verdict: str) -> None:
-    found = judge_shares(PEOPLE, np.full(12, 0.6 + gain), np.full(12, 0.6), OPPONENT, "test_internal", 2)
+    own = 0.5 + gain + np.tile([-0.005, 0.005], 6)
+    found = judge_shares(PEOPLE, own, np.full(12, 0.5), OPPONENT, "test_internal", 2)
     assert (found["verdict"], found["against_id"]) == (verdict, OPPONENT.model_id)
     assert found["mean"] == pytest.approx(gain)
     assert f"{100 * gain:+.1f} points" in found["detail"]
     assert "2 whom it was trained on are left out" in found["detail"]
+
+
+@pytest.mark.parametrize(
+    ("n_people", "gain", "verdict"),
+    [
+        (12, 0.0, "not_enough_data"),
+        (12, -0.04, "not_enough_data"),
+        (12, -0.5, "failed"),
+        (12, 0.2, "not_enough_data"),
+        (71, 0.0, "not_enough_data"),
+        (72, 0.0, "passed"),
+        (30, 0.2, "passed"),
+    ],
+)
+def test_equal_differences_pass_only_if_there_are_people_enough_to_speak_for_others(
+    n_people: int, gain: float, verdict: str
+) -> None:
+    """If 5 % of all people lose everything, 72 without one of them are drawn in 2.5 % of samples: 0.95 ** 72."""
+    people = [f"person {number}" for number in range(n_people)]
+    found = judge_shares(people, np.full(n_people, 0.5 + gain), np.full(n_people, 0.5), OPPONENT, "test_internal")
+    assert (found["verdict"], found["passed"]) == (verdict, verdict == "passed")
+    assert found["mean"] == pytest.approx(gain)
+    assert np.isfinite(found["value"])
+    assert ("the same difference" in found["detail"]) == (verdict == "not_enough_data")
+
+
+@pytest.mark.parametrize(("own", "theirs"), [(0.25, 0.3), (0.45, 0.5), (0.55, 0.6), (0.95, 1.0)])
+def test_a_loss_of_the_whole_margin_fails_however_it_is_rounded(own: float, theirs: float) -> None:
+    """0.25 less 0.3 is -0.04999999999999999, and 0.95 less 1 is -0.050000000000000044."""
+    people = [f"person {number}" for number in range(500)]
+    found = judge_shares(people, np.full(500, own), np.full(500, theirs), OPPONENT, "test_internal")
+    assert found["verdict"] == "failed"
 
 
 def test_images_that_are_not_asked_and_second_images_of_a_person_do_not_count_twice() -> None:
