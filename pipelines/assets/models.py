@@ -11,11 +11,11 @@ from statistics import fmean
 from typing import Any, TypedDict
 
 import dagster as dg
-from pydantic import Field
 
 from pipelines.assets.catalogue import published_tables
 from pipelines.assets.freshness import AGES, overdue_after
 from pipelines.assets.metadata import evaluation_metadata, inline_image, training_curve, training_metadata
+from pipelines.assets.settings import DeviceSettings, EvaluationSettings, SynthesisSettings, TrainingSettings
 from pipelines.assets.tables import asset_key, asset_spec
 from pipelines.runtime.evaluation import (
     evaluate_synthesis,
@@ -71,42 +71,6 @@ COMMON = Common(group_name=GROUP, owners=["team:model"], code_version=release())
 TRAINING_RETRY = dg.RetryPolicy(max_retries=1, delay=1)  # a training whose process was killed resumes
 GALLERY_WIDTH_PX, PLOT_WIDTH_PX = 900, 1200
 LAST_SHARE = 0.2  # of the steps: the loss at the end is their mean
-
-
-class DeviceSettings(dg.Config):
-    """Where the network runs."""
-
-    device: str | None = Field(default=None, description="cpu or cuda. Default: a GPU where there is one.")
-
-
-class TrainingSettings(DeviceSettings):
-    """What is trained, and where."""
-
-    config: str = Field(
-        default="standard",
-        description="Name of a shipped configuration (standard: for a GPU; compact, of a synthesis model: 1 mm on two "
-        "cores; demo: minutes; quick: a test), or path of a YAML file.",
-    )
-
-
-class SynthesisSettings(TrainingSettings):
-    """As a training of any kind has them, and what the network begins with."""
-
-    init: str | None = Field(
-        default=None, description="Model to begin with: champion, shipped, identity or folder; default: random weights."
-    )
-    text_encoder: str | None = Field(
-        default=None, description="Text encoder to use: identity, alias or folder; default: the one trained before."
-    )
-
-
-class EvaluationSettings(DeviceSettings):
-    """By which protocol is evaluated, and where."""
-
-    protocol: str = Field(
-        default="standard",
-        description="Name of a shipped protocol (standard; demo and quick: fewer pairs), or path of a YAML file.",
-    )
 
 
 @dg.asset(deps=[PROMPT, VOLUME], pool="gpu", retry_policy=TRAINING_RETRY, kinds={"pytorch"}, **COMMON)
