@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from model.evaluation.baselines import IDENTITY, MAP_ORACLE, MAP_TRAIN, RESCAN, START
 from model.evaluation.protocol import SHIPPED, EvaluationProtocol, load_protocol
 from model.evaluation.statistics import Estimate, estimate
+from warehouse.catalog import verdicts
 from warehouse.errors import ModelError
 
 if TYPE_CHECKING:
@@ -132,7 +133,9 @@ class Figures:
     protocol : EvaluationProtocol
     people : dict
         Of each cell and each model or baseline, every person.
-    populations, groups, gates, retrieval, curve, examples, fidelity_curve, fidelity_error : list of dict
+    gates : list of dict
+        Verdicts on the model and on its text encoder, rows of `core.gate_verdict`.
+    populations, groups, retrieval, curve, examples, fidelity_curve, fidelity_error : list of dict
         Rows of the queries of these names.
     """
 
@@ -263,13 +266,8 @@ def read_figures(
         When the catalogue has no such evaluation, or the protocol is another one.
     """
     asked = {"evaluation_id": evaluation_id}
-    about = rows(connection, "evaluation", asked)
-    if not about:
-        what = f"the catalogue has no evaluation {evaluation_id}"
-        raise ModelError(what, "run `tumsyn evaluate`, which also publishes")
-    [evaluation] = about
+    evaluation = about(connection, evaluation_id)
     known = _protocol(protocol, evaluation["protocol_hash"])
-    of_model = {key: evaluation[key] for key in ("model_id", "protocol_hash", "data_id")}
     only = {"model_id": evaluation["model_id"]}
     encoder = {"text_encoder_id": evaluation["text_encoder_id"]}
     people: dict[tuple[str, Cell], dict[str, Person]] = {}
@@ -286,13 +284,45 @@ def read_figures(
         people=people,
         populations=rows(connection, "populations", asked),
         groups=rows(connection, "groups", asked | {"recipe": known.recipe, "thick_mm": THICK_MM}),
-        gates=rows(connection, "gates", of_model | encoder),
+        gates=gates(connection, evaluation),
         retrieval=rows(connection, "retrieval", encoder),
         curve=rows(connection, "curve", {"run_id": evaluation["run_id"]}),
         examples=rows(connection, "examples", asked | only),
         fidelity_curve=rows(connection, "fidelity_curve", only) if has_fidelity else [],
         fidelity_error=rows(connection, "fidelity_error", only) if has_fidelity else [],
     )
+
+
+def about(connection: duckdb.DuckDBPyConnection, evaluation_id: str) -> Row:
+    """Return the row of ``evaluation.sql``: model, data and protocol of an evaluation, and how the model was trained.
+
+    Raises
+    ------
+    ModelError
+        When the catalogue has no such evaluation.
+    """
+    found = rows(connection, "evaluation", {"evaluation_id": evaluation_id})
+    if not found:
+        what = f"the catalogue has no evaluation {evaluation_id}"
+        raise ModelError(what, "run `tumsyn evaluate`, which also publishes")
+    return found[0]
+
+
+def gates(connection: duckdb.DuckDBPyConnection, evaluation: Row) -> list[Row]:
+    """Return the verdicts of an evaluation, and those of the last evaluation of the model's text encoder.
+
+    Parameters
+    ----------
+    connection : DuckDBPyConnection
+        A published catalogue, read-only.
+    evaluation : dict
+        `model_id`, `data_id`, `protocol_hash` and `text_encoder_id`, as `about` returns them.
+    """
+    of_model = verdicts.published(connection, evaluation["model_id"])
+    found = verdicts.of_evaluation(of_model, evaluation["data_id"], evaluation["protocol_hash"])
+    if encoder := evaluation["text_encoder_id"]:
+        found += verdicts.of_last_evaluation(verdicts.published(connection, encoder))
+    return found
 
 
 def rows(connection: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, object]) -> list[Row]:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from model.training.examples import newest
 from pipelines.assets.markdown import escaped
 from pipelines.runtime.evaluation import VERDICT_WORDS, Evaluated
-from warehouse.catalog import model_registry
+from warehouse.catalog import model_registry, verdicts
 from warehouse.lake.home import Home
 from warehouse.quality.slices import png
 
@@ -118,7 +118,7 @@ def evaluation_metadata(evaluated: Evaluated) -> Metadata:
     scores = _retrieval(evaluated.scores) if evaluated.kind == "text_encoder" else _tasks(evaluated)
     # A list: in a table the sentences would get a narrow column.
     gates = [
-        f"- {VERDICT_WORDS[model_registry.verdict_of(row)]}: {escaped(row['gate'])}. {escaped(row['detail'])}"
+        f"- {VERDICT_WORDS[verdicts.verdict_of(row)]}: {escaped(row['gate'])}. {escaped(row['detail'])}"
         for row in evaluated.verdicts
     ]
     metadata: Metadata = {

@@ -25,9 +25,7 @@ from pipelines.runtime.evaluation import (
 )
 from pipelines.runtime.resources import HomeResource, Progress, failure, no_retries
 from pipelines.runtime.training_process import Training
-from warehouse.catalog import model_registry, sqlfiles
-from warehouse.catalog.model_registry import verdict_of
-from warehouse.catalog.promotion import COMPARISONS, verdicts_of
+from warehouse.catalog import model_registry, sqlfiles, verdicts
 from warehouse.catalog.publish import publish
 from warehouse.errors import ModelError, TumsynError
 from warehouse.lake import atomic
@@ -275,17 +273,17 @@ def check_gates(home: Home, evaluated: dict[str, Any]) -> dg.AssetCheckResult:
 
     A gate without enough data, or a champion that is better, is a warning, which stops nothing.
     """
-    names = ("model_id", "data_id", "protocol_hash")
-    verdicts = verdicts_of(home, *(str(evaluated[name]) for name in names))
+    known = verdicts.recorded(home, str(evaluated["model_id"]))
+    judged = verdicts.of_evaluation(known, str(evaluated["data_id"]), str(evaluated["protocol_hash"]))
     # A candidate that is worse than the champion is a result, and no fault of the run: its report is written.
-    failed = [row for row in verdicts if verdict_of(row) == "failed" and row["gate"] not in COMPARISONS]
-    undecided = [row for row in verdicts if not row["passed"] and row not in failed]
-    details = [f"{row['gate']}: {row['detail']}" for row in failed or undecided or verdicts]
+    failed = [row for row in judged if row["verdict"] == "failed" and row["gate"] not in verdicts.COMPARISONS]
+    undecided = [row for row in judged if not row["passed"] and row not in failed]
+    details = [f"{row['gate']}: {row['detail']}" for row in failed or undecided or judged]
     return dg.AssetCheckResult(
-        passed=bool(verdicts) and not failed and not undecided,
-        severity=dg.AssetCheckSeverity.WARN if verdicts and not failed else dg.AssetCheckSeverity.ERROR,
+        passed=bool(judged) and not failed and not undecided,
+        severity=dg.AssetCheckSeverity.WARN if judged and not failed else dg.AssetCheckSeverity.ERROR,
         description="; ".join(details) or "there is no verdict",
-        metadata={row["gate"]: row["value"] for row in verdicts if row["value"] is not None},
+        metadata={row["gate"]: row["value"] for row in judged if row["value"] is not None},
     )
 
 

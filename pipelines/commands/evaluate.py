@@ -27,6 +27,7 @@ OUTCOMES = {
     "rejected": "is rejected",
     "undecided": "stays a candidate: not enough data promotes nobody",
     "kept": "stays a candidate; `tumsyn models promote` makes it champion",
+    "of_a_fold": "is of a fold of cross-validation: neither candidate nor champion",
     "outdated": "stays a candidate: the champion changed meanwhile; evaluate it again",
 }
 
@@ -43,9 +44,8 @@ def evaluate(
     pairs, beyond the margin of operations.yaml. Status 1 if a gate fails.
     """
     from pipelines.runtime import evaluation
-    from warehouse.catalog.model_registry import verdict_of
-    from warehouse.catalog.promotion import COMPARISONS
     from warehouse.catalog.publish import publish
+    from warehouse.catalog.verdicts import COMPARISONS, verdict_of
 
     home: Home = ctx.obj
     with shown_progress() as shown:

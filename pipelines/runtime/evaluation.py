@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.runtime.progress import Report
 from pipelines.runtime.shipped import picture_of
-from warehouse.catalog import model_registry, sqlfiles
+from warehouse.catalog import model_registry, sqlfiles, verdicts
 from warehouse.catalog.query import Catalogue
 from warehouse.errors import ModelError
 from warehouse.lake.home import Home
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from model.inference.synthesize import Synthesizer
     from warehouse.catalog.promotion import Offer
 
-SCORE, RETRIEVAL, VERDICT = "core.evaluation_score", "core.retrieval_score", "core.gate_verdict"
-FIDELITY = "core.fidelity_score"
+SCORE, RETRIEVAL, FIDELITY = "core.evaluation_score", "core.retrieval_score", "core.fidelity_score"
 VERDICT_WORDS = {"passed": "passed", "failed": "FAILED", "not_enough_data": "not enough data"}
 
 
@@ -69,7 +68,7 @@ class Evaluated:
     @property
     def failed(self) -> list[str]:
         """Gates that the model failed; a gate without enough data is not among them."""
-        return [row["gate"] for row in self.verdicts if model_registry.verdict_of(row) == "failed"]
+        return [row["gate"] for row in self.verdicts if verdicts.verdict_of(row) == "failed"]
 
 
 def evaluate_synthesis(
@@ -102,7 +101,7 @@ def evaluate_synthesis(
     model_id, fold = str(config["model_id"]), Fold.of(config.get("training"))
     keys = {"model_id": model_id, "data_id": data_in_force(home), "protocol_hash": protocol.hash}
     found: Evaluation | None = None
-    if not model_registry.statements(home, VERDICT, **keys):
+    if not _is_recorded(home, keys):
         synthesizer = load_synthesizer(home, str(path), device)
         found = evaluate(
             home,
@@ -117,17 +116,17 @@ def evaluate_synthesis(
         )
         model_registry.record(home, SCORE, found.scores)
         model_registry.record(home, FIDELITY, found.fidelity)
-        model_registry.record(home, VERDICT, found.gates)  # written last; its presence marks a complete evaluation
+        model_registry.record(home, verdicts.TABLE, found.gates)  # last: its presence marks a complete evaluation
     scores = model_registry.statements(home, SCORE, evaluation_id=evaluation_id)
 
     def compare(gate: str, other: str, margin: float) -> dict[str, Any]:
         return compare_synthesis(home, scores, model_id, protocol, Opponent(other, gate, margin), report, device)
 
-    made, verdicts = offer(home, "synthesis", keys, evaluation_id, compare, may_lead=fold is None)
+    made, judged = offer(home, "synthesis", keys, evaluation_id, compare)
     people = people_of_images(home)
     summaries = [row for by_task in (False, True) for row in summarise(scores, people, model_id, by_task=by_task)]
     skipped = _skipped(scores, model_id, protocol, found)
-    return Evaluated(model_id, "synthesis", evaluation_id, verdicts, scores, made, summaries, skipped)
+    return Evaluated(model_id, "synthesis", evaluation_id, judged, scores, made, summaries, skipped)
 
 
 def _start(home: Home, config: Mapping[str, Any], device: str | None) -> Synthesizer | None:
@@ -178,22 +177,22 @@ def evaluate_text_encoder(
     keys = {"model_id": str(config["model_id"]), "data_id": data_in_force(home), "protocol_hash": protocol.hash}
     evaluation_id = identify(*keys.values())
     page = home.reports / evaluation_id / PAGE
-    is_recorded = bool(model_registry.statements(home, VERDICT, **keys))
+    is_recorded = _is_recorded(home, keys)
     if not is_recorded or not page.is_file():
         found = retrieval_scores(home, path, protocol, device=choose_device(device), report=report)
         about = {"Protocol": protocol.name, "Evaluation": evaluation_id, "Training run": str(config.get("run_id"))}
         write_page(found, page.parent, about)
         if not is_recorded:
             model_registry.record(home, RETRIEVAL, found.scores)
-            model_registry.record(home, VERDICT, found.gates)  # written last; its presence marks a complete evaluation
+            model_registry.record(home, verdicts.TABLE, found.gates)  # last: its presence marks a complete evaluation
     scores = model_registry.statements(home, RETRIEVAL, **keys)
 
     def compare(gate: str, other: str, margin: float) -> dict[str, Any]:
         opponent, place = Opponent(other, gate, margin), home.models / other
         return compare_encoders(home, path, protocol, opponent, place, device=choose_device(device))
 
-    made, verdicts = offer(home, "text_encoder", keys, evaluation_id, compare)
-    return Evaluated(keys["model_id"], "text_encoder", evaluation_id, verdicts, scores, made, page=page)
+    made, judged = offer(home, "text_encoder", keys, evaluation_id, compare)
+    return Evaluated(keys["model_id"], "text_encoder", evaluation_id, judged, scores, made, page=page)
 
 
 def write_report(home: Home, model: str | None, protocol_name: str, *, device: str | None = None) -> Path:
@@ -349,6 +348,12 @@ def _evaluation(
     protocol, path = load_protocol(protocol_name), resolve(home, model, "synthesis")
     config = read_config(path)
     return path, config, protocol, identify(str(config["model_id"]), data_in_force(home), protocol.hash)
+
+
+def _is_recorded(home: Home, keys: Mapping[str, str]) -> bool:
+    """Return whether an evaluation is on record, whose verdicts are written last."""
+    known = verdicts.recorded(home, keys["model_id"])
+    return bool(verdicts.of_evaluation(known, keys["data_id"], keys["protocol_hash"]))
 
 
 def _skipped(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from warehouse.catalog import model_registry, promotion
+from warehouse.catalog import model_registry, verdicts
 from warehouse.errors import ModelError
 from warehouse.lake.home import Home
 
@@ -67,16 +67,18 @@ def _checkpoint_facts(home: Home, version: dict[str, Any]) -> Iterator[Fact]:
     kind = "simulated people only" if version["is_simulated"] else "real people among them"
     yield "trained on", "people unknown" if people is None else f"{len(people):,} people of the catalogue; {kind}"
     yield "began with", config.get("init") or "random weights"
+    if fold := model_registry.held_out_fold(home, str(version["model_id"])):
+        yield "held out", f"{fold}, of cross-validation"
     yield "seed", config.get("seed", "unknown")
     yield "checkpoint", folder
 
 
 def _gates(home: Home, model_id: str) -> Iterator[Fact]:
-    verdicts = promotion.last_verdicts(home, model_id)
-    if not verdicts:
+    judged = verdicts.of_last_evaluation(verdicts.recorded(home, model_id))
+    if not judged:
         yield "gates", "not evaluated"
-    for row in verdicts:
-        words = model_registry.verdict_of(row).replace("_", " ")
+    for row in judged:
+        words = verdicts.verdict_of(row).replace("_", " ")
         yield f"gate {row['gate']}", f"{words}: {row['detail']}"
 
 

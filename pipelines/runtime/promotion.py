@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.runtime.operations import load_operations
 from pipelines.runtime.progress import Report
-from warehouse.catalog import model_registry, promotion
+from warehouse.catalog import model_registry, promotion, verdicts
 from warehouse.errors import ModelError
 from warehouse.lake.home import Home
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from model.evaluation.protocol import EvaluationProtocol
     from model.inference.synthesize import Synthesizer
 
-SCORE, VERDICT = "core.evaluation_score", model_registry.VERDICT
+SCORE = "core.evaluation_score"
 ATTEMPTS = 5  # a champion that changes meanwhile is compared with, too
 Row = dict[str, Any]
 Compare = Callable[[str, str, float], Row]  # gate, the other model, margin
@@ -28,8 +28,6 @@ def offer(
     keys: Mapping[str, str],
     evaluation_id: str,
     compare: Compare,
-    *,
-    may_lead: bool = True,
 ) -> tuple[promotion.Offer, list[Row]]:
     """Offer an evaluated model as champion.
 
@@ -41,8 +39,6 @@ def offer(
     evaluation_id : str
     compare : callable
         Returns the row of `core.gate_verdict` that compares the model with another one by a gate and a margin.
-    may_lead : bool
-        False for a model that may not become champion; it is compared with none.
 
     Returns
     -------
@@ -52,19 +48,24 @@ def offer(
     """
     promotions = load_operations(home).promotion
     margin = promotions.margin_db if kind == "synthesis" else promotions.margin_share
-    known = model_registry.statements(home, VERDICT, **keys)
-    gates = [row for row in known if row["against_id"] is None]
-    failed = any(model_registry.verdict_of(row) == "failed" for row in gates)
-    # A model that fails by itself is rejected without a comparison, which takes time; a champion is compared with none.
-    may_compare = may_lead and not failed and not model_registry.is_champion(home, keys["model_id"], kind)
+    known = verdicts.recorded(home, keys["model_id"])
+    gates = [row for row in verdicts.of_evaluation(known, keys["data_id"], keys["protocol_hash"])
+             if row["gate"] not in verdicts.COMPARISONS]  # fmt: skip
+    # A model that fails by itself is rejected without a comparison, which takes time. A champion, and a model that held
+    # out a fold, are compared with nobody.
+    may_compare = not (
+        any(row["verdict"] == "failed" for row in gates)
+        or model_registry.is_champion(home, keys["model_id"], kind)
+        or model_registry.held_out_fold(home, keys["model_id"])
+    )
     for _ in range(ATTEMPTS):
         others = promotion.references(home, keys["model_id"], kind) if may_compare else {}
         comparisons = [_comparison(home, keys, gate, other, margin, compare) for gate, other in others.items()]
-        verdicts = [*gates, *comparisons]
-        made = promotion.offer(home, keys["model_id"], kind, verdicts, evaluation_id=evaluation_id, may_lead=may_lead)
+        judged = [*gates, *comparisons]
+        made = promotion.offer(home, keys["model_id"], kind, judged, evaluation_id=evaluation_id)
         if made.decision != "outdated":
             break
-    return made, verdicts
+    return made, judged
 
 
 def _comparison(home: Home, keys: Mapping[str, str], gate: str, other: str, margin: float, compare: Compare) -> Row:
@@ -72,15 +73,16 @@ def _comparison(home: Home, keys: Mapping[str, str], gate: str, other: str, marg
 
     A model that cannot be used is compared with nobody, so that nobody is promoted.
     """
-    for row in model_registry.statements(home, VERDICT, **keys, gate=gate, against_id=other):
-        if row["threshold"] == -margin:
+    wanted = {**keys, "gate": gate, "against_id": other, "threshold": -margin}
+    for row in verdicts.recorded(home, keys["model_id"]):
+        if all(row[name] == value for name, value in wanted.items()):
             return row
     try:
         row = compare(gate, other, margin)
     except ModelError as error:
         detail = f"no comparison with model {other}: {error.what}; {error.remedy}"
         return {"gate": gate, "against_id": other, "verdict": "not_enough_data", "passed": False, "detail": detail}
-    model_registry.record(home, VERDICT, [row])
+    model_registry.record(home, verdicts.TABLE, [row])
     return row
 
 

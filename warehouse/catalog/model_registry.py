@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from warehouse.catalog import sqlfiles
+from warehouse.catalog import events, sqlfiles, verdicts
 from warehouse.errors import ModelError
 from warehouse.lake import parts
 from warehouse.lake.home import Home
@@ -18,12 +17,11 @@ from warehouse.tables import TABLES
 from warehouse.tables.models import KINDS
 
 if TYPE_CHECKING:
-    import duckdb
     import pyarrow as pa
 
 EVENT = "core.model_event"
 VERSION = "core.model_version"
-VERDICT = "core.gate_verdict"
+RUN = "core.training_run"
 
 Served = tuple[float | None, str | None]  # grid, mm, and recipe; None where a checkpoint does not state it
 
@@ -91,7 +89,7 @@ def standing(home: Home, kind: str) -> list[Champion]:
 
     The first of a grid and recipe is in force; the second is its predecessor.
     """
-    with _open_events(home, EVENT) as connection:
+    with events.opened(home, EVENT) as connection:
         rows = connection.sql(sqlfiles.read("models/aliases")).to_arrow_table().to_pylist()
     assigned = [row for row in rows if (row["kind"], row["alias"]) == (kind, "champion")]
     return [
@@ -135,6 +133,29 @@ def serves(home: Home, model_id: str) -> Served:
         return None, None
 
 
+def held_out_fold(home: Home, model_id: str) -> str | None:
+    """Return the fold that the training of a model held out, in words; None where it held out none.
+
+    Such a model knows all people but those of one fold. It exists to be tested on them, and not to be used.
+
+    Returns
+    -------
+    str or None
+        E.g. ``fold 2 of 4``; folds are counted from 0.
+    """
+    runs = {row["run_id"] for row in statements(home, VERSION, model_id=model_id)}
+    configs = [json.loads(row["config"]) for run_id in sorted(runs) for row in statements(home, RUN, run_id=run_id)]
+    try:  # a model that came from another home has no run here
+        file = home.models / model_id / "config.json"
+        configs.append(json.loads(file.read_text(encoding="utf-8"))["training"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    for config in configs:
+        if isinstance(config, dict) and config.get("held_out_fold") is not None:
+            return f"fold {config['held_out_fold']} of {config.get('n_folds', '?')}"
+    return None
+
+
 def find(home: Home, name: str) -> dict[str, Any]:
     """Return the record of `core.model_version` of a model.
 
@@ -156,21 +177,28 @@ def find(home: Home, name: str) -> dict[str, Any]:
     raise ModelError(what, f"there are: {', '.join(found or known) or 'none; train one first'}")
 
 
-def verdict_of(row: Mapping[str, Any]) -> str:
-    """Return passed, failed or not_enough_data from a row of `core.gate_verdict`; older rows have `passed` alone."""
-    return str(row.get("verdict") or ("passed" if row["passed"] else "failed"))
-
-
 def known_models(home: Home) -> pa.Table:
-    """Return every model with the grid that it serves, its status, gates and data, the newest first."""
+    """Return every model with the grid that it serves, its status, gates and data, the newest first.
+
+    The gates are those of `warehouse.catalog.verdicts.of_last_evaluation`; null where a model was never evaluated.
+    """
     import pyarrow as pa
 
     leading = [one.model_id for kind in KINDS for one in champions(home, kind)]
-    with _open_events(home, VERSION, VERDICT, EVENT) as connection:
+    with events.opened(home, VERSION, RUN, EVENT) as connection:
         table = connection.sql(sqlfiles.read("models/list"), params={"champions": leading}).to_arrow_table()
+    known: dict[str, list[dict[str, Any]]] = {model_id: [] for model_id in table["model_id"].to_pylist()}
+    for row in verdicts.recorded(home):
+        known.setdefault(row["model_id"], []).append(row)
+    said = [verdicts.of_last_evaluation(known[model_id]) for model_id in table["model_id"].to_pylist()]
     grids = [serves(home, model_id)[0] for model_id in table["model_id"].to_pylist()]
-    place = table.column_names.index("is_champion")
-    return table.add_column(place, "grid_mm", pa.array(grids, pa.float64()))
+    table = table.add_column(table.column_names.index("is_champion"), "grid_mm", pa.array(grids, pa.float64()))
+    place = table.column_names.index("recorded_at")
+    for name, verdict in (("gates_without_data", "not_enough_data"), ("gates_failed", "failed")):
+        gates = [[row["gate"] for row in rows if row["verdict"] == verdict] or None for rows in said]
+        table = table.add_column(place, name, pa.array(gates, pa.list_(pa.string())))
+    n_passed = [sum(row["verdict"] == "passed" for row in rows) if rows else None for rows in said]
+    return table.add_column(place, "n_gates_passed", pa.array(n_passed, pa.int64()))
 
 
 def statements(home: Home, table: str, **equals: object) -> list[dict[str, Any]]:
@@ -201,33 +229,10 @@ def finished_runs(home: Home, kind: str) -> list[dict[str, Any]]:
 
     Trainings of cross-validation make no model to use, and are left out.
     """
-    finished = statements(home, "core.training_run", kind=kind, status="finished")
+    finished = statements(home, RUN, kind=kind, status="finished")
     return [row for row in reversed(finished) if json.loads(row["config"]).get("held_out_fold") is None]
 
 
 def last_run(home: Home, kind: str) -> dict[str, Any] | None:
     """Return the first of `finished_runs`; None where there is none."""
     return next(iter(finished_runs(home, kind)), None)
-
-
-def trained_on(home: Home, kind: str) -> set[str]:
-    """Return the data_id of the champion of a kind, and of the model of that kind that was trained last."""
-    model_id, run = champion(home, kind), last_run(home, kind)
-    found = {str(row["data_id"]) for row in statements(home, VERSION, model_id=model_id)} if model_id else set()
-    return found | ({str(run["data_id"])} if run else set())
-
-
-@contextmanager
-def _open_events(home: Home, *names: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a database with some tables of events that hold all appended records, published or not."""
-    import duckdb
-
-    files = parts.event_files(home)
-    with duckdb.connect() as connection:
-        connection.execute("CREATE SCHEMA core")
-        for name in names:
-            connection.execute(TABLES[name].ddl())
-            if files[name]:
-                insert = f"INSERT INTO {name} BY NAME\n{sqlfiles.read('events')}"
-                connection.execute(insert, {"files": [str(path) for path in files[name]]})
-        yield connection

@@ -13,17 +13,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from warehouse.catalog import model_registry
-from warehouse.catalog.model_registry import EVENT, VERDICT, VERSION, Champion, verdict_of
+from warehouse.catalog import model_registry, verdicts
+from warehouse.catalog.model_registry import EVENT, VERSION, Champion
+from warehouse.catalog.verdicts import BEST_GATE, CHAMPION_GATE, COMPARISONS, Verdict, verdict_of
 from warehouse.errors import ModelError
 from warehouse.lake import atomic
 from warehouse.lake.home import Home
 
-CHAMPION_GATE, BEST_GATE = "not_worse_than_champion", "not_worse_than_best"
-COMPARISONS = (CHAMPION_GATE, BEST_GATE)
 CANDIDATE_REASON = "it was trained and evaluated"
 
-Verdict = Mapping[str, Any]
 Check = Callable[[str], None]  # takes an identity
 
 
@@ -35,12 +33,13 @@ class Offer:
     ----------
     decision : str
         `promoted`; `rejected` by a gate; `undecided`, as a gate has not enough data; `stands`: it is the champion;
-        `kept`: its gates pass, and it stays a candidate; `outdated`: the champion changed since it was compared.
+        `kept`: its gates pass, and it stays a candidate; `outdated`: the champion changed since it was compared;
+        `of_a_fold`: it is a model of cross-validation, which is neither candidate nor champion.
     reason : str
         Why, in words.
     """
 
-    decision: Literal["promoted", "rejected", "undecided", "stands", "kept", "outdated"]
+    decision: Literal["promoted", "rejected", "undecided", "stands", "kept", "outdated", "of_a_fold"]
     reason: str
 
     @property
@@ -61,51 +60,49 @@ def offer(
     home: Home,
     model_id: str,
     kind: str,
-    verdicts: Sequence[Verdict],
+    judged: Sequence[Verdict],
     *,
     evaluation_id: str | None = None,
-    may_lead: bool = True,
 ) -> Offer:
     """Record an evaluated model as a candidate, and promote or reject it by its gates.
 
     The first of its kind, grid and recipe whose gates pass becomes champion; a later one must have been compared with
     the champion in force. A model that was champion before is put back by a person only: otherwise every evaluation
-    of an older model would undo a promotion or a rollback.
+    of an older model would undo a promotion or a rollback. Of a model that held out a fold, nothing is recorded.
 
     Parameters
     ----------
-    verdicts : sequence of mapping
+    judged : sequence of mapping
         Rows of `core.gate_verdict` of one evaluation: of its gates, and of the comparisons with `references`.
     evaluation_id : str, optional
-    may_lead : bool
-        Whether the model may become champion; one that held out a fold may not.
     """
     with _deciding(home):
-        _as_candidate(home, model_id, kind, "assign", CANDIDATE_REASON, unless_said=True)
         now = _in_force(home, model_id, kind)
-        if now is not None and now.model_id == model_id:
+        is_champion = now is not None and now.model_id == model_id
+        if not is_champion and (fold := model_registry.held_out_fold(home, model_id)):
+            return Offer("of_a_fold", _of_a_fold(fold))
+        _as_candidate(home, model_id, kind, "assign", CANDIDATE_REASON, unless_said=True)
+        if is_champion:
             return Offer("stands", "it is the champion")
         told: dict[str, Any] = {"against_id": now.model_id if now else None, "evaluation_id": evaluation_id}
         told["decided_by"] = "gates"
-        if failed := [row for row in verdicts if verdict_of(row) == "failed"]:
+        if failed := [row for row in judged if verdict_of(row) == "failed"]:
             reason = _words(failed)
             _as_candidate(home, model_id, kind, "reject", reason, **told)
             return Offer("rejected", reason)
         _as_candidate(home, model_id, kind, "assign", "no gate failed this time")
-        if not may_lead:
-            return Offer("kept", "a model that held out a fold never leads")
-        undecided = [row for row in verdicts if verdict_of(row) == "not_enough_data"]
-        if undecided or not verdicts:
+        undecided = [row for row in judged if verdict_of(row) == "not_enough_data"]
+        if undecided or not judged:
             return Offer("undecided", _words(undecided) or "no gate was measured")
         if any(row["alias"] == "champion" for row in model_registry.statements(home, EVENT, model_id=model_id)):
             return Offer("kept", "it was champion before; `tumsyn models promote` or `rollback` puts it back")
-        compared = {row.get("against_id") for row in verdicts}
+        compared = {row.get("against_id") for row in judged}
         if now is not None and now.model_id not in compared:
             return Offer("outdated", f"champion {now.model_id} came into force meanwhile")
-        if now is not None and _is_older(home, model_id, now.model_id) and not _is_better(verdicts):
+        if now is not None and _is_older(home, model_id, now.model_id) and not _is_better(judged):
             return Offer("kept", f"it is older than champion {now.model_id}, and not surely better")
         first = "" if now else "the first whose gates pass: "
-        reason = f"{first}{_words(verdicts)}"
+        reason = f"{first}{_words(judged)}"
         _record(home, model_id, kind, {"alias": "champion", "action": "assign", "reason": reason, **told})
         return Offer("promoted", reason)
 
@@ -122,7 +119,7 @@ def promote(
     reason : str
         Why, in words; shown to people.
     despite_gates : bool
-        Whether a model is promoted whose gates did not pass.
+        Whether a model is promoted whose gates did not pass, or that held out a fold.
     check : callable, optional
         Takes the identity, and raises where the checkpoint cannot be used.
 
@@ -150,7 +147,10 @@ def promote(
             return model_id, False
         open_gates = obstacles(home, model_id, kind)
         if open_gates and not despite_gates:
-            remedy = f"`tumsyn evaluate --model {model_id}` measures it; --despite-gates promotes it all the same"
+            measure = f"`tumsyn evaluate --model {model_id}` measures it"
+            if model_registry.held_out_fold(home, model_id):
+                measure = "train a model on everybody: `tumsyn train synthesis`"
+            remedy = f"{measure}; --despite-gates promotes it all the same"
             raise ModelError(f"model {model_id} is not promoted: {'; '.join(open_gates)}", remedy)
         despite = f" (despite its gates: {'; '.join(open_gates)})" if open_gates else ""
         told = {"reason": reason + despite, "decided_by": "person", "against_id": now.model_id if now else None}
@@ -225,36 +225,17 @@ def references(home: Home, model_id: str, kind: str) -> dict[str, str]:
     return found
 
 
-def last_verdicts(home: Home, model_id: str) -> list[dict[str, Any]]:
-    """Return the verdicts of the last evaluation of a model that had enough data for a gate, else of the last one."""
-    evaluations: dict[tuple[str, str], None] = {}
-    measured: dict[tuple[str, str], None] = {}
-    for row in reversed(model_registry.statements(home, VERDICT, model_id=model_id)):
-        evaluations.setdefault((row["data_id"], row["protocol_hash"]))
-        if verdict_of(row) != "not_enough_data":
-            measured.setdefault((row["data_id"], row["protocol_hash"]))
-    chosen = next(iter([*measured, *evaluations]), None)
-    return [] if chosen is None else verdicts_of(home, model_id, *chosen)
-
-
-def verdicts_of(home: Home, model_id: str, data_id: str, protocol_hash: str) -> list[dict[str, Any]]:
-    """Return the last verdict of each gate of an evaluation, those of comparisons last."""
-    keys = {"model_id": model_id, "data_id": data_id, "protocol_hash": protocol_hash}
-    last = {row["gate"]: row for row in model_registry.statements(home, VERDICT, **keys)}
-    champion, best = (last.get(gate) for gate in COMPARISONS)
-    if champion and best and best["occurred_at"] < champion["occurred_at"]:
-        del last[BEST_GATE]  # of an earlier champion
-    return sorted(last.values(), key=lambda row: row["gate"] in COMPARISONS)
-
-
 def obstacles(home: Home, model_id: str, kind: str) -> list[str]:
-    """Return why the gates do not let a model be promoted, in words; empty where they do."""
-    verdicts = last_verdicts(home, model_id)
-    if not verdicts:
+    """Return why a model may not be promoted, in words: by its gates, or as it held out a fold; empty where it may."""
+    if fold := model_registry.held_out_fold(home, model_id):
+        return [_of_a_fold(fold)]
+    known = verdicts.recorded(home, model_id)
+    last = verdicts.of_last_evaluation(known)
+    if not last:
         return ["it was never evaluated"]
-    found = [f"{row['gate']} {_said(row)}" for row in verdicts if row["gate"] not in COMPARISONS and not row["passed"]]
-    keys = {"model_id": model_id, **{name: verdicts[0][name] for name in ("data_id", "protocol_hash")}}
-    compared = {row["against_id"]: row for row in model_registry.statements(home, VERDICT, **keys)}
+    found = [f"{row['gate']} {_said(row)}" for row in last if row["gate"] not in COMPARISONS and not row["passed"]]
+    place = (last[0]["data_id"], last[0]["protocol_hash"])
+    compared = {row["against_id"]: row for row in known if (row["data_id"], row["protocol_hash"]) == place}
     for against in dict.fromkeys(references(home, model_id, kind).values()):
         row = compared.get(against)
         if row is None:
@@ -277,16 +258,16 @@ def _is_older(home: Home, model_id: str, other: str) -> bool:
     return model_id in known and other in known and bool(known[model_id] < known[other])
 
 
-def _is_better(verdicts: Sequence[Verdict]) -> bool:
+def _is_better(judged: Sequence[Verdict]) -> bool:
     """Return whether the whole interval of each comparison lies above 0."""
-    return all(row["value"] is not None and row["value"] > 0 for row in verdicts if row["gate"] in COMPARISONS)
+    return all(row["value"] is not None and row["value"] > 0 for row in judged if row["gate"] in COMPARISONS)
 
 
 def _best(home: Home, fit: Sequence[Champion]) -> str:
     best = ""
     for one in reversed(fit):
-        rows = model_registry.statements(home, VERDICT, model_id=one.model_id, against_id=best) if best else []
-        mean = next((row["mean"] for row in reversed(rows)), None)
+        rows = verdicts.recorded(home, one.model_id) if best else []
+        mean = next((row["mean"] for row in reversed(rows) if row["against_id"] == best), None)
         if one.decided_by != "gates" or mean is None or mean >= 0:
             best = one.model_id
     return best
@@ -312,8 +293,12 @@ def _of(served: model_registry.Served) -> str:
     return f" ({', '.join(words)})" if words else ""
 
 
-def _words(verdicts: Sequence[Verdict]) -> str:
-    return "; ".join(f"{row['gate']}: {row['detail']}" for row in verdicts)
+def _words(judged: Sequence[Verdict]) -> str:
+    return "; ".join(f"{row['gate']}: {row['detail']}" for row in judged)
+
+
+def _of_a_fold(fold: str) -> str:
+    return f"its training held out {fold}: it is a model of cross-validation, which is tested and not used"
 
 
 def _in_force(home: Home, model_id: str, kind: str) -> Champion | None:

@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from model.report.data import rows
+from model.report.data import gates, rows
 from warehouse.tables import TABLES
 
 ASKED = {"model_id": "m", "text_encoder_id": "t", "protocol_hash": "p", "data_id": "d"}
@@ -36,7 +36,7 @@ def test_the_last_verdict_counts_also_where_it_has_no_value(catalogue: duckdb.Du
     gate = {"model_id": "m", "gate": "g", "threshold": 0.0, "detail": "so it is"}
     say(catalogue, "core.gate_verdict", 2, **gate, verdict="not_enough_data", passed=False)
     say(catalogue, "core.gate_verdict", 1, **gate, verdict="passed", passed=True, value=3.0)
-    [found] = rows(catalogue, "gates", ASKED)
+    [found] = gates(catalogue, ASKED)
     assert (found["verdict"], found["value"]) == ("not_enough_data", None)
 
 
@@ -46,12 +46,12 @@ def test_a_text_encoder_that_is_judged_by_another_version_has_one_verdict(
     gate = {"model_id": "t", "gate": "g", "detail": "so it is", "value": 1.0}
     say(catalogue, "core.gate_verdict", 1, **gate, passed=True, protocol_hash="older")
     say(catalogue, "core.gate_verdict", 2, **gate, passed=False, verdict="failed", protocol_hash="newer")
-    assert [row["verdict"] for row in rows(catalogue, "gates", ASKED)] == ["failed"]
+    assert [row["verdict"] for row in gates(catalogue, ASKED)] == ["failed"]
 
 
 def test_a_verdict_of_an_older_version_is_read_from_whether_it_passed(catalogue: duckdb.DuckDBPyConnection) -> None:
     say(catalogue, "core.gate_verdict", 1, model_id="m", gate="g", detail="so it is", passed=True)
-    assert [row["verdict"] for row in rows(catalogue, "gates", ASKED)] == ["passed"]
+    assert [row["verdict"] for row in gates(catalogue, ASKED)] == ["passed"]
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from pipelines.runtime.evaluation import Evaluated
 from pipelines.runtime.resources import HomeResource
 from warehouse.catalog import model_registry, promotion, snapshots
 from warehouse.catalog.publish import publish
+from warehouse.catalog.verdicts import CHAMPION_GATE
 from warehouse.lake.home import Home
 from warehouse.tables import TABLES
 from warehouse.tables.models import MODELS
@@ -320,7 +321,7 @@ def test_a_candidate_that_is_worse_than_the_champion_is_a_warning_and_one_that_f
 ) -> None:
     place = {"model_id": "s" * 16, "data_id": DATA, "protocol_hash": "p" * 16}
     own = {"gate": "it_works", "verdict": "passed", "passed": True, "value": 1.0, "detail": "it works"}
-    worse = {"gate": promotion.CHAMPION_GATE, "verdict": "failed", "passed": False, "detail": "it is worse"}
+    worse = {"gate": CHAMPION_GATE, "verdict": "failed", "passed": False, "detail": "it is worse"}
     model_registry.record(home, "core.gate_verdict", [place | own, place | worse | {"against_id": "t" * 16}])
     found = check_gates(home, place)
     assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)

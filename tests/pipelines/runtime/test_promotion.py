@@ -8,9 +8,9 @@ import pytest
 
 from pipelines.runtime.operations import path_of
 from pipelines.runtime.promotion import offer
-from tests.warehouse.catalog.test_model_registry import FIRST, SECOND
+from tests.warehouse.catalog.test_model_registry import FIRST, SECOND, run
 from tests.warehouse.catalog.test_promotion import KIND, THIRD, judged, known, verdict
-from warehouse.catalog import model_registry, promotion
+from warehouse.catalog import model_registry, promotion, verdicts
 from warehouse.errors import ModelError
 from warehouse.lake.home import Home
 
@@ -48,12 +48,12 @@ def led(home: Home) -> Home:
 def test_a_comparison_decides_and_is_made_once(led: Home, said: str, decision: str, champion: str) -> None:
     compare = Comparing(said)
     for _ in range(2):
-        made, verdicts = offer(led, KIND, keys(SECOND), "e", compare)
-    assert compare.asked == [(promotion.CHAMPION_GATE, FIRST, 0.3)]
+        made, rows = offer(led, KIND, keys(SECOND), "e", compare)
+    assert compare.asked == [(verdicts.CHAMPION_GATE, FIRST, 0.3)]
     assert made.decision == ("stands" if decision == "promoted" else decision)
     assert model_registry.champion(led, KIND) == champion
     if decision != "promoted":
-        assert [row["gate"] for row in verdicts] == ["one", promotion.CHAMPION_GATE]
+        assert [row["gate"] for row in rows] == ["one", verdicts.CHAMPION_GATE]
 
 
 def test_the_margin_is_the_operators_and_another_one_is_another_comparison(led: Home) -> None:
@@ -71,14 +71,15 @@ def test_text_encoders_have_a_margin_of_their_own(home: Home) -> None:
     judged(home, SECOND, verdict())
     compare = Comparing()
     assert offer(home, "text_encoder", keys(SECOND), "e", compare)[0].decision == "promoted"
-    assert compare.asked == [(promotion.CHAMPION_GATE, FIRST, 0.05)]
+    assert compare.asked == [(verdicts.CHAMPION_GATE, FIRST, 0.05)]
 
 
-def test_a_model_that_fails_by_itself_or_may_not_lead_is_compared_with_nobody(led: Home) -> None:
+def test_a_model_that_fails_by_itself_or_held_out_a_fold_is_compared_with_nobody(led: Home) -> None:
     judged(led, THIRD, verdict("one", "failed"))
     compare = Comparing()
     assert offer(led, KIND, keys(THIRD), "e", compare)[0].decision == "rejected"
-    assert offer(led, KIND, keys(SECOND), "e", compare, may_lead=False)[0].decision == "kept"
+    run(led, "finished", 1, config='{"held_out_fold": 0, "n_folds": 4}')
+    assert offer(led, KIND, keys(SECOND), "e", compare)[0].decision == "of_a_fold"
     assert compare.asked == []
 
 
@@ -86,10 +87,10 @@ def test_a_champion_that_cannot_be_used_stays_until_a_person_decides(led: Home) 
     def broken(gate: str, other: str, margin: float) -> dict[str, Any]:
         raise ModelError("its weights are absent", "put them back")
 
-    made, verdicts = offer(led, KIND, keys(SECOND), "e", broken)
+    made, rows = offer(led, KIND, keys(SECOND), "e", broken)
     assert (made.decision, model_registry.champion(led, KIND)) == ("undecided", FIRST)
-    assert f"no comparison with model {FIRST}: its weights are absent; put them back" in verdicts[1]["detail"]
-    assert model_registry.statements(led, model_registry.VERDICT, gate=promotion.CHAMPION_GATE) == []
+    assert f"no comparison with model {FIRST}: its weights are absent; put them back" in rows[1]["detail"]
+    assert model_registry.statements(led, verdicts.TABLE, gate=verdicts.CHAMPION_GATE) == []
     assert offer(led, KIND, keys(SECOND), "e", Comparing())[0].decision == "promoted"  # once they are back
 
 

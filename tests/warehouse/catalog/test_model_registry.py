@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from warehouse.catalog import model_registry
+from warehouse.catalog import model_registry, verdicts
 from warehouse.catalog.publish import publish
 from warehouse.errors import PublishError
 from warehouse.lake.home import Home
@@ -45,7 +45,6 @@ def test_an_empty_home_has_no_champion_and_no_models(home: Home) -> None:
     assert model_registry.champion(home, "synthesis") is None
     assert model_registry.known_models(home).num_rows == 0
     assert model_registry.last_run(home, "synthesis") is None
-    assert model_registry.trained_on(home, "synthesis") == set()
 
 
 def test_the_last_assignment_counts_in_whatever_order_it_is_read(home: Home) -> None:
@@ -103,13 +102,6 @@ def test_trainings_of_cross_validation_are_not_the_last_run(home: Home) -> None:
     assert last["data_id"] == "whole"
 
 
-def test_trained_on_are_the_data_of_the_champion_and_of_the_last_run(home: Home) -> None:
-    model_registry.record(home, model_registry.VERSION, [version(FIRST)])
-    said(home, FIRST, 1)
-    run(home, "finished", 2, "e" * 16)
-    assert model_registry.trained_on(home, "synthesis") == {"d" * 16, "e" * 16}
-
-
 def test_what_is_said_twice_was_said_once_and_first(home: Home) -> None:
     for day in (2, 1):
         row = version(FIRST) | {"event_id": "same", "occurred_at": DAY + timedelta(days=day), "n_parameters": day}
@@ -136,18 +128,6 @@ def test_each_grid_and_recipe_has_a_champion_of_its_own(home: Home) -> None:
     assert [row["grid_mm"] for row in model_registry.known_models(home).to_pylist()] == [3.0, 1.0]
 
 
-@pytest.mark.parametrize(
-    ("row", "verdict"),
-    [
-        pytest.param({"verdict": "not_enough_data", "passed": False}, "not_enough_data", id="this version"),
-        pytest.param({"verdict": None, "passed": True}, "passed", id="an older row that passed"),
-        pytest.param({"passed": False}, "failed", id="an older row that failed"),
-    ],
-)
-def test_a_verdict_of_an_older_version_is_read_from_whether_it_passed(row: dict[str, object], verdict: str) -> None:
-    assert model_registry.verdict_of(row) == verdict
-
-
 def test_events_of_older_versions_lack_later_columns_and_are_read_and_published(home: Home) -> None:
     import duckdb
     import pyarrow.parquet as pq
@@ -172,8 +152,8 @@ def test_events_of_older_versions_lack_later_columns_and_are_read_and_published(
         file = model_registry.record(home, table, [row])
         assert file is not None
         pq.write_table(pq.read_table(file).drop_columns(later), file)
-    [verdict] = model_registry.statements(home, "core.gate_verdict")
-    assert model_registry.verdict_of(verdict) == "passed"
+    [verdict] = verdicts.recorded(home, FIRST)
+    assert verdict["verdict"] == "passed"
     [known] = model_registry.known_models(home).to_pylist()
     assert (known["n_gates_passed"], known["grid_mm"], known["status"]) == (1, None, "champion")
     with duckdb.connect(str(publish(home).path), read_only=True) as connection:

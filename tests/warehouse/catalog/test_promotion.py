@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -10,10 +11,12 @@ from typing import Any
 import duckdb
 import pytest
 
-from tests.warehouse.catalog.test_model_registry import FIRST, SECOND, said, version
+from tests.warehouse.catalog.test_model_registry import FIRST, SECOND, run, said, version
 from warehouse.catalog import model_registry, promotion
 from warehouse.catalog.publish import publish
 from warehouse.catalog.sqlfiles import useful_queries
+from warehouse.catalog.verdicts import BEST_GATE, CHAMPION_GATE
+from warehouse.catalog.verdicts import TABLE as VERDICT
 from warehouse.errors import ModelError
 from warehouse.lake.home import Home
 
@@ -37,13 +40,13 @@ def verdict(gate: str = "one", verdict: str = "passed", **more: Any) -> dict[str
     return row | {"detail": f"{gate} was measured", "against_id": None} | more
 
 
-def against(other: str, said: str = "passed", mean: float = 0.1, gate: str = promotion.CHAMPION_GATE) -> dict[str, Any]:
+def against(other: str, said: str = "passed", mean: float = 0.1, gate: str = CHAMPION_GATE) -> dict[str, Any]:
     return verdict(gate, said, against_id=other, mean=mean)
 
 
 def judged(home: Home, model_id: str, *verdicts: dict[str, Any], data_id: str = "d", protocol: str = "p") -> None:
     place = {"model_id": model_id, "data_id": data_id, "protocol_hash": protocol}
-    model_registry.record(home, model_registry.VERDICT, [place | row for row in verdicts])
+    model_registry.record(home, VERDICT, [place | row for row in verdicts])
 
 
 def offered(home: Home, model_id: str, *verdicts: dict[str, Any], **more: Any) -> str:
@@ -126,10 +129,40 @@ def test_a_checkpoint_that_cannot_be_used_is_neither_promoted_nor_put_back(home:
     assert model_registry.champion(home, KIND) == SECOND
 
 
-def test_a_model_that_held_out_a_fold_never_leads(home: Home) -> None:
-    known(home, FIRST)
-    assert offered(home, FIRST, verdict(), may_lead=False) == "kept"
+def of_a_fold(home: Home, model_id: str, fold: int = 2) -> None:
+    """Record a model of a fold of cross-validation, whose own gates passed."""
+    known(home, model_id)
+    run(home, "started", 1, config=json.dumps({"held_out_fold": fold, "n_folds": 4}))
+
+
+@pytest.mark.parametrize("said", ["passed", "failed", "not_enough_data"])
+def test_a_model_that_held_out_a_fold_is_neither_champion_nor_candidate_nor_rejected(home: Home, said: str) -> None:
+    of_a_fold(home, FIRST)
+    assert offered(home, FIRST, verdict("one", said)) == "of_a_fold"
     assert model_registry.champion(home, KIND) is None
+    assert events(home, "candidate") == []
+    assert model_registry.known_models(home)["status"].to_pylist() == ["cross-validation"]
+
+
+def test_a_person_is_told_that_a_model_held_out_a_fold_and_may_promote_it_all_the_same(home: Home) -> None:
+    of_a_fold(home, FIRST)
+    judged(home, FIRST, verdict())
+    with pytest.raises(ModelError, match="held out fold 2 of 4: it is a model of cross-validation") as refusal:
+        promotion.promote(home, FIRST, "it is there")
+    assert "train a model on everybody" in refusal.value.remedy
+    assert "--despite-gates" in refusal.value.remedy
+    assert promotion.promote(home, FIRST, "it is all I have", despite_gates=True) == (FIRST, True)
+    [row] = model_registry.statements(home, model_registry.EVENT, model_id=FIRST)
+    assert row["reason"].startswith("it is all I have (despite its gates: its training held out fold 2 of 4")
+    assert offered(home, FIRST, verdict()) == "stands"
+
+
+def test_a_fold_is_read_from_the_checkpoint_where_the_training_is_not_on_record(home: Home) -> None:
+    known(home, FIRST, SECOND)
+    training = {"held_out_fold": 0, "n_folds": 3}
+    (home.models / FIRST / "config.json").write_text(json.dumps({"training": training}))
+    assert model_registry.held_out_fold(home, FIRST) == "fold 0 of 3"
+    assert model_registry.held_out_fold(home, SECOND) is None
 
 
 def test_each_grid_and_recipe_has_a_champion_of_its_own(home: Home) -> None:
@@ -161,11 +194,11 @@ def test_many_small_losses_do_not_add_up(home: Home) -> None:
     """Each is within the margin of the one before; the second is held against the best as well."""
     known(home, FIRST, SECOND, THIRD)
     offered(home, FIRST, verdict())
-    assert promotion.references(home, SECOND, KIND) == {promotion.CHAMPION_GATE: FIRST}
+    assert promotion.references(home, SECOND, KIND) == {CHAMPION_GATE: FIRST}
     offered(home, SECOND, verdict(), against(FIRST, mean=-0.2))
-    wanted = {promotion.CHAMPION_GATE: SECOND, promotion.BEST_GATE: FIRST}
+    wanted = {CHAMPION_GATE: SECOND, BEST_GATE: FIRST}
     assert promotion.references(home, THIRD, KIND) == wanted
-    worse = against(FIRST, "failed", -0.4, promotion.BEST_GATE)
+    worse = against(FIRST, "failed", -0.4, BEST_GATE)
     assert offered(home, THIRD, verdict(), against(SECOND, mean=-0.2), worse) == "rejected"
 
 
@@ -177,7 +210,7 @@ def test_the_best_is_the_last_that_was_no_worse_or_that_a_person_chose(home: Hom
         offered(home, SECOND, verdict(), against(FIRST, mean=0.0))
     else:
         promotion.promote(home, SECOND, "I like it", despite_gates=True)
-    assert promotion.references(home, THIRD, KIND) == {promotion.CHAMPION_GATE: SECOND}
+    assert promotion.references(home, THIRD, KIND) == {CHAMPION_GATE: SECOND}
 
 
 def test_a_person_promotes_a_model_whose_gates_passed_by_the_beginning_of_its_name(home: Home) -> None:

@@ -1,29 +1,14 @@
 -- Grain: one row per model, the newest first.
--- Why:   shows what is needed to decide on a promotion: what the model is, its training data, and its gates. $champions
---        are the models in force. Rows of older versions have `passed` but no verdict.
+-- Why:   shows what is needed to decide on a promotion: what the model is, and its training data; its gates are added
+--        by the caller. $champions are the models in force. A model of a fold of cross-validation is no candidate.
 WITH in_force AS (
     SELECT unnest($champions::VARCHAR[]) AS model_id
 ),
 
-verdict AS (
-    SELECT
-        model_id,
-        gate,
-        arg_max(
-            coalesce(verdict, if(passed, 'passed', 'failed')), (occurred_at, event_id)
-        ) AS verdict
-    FROM core.gate_verdict
-    GROUP BY ALL
-),
-
-judged AS (
-    SELECT
-        model_id,
-        count(*) FILTER (WHERE verdict = 'passed') AS n_gates_passed,
-        list(gate ORDER BY gate) FILTER (WHERE verdict = 'failed') AS gates_failed,
-        list(gate ORDER BY gate) FILTER (WHERE verdict = 'not_enough_data') AS gates_without_data
-    FROM verdict
-    GROUP BY model_id
+fold AS (
+    SELECT DISTINCT run_id
+    FROM core.training_run
+    WHERE (config ->> 'held_out_fold') IS NOT NULL
 ),
 
 said AS (
@@ -43,13 +28,11 @@ SELECT
         WHEN version.model_id IN (SELECT in_force.model_id FROM in_force) THEN 'champion'
         WHEN said.as_champion = 'assign' THEN 'former champion'
         WHEN said.as_champion = 'remove' THEN 'rolled back'
+        WHEN version.run_id IN (SELECT fold.run_id FROM fold) THEN 'cross-validation'
         WHEN said.as_candidate = 'reject' THEN 'rejected'
         WHEN said.as_candidate = 'assign' THEN 'candidate'
         ELSE 'not evaluated'
     END AS status,
-    judged.n_gates_passed,
-    judged.gates_failed,
-    judged.gates_without_data,
     version.occurred_at AS recorded_at,
     version.data_id,
     version.text_encoder_id,
@@ -58,6 +41,5 @@ SELECT
     version.is_simulated,
     version.path
 FROM core.model_version AS version
-LEFT JOIN judged ON version.model_id = judged.model_id
 LEFT JOIN said ON version.model_id = said.model_id
 ORDER BY version.occurred_at DESC, version.model_id ASC
