@@ -49,13 +49,15 @@ def compare(
     load: Callable[[], SynthesisModel],
     recorded: Sequence[Row] = (),
     report: Report | None = None,
+    *,
+    snapshot: str | None = None,
 ) -> Comparison:
     """Compare an evaluated model with another one. Nothing is written.
 
     Parameters
     ----------
     scores : sequence of dict
-        Rows of `core.evaluation_score` of the model's evaluation by this protocol on the data in force.
+        Rows of `core.evaluation_score` of the model's evaluation by this protocol on the data of the catalogue.
     model_id : str
     protocol : EvaluationProtocol
     opponent : Opponent
@@ -67,13 +69,15 @@ def compare(
         Rows of `core.evaluation_score` of the other model, by the same protocol on the same data.
     report : callable, optional
         Told after each pair: pairs done, pairs in all, task.
+    snapshot : str, optional
+        Catalogue to read; default: the one in force.
 
     Raises
     ------
     ModelError
         When the other model gives voxels that are not finite or another shape.
     """
-    images = CatalogueImages.open(home, protocol.recipe, KNOWN_SPLITS)
+    images = CatalogueImages.open(home, protocol.recipe, KNOWN_SPLITS, snapshot=snapshot)
     native = native_pairs(images, protocol) if "native" in protocol.forms else []
     drawn = native or session_pairs(images, protocol)
     place = gates.gated_place(protocol.splits, populations(images, drawn))
@@ -81,7 +85,7 @@ def compare(
     inside = [pair for pair in native if _key(images, pair) in own and _place_of(images, pair) == place]
     if trained_on is None:
         verdict = gates.unknown_people(opponent)
-        return Comparison([], _identified(verdict, model_id, images.data_id, protocol))
+        return Comparison([], _identified(verdict, model_id, images, protocol))
     fair = [pair for pair in inside if not _is_seen(images, pair, trained_on)]
     left_out = {images.items[pair.target].person_id for pair in inside} - {
         images.items[pair.target].person_id for pair in fair
@@ -95,7 +99,7 @@ def compare(
     on_fair = [row for row in both if _key_of_row(row) in keys]
     items = {item.image_id: item for item in images.items}
     verdict = gates.judge_against(on_fair, items, place, model_id, protocol, opponent, len(left_out))
-    return Comparison(made, _identified(verdict, model_id, images.data_id, protocol))
+    return Comparison(made, _identified(verdict, model_id, images, protocol))
 
 
 def _measure(
@@ -123,11 +127,11 @@ def _measure(
     return rows
 
 
-def _identified(verdict: Row, model_id: str, data_id: str, protocol: EvaluationProtocol) -> Row:
-    evaluation_id = identify(model_id, data_id, protocol.hash)
+def _identified(verdict: Row, model_id: str, images: CatalogueImages, protocol: EvaluationProtocol) -> Row:
+    evaluation_id = identify(model_id, images.data_id, protocol.hash)
     digest = hashed(evaluation_id, verdict["gate"], verdict["against_id"], repr(verdict["threshold"]))
-    place = {"model_id": model_id, "data_id": data_id, "protocol_hash": protocol.hash}
-    return {"event_id": digest, **place, **verdict}
+    place = {"model_id": model_id, "data_id": images.data_id, "protocol_hash": protocol.hash}
+    return {"event_id": digest, **place, "snapshot_id": images.snapshot_id, **verdict}
 
 
 def _measured(rows: Sequence[Row], model_id: str) -> set[tuple[str, ...]]:

@@ -29,7 +29,14 @@ from warehouse.lake.home import Home
 
 
 def compare_encoders(
-    home: Home, path: Path, protocol: RetrievalProtocol, opponent: gates.Opponent, other: Path, *, device: str = "cpu"
+    home: Home,
+    path: Path,
+    protocol: RetrievalProtocol,
+    opponent: gates.Opponent,
+    other: Path,
+    *,
+    device: str = "cpu",
+    snapshot: str | None = None,
 ) -> Row:
     """Return the row of `core.gate_verdict` that compares a text encoder with another one. Nothing is written.
 
@@ -42,6 +49,8 @@ def compare_encoders(
     opponent : Opponent
         The other one, and by which share of images the first may be worse.
     device : {"cpu", "cuda"}
+    snapshot : str, optional
+        Catalogue to read; default: the one in force.
 
     Raises
     ------
@@ -50,7 +59,7 @@ def compare_encoders(
     """
     config, tensors = read_model(path)
     other_config, other_tensors = read_model(other)
-    images = CatalogueImages.open(home, config["recipe_id"], protocol.splits, cache_bytes=0)
+    images = CatalogueImages.open(home, config["recipe_id"], protocol.splits, cache_bytes=0, snapshot=snapshot)
     drawn = drawn_images(images.items, protocol)
     split, inside = gated_images([images.items[place] for place in drawn])
     tested, trained_on = [drawn[place] for place in inside], other_config.get("trained_on")
@@ -65,7 +74,7 @@ def compare_encoders(
         verdict = judge_shares(people, own, theirs, opponent, split, len(left_out))
     place = {"model_id": str(config["model_id"]), "data_id": images.data_id, "protocol_hash": protocol.hash}
     digest = hashed(identify(*place.values()), verdict["gate"], opponent.model_id, repr(verdict["threshold"]))
-    return {"event_id": digest, **place, **verdict}
+    return {"event_id": digest, **place, "snapshot_id": images.snapshot_id, **verdict}
 
 
 def judge_shares(

@@ -77,6 +77,8 @@ class Evaluation:
     evaluation_id : str
         Hash of model, data and protocol.
     model_id, data_id, protocol_hash : str
+    snapshot_id : str
+        Catalogue that was read.
     scores : list of dict
         Rows of `core.evaluation_score`, baselines included.
     fidelity : list of dict
@@ -99,6 +101,7 @@ class Evaluation:
     model_id: str
     data_id: str
     protocol_hash: str
+    snapshot_id: str
     scores: list[Row]
     fidelity: list[Row]
     gates: list[Row]
@@ -107,11 +110,6 @@ class Evaluation:
     unsupported: list[str]
     n_files_absent: int
     refused: list[str]
-
-    @property
-    def passed(self) -> bool:
-        """Whether every gate holds."""
-        return all(row["passed"] for row in self.gates)
 
 
 def evaluate(
@@ -125,8 +123,9 @@ def evaluate(
     start: SynthesisModel | None = None,
     centers: Sequence[str] = (),
     fold: Fold | None = None,
+    snapshot: str | None = None,
 ) -> Evaluation:
-    """Measure a model and the baselines on the test pairs of the catalogue in force. Nothing is written.
+    """Measure a model and the baselines on the test pairs of one catalogue. Nothing is written.
 
     Parameters
     ----------
@@ -146,6 +145,8 @@ def evaluate(
     fold : Fold, optional
         That its training held out. A protocol of cross-validation tests the fold's people, and fits the pooled maps on
         those of the other folds.
+    snapshot : str, optional
+        Catalogue to read; default: the one in force.
 
     Raises
     ------
@@ -153,7 +154,7 @@ def evaluate(
         When there is no test pair at all, the model was trained on somebody to be tested, somebody is in two splits,
         the model gives voxels that are not finite or another shape, or it held out no fold where one is to be tested.
     """
-    images = _images(home, protocol, model_id, fold)
+    images = _images(home, protocol, model_id, fold, snapshot)
     refuse_two_splits(images.items)
     held_out = [item for item in images.items if item.split in protocol.splits and item.split != "train"]
     remedy = f"run `tumsyn cross-validate` again; {SIMULATED_ONLY}" if protocol.is_cross_validation else TRAIN_AGAIN
@@ -178,6 +179,7 @@ def evaluate(
         model_id=model_id,
         data_id=images.data_id,
         protocol_hash=protocol.hash,
+        snapshot_id=images.snapshot_id,
         scores=scores,
         fidelity=found["fidelity"],
         gates=test.verdicts(scores),
@@ -189,14 +191,16 @@ def evaluate(
     )
 
 
-def _images(home: Home, protocol: EvaluationProtocol, model_id: str, fold: Fold | None) -> CatalogueImages:
+def _images(
+    home: Home, protocol: EvaluationProtocol, model_id: str, fold: Fold | None, snapshot: str | None
+) -> CatalogueImages:
     """Return the images of all people who are tested or give maps."""
     if not protocol.is_cross_validation:
-        return CatalogueImages.open(home, protocol.recipe, KNOWN_SPLITS)
+        return CatalogueImages.open(home, protocol.recipe, KNOWN_SPLITS, snapshot=snapshot)
     if fold is None:
         what = f"the training of model {model_id} held out no fold, which protocol {protocol.name} tests"
         raise ModelError(what, "train models that do: `tumsyn cross-validate`")
-    return CatalogueImages.open(home, protocol.recipe, FOLD_SPLITS, fold=fold)
+    return CatalogueImages.open(home, protocol.recipe, FOLD_SPLITS, fold=fold, snapshot=snapshot)
 
 
 @dataclass
@@ -323,6 +327,7 @@ class _Test:
     def verdicts(self, scores: list[Row]) -> list[Row]:
         items = {item.image_id: item for item in self.images.items}
         place = {"model_id": self.model_id, "data_id": self.images.data_id, "protocol_hash": self.protocol.hash}
+        place["snapshot_id"] = self.images.snapshot_id
         verdicts = gates.judge(scores, items, self.place, self.model_id, self.protocol)
         if self.start is not None:
             center_of = {image_id: item.center_id for image_id, item in items.items()}

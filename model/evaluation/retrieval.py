@@ -125,6 +125,7 @@ def retrieval_scores(
     device: str = "cpu",
     report: Report | None = None,
     scans: Callable[[Box], Scans] | None = None,
+    snapshot: str | None = None,
 ) -> Retrieval:
     """Measure a text encoder on people that it never saw.
 
@@ -139,6 +140,8 @@ def retrieval_scores(
         Told done, total and what is done.
     scans : callable, optional
         Returns simulated scans in the box of the encoder; default: those of the home's simulated heads.
+    snapshot : str, optional
+        Catalogue to read; default: the one in force.
 
     Raises
     ------
@@ -147,7 +150,7 @@ def retrieval_scores(
     """
     config, tensors = read_model(path)
     matcher = Matcher(config, tensors, device)
-    images = CatalogueImages.open(home, config["recipe_id"], protocol.splits, cache_bytes=0)
+    images = CatalogueImages.open(home, config["recipe_id"], protocol.splits, cache_bytes=0, snapshot=snapshot)
     refuse_leakage(images.items, config.get("trained_on", {}), str(config["model_id"]))
     box = Box(tuple(config["box"]["shape"]), config["box"]["voxel_mm"])
     people = VALIDATION_PEOPLE if protocol.people == "validation" else TEST_PEOPLE
@@ -178,7 +181,7 @@ def retrieval_scores(
     return Retrieval(
         **place,
         scores=[_identified({**place, **row}, IDENTITY) for row in rows],
-        gates=[_identified({**place, **row}, ("gate",)) for row in gates],
+        gates=[_identified({**place, "snapshot_id": images.snapshot_id, **row}, ("gate",)) for row in gates],
         recovered=found,
         examples=examples,
     )

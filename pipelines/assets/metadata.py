@@ -125,6 +125,7 @@ def evaluation_metadata(evaluated: Evaluated) -> Metadata:
         "model_id": evaluated.model_id,
         "evaluation_id": evaluated.evaluation_id,
         "data_id": evaluated.verdicts[0]["data_id"],
+        "evaluated_snapshot_id": evaluated.snapshot_id,
         "protocol_hash": evaluated.verdicts[0]["protocol_hash"],
         "is_champion": evaluated.is_champion,
         "decision": f"{evaluated.offer.decision}: {evaluated.offer.reason}",

@@ -17,12 +17,8 @@ from pipelines.assets.freshness import AGES, overdue_after
 from pipelines.assets.metadata import evaluation_metadata, inline_image, training_curve, training_metadata
 from pipelines.assets.settings import DeviceSettings, EvaluationSettings, SynthesisSettings, TrainingSettings
 from pipelines.assets.tables import asset_key, asset_spec
-from pipelines.runtime.evaluation import (
-    evaluate_synthesis,
-    evaluate_text_encoder,
-    report_problems,
-    write_report,
-)
+from pipelines.runtime.evaluation import evaluate_synthesis, evaluate_text_encoder
+from pipelines.runtime.reports import report_problems, write_report
 from pipelines.runtime.resources import HomeResource, Progress, failure, no_retries
 from pipelines.runtime.training_process import Training
 from warehouse.catalog import model_registry, sqlfiles, verdicts
@@ -166,8 +162,16 @@ def report(context: dg.AssetExecutionContext, config: DeviceSettings, home: Home
     """Self-contained page with the scores of each task, the baselines, the gates and a gallery."""
     evaluated = latest(context, EVALUATION)
     with no_retries(f"report about model {evaluated['model_id']}"):
-        path = write_report(home.open(), str(evaluated["model_id"]), str(evaluated["protocol"]), device=config.device)
-    metadata: dict[str, Any] = {name: evaluated[name] for name in ("model_id", "evaluation_id", "protocol")}
+        path = write_report(
+            home.open(),
+            str(evaluated["model_id"]),
+            str(evaluated["protocol"]),
+            evaluation_id=str(evaluated["evaluation_id"]),
+            snapshot=str(evaluated["snapshot_id"]),
+            device=config.device,
+        )
+    kept = ("model_id", "evaluation_id", "protocol", "snapshot_id")
+    metadata: dict[str, Any] = {name: evaluated[name] for name in kept}
     metadata |= {"path": dg.MetadataValue.path(path), "size_bytes": path.stat().st_size}
     if (gallery := path.with_name("gallery.png")).is_file():
         metadata["gallery"] = dg.MetadataValue.md(inline_image(gallery, GALLERY_WIDTH_PX))
@@ -250,9 +254,8 @@ def evaluation_gates(context: dg.AssetCheckExecutionContext, home: HomeResource)
 def report_is_complete(context: dg.AssetCheckExecutionContext, home: HomeResource) -> dg.AssetCheckResult:
     """Compare the written page with the catalogue."""
     written = latest(context, REPORT)
-    problems = report_problems(
-        home.open(), Path(str(written["path"])), str(written["evaluation_id"]), str(written["protocol"])
-    )
+    names = ("evaluation_id", "protocol", "snapshot_id")
+    problems = report_problems(home.open(), Path(str(written["path"])), *(str(written[name]) for name in names))
     description = "; ".join(problems) or "every picture is there, and every figure is the catalogue's"
     return dg.AssetCheckResult(passed=not problems, description=description)
 

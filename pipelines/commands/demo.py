@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 import yaml
@@ -23,6 +23,9 @@ from warehouse.errors import TumsynError
 from warehouse.harmonize.pool import n_cpus, processes
 from warehouse.lake import atomic
 from warehouse.lake.home import Home
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 RESOLUTION_MM = 3.0
 RECIPE = "draft"
@@ -77,7 +80,7 @@ def demo(
         harmonize_centers(home, names, {"recipe": RECIPE})
     settings = EXTENTS[profile].settings
     page = train_all(home, settings)
-    from pipelines.runtime.evaluation import headline, rewrite_report
+    from pipelines.runtime.reports import headline, rewrite_report
 
     with stage("weights that ship"), shown_progress() as shown:
         if try_shipped_weights(home, shown):
@@ -110,7 +113,7 @@ def train_all(home: Home, settings: str) -> Path:
     TumsynError
         When a step fails, or a model fails a gate.
     """
-    from pipelines.runtime.evaluation import current_report
+    from pipelines.runtime.reports import current_report
 
     with stage("train, evaluate and report"):
         if page := current_report(home, settings, settings, settings):
@@ -126,12 +129,19 @@ def train_all(home: Home, settings: str) -> Path:
         with launch.opened(home) as instance:
             resources = {"progress": display_in_turn}
             outcome = launch.run(instance, home, "train_all", config=config, resources=resources)
-        if outcome.error:
-            remedy = "the catalogue is published; run this again, and it continues where it stopped"
-            raise TumsynError(outcome.error, remedy)
-        page = current_report(home, settings, settings, settings)
-        assert page is not None  # the run ends with it
-        return page
+            if outcome.error:
+                remedy = "the catalogue is published; run this again, and it continues where it stopped"
+                raise TumsynError(outcome.error, remedy)
+            return written_report(instance)
+
+
+def written_report(instance: dg.DagsterInstance) -> Path:
+    """Return the page that the last run wrote, also if other data were published meanwhile."""
+    from pipelines.assets.models import REPORT
+
+    event = instance.get_latest_materialization_event(REPORT)
+    assert event is not None and event.asset_materialization is not None  # noqa: PT018 - the run ends with it
+    return Path(str(event.asset_materialization.metadata["path"].value))
 
 
 def make_centers(home: Home, extent: Extent) -> list[str]:

@@ -78,8 +78,9 @@ def report(
 ) -> None:
     """Write a model's evaluation as one self-contained page, and print its path.
 
-    The model must have been evaluated by the same protocol on the data in force.
+    The model must have been evaluated by the same protocol. If other data were published since, the page shows the data
+    that the evaluation measured.
     """
-    from pipelines.runtime.evaluation import write_report
+    from pipelines.runtime.reports import write_report
 
     typer.echo(write_report(ctx.obj, model, protocol, device=device))

@@ -94,6 +94,7 @@ def compare_synthesis(
     opponent: Opponent,
     report: Report,
     device: str | None = None,
+    snapshot: str | None = None,
 ) -> Row:
     """Compare an evaluated synthesis model with another one; what that one lacks is measured, and recorded as its own.
 
@@ -117,6 +118,7 @@ def compare_synthesis(
     def load() -> Synthesizer:
         return load_synthesizer(home, str(path), device)
 
-    found = compare(home, scores, model_id, protocol, opponent, trained_on, load, recorded, report)
+    given = (home, scores, model_id, protocol, opponent, trained_on, load, recorded, report)
+    found = compare(*given, snapshot=snapshot)
     model_registry.record(home, SCORE, found.scores)
     return found.verdict

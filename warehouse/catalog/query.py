@@ -13,6 +13,7 @@ from warehouse.catalog import sqlfiles
 from warehouse.catalog.snapshots import existing, in_force, path, pinned
 from warehouse.errors import CatalogueError
 from warehouse.lake.home import Home
+from warehouse.tables import TABLES
 
 if TYPE_CHECKING:
     import duckdb
@@ -50,6 +51,33 @@ class Catalogue:
         import duckdb
 
         return duckdb.connect(str(self.path), read_only=True)
+
+    def connect_with_events_of(self, later: Catalogue) -> duckdb.DuckDBPyConnection:
+        """Return a connection for trusted code to the data of this snapshot and the events of a later one.
+
+        An evaluation is recorded after it has read a snapshot. If other data were published meanwhile, no single
+        snapshot has both the images that it measured and its figures.
+
+        Parameters
+        ----------
+        later : Catalogue
+            Of the same home.
+        """
+        import duckdb
+
+        connection = duckdb.connect()
+        places = {"data": self, "events": later}
+        for name, catalogue in places.items():
+            file = str(catalogue.path).replace("'", "''")
+            connection.execute(f"ATTACH '{file}' AS {name} (READ_ONLY)")
+        known = connection.execute("SELECT database_name, schema_name, table_name FROM duckdb_tables()").fetchall()
+        for database, schema, table in known:
+            name = f"{schema}.{table}"
+            is_event = name in TABLES and TABLES[name].origin == "event"
+            if is_event == (database == "events"):
+                connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+                connection.execute(f"CREATE VIEW {name} AS FROM {database}.{name}")
+        return connection
 
     def query(self, sql: str, *, timeout_s: float = 30, memory_limit: str = "1GB") -> pa.Table:
         """Run one read-only statement in a process that can access only this snapshot.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from warehouse.catalog import sqlfiles
@@ -64,6 +65,27 @@ def unpin(home: Home, snapshot_id: str, referrer: str) -> None:
         if referrer not in pinned(home).get(snapshot_id, []):
             raise CatalogueError(f"snapshot {snapshot_id} is not pinned by {referrer!r}", f"pins are {pinned(home)}")
         parts.append_events(home, PINS, [{"snapshot_id": snapshot_id, "referrer": referrer, "action": "unpin"}])
+
+
+@contextmanager
+def held(home: Home, snapshot_id: str, referrer: str) -> Iterator[None]:
+    """Keep a snapshot while something long reads it, however much is published meanwhile.
+
+    A process that is killed leaves the pin; the next one with the same referrer, or a person, removes it. A referrer
+    holds one snapshot.
+
+    Raises
+    ------
+    CatalogueError
+        When there is no such snapshot.
+    """
+    pin(home, snapshot_id, referrer)
+    try:
+        yield
+    finally:
+        for name, referrers in pinned(home).items():
+            if referrer in referrers:
+                unpin(home, name, referrer)
 
 
 def pinned(home: Home) -> dict[str, list[str]]:

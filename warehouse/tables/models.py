@@ -192,6 +192,7 @@ GATE_VERDICT = Table(
         Column("mean", DOUBLE, "Mean over people; null where nobody was measured, and in older rows.", True),
         Column("n_people", INTEGER, "People who were measured; null in older rows.", True, "n_people >= 0"),
         Column("detail", TEXT, "The verdict in words."),
+        Column("snapshot_id", TEXT, "Snapshot that the evaluation or comparison read; null in older rows.", True),
     ),
     ("event_id",),
     origin="event",

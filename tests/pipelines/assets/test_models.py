@@ -77,9 +77,8 @@ class FakeEvaluation:
         gate = {"gate": "it_works", "passed": self.passed[kind], "value": 1.0, "threshold": 0.5, "detail": "fake"}
         model_registry.record(home, "core.gate_verdict", [place | gate | {"verdict": self.verdict}])
         verdicts = model_registry.statements(home, "core.gate_verdict", model_id=model_id)
-        return Evaluated(
-            model_id, kind, f"evaluation of {kind}", verdicts, [], promotion.offer(home, model_id, kind, verdicts)
-        )
+        made = promotion.offer(home, model_id, kind, verdicts)
+        return Evaluated(model_id, kind, f"evaluation of {kind}", "read", verdicts, [], made)
 
     def text_encoder(
         self, home: Home, model: str, protocol: str, show: object, *, device: str | None = None
@@ -96,7 +95,8 @@ class FakeEvaluation:
         self.n_published += 1
         return publish(home, run_id=run_id)
 
-    def report(self, home: Home, model: str, protocol: str, *, device: str | None = None) -> Path:
+    def report(self, home: Home, model: str, protocol: str, **more: Any) -> Path:
+        self.reported = more
         path = home.reports / "one" / "report.html"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("a page")
@@ -217,6 +217,14 @@ def test_the_first_model_whose_gates_hold_is_champion(whole: Whole) -> None:
     assert model_registry.champion(whole.home, "text_encoder") == "t" * 16
     assert model_registry.champion(whole.home, "synthesis") == "s" * 16
     assert whole.metadata(EVALUATION)["is_champion"] is True
+
+
+def test_the_report_is_of_the_evaluation_and_of_the_snapshot_that_it_published(whole: Whole) -> None:
+    evaluated = whole.metadata(EVALUATION)
+    asked = {name: whole.evaluation.reported[name] for name in ("evaluation_id", "snapshot")}
+    assert asked == {"evaluation_id": evaluated["evaluation_id"], "snapshot": evaluated["snapshot_id"]}
+    assert evaluated["evaluated_snapshot_id"] == "read"
+    assert whole.metadata(REPORT)["snapshot_id"] == evaluated["snapshot_id"]
 
 
 def test_curves_and_gates_are_shown_with_the_assets(whole: Whole) -> None:

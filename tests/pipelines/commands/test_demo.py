@@ -7,8 +7,10 @@ import re
 import shlex
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
+from pipelines.assets.models import REPORT
 from pipelines.commands import demo
 from pipelines.runtime.operations import load_operations, path_of
 from tests.pipelines.conftest import Command, command_in
@@ -24,8 +26,8 @@ def test_the_demo_ends_with_commands_that_work(home: Home, tumsyn: Command, monk
     monkeypatch.setattr(demo, "train_all", lambda home, settings: home.root / "report.html")
     tried: list[Path] = []
     monkeypatch.setattr(demo, "try_shipped_weights", lambda home, shown: not tried)
-    monkeypatch.setattr("pipelines.runtime.evaluation.rewrite_report", lambda home, page, name: tried.append(page))
-    monkeypatch.setattr("pipelines.runtime.evaluation.headline", lambda home, page, settings: "all is well")
+    monkeypatch.setattr("pipelines.runtime.reports.rewrite_report", lambda home, page, name: tried.append(page))
+    monkeypatch.setattr("pipelines.runtime.reports.headline", lambda home, page, settings: "all is well")
     result = tumsyn("demo", "--profile", "quick")
     assert result.exit_code == 0, result.output
     queries = re.findall(r"--home (\S+) (sql .*?\")$", result.stdout.replace("\\\n", ""), re.MULTILINE)
@@ -63,6 +65,14 @@ def test_centres_of_the_demo_are_simulated_registered_as_such_and_made_once(
     assert demo.make_centers(home, extent) == ["phantom_aibl", "phantom_acceptance"]
     assert "0 centres simulated, 1 found" in capsys.readouterr().err
     assert (registered(home)["phantom_aibl"].root).stat().st_ino == before
+
+
+def test_the_page_is_the_one_that_the_run_wrote_whatever_data_are_in_force() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        for name in ("before", "now"):
+            metadata = {"path": dg.MetadataValue.path(f"/reports/{name}/report.html")}
+            instance.report_runless_asset_event(dg.AssetMaterialization(REPORT, metadata=metadata))
+        assert demo.written_report(instance) == Path("/reports/now/report.html")
 
 
 def test_both_profiles_have_a_centre_that_trains_and_one_that_only_tests() -> None:

@@ -18,7 +18,7 @@ import yaml
 from model.evaluation import retrieval
 from pipelines.assets.models import text_encoder
 from pipelines.definitions import build_defs
-from pipelines.runtime.evaluation import current_report, headline
+from pipelines.runtime.reports import current_report, headline
 from pipelines.runtime.resources import HomeResource, no_retries
 from pipelines.runtime.telemetry import RUN
 from pipelines.runtime.training_process import TrainingProcess, command, training_failure

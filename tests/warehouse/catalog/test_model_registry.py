@@ -141,7 +141,7 @@ def test_events_of_older_versions_lack_later_columns_and_are_read_and_published(
         "detail": "so it is",
     }
     for table, row, later in (
-        ("core.gate_verdict", gate, ["verdict", "against_id", "mean", "n_people"]),
+        ("core.gate_verdict", gate, ["verdict", "against_id", "mean", "n_people", "snapshot_id"]),
         (model_registry.VERSION, version(FIRST), ["grid_mm", "recipe_id"]),
         (
             model_registry.EVENT,
