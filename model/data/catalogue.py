@@ -16,7 +16,8 @@ from model.data.folds import DEALT, FOLD_SPLITS, Fold
 from model.data.kept import Kept
 from warehouse.catalog import sqlfiles
 from warehouse.catalog.query import Catalogue
-from warehouse.centers.registry import HEALTHY, RegisteredCenter, registered
+from warehouse.centers.readable import readable
+from warehouse.centers.registry import HEALTHY, RegisteredCenter
 from warehouse.errors import ModelError
 from warehouse.imaging.brain_scale import USUAL_SPREAD, BrainScale
 from warehouse.imaging.geometry import Grid
@@ -249,7 +250,7 @@ class CatalogueImages:
             raise ModelError(
                 f"no centre of the catalogue is called {', '.join(absent)}", f"there are: {', '.join(there)}"
             )
-        known = registered(home)
+        known = readable(home).centers
         found = [row for row in fold.split(found) if row["split"] in splits] if fold else found
         found = [row for row in found if not centers or row["center_id"] in centers]
         rows = [row for row in found if not row["is_flagged"]]

@@ -9,7 +9,8 @@ from pydantic import Field
 from pipelines.assets.metadata import preview
 from pipelines.assets.tables import asset_key, asset_spec, center_checks
 from pipelines.runtime.resources import CENTERS, ONE_RUN_EACH, RETRIES, HomeResource, Progress, no_retries
-from warehouse.centers.registry import RegisteredCenter, registered
+from warehouse.centers.readable import readable
+from warehouse.centers.registry import RegisteredCenter
 from warehouse.errors import CenterError
 from warehouse.ingest import ingest_center
 from warehouse.ingest.center import ingest_code
@@ -34,9 +35,12 @@ def registered_center(home: Home, center_id: str) -> RegisteredCenter:
     Raises
     ------
     CenterError
-        When the home does not have it.
+        When the home does not have it, or its registration cannot be used; those of other centres do not matter.
     """
-    centers = registered(home)
+    found = readable(home)
+    centers = found.centers
+    if center_id in found.errors:
+        raise found.errors[center_id]
     if center_id not in centers:
         known = ", ".join(centers) or "none"
         raise CenterError(f"centre {center_id!r} is not registered in {home.root}; registered are: {known}",

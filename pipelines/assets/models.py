@@ -15,13 +15,21 @@ import dagster as dg
 from pipelines.assets.catalogue import published_tables
 from pipelines.assets.freshness import AGES, overdue_after
 from pipelines.assets.metadata import evaluation_metadata, inline_image, training_curve, training_metadata
-from pipelines.assets.settings import DeviceSettings, EvaluationSettings, SynthesisSettings, TrainingSettings
+from pipelines.assets.settings import (
+    ChampionSettings,
+    DeviceSettings,
+    EvaluationSettings,
+    SynthesisSettings,
+    TrainingSettings,
+)
 from pipelines.assets.tables import asset_key, asset_spec
+from pipelines.runtime.champions import evaluable_champions
 from pipelines.runtime.evaluation import evaluate_synthesis, evaluate_text_encoder
+from pipelines.runtime.operations import load_operations
 from pipelines.runtime.reports import report_problems, write_report
 from pipelines.runtime.resources import HomeResource, Progress, failure, no_retries
 from pipelines.runtime.training_process import Training
-from warehouse.catalog import model_registry, sqlfiles, verdicts
+from warehouse.catalog import sqlfiles, verdicts
 from warehouse.catalog.publish import publish
 from warehouse.errors import ModelError, TumsynError
 from warehouse.lake import atomic
@@ -183,31 +191,36 @@ def report(context: dg.AssetExecutionContext, config: DeviceSettings, home: Home
     pool="gpu",
     kinds={"pytorch"},
     freshness_policy=overdue_after(AGES.champion_days),
+    output_required=False,  # where no champion is of the protocol's recipe
     **COMMON,
 )
 def champion_evaluation(
     context: dg.AssetExecutionContext,
-    config: EvaluationSettings,
+    config: ChampionSettings,
     home: HomeResource,
     progress: dg.ResourceParam[Progress],
-) -> dg.MaterializeResult:  # type: ignore[type-arg]
+) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
     """Scores of the champion of each grid on the catalogue in force: whether it is still good on new data."""
     place = home.open()
     with no_retries("evaluation of the champion"):
-        champions = [one.model_id for one in model_registry.champions(place, "synthesis")]
+        protocol = config.protocol or load_operations(place).retraining.protocol
+        champions, skipped = evaluable_champions(place, protocol)
+        for model_id, why in skipped.items():
+            context.log.warning("champion %s is not evaluated: %s", model_id, why)
+        if not champions and skipped:
+            return
         if not champions:
             raise ModelError("no synthesis model is champion here", "run train_all, or: tumsyn models promote MODEL")
         report = progress("evaluation", context.log)
-        evaluated = [
-            evaluate_synthesis(place, name, config.protocol, report, device=config.device) for name in champions
-        ]
+        evaluated = [evaluate_synthesis(place, name, protocol, report, device=config.device) for name in champions]
         published = publish(place, run_id=context.run.run_id)
     metadata = evaluation_metadata(evaluated[0])  # assigned last
     for other in evaluated[1:]:
         metadata |= {f"{other.model_id}: {name}": value for name, value in evaluation_metadata(other).items()}
-    metadata |= {"protocol": config.protocol, "snapshot_id": published.snapshot_id}
+    metadata |= {f"{model_id}: not evaluated": why for model_id, why in skipped.items()}
+    metadata |= {"protocol": protocol, "snapshot_id": published.snapshot_id}
     version = "-".join(one.evaluation_id for one in evaluated)
-    return dg.MaterializeResult(data_version=dg.DataVersion(version), metadata=metadata)
+    yield dg.MaterializeResult(data_version=dg.DataVersion(version), metadata=metadata)
 
 
 @dg.asset_check(asset=CHAMPION, description="The champion in use passes every gate of the protocol.")

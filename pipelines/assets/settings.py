@@ -39,3 +39,13 @@ class EvaluationSettings(DeviceSettings):
         default="standard",
         description="Name of a shipped protocol (standard; demo and quick: fewer pairs), or path of a YAML file.",
     )
+
+
+class ChampionSettings(DeviceSettings):
+    """By which protocol the champions are evaluated, and where."""
+
+    protocol: str | None = Field(
+        default=None,
+        description="Name of a shipped protocol, or path of a YAML file. Default: `retraining.protocol` of "
+        "operations.yaml in the home, else standard.",
+    )

@@ -15,6 +15,7 @@ from pipelines.runtime import arrivals
 from pipelines.runtime.operations import load_operations
 from pipelines.runtime.pools import UNFINISHED
 from pipelines.runtime.resources import CENTERS, HomeResource, partition_changes
+from warehouse.centers.readable import readable
 from warehouse.errors import TumsynError
 
 TICK_S = 30
@@ -42,15 +43,19 @@ refresh = dg.AutomationConditionSensorDefinition(
 def registered_centers(context: dg.SensorEvaluationContext, home: HomeResource) -> dg.SensorResult | dg.SkipReason:
     """Add partitions of centres that were registered, and delete those of centres that were removed."""
     try:
-        added, removed = partition_changes(context.instance, home.open())
+        place = home.open()
     except TumsynError as error:
         return dg.SkipReason(str(error))
+    added, removed = partition_changes(context.instance, place)
+    broken = "\n".join(f"{center_id}: ERROR: {error}" for center_id, error in readable(place).errors.items())
+    if broken:
+        context.log.error("%s", broken)
     requests: list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest] = [
         *([CENTERS.build_add_request(added)] if added else []),
         *([CENTERS.build_delete_request(removed)] if removed else []),
     ]
     if not requests:
-        return dg.SkipReason("the partitions are the registered centres")
+        return dg.SkipReason(broken or "the partitions are the registered centres")
     return dg.SensorResult(dynamic_partitions_requests=requests)
 
 

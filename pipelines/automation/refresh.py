@@ -5,16 +5,19 @@ is retried alone, and keeps none of the others from being published.
 """
 # No postponed annotations here: Dagster reads the type of `context` as an object.
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import dagster as dg
 from pydantic import Field
 
 from pipelines.assets.centers import registered_center
 from pipelines.assets.volumes import RECIPE, chosen_recipe
-from pipelines.runtime.resources import HomeResource, no_retries
+from pipelines.runtime.champions import evaluable_champions
+from pipelines.runtime.operations import load_operations
+from pipelines.runtime.resources import HomeResource, no_retries, sync_partitions
 from warehouse.catalog import model_registry
-from warehouse.centers.registry import RegisteredCenter, registered
+from warehouse.centers.readable import Registrations, readable
+from warehouse.centers.registry import RegisteredCenter
 from warehouse.errors import TumsynError
 from warehouse.harmonize import plan
 from warehouse.harmonize.recipe import Recipe
@@ -22,6 +25,7 @@ from warehouse.ingest import is_current
 from warehouse.lake.home import Home
 
 STARTED_BY = "tumsyn/started_by"  # tag of a run that another one started: the identity of that
+DAMAGED = (ValueError, OSError, LookupError)  # a disk or a file of one centre; TumsynError is a ValueError
 
 
 class RefreshConfig(dg.Config):
@@ -35,38 +39,19 @@ class RefreshConfig(dg.Config):
 @dg.op(pool="refresh", out=dg.Out(dg.Nothing))  # one at a time: a second one would find the same centres to do
 def refresh_centers(context: dg.OpExecutionContext, config: RefreshConfig, home: HomeResource) -> None:
     """Ingest and harmonise the centres that changed, each in runs of its own, and publish what all have committed."""
-    place = home.open()
     with no_retries():
-        chosen, recipe = _chosen(place, config.centers), chosen_recipe(place, config.recipe)
-        failed: dict[str, str] = {}
-        for entry in chosen:
-            name = entry.center.center_id
-            for job in _stale(place, entry, config, recipe):
-                context.log.info("centre %s: %s", name, job)
-                values = {"center_volumes": {"recipe": config.recipe}} if job == "harmonize" else None
-                if error := started(context, place, job, name, values):
-                    context.log.error("centre %s: %s failed: %s", name, job, error)
-                    failed[name] = f"{job}: {error}"
-                    break
-        if error := started(context, place, "publish"):
-            raise TumsynError(f"publish: {error}", "the previous catalogue stays in force; see the run of `publish`")
-        context.add_output_metadata({"n_centers": len(chosen), "n_failed": len(failed), "failed": failed})
-        if failed:
-            reasons = "\n".join(f"{name}: {reason}" for name, reason in failed.items())
-            what = f"{len(failed)} of {len(chosen)} centres failed; everything else was published\n{reasons}"
-            raise TumsynError(what, "correct these, and start this job again: it takes up only what is not done")
+        _raise(_refresh(context, config, home.open()))
 
 
-@dg.op(ins={"refreshed": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing))
-def evaluate_champions(context: dg.OpExecutionContext, home: HomeResource) -> None:
-    """Evaluate the champions on the catalogue in force, if there are any; what was evaluated is not repeated."""
+@dg.op(pool="refresh", out=dg.Out(dg.Nothing))
+def refresh_and_evaluate(context: dg.OpExecutionContext, config: RefreshConfig, home: HomeResource) -> None:
+    """Refresh the centres and publish, then evaluate the champions, also where a centre failed."""
     place = home.open()
-    if not model_registry.champions(place, "synthesis"):
-        context.log.info("no model is champion: nothing is evaluated")
-        return
     with no_retries():
-        if error := started(context, place, "evaluate_champion"):
-            raise TumsynError(f"evaluate_champion: {error}", "see the run of `evaluate_champion`")
+        failed = _refresh(context, config, place)
+        if "publish" not in failed and (error := _evaluate(context, place)):
+            failed["evaluate_champion"] = error
+        _raise(failed)
 
 
 @dg.job(
@@ -86,7 +71,7 @@ def refresh_catalog() -> None:
 )
 def nightly() -> None:
     """Refresh all centres, and evaluate the champions."""
-    evaluate_champions(refresh_centers())
+    refresh_and_evaluate()
 
 
 @dg.schedule(
@@ -103,16 +88,96 @@ def every_night() -> dg.RunRequest:
     return dg.RunRequest()
 
 
-def _chosen(home: Home, names: list[str]) -> list[RegisteredCenter]:
-    return [registered_center(home, name) for name in names] or list(registered(home).values())
+def _refresh(context: dg.OpExecutionContext, config: RefreshConfig, home: Home) -> dict[str, str]:
+    """Bring centres and catalogue up to date; return what failed and why, by centre, and `publish`."""
+    chosen, recipe = _chosen(home, config.centers), chosen_recipe(home, config.recipe)
+    sync_partitions(context.instance, home)  # a centre that was registered a moment ago
+    failed = {f"centre {name}": f"registration: {error}" for name, error in chosen.errors.items()}
+    for name, entry in chosen.centers.items():
+        if error := _brought_up_to_date(context, home, entry, config, recipe):
+            failed[f"centre {name}"] = error
+    if error := started(context, home, "publish"):
+        failed["publish"] = f"{error}\n  -> the previous catalogue stays in force; see the run of `publish`"
+    for name, reason in failed.items():
+        context.log.error("%s: %s", name, reason)
+    context.add_output_metadata(
+        {"n_centers": len(chosen.centers) + len(chosen.errors), "n_failed": len(failed), "failed": failed}
+    )
+    return failed
 
 
-def _stale(home: Home, entry: RegisteredCenter, config: RefreshConfig, recipe: Recipe) -> Iterator[str]:
-    """Yield the jobs that a centre needs; the second is decided when the first is done."""
-    if not entry.root.is_dir() or not is_current(home, entry):
-        yield "ingest"
-    if config.harmonize and not plan.is_current(home, entry, recipe):
-        yield "harmonize"
+def _brought_up_to_date(
+    context: dg.OpExecutionContext, home: Home, entry: RegisteredCenter, config: RefreshConfig, recipe: Recipe
+) -> str | None:
+    """Run the steps that a centre needs; return the one that failed, why, and what to do.
+
+    Whether the second is needed is decided when the first is done.
+    """
+    name = entry.center.center_id
+    steps: list[tuple[str, Callable[[], bool], Mapping[str, object] | None]] = [
+        ("ingest", lambda: entry.root.is_dir() and is_current(home, entry), None)
+    ]
+    if config.harmonize:
+        values = {"center_volumes": {"recipe": config.recipe}}
+        steps.append(("harmonize", lambda: plan.is_current(home, entry, recipe), values))
+    for job, is_done, values in steps:
+        try:
+            if is_done():
+                continue
+            context.log.info("centre %s: %s", name, job)
+            error = started(context, home, job, name, values)
+        except (*DAMAGED, dg.DagsterError) as caught:
+            error = str(caught)
+        if error:
+            remedy = "" if "->" in error else f"\n  -> look at its run of `{job}`, and start that again"
+            return f"{job}: {error}{remedy}"
+    return None
+
+
+def _evaluate(context: dg.OpExecutionContext, home: Home) -> str | None:
+    """Evaluate the champions on the catalogue in force, if there are any; return why that failed.
+
+    What was evaluated is not repeated. A champion of another recipe than that of the home's protocol is left out.
+    """
+    if not model_registry.champions(home, "synthesis"):
+        context.log.info("no model is champion: nothing is evaluated")
+        return None
+    try:
+        settings = load_operations(home).retraining
+        champions, skipped = evaluable_champions(home, settings.protocol)
+    except TumsynError as error:
+        return str(error)
+    for model_id, why in skipped.items():
+        context.log.warning("champion %s is not evaluated: %s", model_id, why)
+    if not champions:
+        return None
+    values = {"protocol": settings.protocol, "device": settings.device}
+    error = started(context, home, "evaluate_champion", config={"champion_evaluation": values})
+    return f"{error}\n  -> see the run of `evaluate_champion`" if error else None
+
+
+def _raise(failed: Mapping[str, str]) -> None:
+    """Raise an error that names everything that failed, if anything did."""
+    if failed:
+        rest = "nothing was published" if "publish" in failed else "everything else was published"
+        reasons = "\n".join(f"{name}: {reason}" for name, reason in failed.items())
+        remedy = "correct these, and start this job again: it takes up only what is not done"
+        raise TumsynError(f"{len(failed)} failed, {rest}\n{reasons}", remedy)
+
+
+def _chosen(home: Home, names: list[str]) -> Registrations:
+    """Return the centres of these names, or all.
+
+    Raises
+    ------
+    CenterError
+        When a name is unknown.
+    """
+    found = readable(home)
+    if not names:
+        return found
+    errors = {name: error for name, error in found.errors.items() if name in names}
+    return Registrations({name: registered_center(home, name) for name in names if name not in errors}, errors)
 
 
 def started(

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 
 from pipelines.runtime.operations import Arrival
-from warehouse.centers.registry import RegisteredCenter, read_registration, registration_files
+from warehouse.centers.readable import readable
+from warehouse.centers.registry import RegisteredCenter
 from warehouse.errors import TumsynError
 from warehouse.ingest import pending
 from warehouse.ingest.folders import FolderWalk, advance
@@ -87,7 +88,12 @@ def look(
         Seconds; limits the walk of folders.
     """
     result = Look()
-    entries = dict(_registrations(home, remembered, result))
+    found = readable(home)
+    entries = found.centers
+    for center_id, error in found.errors.items():
+        result.errors[center_id] = str(error)
+        if center_id in remembered:
+            result.seen[center_id] = remembered[center_id]
     end, due = clock() + settings.seconds_per_tick, []
     for number, (center_id, entry) in enumerate(entries.items()):
         seen = remembered.get(center_id, Seen())
@@ -127,16 +133,6 @@ def from_cursor(cursor: str | None) -> dict[str, Seen]:
         }
     except (ValueError, TypeError, KeyError, AttributeError):
         return {}
-
-
-def _registrations(home: Home, remembered: dict[str, Seen], result: Look) -> Iterable[tuple[str, RegisteredCenter]]:
-    for path in registration_files(home):
-        try:
-            yield path.stem, read_registration(path)
-        except (TumsynError, OSError) as error:
-            result.errors[path.stem] = str(error)
-            if path.stem in remembered:
-                result.seen[path.stem] = remembered[path.stem]
 
 
 def _walked(seen: Seen, entry: RegisteredCenter, is_over: Callable[[], bool]) -> Seen:

@@ -10,7 +10,7 @@ import dagster as dg
 from pydantic import Field
 
 from pipelines.runtime.progress import Report, clean
-from warehouse.centers.registry import registered
+from warehouse.centers.readable import readable
 from warehouse.errors import TumsynError
 from warehouse.lake.home import Home
 from warehouse.lake.migration import migrate
@@ -48,10 +48,12 @@ def logged_progress(name: str, log: dg.DagsterLogManager) -> Report:
 
 
 def partition_changes(instance: dg.DagsterInstance, home: Home) -> tuple[list[str], list[str]]:
-    """Return the centres that lack a partition, and the partitions whose centre is no longer registered."""
-    known = set(instance.get_dynamic_partitions("center"))
-    present = registered(home).keys()
-    return sorted(present - known), sorted(known - present)
+    """Return the centres that lack a partition, and the partitions whose centre is no longer registered.
+
+    A centre whose registration is broken keeps the partition that it has.
+    """
+    known, found = set(instance.get_dynamic_partitions("center")), readable(home)
+    return sorted(found.centers.keys() - known), sorted(known - found.centers.keys() - found.errors.keys())
 
 
 def sync_partitions(instance: dg.DagsterInstance, home: Home) -> None:

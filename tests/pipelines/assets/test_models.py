@@ -363,3 +363,24 @@ def test_the_champion_is_evaluated_without_a_training_and_its_gates_are_checked(
     assert not check.passed
     assert training.words == []
     assert evaluation.n_published == 1
+
+
+def test_champions_of_another_recipe_than_the_homes_protocol_are_left_out_and_are_no_failure(
+    home: Home, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    protocols: list[str] = []
+    skipped = {"o" * 16: "it is of another recipe"}
+
+    def evaluable(home: Home, protocol: str) -> tuple[list[str], dict[str, str]]:
+        protocols.append(protocol)
+        return [], skipped
+
+    home.root.mkdir(exist_ok=True)
+    (home.root / "operations.yaml").write_text("retraining: {protocol: demo}\n")
+    monkeypatch.setattr(subject, "evaluable_champions", evaluable)
+    evaluation = FakeEvaluation(all_hold())
+    result = run(home, instance, monkeypatch, evaluation=evaluation, job="evaluate_champion")
+    assert result.success
+    assert result.get_asset_materialization_events() == []
+    assert protocols == ["demo"]
+    assert evaluation.n_published == 0
