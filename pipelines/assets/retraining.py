@@ -11,6 +11,7 @@ from pipelines.assets.catalogue import published_tables
 from pipelines.assets.metadata import embedded, markdown_table
 from pipelines.assets.tables import asset_key, asset_spec
 from pipelines.runtime.drift import Comparison, name_of
+from pipelines.runtime.handover import failures
 from pipelines.runtime.operations import load_operations
 from pipelines.runtime.resources import HomeResource, no_retries
 from pipelines.runtime.retraining import Decision, decide, record
@@ -55,14 +56,15 @@ READ = {
 def retraining_decision(
     context: dg.AssetExecutionContext, home: HomeResource
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:  # type: ignore[type-arg]
-    """Decide whether there is reason to train, record and publish the decision and the drift; train nothing."""
+    """Show what would be decided now, record and publish it and the drift; train nothing, and count as no try."""
     place = home.open()
     with no_retries():
-        decision = decide(place, load_operations(place), now=datetime.now(UTC))
+        decision = decide(place, load_operations(place), now=datetime.now(UTC), has_failed=failures(context.instance))
         record(place, decision, "asset")
         published = publish(place, run_id=context.run.run_id)
     context.log.info("%s", decision.detail)
-    shown = {DRIFT: drift_metadata(decision.comparison), DECIDED: decision_metadata(decision)}
+    preview = {"preview": "this starts no training; the schedule `retraining` and `tumsyn retrain --yes` do"}
+    shown = {DRIFT: drift_metadata(decision.comparison), DECIDED: decision_metadata(decision) | preview}
     for result in published_tables(place, published, RETRAINING):
         assert result.asset_key is not None
         yield result._replace(metadata={**(result.metadata or {}), **shown[result.asset_key]})

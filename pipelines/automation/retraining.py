@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -11,14 +10,14 @@ from pipelines.assets.models import REPORT, SYNTHESIS, TEXT_ENCODER, evaluation
 from pipelines.assets.retraining import report_decision
 from pipelines.automation.jobs import train_all
 from pipelines.runtime import pools
+from pipelines.runtime.handover import hand_out, tags_of
 from pipelines.runtime.operations import Operations, OperationsError, load_operations, operations_at_load
 from pipelines.runtime.resources import HomeResource
-from pipelines.runtime.retraining import Decision, decide, publish_records, record
+from pipelines.runtime.retraining import Decision, publish_records
 from warehouse.errors import TumsynError
 
 TRAINING_JOB = train_all
 MODELS = {TEXT_ENCODER, SYNTHESIS}
-DECISION_TAG = "tumsyn/decision"
 
 
 def retraining_schedule(operations: Operations) -> dg.ScheduleDefinition:
@@ -43,8 +42,14 @@ def retraining_schedule(operations: Operations) -> dg.ScheduleDefinition:
         except OperationsError as error:
             return dg.SkipReason(f"nothing was decided: {error}")
         pools.fail_orphaned_runs(context.instance)  # a training whose process was killed keeps no other from starting
-        decision = decide(place, current, now=datetime.now(UTC), under_way=trainings_under_way(context.instance))
-        decision_id = record(place, decision, "schedule")
+        decision_id, decision = hand_out(
+            place,
+            current,
+            context.instance,
+            "schedule",
+            under_way=lambda: trainings_under_way(context.instance),
+            claim=f"schedule retraining at {context.scheduled_execution_time.isoformat()}",
+        )
         report_decision(context.instance, decision)
         try:
             publish_records(place)
@@ -55,11 +60,7 @@ def retraining_schedule(operations: Operations) -> dg.ScheduleDefinition:
         return dg.RunRequest(
             run_config={"ops": run_config(decision, current)},
             asset_selection=assets_to_make(decision),
-            tags={
-                DECISION_TAG: decision_id,
-                "tumsyn/data_id": str(decision.data_id),
-                "tumsyn/reasons": ",".join(decision.reasons),
-            },
+            tags=tags_of(decision_id, decision),
         )
 
     return retraining

@@ -27,33 +27,30 @@ def retrain(
     the configurations, and whether a training begins with the champion are in operations.yaml of the home. Without
     --yes nothing is written.
     """
-    from pipelines.automation.retraining import (
-        DECISION_TAG,
-        TRAINING_JOB,
-        assets_to_make,
-        run_config,
-        trainings_under_way,
-    )
+    from pipelines.automation.retraining import TRAINING_JOB, assets_to_make, run_config, trainings_under_way
     from pipelines.runtime import launch
+    from pipelines.runtime.handover import failures, hand_out, tags_of
     from pipelines.runtime.operations import load_operations
-    from pipelines.runtime.retraining import decide, publish_records, record
+    from pipelines.runtime.retraining import decide, publish_records
 
     home: Home = ctx.obj
     operations = load_operations(home)
     with launch.opened(home) as instance:
-        under_way = trainings_under_way(instance)
-        decision = decide(home, operations, now=datetime.now(UTC), under_way=under_way, force=force)
-        show_decision(decision)
         if not yes:
+            now, under_way, has_failed = datetime.now(UTC), trainings_under_way(instance), failures(instance)
+            decision = decide(home, operations, now=now, under_way=under_way, has_failed=has_failed, force=force)
+            show_decision(decision)
             note("nothing was recorded; --yes trains" if decision.train else "nothing was recorded")
             return
-        decision_id = record(home, decision, "command")
+        decision_id, decision = hand_out(
+            home, operations, instance, "command", under_way=lambda: trainings_under_way(instance), force=force
+        )
+        show_decision(decision)
         publish_records(home)
         if not decision.train:
             return
         config = {name: values["config"] for name, values in run_config(decision, operations).items()}
-        tags = {DECISION_TAG: decision_id}
-        assets = assets_to_make(decision)
+        tags, assets = tags_of(decision_id, decision), assets_to_make(decision)
         outcome = launch.run(instance, home, TRAINING_JOB.name, config=config, assets=assets, tags=tags)
     if outcome.error:
         raise ModelError(outcome.error, "correct it, and run the same command again: it goes on with what was finished")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -87,14 +87,20 @@ class Decision:
 
 
 def decide(
-    home: Home, operations: Operations, *, now: datetime, under_way: Sequence[str] = (), force: bool = False
+    home: Home,
+    operations: Operations,
+    *,
+    now: datetime,
+    under_way: Sequence[str] = (),
+    has_failed: Callable[[str], bool] = lambda _: False,
+    force: bool = False,
 ) -> Decision:
     """Decide whether there is reason to train. Nothing is recorded.
 
     There is reason if nothing was trained and evaluated before; if there are enough people whom neither the champion
     nor the last success has learned from; if these people differ from the champion's; or if the last success is old.
     A reason is not enough if a training is under way, if the same training (data, configuration and code) was finished,
-    or if it failed twice.
+    if it failed twice, or if three runs that decisions launched on the same data ended without a success.
 
     Parameters
     ----------
@@ -102,6 +108,8 @@ def decide(
         With a time zone.
     under_way : sequence of str
         Trainings that run or wait, in words; those that hold the lock of their state are found here.
+    has_failed : callable
+        Whether the run that an earlier decision launched ended without a success, by the identity of the decision.
     force : bool
         Train without a reason; what makes it impossible still prevents it.
 
@@ -130,7 +138,7 @@ def decide(
     if not figures.reasons:
         return replace(figures, detail=f"there is no reason to train: {in_words(figures)}")
     figures = _begun(home, operations, figures, images.recipe_id)
-    if not force and (prevented := _prevented(home, operations, figures)):
+    if not force and (prevented := _prevented(home, operations, figures, has_failed)):
         return replace(figures, detail=prevented)
     return replace(
         figures, train=True, detail=f"training, because of {', '.join(figures.reasons)}: {in_words(figures)}"
@@ -147,8 +155,15 @@ def in_words(decision: Decision) -> str:
     return "; ".join([people, age, *([decision.comparison.in_words()] if decision.comparison else [])])
 
 
-def record(home: Home, decision: Decision, decided_by: DecidedBy) -> str:
+def record(home: Home, decision: Decision, decided_by: DecidedBy, decision_id: str | None = None) -> str:
     """Record a decision and the comparison that it was made by.
+
+    Parameters
+    ----------
+    decided_by : {"schedule", "command", "asset"}
+        The last one shows what would be decided; it launches nothing.
+    decision_id : str, optional
+        Identity of the decision; a repeat of the same one is ignored. Default: a new one.
 
     Returns
     -------
@@ -159,7 +174,7 @@ def record(home: Home, decision: Decision, decided_by: DecidedBy) -> str:
 
     if decision.comparison:
         record_comparison(home, decision.comparison)
-    event_id = uuid4().hex
+    event_id = decision_id or uuid4().hex
     row = {"event_id": event_id, "decided_by": decided_by, **decision.row()}
     model_registry.record(home, DECISION, [row])
     return event_id
@@ -212,8 +227,8 @@ def last_success(home: Home, recipe_id: str) -> dict[str, Any] | None:
 def learned_people(home: Home, model_id: str, recipe_id: str) -> frozenset[str]:
     """Return the SHA-256 of the people that a model has learned from.
 
-    They stand in its checkpoint. If that is gone, they are the training people of the snapshot that it was trained on;
-    if that is gone, too, they are unknown, and everybody is new.
+    They stand in its checkpoint. If that is gone, they are the training people of the snapshot that its training began
+    with; if that is gone, too, they are unknown, and everybody is new. So whoever arrived during the training is new.
     """
     try:
         config = json.loads((home.models / model_id / "config.json").read_text(encoding="utf-8"))
@@ -221,9 +236,10 @@ def learned_people(home: Home, model_id: str, recipe_id: str) -> frozenset[str]:
     except (OSError, ValueError, KeyError, TypeError):
         pass
     for version in model_registry.statements(home, model_registry.VERSION, model_id=model_id):
-        for run in model_registry.statements(home, RUN, run_id=version["run_id"], status="finished"):
+        for run in model_registry.statements(home, RUN, run_id=version["run_id"]):  # in the order of time
+            centers = json.loads(run["config"]).get("centers") or []
             try:
-                images = CatalogueImages.open(home, recipe_id, ["train"], snapshot=run["snapshot_id"])
+                images = CatalogueImages.open(home, recipe_id, ["train"], snapshot=run["snapshot_id"], centers=centers)
             except TumsynError:
                 continue
             return frozenset(training_hashes(images.items)["people"])
@@ -294,13 +310,14 @@ def _begun(home: Home, operations: Operations, figures: Decision, recipe_id: str
     return replace(figures, start="fresh", text_encoder=kept)
 
 
-def _prevented(home: Home, operations: Operations, figures: Decision) -> str:
+def _prevented(home: Home, operations: Operations, figures: Decision, has_failed: Callable[[str], bool]) -> str:
     """Return why a training is not started in spite of reasons; empty where it may be."""
     success = model_registry.statements(home, model_registry.VERSION, model_id=figures.last_success_id)
     decisions = model_registry.statements(home, DECISION, decision="train", data_id=figures.data_id)
-    tried = [row for row in decisions if all(row["occurred_at"] > version["occurred_at"] for version in success)]
-    if len(tried) >= TRIES:
-        what = f"training was started {len(tried)} times on data {figures.data_id} without a success"
+    since = [row for row in decisions if all(row["occurred_at"] > version["occurred_at"] for version in success)]
+    n_failed = sum(has_failed(row["event_id"]) for row in since)
+    if n_failed >= TRIES:
+        what = f"training was started {n_failed} times on data {figures.data_id} without a success"
         return f"{what}; look at its runs, remove the cause, then run `{AGAIN}`"
     from model.training.config import load_config  # imports torch, which a decision without reasons does not need
     from model.training.trained import training_code

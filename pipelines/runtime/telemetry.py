@@ -82,6 +82,7 @@ class Telemetry:
             return
         begun = bool(model_registry.statements(self.home, RUN, run_id=run.run_id, status="started"))
         model_registry.record(self.home, RUN, [self._event("resumed" if begun else "started")])
+        keep_snapshot(self.home, run.snapshot_id, self._referrer)  # publications go on while it trains
         self._log(f"training {run.run_id} {'resumes' if begun else 'starts'} on {run.device} in {run.precision}")
 
     def __call__(self, step: int, n_steps: int, split: str, measures: dict[str, float]) -> None:
@@ -123,11 +124,14 @@ class Telemetry:
             return version
         model_registry.record(self.home, METRIC, self.rows)
         model_registry.record(self.home, model_registry.VERSION, [version])
-        keep_snapshot(self.home, self.run.snapshot_id, trained.model_id)
+        keep_snapshot(self.home, self.run.snapshot_id, f"model:{trained.model_id}")
         end = self._event("finished") | {"n_steps": trained.n_steps, "seconds": trained.seconds}
         model_registry.record(
             self.home, RUN, [{"event_id": _event_id({"run_id": trained.run_id, "is": "finished"}), **end}]
         )
+        for snapshot_id, referrers in snapshots.pinned(self.home).items():
+            if self._referrer in referrers:
+                snapshots.unpin(self.home, snapshot_id, self._referrer)
         return version
 
     def failed(self, error: BaseException) -> None:
@@ -138,6 +142,12 @@ class Telemetry:
             model_registry.record(self.home, RUN, [event])
         if self.pipes and isinstance(error, TumsynError):
             self.pipes.report_custom_message({"what": error.what, "remedy": error.remedy})
+
+    @property
+    def _referrer(self) -> str:
+        """Who needs the snapshot until there is a model."""
+        assert self.run is not None
+        return f"training:{self.run.run_id}"
 
     def _event(self, status: str) -> dict[str, Any]:
         assert self.run is not None
@@ -170,9 +180,8 @@ class Telemetry:
             self.pipes.log.info(text)
 
 
-def keep_snapshot(home: Home, snapshot_id: str, model_id: str) -> None:
-    """Pin the catalogue that a model was trained on, unless it is pinned for it, or gone."""
-    referrer = f"model:{model_id}"
+def keep_snapshot(home: Home, snapshot_id: str, referrer: str) -> None:
+    """Pin the catalogue that a model is trained on, unless it is pinned for this referrer, or gone."""
     if referrer in snapshots.pinned(home).get(snapshot_id, []):
         return
     try:

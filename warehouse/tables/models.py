@@ -230,7 +230,7 @@ RETRAINING_DECISION = Table(
     (
         *EVENT,
         Column("decision", TEXT, "train or skip.", False, "decision IN ('train', 'skip')"),
-        Column("decided_by", TEXT, "schedule, command or asset.", False, "decided_by IN ('schedule', 'command', 'asset')"),
+        Column("decided_by", TEXT, "schedule, command, or asset: a preview, which starts nothing.", False, "decided_by IN ('schedule', 'command', 'asset')"),
         Column("reasons", TEXTS, f"Reasons to train, of {', '.join(RETRAINING_REASONS)}; also where something else prevented it."),
         Column("detail", TEXT, "The decision in words."),
         Column("data_id", TEXT, "meta.snapshot.data_id of the published data; null where nothing is published.", True),

@@ -57,10 +57,11 @@ def configure(home: Home, drift: dict[str, Any] | None = None, **settings: Any) 
     path_of(home).write_text(yaml.safe_dump(document), encoding="utf-8")
 
 
-def tick(home: Home, instance: dg.DagsterInstance) -> dg.RunRequest | dg.SkipReason:
+def tick(home: Home, instance: dg.DagsterInstance, at: datetime | None = None) -> dg.RunRequest | dg.SkipReason:
+    """Evaluate the schedule for a time, by default another one than before."""
     [schedule] = retraining.SCHEDULES
-    resources = {"home": HomeResource(root=str(home.root))}
-    with dg.build_schedule_context(instance=instance, resources=resources) as context:
+    resources, time = {"home": HomeResource(root=str(home.root))}, at or datetime.now(UTC)
+    with dg.build_schedule_context(instance=instance, resources=resources, scheduled_execution_time=time) as context:
         return schedule(context)  # type: ignore[no-any-return]
 
 
@@ -86,6 +87,17 @@ def test_a_tick_with_a_reason_asks_for_a_run_that_the_job_accepts(place: Home, i
     job = defs.resolve_job_def(retraining.TRAINING_JOB.name)
     assert dg.validate_run_config(job, request.run_config)
     assert request.run_config["ops"]["text_encoder"]["config"] == {"config": "demo"}
+
+
+def test_a_tick_that_is_repeated_before_its_run_is_there_asks_for_the_same_training(
+    place: Home, instance: dg.DagsterInstance
+) -> None:
+    sunday = datetime(2026, 6, 7, 3, tzinfo=UTC)
+    first, again = tick(place, instance, sunday), tick(place, instance, sunday)
+    assert isinstance(first, dg.RunRequest)
+    assert isinstance(again, dg.RunRequest)
+    assert first.tags == again.tags
+    assert isinstance(tick(place, instance, sunday + timedelta(days=7)), dg.SkipReason)
 
 
 def test_a_tick_without_a_reason_skips_with_the_figures_and_shows_them_everywhere(
@@ -148,6 +160,9 @@ def test_no_second_training_starts_while_one_waits_or_runs(
     )
     instance.report_run_failed(run)
     assert isinstance(tick(place, instance), dg.RunRequest)
+    waits = tick(place, instance)  # the run that was requested is not there yet
+    assert isinstance(waits, dg.SkipReason)
+    assert "is being launched" in str(waits.skip_message)
     assert dg.DagsterRunStatus.QUEUED in pools.UNFINISHED  # only Dagster's own launcher makes such a run
 
 
@@ -214,6 +229,8 @@ def test_the_assets_show_a_home_without_models_in_words(place: Home, instance: d
     assert result.success
     assert shown(instance, DECIDED)["reasons"] == "first_training"
     assert shown(instance, DECIDED)["dagster/row_count"] == 1
+    assert "starts no training" in shown(instance, DECIDED)["preview"]
+    assert isinstance(tick(place, instance), dg.RunRequest)  # a preview keeps nobody from training
     assert "no model to compare with" in shown(instance, DRIFT)["finding"]
     [check] = result.get_asset_check_evaluations()
     assert (check.check_name, check.passed, check.blocking) == (CHECK, True, False)

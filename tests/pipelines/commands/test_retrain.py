@@ -77,7 +77,8 @@ def test_with_yes_it_trains_by_the_configuration_and_records_why(
     assert (row["decision"], row["decided_by"], row["reasons"]) == ("train", "command", ["age"])
     [call] = launched
     assert call["config"]["synthesis_model"] == {"config": "demo", "init": MODEL}
-    assert call["tags"] == {"tumsyn/decision": row["event_id"]}
+    expected = {"tumsyn/decision": row["event_id"], "tumsyn/data_id": row["data_id"], "tumsyn/reasons": "age"}
+    assert call["tags"] == expected
 
 
 def test_with_yes_and_no_reason_it_records_and_trains_nothing_unless_it_is_forced(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -162,16 +163,25 @@ def test_a_training_that_failed_twice_waits_for_a_person(place: Home, people: li
 
 def test_what_was_started_three_times_without_a_success_waits_for_a_person(place: Home, people: list[str]) -> None:
     record_model(place, people[3:], LAST_WEEK)
+    settings = operations(least_new_participants=1)
+    failed: set[str] = set()
     for _ in range(3):
-        decision = asked(place, least_new_participants=1)
+        decision = decide(place, settings, now=NOW, has_failed=failed.__contains__)
         assert decision.train
-        record(place, decision, "schedule")
-    prevented = asked(place, least_new_participants=1)
+        failed.add(record(place, decision, "schedule"))
+    prevented = decide(place, settings, now=NOW, has_failed=failed.__contains__)
     assert (prevented.train, prevented.reasons) == (False, ("new_people",))
     assert "started 3 times" in prevented.detail
     assert "tumsyn retrain --yes --force" in prevented.detail
     record_model(place, people[2:], datetime.now(UTC), model_id="b" * 16)
-    assert asked(place, least_new_participants=1).train  # a success begins a new count
+    assert decide(place, settings, now=NOW, has_failed=failed.__contains__).train  # a success begins a new count
+
+
+def test_what_was_only_looked_at_counts_as_no_failure(place: Home, people: list[str]) -> None:
+    for _ in range(4):
+        decision = asked(place)
+        assert decision.train
+        record(place, decision, "asset")
 
 
 def test_a_wrong_configuration_is_skipped_in_words(place: Home, tmp_path: Path) -> None:
@@ -208,6 +218,23 @@ def test_people_of_a_lost_checkpoint_are_those_of_its_snapshot(place: Home, peop
     record_model(place, [], LAST_WEEK, has_checkpoint=False, snapshot_id=snapshot_id)
     assert learned_people(place, MODEL, RECIPE) == set(hashes(people))
     assert asked(place).n_new_people == 0
+
+
+def test_who_arrived_during_a_training_is_new_afterwards(tmp_path: Path) -> None:
+    home = make_tiny_home(tmp_path / "home", 12)
+    before, begun_with, data_id = training_people(home), snapshots.in_force(home), data_in_force(home)
+    shutil.rmtree(home.volumes)
+    make_tiny_home(home.root, 24)
+    arrived = set(training_people(home)) - set(before)
+    assert arrived
+    record_model(home, [], LAST_WEEK, has_checkpoint=False, snapshot_id=begun_with, data_id=data_id)
+    assert asked(home).n_new_people == len(arrived)
+
+
+def test_of_a_training_on_some_centres_only_their_people_are_known(place: Home) -> None:
+    facts = {"snapshot_id": snapshots.in_force(place), "config": json.dumps({"centers": ["omega"]})}
+    record_model(place, [], LAST_WEEK, has_checkpoint=False, **facts)
+    assert learned_people(place, MODEL, RECIPE) == frozenset()
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"trained_on": null}'])

@@ -156,6 +156,16 @@ def test_the_catalogue_that_a_model_was_trained_on_is_kept_for_it(home: Home) ->
     assert snapshots.pinned(home) == {trained_on: [f"model:{version['model_id']}"]}
 
 
+def test_publications_during_a_training_leave_the_catalogue_that_it_began_with(home: Home) -> None:
+    publish(home)
+    began_with = snapshots.in_force(home)
+    telemetry = telemetry_of(home)
+    telemetry.started(run_of(home))
+    publish(home, keep=1)
+    assert snapshots.in_force(home) != began_with
+    assert began_with in snapshots.existing(home)
+
+
 def test_dagster_logs_every_tenth_and_every_validation(home: Home) -> None:
     telemetry = telemetry_of(home, pipes := FakePipes())
     telemetry.started(run_of(home))
