@@ -1,7 +1,8 @@
 """Define when automation makes an asset again: its input changed, is complete and was not found to be wrong.
 
-A request is made once per change. Whatever becomes of its run, the next change of the input is needed for another, so
-that a failing step is not started over and over. An input that changes while the step runs makes a further request.
+A request is made once per change. If its run fails, the next change of the input is needed for another, so that a
+failing step is not started over and over. An input that changes while the step runs makes a further request, and so
+does a run that was lost: its daemon was killed before the launch, it was canceled, or its record was deleted.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import Any
 
 import dagster as dg
 
+LOST_CRON = "*/10 * * * *"  # when lost runs are looked for; a run that was requested is there within a tick
+
 Condition = dg.AutomationCondition[Any]  # of assets, and of assets or checks
 
 
@@ -19,6 +22,7 @@ def _requested_once(causes: Condition, inputs: dg.AssetSelection) -> Condition:
     wrong = dg.AutomationCondition.any_checks_match(
         dg.AutomationCondition.check_failed() | dg.AutomationCondition.in_progress(), blocking_only=True
     )
+    causes = causes | _lost()
     # Since the request, not since the result: the input may have changed while the step was running. A cause that is
     # seen in the tick after the request came after it, too; `since` alone would count that tick as handled.
     handled = dg.AutomationCondition.newly_requested() & ~causes
@@ -27,6 +31,13 @@ def _requested_once(causes: Condition, inputs: dg.AssetSelection) -> Condition:
         & ~dg.AutomationCondition.any_deps_match(wrong).allow(inputs).with_label("a check failed or is running")
         & ~dg.AutomationCondition.in_progress()
     )
+
+
+def _lost() -> Condition:
+    """Return the condition that a run was requested, and neither goes on nor has succeeded or failed."""
+    ended = dg.AutomationCondition.newly_updated() | dg.AutomationCondition.execution_failed()
+    waits = dg.AutomationCondition.newly_requested().since(ended) & ~dg.AutomationCondition.in_progress()
+    return (dg.AutomationCondition.cron_tick_passed(LOST_CRON) & waits).with_label("its run was lost")
 
 
 def _any_updated(inputs: dg.AssetSelection) -> Condition:

@@ -12,6 +12,7 @@ from dagster._core.scheduler.instigation import InstigatorStatus
 
 from pipelines.automation.jobs import ingest
 from pipelines.runtime import arrivals
+from pipelines.runtime.ingest_requests import State
 from pipelines.runtime.operations import load_operations
 from pipelines.runtime.pools import UNFINISHED
 from pipelines.runtime.resources import CENTERS, HomeResource, partition_changes
@@ -20,6 +21,7 @@ from warehouse.errors import TumsynError
 
 TICK_S = 30
 SWITCH = "refresh"
+WORK_TAG = "tumsyn/work"  # of a requested ingest: a hash of what it is to read
 OFF = f"automation is off: switch on the sensor `{SWITCH}`, and new data of the registered centres will be ingested"
 
 refresh = dg.AutomationConditionSensorDefinition(
@@ -84,16 +86,18 @@ def changed_centers(context: dg.SensorEvaluationContext, home: HomeResource) -> 
         settings,
         now=time.time(),
         is_busy=lambda center_id: center_id not in partitions or _is_ingested_now(context.instance, center_id),
+        state_of=lambda center_id, work: _state_of(context.instance, center_id, work),
     )
     for center_id, text in found.errors.items():
         context.log.error("centre %s: %s", center_id, text)
     cursor = arrivals.to_cursor(found.seen)
     if not found.requests:
         return dg.SensorResult(skip_reason=said(found), cursor=cursor)
-    tags = {"tumsyn/reason": "new or changed data"}
-    return dg.SensorResult(
-        [dg.RunRequest(partition_key=center_id, tags=tags) for center_id in found.requests], cursor=cursor
-    )
+    requests = [
+        dg.RunRequest(partition_key=name, tags={"tumsyn/reason": "new or changed data", WORK_TAG: found.works[name]})
+        for name in found.requests
+    ]
+    return dg.SensorResult(requests, cursor=cursor)
 
 
 def is_on(instance: dg.DagsterInstance) -> bool:
@@ -115,6 +119,16 @@ def said(found: arrivals.Look) -> str:
 def _is_ingested_now(instance: dg.DagsterInstance, center_id: str) -> bool:
     wanted = dg.RunsFilter(job_name=ingest.name, statuses=UNFINISHED, tags={"dagster/partition": center_id})
     return bool(instance.get_runs(wanted, limit=1))
+
+
+def _state_of(instance: dg.DagsterInstance, center_id: str, work: str) -> State:
+    """Return what became of the run that was requested; of a run and its repeats the last one counts."""
+    tags = {"dagster/partition": center_id, WORK_TAG: work}
+    for run in instance.get_runs(dg.RunsFilter(job_name=ingest.name, tags=tags), limit=1):
+        if run.status is dg.DagsterRunStatus.CANCELED:
+            return "lost"
+        return "ended" if run.is_finished else "open"
+    return "lost"
 
 
 SENSORS = [refresh, changed_centers, registered_centers]

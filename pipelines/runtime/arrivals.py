@@ -1,7 +1,8 @@
 """Decide which centres have new or changed data that has settled; what is remembered between two looks is one text.
 
 Each look walks the folders of every centre for a share of its seconds. A full check, which lists every file, is made of
-one centre per look: where the folders changed and stand still, and otherwise once per period.
+one centre per look: where the folders changed and stand still, and otherwise once per period. A look ends in time
+though a disk does not answer, or a list is long: that goes on in the background, and a later look takes its result.
 """
 
 from __future__ import annotations
@@ -9,20 +10,27 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 
+from pipelines.runtime.background import Background, StillWorkingError
+from pipelines.runtime.ingest_requests import Request, StateOf, followed_up, load_requests, save_requests
 from pipelines.runtime.operations import Arrival
 from warehouse.centers.readable import readable
 from warehouse.centers.registry import RegisteredCenter
-from warehouse.errors import TumsynError
+from warehouse.errors import CenterError, TumsynError
 from warehouse.ingest import pending
 from warehouse.ingest.folders import FolderWalk, advance
 from warehouse.lake.home import Home
 
 MINUTE_S = 60
 UNCHANGED = "unchanged"
+BUSY = "waits for an ingest that is queued or running"
+LONGEST_S = 40.0  # of a look, whose time Dagster limits to a minute
+ANSWER_S = 5.0  # beyond its share that a centre's walk may take; a disk that does not answer by then hangs
+LISTING_S = 10.0  # that a look waits for a list of files
 Busy = Callable[[str], bool]
+BACKGROUND = Background()
 
 
 @dataclass(frozen=True)
@@ -41,8 +49,6 @@ class Seen:
         When the last full check was, seconds since 1970.
     settling : str
         Files, definition and code at the last full check, if they differed from what is ingested.
-    requested : str
-        Those whose ingest was requested last: a request is not repeated until they change.
     """
 
     position: tuple[str, ...] | None = None
@@ -52,17 +58,20 @@ class Seen:
     decided_folders: str = ""
     checked_at: float = 0.0
     settling: str = ""
-    requested: str = ""
 
 
 @dataclass
 class Look:
-    """Result of one look: centres to ingest, what to remember, and a sentence about each centre."""
+    """Result of one look: centres to ingest, what to remember, and a sentence about each centre.
+
+    `works` has a hash of what is to be ingested, for each request; `StateOf` is asked about it later.
+    """
 
     requests: list[str] = field(default_factory=list)
     seen: dict[str, Seen] = field(default_factory=dict)
     said: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
+    works: dict[str, str] = field(default_factory=dict)
 
 
 def look(
@@ -72,6 +81,7 @@ def look(
     *,
     now: float,
     is_busy: Busy = lambda _: False,
+    state_of: StateOf = lambda *_: "ended",
     clock: Callable[[], float] = time.monotonic,
 ) -> Look:
     """Look at the folders of all registered centres once. An error of one centre does not affect the others.
@@ -84,38 +94,28 @@ def look(
         Seconds since 1970.
     is_busy : callable
         Whether a centre must wait, because an ingest of it is queued or running.
+    state_of : callable
+        What became of the run that was requested for a centre and a work.
     clock : callable
         Seconds; limits the walk of folders.
     """
-    result = Look()
-    found = readable(home)
-    entries = found.centers
+    found, requests = readable(home), load_requests(home)
+    known = found.centers.keys() | found.errors.keys()
+    changes = followed_up(requests, state_of, now)
+    kept = {center_id: one for center_id, one in (requests | changes).items() if one and center_id in known}
+    looking = _Looking(home, settings, now, is_busy, clock, kept)
     for center_id, error in found.errors.items():
-        result.errors[center_id] = str(error)
+        looking.result.errors[center_id] = str(error)
         if center_id in remembered:
-            result.seen[center_id] = remembered[center_id]
-    end, due = clock() + settings.seconds_per_tick, []
-    for number, (center_id, entry) in enumerate(entries.items()):
-        seen = remembered.get(center_id, Seen())
-        share_ends = clock() + max(0.0, end - clock()) / (len(entries) - number)
-        try:
-            walked = _walked(seen, entry, lambda end=share_ends: clock() >= end)  # type: ignore[misc]
-        except (TumsynError, OSError) as error:
-            result.errors[center_id], walked = str(error), replace(seen, position=None, digest="", n_folders=0)
-        else:
-            result.said[center_id] = _progress(walked)
-            if not _is_due(seen, walked, now, settings):
-                pass
-            elif is_busy(center_id):
-                result.said[center_id] = "waits for an ingest that is queued or running"
-            else:
-                due.append(center_id)
-        result.seen[center_id] = walked
-    if due:
-        # Changed ones first, then whoever has waited longest.
-        chosen = min(due, key=lambda name: (not _is_changed(result.seen[name]), result.seen[name].checked_at))
-        _check(home, entries[chosen], result, now)
-    return result
+            looking.result.seen[center_id] = remembered[center_id]
+    seen = {center_id: remembered.get(center_id, Seen()) for center_id in found.centers}
+    for center_id in (name for name, one in changes.items() if one is None and name in seen):
+        # Its files stood still when it was requested, so that one more list of them is enough.
+        seen[center_id] = replace(seen[center_id], decided_folders="", settling=requests[center_id].work)
+    looking.walk(found.centers, seen)
+    if kept != requests:
+        save_requests(home, kept)
+    return looking.result
 
 
 def to_cursor(seen: dict[str, Seen]) -> str:
@@ -162,27 +162,99 @@ def _progress(seen: Seen) -> str:
     return "folders changed, waiting until they stand still" if _is_changed(seen) else UNCHANGED
 
 
-def _check(home: Home, entry: RegisteredCenter, result: Look, now: float) -> None:
-    """List every file of a centre, and request its ingest if they differ from the lake and stand still."""
-    center_id = entry.center.center_id
-    seen = result.seen[center_id]
-    decided = replace(seen, decided_folders=seen.folders, checked_at=now, settling="")
-    try:
-        work = pending(home, entry)
-    except (TumsynError, OSError) as error:
-        result.errors[center_id] = str(error)
-        del result.said[center_id]
-        result.seen[center_id] = replace(decided, decided_folders=seen.decided_folders)
-        return
-    if work is None:
-        result.seen[center_id], result.said[center_id] = decided, UNCHANGED
-    elif work == seen.requested:
-        result.seen[center_id] = decided
-        result.said[center_id] = "its ingest was requested and is not finished or failed; see its last run"
-    elif work != seen.settling:
-        result.seen[center_id] = replace(seen, settling=work, checked_at=now)
-        result.said[center_id] = "files changed, waiting until they stand still"
-    else:
-        result.seen[center_id] = replace(decided, requested=work)
-        result.said[center_id] = "new or changed files: ingest requested"
-        result.requests.append(center_id)
+@dataclass
+class _Looking:
+    """One look that is under way."""
+
+    home: Home
+    settings: Arrival
+    now: float
+    is_busy: Busy
+    clock: Callable[[], float]
+    requests: dict[str, Request]
+    result: Look = field(default_factory=Look)
+    ends: float = field(default_factory=lambda: time.monotonic() + LONGEST_S)
+
+    def walk(self, entries: Mapping[str, RegisteredCenter], seen: Mapping[str, Seen]) -> None:
+        """Walk the folders of all centres for their shares of the time, and list the files of one of them."""
+        end, due = self.clock() + self.settings.seconds_per_tick, []
+        for number, (center_id, entry) in enumerate(entries.items()):
+            self.result.seen[center_id] = seen[center_id]
+            if BACKGROUND.goes_on(self._key("files", center_id)):
+                self.check(entry)
+                continue
+            share_ends = self.clock() + max(0.0, end - self.clock()) / (len(entries) - number)
+            self.result.seen[center_id] = walked = self.advanced(seen[center_id], entry, share_ends)
+            if center_id in self.result.errors or not _is_due(seen[center_id], walked, self.now, self.settings):
+                pass
+            elif self.is_busy(center_id):
+                self.result.said[center_id] = BUSY
+            else:
+                due.append(center_id)
+        if due:
+            # Changed ones first, then whoever has waited longest.
+            at = self.result.seen
+            self.check(entries[min(due, key=lambda name: (not _is_changed(at[name]), at[name].checked_at))])
+
+    def advanced(self, seen: Seen, entry: RegisteredCenter, share_ends: float) -> Seen:
+        """Return what is remembered after a further slice of a centre's walk."""
+        center_id = entry.center.center_id
+        patience_s = share_ends - self.clock() + ANSWER_S
+        try:
+            walked = BACKGROUND.result(
+                self._key("folders", center_id),
+                (seen, entry),
+                lambda: _walked(seen, entry, lambda: self.clock() >= share_ends),
+                min(patience_s, self.ends - time.monotonic()),
+            )
+        except StillWorkingError as working:
+            remedy = "see whether its disk is mounted and answers; it is looked at again as soon as it does"
+            error = CenterError(f"root {entry.root} has not answered for {working.seconds:.0f} s", remedy)
+            self.result.errors[center_id] = str(error)
+            return seen
+        except (TumsynError, OSError) as error:
+            self.result.errors[center_id] = str(error)
+            return replace(seen, position=None, digest="", n_folders=0)
+        self.result.said[center_id] = _progress(walked)
+        return walked
+
+    def check(self, entry: RegisteredCenter) -> None:
+        """List every file of a centre, and request its ingest if they differ from the lake and stand still."""
+        center_id, result = entry.center.center_id, self.result
+        seen = result.seen[center_id]
+        decided = replace(seen, decided_folders=seen.folders, checked_at=self.now, settling="")
+        try:
+            patience_s = min(LISTING_S, self.ends - time.monotonic())
+            work = BACKGROUND.result(
+                self._key("files", center_id), entry, lambda: pending(self.home, entry), patience_s
+            )
+        except StillWorkingError as working:
+            result.said[center_id] = f"its files are being listed, for {working.seconds:.0f} s so far"
+            return
+        except (TumsynError, OSError) as error:
+            result.errors[center_id] = str(error)
+            result.said.pop(center_id, None)
+            result.seen[center_id] = replace(decided, decided_folders=seen.decided_folders)
+            return
+        request = self.requests.get(center_id)
+        if work is None:
+            result.seen[center_id], result.said[center_id] = decided, UNCHANGED
+        elif self.is_busy(center_id):
+            result.said[center_id] = BUSY
+        elif request and work == request.work:
+            result.seen[center_id] = decided
+            result.said[center_id] = (
+                "its ingest was requested and is not finished or failed; see its last run. A change of its data, or"
+                f" `tumsyn ingest {center_id}`, starts it again"
+            )
+        elif work != seen.settling:
+            result.seen[center_id] = replace(seen, settling=work, checked_at=self.now)
+            result.said[center_id] = "files changed, waiting until they stand still"
+        else:
+            result.seen[center_id], self.requests[center_id] = decided, Request(work, self.now)
+            result.said[center_id] = "new or changed files: ingest requested"
+            result.requests.append(center_id)
+            result.works[center_id] = work
+
+    def _key(self, what: str, center_id: str) -> tuple[str, str, str]:
+        return what, str(self.home.root), center_id

@@ -4,6 +4,7 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
@@ -55,12 +56,19 @@ class Automation:
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self.instance, self.cursor = instance, None
+        self.now = datetime(2026, 6, 7, 12, 0, 5, tzinfo=UTC)
         self.defs = dg.Definitions([read, made, catalogue], asset_checks=[specification])
 
-    def tick(self) -> dict[str, list[str | None]]:
+    def tick(self, after: timedelta = timedelta(seconds=10)) -> dict[str, list[str | None]]:
+        self.now += after
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", dg.BetaWarning)  # raised by Dagster itself
-            found = dg.evaluate_automation_conditions(self.defs, self.instance, cursor=self.cursor)  # type: ignore[arg-type]
+            found = dg.evaluate_automation_conditions(
+                self.defs,
+                self.instance,
+                cursor=self.cursor,  # type: ignore[arg-type]
+                evaluation_time=self.now,
+            )
         self.cursor = found.cursor  # type: ignore[assignment]
         asked = {key: found.get_requested_partitions(dg.AssetKey(key)) for key in ("made", "derived", "snapshot")}
         return {key: sorted(partitions, key=str) for key, partitions in asked.items() if partitions}
@@ -165,6 +173,42 @@ def test_an_input_that_changed_while_its_step_ran_is_taken_up_afterwards(automat
     automation.run("read", "one")  # committed after the step has read its input
     automation.run("made", "one")
     assert automation.tick().get("made") == ["one"]
+
+
+LATER = timedelta(minutes=11)
+
+
+def test_a_request_whose_run_was_lost_is_made_again(automation: Automation) -> None:
+    automation.tick()
+    automation.run("read", "one")
+    requested = automation.tick()
+    assert requested == {"made": ["one"], "derived": [None], "snapshot": [None]}
+    assert automation.tick() == {}
+    assert automation.tick(LATER) == requested
+    assert automation.tick() == {}
+
+
+def test_a_request_whose_run_ended_is_not_made_again_later(automation: Automation) -> None:
+    FORCED_FAILURE.add("two")
+    for name in ("one", "two"):
+        automation.run("read", name)
+    assert automation.settle()["made"] == ["one", "two"]
+    assert [automation.tick(LATER) for _ in range(3)] == [{}, {}, {}]
+
+
+def test_a_request_whose_run_goes_on_is_not_made_again_and_one_that_was_canceled_is(automation: Automation) -> None:
+    automation.run("read", "one")
+    assert automation.tick()["made"] == ["one"]
+    job = automation.defs.resolve_implicit_global_asset_job_def()
+    run = automation.instance.create_run_for_job(
+        job.get_subset(asset_selection={MADE}),
+        asset_selection=frozenset({MADE}),
+        tags={"dagster/partition": "one"},
+        status=dg.DagsterRunStatus.STARTED,
+    )
+    assert "made" not in automation.tick(LATER)
+    automation.instance.report_run_canceled(run)
+    assert automation.tick(LATER)["made"] == ["one"]
 
 
 def test_a_new_centre_joins(automation: Automation) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from pipelines.automation import arrival
-from pipelines.runtime import arrivals, launch
+from pipelines.runtime import arrivals, ingest_requests, launch
 from pipelines.runtime.operations import path_of
 from pipelines.runtime.resources import HomeResource, sync_partitions
 from tests.conftest import write_bids
 from warehouse.centers.registry import Center, Layout, RegisteredCenter, register
 from warehouse.ingest import ingest_center
 from warehouse.lake.home import Home
+
+IS_ON = arrival.is_on  # tests of requests replace it
 
 
 class Sensor:
@@ -30,6 +33,14 @@ class Sensor:
         if isinstance(found, dg.SensorResult):
             self.cursor = found.cursor  # type: ignore[assignment]
         return found  # type: ignore[return-value]
+
+    def request(self) -> dg.RunRequest:
+        """Return the first request of at most ten ticks."""
+        for _ in range(10):
+            found = self.tick()
+            if isinstance(found, dg.SensorResult) and found.run_requests:
+                return found.run_requests[0]
+        raise AssertionError("nothing was requested")
 
     def requested(self, ticks: int) -> list[str | None]:
         """Return the centres that so many ticks requested."""
@@ -112,6 +123,48 @@ def test_a_centre_whose_ingest_is_queued_or_runs_is_not_requested(instance: dg.D
     assert sensor.requested(5) == []
     instance.report_run_failed(run, "ended")
     assert sensor.requested(3) == ["tiny"]
+
+
+@pytest.mark.parametrize("fate", ["never launched", "canceled", "deleted"])
+def test_a_requested_run_that_was_lost_is_requested_again(
+    instance: dg.DagsterInstance, sensor: Sensor, monkeypatch: pytest.MonkeyPatch, fate: str
+) -> None:
+    monkeypatch.setattr(ingest_requests, "LOST_AFTER_S", 0.0)
+    request = sensor.request()
+    if fate != "never launched":
+        run = instance.create_run_for_job(sensor_job(), tags=partition_of(request))
+        assert sensor.requested(3) == []
+        instance.report_run_canceled(run) if fate == "canceled" else instance.delete_run(run.run_id)
+    assert sensor.requested(1) == ["tiny"]
+
+
+def test_a_requested_run_that_failed_is_not_requested_again_though_its_record_is_deleted(
+    instance: dg.DagsterInstance, sensor: Sensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest_requests, "LOST_AFTER_S", 0.0)
+    run = instance.create_run_for_job(sensor_job(), tags=partition_of(sensor.request()))
+    instance.report_run_failed(run, "broken")
+    assert sensor.requested(3) == []
+    instance.delete_run(run.run_id)
+    assert sensor.requested(3) == []
+
+
+def partition_of(request: dg.RunRequest) -> dict[str, str]:
+    return {**request.tags, "dagster/partition": str(request.partition_key)}
+
+
+def test_after_a_reset_of_dagster_the_switch_is_off_and_nothing_is_requested_again(
+    home: Home, sensor: Sensor, instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest_requests, "LOST_AFTER_S", 0.0)
+    run = instance.create_run_for_job(sensor_job(), tags=partition_of(sensor.request()))
+    instance.report_run_failed(run, "broken")
+    sensor.requested(1)
+    (folder := tmp_path / "dagster").mkdir()
+    with dg.DagsterInstance.local_temp(str(folder)) as renewed:
+        assert not IS_ON(renewed)
+        sync_partitions(renewed, home)
+        assert Sensor(home, renewed).requested(6) == []
 
 
 def sensor_job() -> dg.JobDefinition:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipelines.runtime import arrivals
 from pipelines.runtime.arrivals import Look, Seen, from_cursor, look, to_cursor
+from pipelines.runtime.ingest_requests import State, load_requests, path_of
 from pipelines.runtime.operations import Arrival
 from tests.conftest import write_bids
 from warehouse.centers.registry import Center, Layout, RegisteredCenter, register
@@ -154,6 +158,126 @@ def test_a_centre_whose_ingest_runs_waits_and_is_requested_afterwards(home: Home
     assert watch.requests(4) == [[]] * 4
     running.clear()
     assert watch.requests(2) == [[], ["tiny"]]
+
+
+def test_a_request_whose_run_was_lost_is_made_again_and_an_open_or_ended_one_is_not(
+    home: Home, tiny: RegisteredCenter
+) -> None:
+    states: list[State] = ["open"]
+    asked: list[tuple[str, str]] = []
+
+    def state_of(center_id: str, work: str) -> State:
+        asked.append((center_id, work))
+        return states[-1]
+
+    watch = Watch(home, state_of=state_of)
+    assert watch.requests(5).count(["tiny"]) == 1
+    states.append("lost")
+    assert watch.requests(2).count(["tiny"]) == 1
+    assert len(set(asked)) == 1
+    states.append("ended")
+    assert watch.requests(100) == [[]] * 100
+    assert len(asked) < 15  # what has ended is not asked about any more
+
+
+def test_what_was_requested_before_dagster_was_reset_is_not_requested_again(home: Home, tiny: RegisteredCenter) -> None:
+    watch = Watch(home)
+    assert watch.requests(6).count(["tiny"]) == 1
+    renewed = Watch(home)  # no cursor
+    renewed.now = watch.now
+    assert renewed.requests(5) == [[]] * 5
+    assert "see its last run" in renewed.look().said["tiny"] or renewed.look().said["tiny"] == arrivals.UNCHANGED
+    add_scan(tiny)
+    assert renewed.requests(5).count(["tiny"]) == 1
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"tiny": {"job": "ingest"}}'])
+def test_a_damaged_memory_of_requests_makes_them_anew(home: Home, tiny: RegisteredCenter, text: str) -> None:
+    assert Watch(home).requests(4).count(["tiny"]) == 1
+    path_of(home).write_text(text)
+    assert Watch(home).requests(4).count(["tiny"]) == 1
+
+
+def test_a_removed_centre_is_forgotten(home: Home, tiny: RegisteredCenter) -> None:
+    watch = Watch(home)
+    watch.requests(4)
+    assert load_requests(home).keys() == {"tiny"}
+    (home.centers / "tiny.yaml").unlink()
+    watch.look()
+    assert load_requests(home) == {}
+
+
+class Disk:
+    """A disk that does not answer until it is released, under one centre."""
+
+    def __init__(self, center_id: str, real: Callable[..., object]) -> None:
+        self.center_id, self.real, self.answers = center_id, real, threading.Event()
+        self.n_calls = 0
+
+    def __call__(self, *words: Any) -> object:
+        entry = next(word for word in words if isinstance(word, RegisteredCenter))
+        if entry.center.center_id == self.center_id:
+            self.n_calls += 1
+            assert self.answers.wait(60)
+        return self.real(*words)
+
+
+def test_a_disk_that_hangs_is_said_and_delays_no_other_centre(
+    home: Home, tiny: RegisteredCenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other(home, tmp_path)
+    disk = Disk("tiny", arrivals._walked)
+    monkeypatch.setattr(arrivals, "_walked", disk)
+    monkeypatch.setattr(arrivals, "ANSWER_S", 0.2)
+    watch = Watch(home, SETTINGS.model_copy(update={"seconds_per_tick": 1}))
+    looks = [watch.look() for _ in range(5)]
+    assert [name for found in looks for name in found.requests] == ["other"]
+    assert all("has not answered" in found.errors["tiny"] for found in looks)
+    assert all("tiny" in found.seen for found in looks)
+    assert disk.n_calls == 1
+    disk.answers.set()
+    assert wait_for(watch, "tiny")
+
+
+def test_a_list_of_files_that_takes_longer_than_a_look_is_taken_up_by_a_later_one(
+    home: Home, tiny: RegisteredCenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk("tiny", arrivals.pending)
+    monkeypatch.setattr(arrivals, "pending", disk)
+    monkeypatch.setattr(arrivals, "LISTING_S", 0.0)
+    watch = Watch(home)
+    looks = [watch.look() for _ in range(4)]
+    assert "are being listed" in looks[-1].said["tiny"]
+    assert disk.n_calls == 1
+    other(home, tmp_path)
+    assert wait_for(watch, "other")
+    disk.answers.set()
+    assert wait_for(watch, "tiny")
+
+
+def test_a_look_ends_in_time_however_many_disks_hang(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(8):
+        center = Center(center_id=f"c{number}", title="C", layout=Layout(kind="bids"))
+        register(home, center, write_bids(tmp_path / f"c{number}"))
+    answers = threading.Event()
+    monkeypatch.setattr(arrivals, "_walked", lambda *_: answers.wait(60))
+    monkeypatch.setattr(arrivals, "LONGEST_S", 1.0)
+    began = time.monotonic()
+    found = Watch(home).look()
+    assert time.monotonic() - began < 4
+    assert len(found.errors) == 8
+    answers.set()
+
+
+def wait_for(watch: Watch, center_id: str) -> bool:
+    """Look until a centre is requested, for as long as its threads may need."""
+    for _ in range(200):
+        if center_id in watch.look().requests:
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def gone(entry: RegisteredCenter) -> None:
