@@ -31,7 +31,16 @@ ENTITY_ORDER = (
     "echo", "flip", "inv", "mt", "part", "proc", "hemi", "space", "split", "recording", "chunk", "seg", "res", "den",
     "label", "desc",
 )  # fmt: skip
+# Those that BIDS allows in the name of an anatomical derivative; `runs` tells apart scans that only others did.
+SOURCE_ENTITIES = ("sub", "ses", "task", "acq", "ce", "rec", "run", "echo", "part", "chunk")
+IGNORED = "*_SWI.*\n"  # BIDS has no name for this contrast
 FREE_TEXTS = ("data_type", "db_name", "descrip", "aux_file", "intent_name")  # fields in which scanners may store names
+README = """# Harmonised brain MRI
+
+TUMSyn wrote these scans with `tumsyn export`: reoriented, aligned within their session, intensities scaled. The JSON
+file beside each scan says of which file it was made, how to return to the intensities of the source, and what its
+quality is. Scans with `"IsSimulated": true` are of no person. They are for research and not for clinical use.
+"""
 GZIP_LEVEL = 1  # of isal and of zlib alike: within 2 % of the higher levels' size on scans, at a fraction of their time
 
 
@@ -107,7 +116,10 @@ def export(
     image, sidecar = (out_dir / relative_path(entities, suffix, ending) for ending in (".nii.gz", ".json"))
     mask = mask_sidecar = None
     if with_mask and volume.mask is not None:
-        entities |= {"mod": suffix, "desc": "brain"}  # mod distinguishes the masks of several scans of a session
+        entities |= {
+            "label": "brain",
+            "desc": suffix,
+        }  # the scan tells masks of one session apart; BIDS has no mod here
         mask, mask_sidecar = (out_dir / relative_path(entities, "mask", ending) for ending in (".nii.gz", ".json"))
     exported = Exported(image, sidecar, mask, mask_sidecar)
     _refuse(exported, out_dir, force)
@@ -131,7 +143,7 @@ def image_entities(volume: Volume) -> dict[str, str]:
     """
     attributes = volume.attributes
     stored: Mapping[str, Any] = attributes.get("entities") or {}
-    labels = {key: _label(stored[key]) for key in ENTITY_ORDER if stored.get(key) is not None}
+    labels = {key: _label(stored[key]) for key in SOURCE_ENTITIES if stored.get(key) is not None}
     found = {key: label for key, label in labels.items() if label}
     if "sub" not in found and _label(attributes.get("participant_id") or ""):
         found["sub"] = _label(attributes["participant_id"])
@@ -244,7 +256,11 @@ def _sidecar(volume: Volume, path: Path, source_units: bool, stripped: bool) -> 
 
 def _mask_sidecar(volume: Volume, image: Path) -> dict[str, Any]:
     mask = volume.attributes.get("mask") or {}
-    fields = {"Type": "Brain", "Sources": [f"bids::{image.as_posix()}"], "RawSources": _sources(volume)}
+    fields = {
+        "Description": "Brain mask of the first of Sources.",
+        "Type": "Brain",
+        "Sources": [f"bids::{image.as_posix()}", *(_sources(volume) or [])],
+    }
     measured = {"MaskSource": mask.get("source"), "MaskVolumeMl": mask.get("volume_ml")}
     return fields | _space(volume, image) | {key: value for key, value in measured.items() if value is not None}
 
@@ -298,6 +314,10 @@ def _describe_dataset(out_dir: Path, volume: Volume) -> None:
     after = fresh | before | ({"DatasetLinks": links} if links else {})
     if after != before:
         _write_json(out_dir / DESCRIPTION_FILE, after)
+    if not any(out_dir.glob("README*")):
+        atomic.write_text(out_dir / "README.md", README)
+    if not (out_dir / ".bidsignore").exists():
+        atomic.write_text(out_dir / ".bidsignore", IGNORED)
 
 
 def _write_nifti(path: Path, image: nib.Nifti1Image) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ import pytest
 
 from tests.warehouse.volumes.conftest import AFFINES, Stored, make_payload
 from warehouse.errors import VolumeError
+from warehouse.prompts.vocabulary import CONTRASTS
 from warehouse.volumes import Volume, export, open_store, runs, write
 from warehouse.volumes.export import compress, resolution, to_source_units
 
@@ -32,12 +36,12 @@ def test_files_are_named_as_bids_names_derivatives(stored: Stored, tmp_path: Pat
     assert names == [
         f"{stem}_space-session_res-1mm_desc-harmonized_T1w.nii.gz",
         f"{stem}_space-session_res-1mm_desc-harmonized_T1w.json",
-        f"{stem}_mod-T1w_space-session_res-1mm_desc-brain_mask.nii.gz",
-        f"{stem}_mod-T1w_space-session_res-1mm_desc-brain_mask.json",
+        f"{stem}_space-session_res-1mm_label-brain_desc-T1w_mask.nii.gz",
+        f"{stem}_space-session_res-1mm_label-brain_desc-T1w_mask.json",
         f"{stem}_desc-harmonized_T1w.nii.gz",
         f"{stem}_desc-harmonized_T1w.json",
-        f"{stem}_mod-T1w_desc-brain_mask.nii.gz",
-        f"{stem}_mod-T1w_desc-brain_mask.json",
+        f"{stem}_label-brain_desc-T1w_mask.nii.gz",
+        f"{stem}_label-brain_desc-T1w_mask.json",
     ]
 
 
@@ -52,6 +56,39 @@ def test_scans_of_a_session_that_would_share_a_name_are_runs(stored: Stored, tmp
         "sub-01_ses-2_run-2", "sub-01_ses-2_run-1", "sub-01_ses-2_acq-x"
     ]  # fmt: skip
     assert len({path for one in done for path in vars(one).values()}) == 12
+
+
+def test_every_kind_of_export_passes_the_bids_validator(stored: Stored, tmp_path: Path) -> None:
+    folder = Path(sys.executable).parent
+    validator = shutil.which("bids-validator-deno", path=f"{folder}{os.pathsep}{os.environ['PATH']}")
+    if validator is None:
+        pytest.skip("bids-validator-deno is not installed")
+    out = tmp_path / "out"
+    every = dict.fromkeys(("acq", "ce", "rec", "run", "echo", "inv", "dir", "proc"), "1") | {"part": "mag"}
+    volumes = [
+        stored(name="native", form="native", affine=AFFINES["LPS"], dtype="int16"),
+        stored(name="anisotropic", affine=np.diag([0.8, 0.8, 3.0, 1.0])),
+        stored(name="every", entities={"sub": "02", "suffix": "T1w"} | every),
+        stored(name="agent", entities={"sub": "03"}, contrast="ceT1w"),
+        stored(name="bare", entities={"sub": "03"}, source={}, mask={}, is_masked=False),
+        *(stored(name=name, entities={"sub": "04"}, contrast=name) for name in CONTRASTS),
+    ]
+    for volume in volumes:
+        export(volume, out)
+    environment = os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}  # the validator calls deno
+    words = [validator, str(out), "--format", "json"]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    said = json.loads(done.stdout)
+    assert sorted(said["summary"]["subjects"]) == ["01", "02", "03", "04"]
+    assert [issue for issue in said["issues"]["issues"] if issue["severity"] == "error"] == []
+    assert {issue["code"] for issue in said["issues"]["issues"]} <= {"TOO_FEW_AUTHORS"}, "nobody's names are known"
+    assert done.returncode == 0
+
+
+def test_entities_that_bids_does_not_allow_in_derivatives_are_left_out(stored: Stored, tmp_path: Path) -> None:
+    volumes = [stored(name=f"{inv}", entities={"sub": "01", "inv": inv, "suffix": "T1w"}) for inv in "12"]
+    names = [export(one, tmp_path, run=run).image.name for one, run in zip(volumes, runs(volumes), strict=True)]
+    assert [name.split("_space")[0] for name in names] == ["sub-01_ses-2_run-1", "sub-01_ses-2_run-2"]
 
 
 def test_bids2table_understands_every_name(stored: Stored, tmp_path: Path) -> None:

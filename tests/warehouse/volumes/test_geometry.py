@@ -58,11 +58,15 @@ def test_scale_and_translation_are_in_the_order_of_the_axes() -> None:
 
 
 @every_affine
-def test_the_metadata_is_valid_ome_zarr(stored: Stored, affine: NDArray[np.float64]) -> None:
+@pytest.mark.parametrize("is_masked", [True, False], ids=["with mask", "without mask"])
+@pytest.mark.parametrize("form", ["session", "native"])
+def test_the_metadata_of_every_kind_of_store_is_valid_ome_zarr(
+    stored: Stored, form: str, is_masked: bool, affine: NDArray[np.float64]
+) -> None:
     models = pytest.importorskip("ome_zarr_models.v05.image")
     import zarr
 
-    volume = stored(affine=affine)
+    volume = stored(affine=affine, form=form, is_masked=is_masked)
     image = models.Image.from_zarr(zarr.open_group(volume.path, mode="r"))
     level = image.ome_attributes.multiscales[0].datasets[0]
     scale, translation = level.coordinateTransformations
