@@ -20,6 +20,7 @@ from warehouse.lake.home import Home
 from warehouse.provenance import release
 
 MEMORY_LIMIT = "2GB"  # above it, DuckDB spills to the disk of the snapshots
+READABLE_SINCE = "v1.2.0"  # release of DuckDB: its shell, R and other programs may be older than the library here
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ def _build_beside(
     spill = home.warehouse / f"spill-{os.getpid()}"
     config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": MEMORY_LIMIT,
+        "storage_compatibility_version": READABLE_SINCE,
         "temp_directory": str(spill),
         "autoload_known_extensions": False,
         "autoinstall_known_extensions": False,
