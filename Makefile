@@ -6,14 +6,15 @@ PROFILE ?= full
 # Which tests run; slow ones, and those that need a browser or a GPU, are in test-all.
 MARKS ?= not slow and not browser and not gpu
 PORT ?= 3000
+WHEELS ?= build/wheels
 
 BIN := $(VENV)/bin
 DEMO_HOME := $(CURDIR)/data/demo
-export DAGSTER_HOME := $(CURDIR)
+export DAGSTER_HOME := $(CURDIR)/pipelines
 export TUMSYN_SAMPLES ?= $(abspath $(CURDIR)/../shared/data)
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: setup demo ui test test-all lint style types sql docs clean
+.PHONY: setup demo ui test test-all wheel-check lint style types sql docs clean
 .DEFAULT_GOAL := demo
 
 # Make the environment; again only when pyproject.toml or constraints.txt changed.
@@ -34,6 +35,14 @@ test: lint
 # The same, with the slow tests and those in a browser.
 test-all:
 	@$(MAKE) --no-print-directory test MARKS=""
+
+# Build the wheel, install it and what it needs into VENV, which must be new, and use it there from outside the checkout.
+wheel-check:
+	@test ! -e "$(VENV)" || { echo "$(VENV) exists: name a new folder, e.g. make wheel-check VENV=build/wheel" >&2; exit 1; }
+	@"$(PYTHON)" -m venv "$(VENV)"
+	@"$(BIN)/python" -m pip wheel --quiet --disable-pip-version-check -c constraints.txt --no-deps -w "$(WHEELS)" .
+	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt "$(WHEELS)"/tumsyn-*.whl
+	@env -u DAGSTER_HOME -u TUMSYN_HOME -u PYTHONPATH "$(BIN)/python" -I tests/installed.py
 
 # Style, types, who may import whom, SQL: two at a time.
 lint: setup
@@ -64,6 +73,6 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@test -x "$(BIN)/pip" || "$(PYTHON)" -m venv "$(VENV)" || { \
 	  echo "$(PYTHON) cannot make an environment: install its venv module (Debian: apt install python3-venv)" >&2; exit 1; }
 	@echo "Installing into $(VENV), which takes some minutes the first time …"
-	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,fast]"
+	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,fast,ui]"
 	@"$(BIN)/python" -c 'import torch; print("torch", torch.__version__)'
 	@touch "$@"

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from contextlib import suppress
+from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -25,6 +26,8 @@ def ui(
 ) -> None:
     """Show the home's assets, runs and checks in the browser, until Ctrl-C."""
     home: Home = ctx.obj
+    if find_spec("dagster_webserver") is None:
+        raise TumsynError("dagster-webserver is not installed, which shows pages", "pip install 'tumsyn[ui]'")
     with socket.socket() as probe:
         if probe.connect_ex((HOST, port)) == 0:
             raise TumsynError(f"port {port} is taken", f"end the program that uses it, or give --port {port + 1}")

@@ -39,12 +39,12 @@ def environment(home: Home) -> dict[str, str]:
     Raises
     ------
     TumsynError
-        When `dagster.yaml` is found neither beside the package nor in `DAGSTER_HOME`.
+        When `DAGSTER_HOME` names a folder without `dagster.yaml`.
     """
     given = os.environ.get("DAGSTER_HOME")
-    folder = Path(given) if given else Path(__file__).resolve().parents[2]
+    folder = Path(given) if given else Path(__file__).resolve().parents[1]
     if not (folder / "dagster.yaml").is_file():
-        raise TumsynError(f"no dagster.yaml in {folder}", "set DAGSTER_HOME to the root of the checkout")
+        raise TumsynError(f"no dagster.yaml in {folder}", "unset DAGSTER_HOME: the package has that file")
     return {
         "DAGSTER_HOME": str(folder),
         "TUMSYN_DAGSTER_STATE": str(addressable(home.dagster)),
