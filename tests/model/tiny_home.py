@@ -61,7 +61,7 @@ def _person(lab: Lab, center_id: str, label: str, contrasts: tuple[str, ...], rn
         image_id = lab.image(center_id, label, contrast, acquisition=acquisition)
         if (center_id, label, contrast) != ("alpha", "01", "T2w"):
             voxels = _voxels(head, contrast, acquisition, rng)
-            made.append(_store(lab.home, center_id, f"{center_id}/sub-{label}", image_id, voxels, head > 0))
+            made.append(_store(lab.home, center_id, label, contrast, image_id, voxels, head > 0))
     return made
 
 
@@ -93,12 +93,19 @@ def _voxels(head: NDArray[np.int8], contrast: str, acquisition: Row, rng: np.ran
 
 
 def _store(
-    home: Home, center_id: str, session_id: str, image_id: str, voxels: NDArray[np.float16], mask: NDArray[np.bool_]
+    home: Home,
+    center_id: str,
+    label: str,
+    contrast: str,
+    image_id: str,
+    voxels: NDArray[np.float16],
+    mask: NDArray[np.bool_],
 ) -> Row:
     affine = np.diag([GRID_MM, GRID_MM, GRID_MM, 1.0])
     affine[:3, 3] = [-GRID_MM * (length - 1) / 2 for length in SHAPE]
     scale = BrainScale.of(voxels, mask)
     attributes: dict[str, Any] = {"image_id": image_id, "center_id": center_id, "form": "session", "recipe": "draft"}
+    attributes |= {"participant_id": label, "session_id": f"{center_id}/sub-{label}", "contrast": contrast}
     path = Path("volumes") / RECIPE / image_id / "session.zarr"
     voxels_sha256 = write(
         home.root / path, Payload(voxels, affine, mask.astype(np.uint8), attributes, b""), name=image_id
@@ -108,7 +115,7 @@ def _store(
         "recipe_id": RECIPE,
         "form": "session",
         "center_id": center_id,
-        "session_id": session_id,
+        "session_id": f"{center_id}/sub-{label}",
         "recipe": "draft",
         "is_draft": True,
         "path": path.as_posix(),
