@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import traceback
 from pathlib import Path
 from typing import Annotated
@@ -31,6 +32,16 @@ from warehouse.errors import TumsynError
 from warehouse.lake.home import Home
 from warehouse.lake.migration import migrate
 
+# Faults of disks and permissions, which any command can meet anywhere, and their remedies.
+OF_THE_SYSTEM = {
+    errno.EACCES: "give this user permission, or name another place",
+    errno.EPERM: "give this user permission, or name another place",
+    errno.EROFS: "make the disk writable, or name another place",
+    errno.ENOSPC: "free space on that disk, then run the same command again: it goes on with what was finished",
+    errno.EDQUOT: "free some of this user's quota, then run the same command again",
+    errno.EMFILE: "raise the limit of open files: ulimit -n",
+}
+
 
 class Tumsyn(typer.core.TyperGroup):
     """Command that shows an error as text on standard error: what is wrong, and what to do."""
@@ -45,11 +56,19 @@ class Tumsyn(typer.core.TyperGroup):
             stopping.check()
             if ctx.params.get("debug"):
                 traceback.print_exc()
-            unexpected = (
-                f"{type(error).__name__}: {error}\n  -> an unexpected error; `tumsyn --debug …` shows its place"
-            )
-            typer.echo(clean(f"tumsyn: {error if isinstance(error, TumsynError) else unexpected}"), err=True)
+            typer.echo(clean(f"tumsyn: {_shown(error)}"), err=True)
             raise typer.Exit(1) from error
+
+
+def _shown(error: Exception) -> TumsynError:
+    """Return an error in the words of a user: what is wrong, and what to do."""
+    if isinstance(error, TumsynError):
+        return error
+    if isinstance(error, OSError) and error.errno in OF_THE_SYSTEM:
+        place = f"{error.filename}: " if error.filename else ""
+        return TumsynError(f"{place}{error.strerror}", OF_THE_SYSTEM[error.errno])
+    what = f"{type(error).__name__}: {error}"
+    return TumsynError(what, "an unexpected error; `tumsyn --debug …` shows its place")
 
 
 app = typer.Typer(
@@ -84,6 +103,8 @@ def top(
 ) -> None:
     """Catalogue brain MRI of many centres, answer SQL queries, and train models that synthesise contrasts."""
     ctx.obj = Home(home.resolve()) if home else Home.default()
+    if ctx.obj.root.exists() and not ctx.obj.root.is_dir():
+        raise TumsynError(f"the home {ctx.obj.root} is a file", "name a folder with --home or TUMSYN_HOME")
     migrate(ctx.obj)
 
 

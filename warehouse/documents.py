@@ -48,7 +48,9 @@ def read_yaml(path: Path, error: type = TumsynError) -> object:
     """
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as reason:
+    except OSError as reason:
+        raise error(f"{path} cannot be read: {reason.strerror}", "give the path of a YAML file") from reason
+    except (UnicodeDecodeError, yaml.YAMLError) as reason:
         raise error(f"{path}: cannot be read: {reason}", "correct the file; it must be UTF-8 YAML") from reason
 
 
@@ -70,9 +72,18 @@ def validated(model: type[Model], document: object, path: Path, form: str, error
     try:
         return model.model_validate(document)
     except ValidationError as reason:
-        first = reason.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "(whole file)"
-        found = "" if isinstance(first["input"], (dict, list)) else f" (found {first['input']!r:.80})"
-        raise error(
-            f"{path}: key '{key}': {first['msg']}{found}", f"correct that key; {form} shows the form"
-        ) from reason
+        raise error(f"{path}: {first_fault(reason)}", f"correct that key; {form} shows the form") from reason
+
+
+def first_fault(reason: ValidationError) -> str:
+    """Return the first fault of a document in the words of a user: its key, what is wrong, and what was found."""
+    first = reason.errors()[0]
+    key = ".".join(str(part) for part in first["loc"]) or "(whole file)"
+    if first["type"] == "missing":
+        return f"key '{key}' is missing"
+    if first["type"] == "extra_forbidden":
+        return f"key '{key}' is not known"
+    if not first["loc"] and first["type"] in ("model_type", "dict_type"):
+        return "the document must consist of keys and their values"
+    found = "" if isinstance(first["input"], (dict, list)) else f" (found {first['input']!r:.80})"
+    return f"key '{key}': {first['msg'].removeprefix('Value error, ')}{found}"

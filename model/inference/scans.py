@@ -40,14 +40,19 @@ def read(image: str | Path | nib.Nifti1Image) -> Scan:
         When the scan cannot be used; the message names reason and remedy.
     """
     name = str(image) if isinstance(image, (str, Path)) else "the image"
-    if isinstance(image, (str, Path)) and not Path(image).is_file():
-        raise ModelError(f"there is no file {image}", "give the path of a NIfTI file, .nii or .nii.gz")
+    _refuse_absent(image)
     try:
         return read_scan(image)
     except RefusedError as error:
         raise ModelError(f"{name}: {error.detail}", error.remedy) from error
     except NotFetchedError as error:
         raise ModelError(f"{name}: its content is in git-annex and was not fetched", f"git annex get {name}") from error
+
+
+def _refuse_absent(image: str | Path | nib.Nifti1Image) -> None:
+    if isinstance(image, (str, Path)) and not Path(image).is_file():
+        what = f"{image} is a folder" if Path(image).is_dir() else f"there is no file {image}"
+        raise ModelError(what, "give the path of a NIfTI file, .nii or .nii.gz")
 
 
 def read_mask(image: str | Path | nib.Nifti1Image, grid: Grid) -> NDArray[np.bool_]:
@@ -58,7 +63,11 @@ def read_mask(image: str | Path | nib.Nifti1Image, grid: Grid) -> NDArray[np.boo
     ModelError
         When it cannot be read, lies on another grid, or is empty.
     """
-    found = read(image)
+    try:
+        found = read(image)
+    except ModelError as error:
+        remedy = "give a mask that is positive in the brain and 0 outside, or leave it out"
+        raise ModelError(f"the brain mask cannot be used: {error.what}", remedy) from error
     if found.grid.shape != grid.shape or not np.allclose(found.grid.affine, grid.affine, atol=1e-3):
         what = f"the brain mask has {found.grid.shape} voxels, or another place, than the scan's {grid.shape}"
         raise ModelError(what, "resample the mask to the scan's grid, or leave it out")
@@ -76,8 +85,7 @@ def read_grid(image: str | Path | nib.Nifti1Image) -> tuple[Grid, int]:
         When the header cannot be used, or does not place the grid in the world.
     """
     name = str(image) if isinstance(image, (str, Path)) else "the reference"
-    if isinstance(image, (str, Path)) and not Path(image).is_file():
-        raise ModelError(f"there is no file {image}", "give the path of a NIfTI file, .nii or .nii.gz")
+    _refuse_absent(image)
     try:
         header = read_header(str(image)) if isinstance(image, (str, Path)) else header_of(image)
     except RefusedError as error:

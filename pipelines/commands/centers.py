@@ -221,6 +221,7 @@ def _definition(
     from pydantic import ValidationError
 
     from warehouse.centers.registry import Center, Layout, load_center, shipped
+    from warehouse.documents import first_fault
 
     if layout and definition:
         raise typer.BadParameter("give either --layout or --definition")
@@ -236,7 +237,4 @@ def _definition(
     try:
         return Center.model_validate(base | given | {"center_id": center})
     except ValidationError as error:
-        first = error.errors()[0]
-        raise CenterError(
-            f"centre {center!r}: {'.'.join(map(str, first['loc']))}: {first['msg']}", "correct that value"
-        ) from error
+        raise CenterError(f"centre {center!r}: {first_fault(error)}", "correct that value") from error

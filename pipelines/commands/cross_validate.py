@@ -45,7 +45,7 @@ def cross_validate(
     by = load_protocol(protocol)
     _refuse_other(by.name, by.recipe, load_config("synthesis", config).recipe, is_of_folds=by.is_cross_validation)
     if only_fold is not None and only_fold >= folds:
-        raise ModelError(f"there is no fold {only_fold} of {folds}", "they are counted from 0")
+        raise ModelError(f"there is no fold {only_fold} of {folds}", f"give 0 to {folds - 1}")
     model_id = ""
     for fold in range(folds) if only_fold is None else [only_fold]:
         note(f"fold {fold} of {folds}, counted from 0")

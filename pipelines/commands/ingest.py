@@ -103,7 +103,7 @@ def run_and_publish(
         outcome = launch.run(instance, home, "publish")
     if outcome.error:
         note("publish: failed; the previous catalogue stays in force")
-        raise TumsynError(outcome.error)
+        raise TumsynError(f"publish: {outcome.error}", "correct what it names, and run this again")
     show_snapshot(home)
     if failed:
         raise TumsynError(

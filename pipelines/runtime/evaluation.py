@@ -241,7 +241,7 @@ def kind_of(home: Home, model: str) -> str:
     from model.networks.weights import resolve
     from warehouse.tables.models import KINDS
 
-    last = ModelError(f"there is no model {model!r}")
+    last = ModelError(f"there is no model {model!r}", "`tumsyn models list` shows those that there are")
     for kind in KINDS:
         try:
             resolve(home, model, kind)

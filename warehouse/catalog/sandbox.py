@@ -108,6 +108,8 @@ def main() -> None:
         refuse(f"the query ran longer than {request['timeout_s']} s", "narrow it, or raise the time limit")
     except (duckdb.OutOfMemoryException, MemoryError):
         refuse("the query needs more memory than the limit", "narrow it, or raise the memory limit")
+    except duckdb.PermissionException as error:
+        refuse(str(error), "a query reads the tables of the catalogue alone: `tumsyn catalog tables` lists them")
     except duckdb.Error as error:
         refuse(str(error), "`tumsyn catalog tables` and `describe TABLE` show what there is")
 

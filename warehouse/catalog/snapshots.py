@@ -62,8 +62,10 @@ def unpin(home: Home, snapshot_id: str, referrer: str) -> None:
         When the referrer has not pinned the snapshot.
     """
     with _retention(home):
-        if referrer not in pinned(home).get(snapshot_id, []):
-            raise CatalogueError(f"snapshot {snapshot_id} is not pinned by {referrer!r}", f"pins are {pinned(home)}")
+        pins = pinned(home)
+        if referrer not in pins.get(snapshot_id, []):
+            known = "; ".join(f"{name} by {', '.join(by)}" for name, by in sorted(pins.items())) or "none"
+            raise CatalogueError(f"snapshot {snapshot_id} is not pinned by {referrer!r}", f"pins are: {known}")
         parts.append_events(home, PINS, [{"snapshot_id": snapshot_id, "referrer": referrer, "action": "unpin"}])
 
 

@@ -280,6 +280,8 @@ def _sources(volume: Volume) -> list[str] | None:
 
 
 def _refuse(exported: Exported, out_dir: Path, force: bool) -> None:
+    if out_dir.exists() and not out_dir.is_dir():
+        raise VolumeError(f"{out_dir} is a file", "give the folder of a data set")
     existing = [path for path in vars(exported).values() if path is not None and path.exists()]
     if existing and not force:
         raise VolumeError(f"{existing[0]} exists", "give another folder, or overwrite it with force")
