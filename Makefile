@@ -10,7 +10,7 @@ WHEELS ?= build/wheels
 
 BIN := $(VENV)/bin
 DEMO_HOME := $(CURDIR)/data/demo
-export DAGSTER_HOME := $(CURDIR)/pipelines
+export DAGSTER_HOME := $(CURDIR)
 export TUMSYN_SAMPLES ?= $(abspath $(CURDIR)/../shared/data)
 export DAGSTER_DISABLE_TELEMETRY := 1
 

@@ -76,6 +76,7 @@ def test_the_wheel_carries_every_tracked_file_of_the_packages(wheel: Path) -> No
         described = {name for name in carried if ".dist-info/" in name}
         for name in tracked & carried:
             assert archive.read(name) == (ROOT / name).read_bytes(), name
+        assert archive.read("pipelines/dagster.yaml") == (ROOT / "dagster.yaml").read_bytes()
     assert {Path(name).suffix for name in tracked} > {".sql", ".yaml", ".j2", ".html", ".css", ".csv", ".safetensors"}
     assert {f"{package}/py.typed" for package in PACKAGES} <= tracked
     assert tracked - carried == set()

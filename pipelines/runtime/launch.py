@@ -42,7 +42,7 @@ def environment(home: Home) -> dict[str, str]:
         When `DAGSTER_HOME` names a folder without `dagster.yaml`.
     """
     given = os.environ.get("DAGSTER_HOME")
-    folder = Path(given) if given else Path(__file__).resolve().parents[1]
+    folder = Path(given) if given else own_settings()
     if not (folder / "dagster.yaml").is_file():
         raise TumsynError(f"no dagster.yaml in {folder}", "unset DAGSTER_HOME: the package has that file")
     return {
@@ -55,6 +55,12 @@ def environment(home: Home) -> dict[str, str]:
         "DAGSTER_SCHEDULE_GRPC_TIMEOUT_SECONDS": os.environ.get("DAGSTER_SCHEDULE_GRPC_TIMEOUT_SECONDS", "300"),
         "DAGSTER_GRPC_SHUTDOWN_GRACE_PERIOD": os.environ.get("DAGSTER_GRPC_SHUTDOWN_GRACE_PERIOD", "60"),
     }
+
+
+def own_settings() -> Path:
+    """Return the folder of the `dagster.yaml` that comes with the project: the package of a wheel, or the checkout."""
+    package = Path(__file__).resolve().parents[1]
+    return package if (package / "dagster.yaml").is_file() else package.parent
 
 
 def addressable(folder: Path) -> Path:

@@ -183,7 +183,7 @@ def test_every_step_that_needs_the_device_waits_for_the_one_slot_of_its_pool() -
     pools = {node.name: node.definition.pool for node in job.nodes if hasattr(node.definition, "pool")}
     steps = {"text_encoder", "text_encoder_retrieval", "synthesis_model", "evaluation"}
     assert {name for name, pool in pools.items() if pool == "gpu"} == steps
-    instance = yaml.safe_load((Path(__file__).parents[3] / "pipelines" / "dagster.yaml").read_text(encoding="utf-8"))
+    instance = yaml.safe_load((Path(__file__).parents[3] / "dagster.yaml").read_text(encoding="utf-8"))
     assert instance["concurrency"]["pools"] == {"granularity": "op", "default_limit": 1}
 
 

@@ -74,7 +74,7 @@ def test_a_missing_dagster_yaml_is_reported(home: Home, tmp_path: Path, monkeypa
 
 
 def test_the_instance_sends_nothing_and_shows_no_welcome_window() -> None:
-    settings = yaml.safe_load((ROOT / "pipelines" / "dagster.yaml").read_text())
+    settings = yaml.safe_load((ROOT / "dagster.yaml").read_text())
     assert settings["telemetry"] == {"enabled": False}
     assert settings["nux"] == {"enabled": False}
 
