@@ -14,7 +14,7 @@ export DAGSTER_HOME := $(CURDIR)
 export TUMSYN_SAMPLES ?= $(abspath $(CURDIR)/../shared/data)
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: setup demo ui test test-all wheel-check lint style types sql docs clean
+.PHONY: setup demo ui test test-all wheel-check lint style types sql docs site clean
 .DEFAULT_GOAL := demo
 
 # Make the environment; again only when pyproject.toml or constraints.txt changed.
@@ -58,9 +58,17 @@ types:
 sql:
 	@"$(BIN)/sqlfluff" lint warehouse model
 
-# Write the data dictionary anew from the table specification.
+# Write the generated pages anew: data dictionary, centres, commands.
 docs: setup
 	@"$(BIN)/python" -m warehouse.catalog.dictionary
+	@"$(BIN)/python" -m warehouse.centers.overview
+	@"$(BIN)/python" -m pipelines.reference
+
+# Build the documentation into build/site, which opens without a server or a network. Any warning is an error, but not
+# with --quiet, which hides warnings from the count.
+site: setup
+	@NO_MKDOCS_2_WARNING=1 "$(BIN)/mkdocs" build --strict
+	@echo "open build/site/index.html"
 
 # Remove the environment and every cache; the data stay.
 clean:
@@ -73,6 +81,6 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@test -x "$(BIN)/pip" || "$(PYTHON)" -m venv "$(VENV)" || { \
 	  echo "$(PYTHON) cannot make an environment: install its venv module (Debian: apt install python3-venv)" >&2; exit 1; }
 	@echo "Installing into $(VENV), which takes some minutes the first time …"
-	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,fast,ui]"
+	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,docs,fast,ui]"
 	@"$(BIN)/python" -c 'import torch; print("torch", torch.__version__)'
 	@touch "$@"
