@@ -1,4 +1,4 @@
-"""Draw the pictures of docs/weights.md: `python docs/make_weights_pictures.py HOME MODEL [SPLIT]`.
+"""Draw the pictures of README.md and docs/weights.md: `python docs/make_weights_pictures.py HOME MODEL [SPLIT]`.
 
 HOME holds an evaluation of MODEL from file to file on people whom it never saw. Drawn are, of each direction, the pair
 of the median SSIM in the brain, and the worst pair of all. Neurological convention: the left of a head is on the left.
@@ -36,7 +36,7 @@ GROUP BY ALL ORDER BY task, ssim
 
 
 def main(home: Home, model_id: str, split: str = "val") -> None:
-    """Draw both pictures."""
+    """Draw all pictures."""
     with Catalogue(home).connect() as connection:
         rows = connection.execute(SCORES, {"model": model_id, "split": split}).fetchall()
     if not rows:
@@ -48,6 +48,8 @@ def main(home: Home, model_id: str, split: str = "val") -> None:
     medians = [found[(len(found) - 1) // 2] for found in by_task.values()]
     worst = min(rows, key=lambda row: row[3])
     draw("weights_median.png", [compared(images, model, row, split) for row in medians])
+    first = [compared(images, model, row, split) for row in medians if row[0] == "T1w_to_T2w"]
+    draw("readme.png", first)
     draw("weights_worst.png", [compared(images, model, worst, split)])
 
 

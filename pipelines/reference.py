@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import typer
 from typer.cli import get_docs_for_click
@@ -25,7 +25,7 @@ def text() -> str:
     """Return the reference as Markdown."""
     command = typer.main.get_command(app)
     context = command.make_context("tumsyn", ["--help"], resilient_parsing=True)
-    generated = get_docs_for_click(obj=command, ctx=context, name="tumsyn", title="Commands")
+    generated = get_docs_for_click(obj=command, ctx=cast(typer.Context, context), name="tumsyn", title="Commands")
     for one, short in _commands(command):
         generated = generated.replace(f"* `{one.name}`: {short}\n", f"* `{one.name}`: {one.get_short_help_str(200)}\n")
     title, rest = generated.split("\n", 1)

@@ -125,9 +125,7 @@ def _state_of(instance: dg.DagsterInstance, center_id: str, work: str) -> State:
     """Return what became of the run that was requested; of a run and its repeats the last one counts."""
     tags = {"dagster/partition": center_id, WORK_TAG: work}
     for run in instance.get_runs(dg.RunsFilter(job_name=ingest.name, tags=tags), limit=1):
-        if run.status is dg.DagsterRunStatus.CANCELED:
-            return "lost"
-        return "ended" if run.is_finished else "open"
+        return "ended" if run.is_finished else "open"  # only a person cancels a run, and would not want it back
     return "lost"
 
 

@@ -118,8 +118,8 @@ def _brought_up_to_date(
         ("ingest", lambda: entry.root.is_dir() and is_current(home, entry), None)
     ]
     if config.harmonize:
-        values = {"center_volumes": {"recipe": config.recipe}}
-        steps.append(("harmonize", lambda: plan.is_current(home, entry, recipe), values))
+        volumes = {"center_volumes": {"recipe": config.recipe}}
+        steps.append(("harmonize", lambda: plan.is_current(home, entry, recipe), volumes))
     for job, is_done, values in steps:
         try:
             if is_done():
@@ -152,8 +152,8 @@ def _evaluate(context: dg.OpExecutionContext, home: Home) -> str | None:
     if not champions:
         return None
     values = {"protocol": settings.protocol, "device": settings.device}
-    error = started(context, home, "evaluate_champion", config={"champion_evaluation": values})
-    return f"{error}\n  -> see the run of `evaluate_champion`" if error else None
+    failure = started(context, home, "evaluate_champion", config={"champion_evaluation": values})
+    return f"{failure}\n  -> see the run of `evaluate_champion`" if failure else None
 
 
 def _raise(failed: Mapping[str, str]) -> None:

@@ -37,7 +37,8 @@ def evaluable_champions(home: Home, protocol_name: str) -> tuple[list[str], dict
     from model.evaluation.protocol import load_protocol
 
     protocol, champions = load_protocol(protocol_name), model_registry.champions(home, "synthesis")
-    fit, skipped = [one.model_id for one in champions], {}
+    fit = [one.model_id for one in champions]
+    skipped: dict[str, str] = {}
     known = [one for one in champions if one.recipe_id is not None]
     if not known:
         return fit, skipped

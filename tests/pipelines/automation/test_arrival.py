@@ -125,7 +125,7 @@ def test_a_centre_whose_ingest_is_queued_or_runs_is_not_requested(instance: dg.D
     assert sensor.requested(3) == ["tiny"]
 
 
-@pytest.mark.parametrize("fate", ["never launched", "canceled", "deleted"])
+@pytest.mark.parametrize("fate", ["never launched", "deleted"])
 def test_a_requested_run_that_was_lost_is_requested_again(
     instance: dg.DagsterInstance, sensor: Sensor, monkeypatch: pytest.MonkeyPatch, fate: str
 ) -> None:
@@ -134,8 +134,17 @@ def test_a_requested_run_that_was_lost_is_requested_again(
     if fate != "never launched":
         run = instance.create_run_for_job(sensor_job(), tags=partition_of(request))
         assert sensor.requested(3) == []
-        instance.report_run_canceled(run) if fate == "canceled" else instance.delete_run(run.run_id)
+        instance.delete_run(run.run_id)
     assert sensor.requested(1) == ["tiny"]
+
+
+def test_a_requested_run_that_a_person_canceled_is_not_requested_again(
+    instance: dg.DagsterInstance, sensor: Sensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest_requests, "LOST_AFTER_S", 0.0)
+    run = instance.create_run_for_job(sensor_job(), tags=partition_of(sensor.request()))
+    instance.report_run_canceled(run)
+    assert sensor.requested(3) == []
 
 
 def test_a_requested_run_that_failed_is_not_requested_again_though_its_record_is_deleted(
