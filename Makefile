@@ -34,7 +34,7 @@ test: lint
 
 # The same, with the slow tests and those in a browser.
 test-all:
-	@$(MAKE) --no-print-directory test MARKS=""
+	@$(MAKE) --no-print-directory test MARKS="not install"
 
 # Build the wheel, install it and what it needs into VENV, which must be new, and use it there from outside the checkout.
 wheel-check:

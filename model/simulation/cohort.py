@@ -33,7 +33,6 @@ from model.simulation.center import (
 )
 from model.simulation.defects import kind_of
 from model.simulation.layouts import LAYOUTS
-from model.simulation.people import check_size
 from model.simulation.template import COARSEST_MM, FINEST_MM
 from warehouse.centers.registry import load_center, register
 from warehouse.errors import PhantomError
@@ -111,8 +110,6 @@ def write_cohort(
     """
     names = _names(centers)
     settings = _settings(subjects_per_center, seed, resolution_mm)
-    if out.exists() and not out.is_dir():
-        raise PhantomError(f"{out} is a file", "give a folder with --out")
     out.mkdir(parents=True, exist_ok=True)
     with atomic.lock(out / ".lock", exclusive=True):
         _sweep(out)
@@ -193,11 +190,8 @@ def _names(centers: Sequence[str] | None) -> list[str]:
 
 
 def _settings(n_subjects: int, seed: int, resolution_mm: float) -> CohortSettings:
-    check_size(n_subjects)
     if not FINEST_MM <= resolution_mm <= COARSEST_MM:
-        raise PhantomError(
-            f"heads of {resolution_mm:g} mm cannot be simulated", f"give one from {FINEST_MM} to {COARSEST_MM} mm"
-        )
+        raise PhantomError(f"a resolution of {resolution_mm} mm", f"give one from {FINEST_MM} to {COARSEST_MM} mm")
     return CohortSettings(n_subjects, seed, float(resolution_mm))
 
 

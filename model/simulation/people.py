@@ -166,24 +166,12 @@ def enrol(center_id: str, n_subjects: int, seed: int) -> tuple[SimulatedPerson, 
         raise PhantomError(
             f"there is no simulated centre of {center_id!r}", f"choose from {', '.join(sorted(ENROLMENTS))}"
         )
-    check_size(n_subjects)
-    people = [_person(center_id, number, seed) for number in range(1, n_subjects + 1)]
-    return (*people, _traveller(center_id, seed)) if center_id in VISITED_BY_TRAVELLER else tuple(people)
-
-
-def check_size(n_subjects: int) -> None:
-    """Refuse a number of people that does not fit into the identifiers.
-
-    Raises
-    ------
-    PhantomError
-        When it does not.
-    """
     if not 1 <= n_subjects <= MOST_SUBJECTS:
         raise PhantomError(
-            f"{n_subjects} subjects per centre cannot be simulated",
-            f"give 1 to {MOST_SUBJECTS}: identifiers have two digits",
+            f"{n_subjects} subjects per centre", f"give 1 to {MOST_SUBJECTS}: identifiers have two digits"
         )
+    people = [_person(center_id, number, seed) for number in range(1, n_subjects + 1)]
+    return (*people, _traveller(center_id, seed)) if center_id in VISITED_BY_TRAVELLER else tuple(people)
 
 
 def _person(center_id: str, number: int, seed: int) -> SimulatedPerson:

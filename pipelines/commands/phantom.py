@@ -10,6 +10,7 @@ import typer
 
 from pipelines.commands.output import note
 from pipelines.runtime.progress import shown_progress
+from warehouse.errors import PhantomError
 from warehouse.lake.home import Home
 
 
@@ -36,8 +37,12 @@ def phantom(
     holds the maps of every head. Centres that exist with the same settings are left as they are.
     """
     from model.simulation.cohort import register_cohort, write_cohort
+    from model.simulation.people import enrol
 
     home: Home = ctx.obj
+    if out.exists() and not out.is_dir():
+        raise PhantomError(f"{out} is a file", "give a folder with --out")
+    enrol("ixi", subjects_per_center, seed)  # refuses a number that is too large before anything is written
     start = time.perf_counter()
     with shown_progress() as shown:
         cohort = write_cohort(

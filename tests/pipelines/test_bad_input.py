@@ -86,9 +86,9 @@ VOLUMES: list[Mistake] = [
      "choose from adni, aibl, camcan, hcp_aging, hcp_development, hcp_young_adult, ixi, lemon, nki_rockland, oasis3, "
      "open_ms, ucsf_pdgm, ukb"),
     ("filled", ["phantom", "--out", "x", "--resolution", "99"],
-     "heads of 99 mm cannot be simulated", "give one from 0.8 to 6.0 mm"),
+     "a resolution of 99.0 mm", "give one from 0.8 to 6.0 mm"),
     ("filled", ["phantom", "--out", "x", "--subjects-per-center", "500"],
-     "500 subjects per centre cannot be simulated", "give 1 to 98: identifiers have two digits"),
+     "500 subjects per centre", "give 1 to 98: identifiers have two digits"),
 ]  # fmt: skip
 CATALOGUE: list[Mistake] = [
     ("empty", ["sql", "SELECT 1"],
