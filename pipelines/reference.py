@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import typer
 from typer.cli import get_docs_for_click
@@ -25,7 +25,8 @@ def text() -> str:
     """Return the reference as Markdown."""
     command = typer.main.get_command(app)
     context = command.make_context("tumsyn", ["--help"], resilient_parsing=True)
-    generated = get_docs_for_click(obj=command, ctx=cast(typer.Context, context), name="tumsyn", title="Commands")
+    # A context of Typer is its parent's, as in cli.py.
+    generated = get_docs_for_click(obj=command, ctx=context, name="tumsyn", title="Commands")  # type: ignore[arg-type]
     for one, short in _commands(command):
         generated = generated.replace(f"* `{one.name}`: {short}\n", f"* `{one.name}`: {one.get_short_help_str(200)}\n")
     title, rest = generated.split("\n", 1)
