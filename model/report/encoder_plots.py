@@ -61,7 +61,24 @@ NAMES = {
 
 
 def retrieval_plot(scores: Sequence[Row]) -> bytes | None:
-    """Draw the share of images that find their own, a panel for each population, beside the observer and chance."""
+    """Return `retrieval_figure` as a PNG."""
+    figure = retrieval_figure(scores)
+    return None if figure is None else png(figure)
+
+
+def retrieval_figure(scores: Sequence[Row]) -> Figure | None:
+    """Draw the share of images that find their own, a panel for each population, beside the observer and chance.
+
+    Parameters
+    ----------
+    scores : sequence of dict
+        Rows of `core.retrieval_score` of one text encoder.
+
+    Returns
+    -------
+    Figure or None
+        None where no row is one of retrieval.
+    """
     rows = [row for row in scores if row["task"] in RETRIEVAL and row["metric"] == "recall_at_1" and _is_drawn(row)]
     groups = list(dict.fromkeys((row["split"], row["population"], row["form"]) for row in rows))
     if not groups:
@@ -89,7 +106,7 @@ def retrieval_plot(scores: Sequence[Row]) -> bytes | None:
     for panel in panels[len(groups) :]:
         panel.set_axis_off()
     _legend(figure)
-    return png(figure)
+    return figure
 
 
 def field_plot(scores: Sequence[Row]) -> bytes | None:
