@@ -13,6 +13,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from model.report.catalogue_plots import draw_ages, draw_bars, draw_table, parameters_figure
+from model.report.world import draw_centers
 from warehouse.catalog.query import Catalogue
 from warehouse.lake.home import Home
 
@@ -39,6 +41,30 @@ print(
 )
 
 # %% [markdown]
+# ## Where the data come from
+# The coordinates are those of `core.center`: the city where most of a dataset was acquired. Datasets of many sites have
+# none, and are listed below the map. A simulated centre has the place of the real one that it imitates: nobody was
+# scanned there. The area of a dot is proportional to the number of images.
+
+# %%
+places = ask(f"""
+    SELECT latitude_deg, longitude_deg, city, string_agg(center_id, ', ' ORDER BY center_id) AS centers,
+        sum(n_images)::BIGINT AS n_images, bool_and(role = 'external') AS is_external
+    FROM core.center JOIN (SELECT center_id, count(*) AS n_images {ELIGIBLE} GROUP BY ALL) USING (center_id)
+    GROUP BY ALL ORDER BY n_images DESC""")
+places["centers"] = places["centers"].str.replace("phantom_", "")
+placed = places.dropna(subset="latitude_deg")
+labels = [f"{one.city}: {one.centers}, {one.n_images:,}" for one in placed.itertuples()]
+colours = np.where(placed["is_external"], "#d1662a", "#2f6fb0")
+
+figure, axes = plt.subplots(figsize=(12, 4.6))
+draw_centers(axes, placed.assign(label=labels, color=colours))
+axes.set_title(f"Centres and their images; orange: external, for tests only ({note})")
+plt.show()
+nowhere = ", ".join(places.loc[places["latitude_deg"].isna(), "centers"])
+print(f"Without coordinates: {nowhere or 'none'}.")
+
+# %% [markdown]
 # ## Centres and contrasts
 # The table counts the images of each contrast in each centre. External centres (*) are for tests only. An empty field
 # is a contrast that the centre does not have, so that no model can learn its pairs there.
@@ -49,18 +75,12 @@ counted["center"] = counted["center_id"] + np.where(counted["role"] == "external
 table = counted.pivot_table(index="center", columns="contrast_label", values="n_images", aggfunc="sum")
 table = table[table.sum().sort_values(ascending=False).index]
 
-figure, axes = plt.subplots(figsize=(7, 0.36 * len(table) + 1.2))
-axes.imshow(table, cmap="YlGnBu", aspect="auto", vmin=0)
-for (row, column), n in np.ndenumerate(table.to_numpy()):
-    if not np.isnan(n):
-        axes.text(
-            column, row, f"{n:.0f}", ha="center", va="center", color="white" if n > np.nanmax(table) / 2 else "black"
-        )
-axes.set_xticks(range(table.shape[1]), table.columns)
-axes.set_yticks(range(table.shape[0]), table.index)
-axes.spines[:].set_visible(False)
-axes.tick_params(length=0)
-axes.set(xlabel="contrast", ylabel="centre (* external)", title=f"Images by centre and contrast ({note})")
+figure, (axes, right) = plt.subplots(1, 2, figsize=(10, 0.36 * len(table) + 1.3), width_ratios=(2.2, 1))
+draw_table(axes, table)
+axes.set(xlabel="contrast", ylabel="centre (* external)")
+draw_bars(right, table.sum(axis=1))
+right.set(xlabel="images", yticks=[], ylim=axes.get_ylim())
+figure.suptitle(f"Images by centre and contrast ({note})")
 plt.show()
 
 # %% [markdown]
@@ -68,66 +88,43 @@ plt.show()
 # All images of a person are in one split. Few people in a test split give wide intervals in every report.
 
 # %%
-SPLITS = ["train", "val", "test_internal", "test_external", "excluded"]
+SPLITS = ["train", "val", "test_internal", "test_external", "acceptance", "excluded"]
 people = ask(f"SELECT split, contrast_label, count(DISTINCT person_id) AS n_people {ELIGIBLE} GROUP BY ALL")
 bars = people.pivot_table(index="contrast_label", columns="split", values="n_people", fill_value=0)
 bars = bars[[split for split in SPLITS if split in bars]].loc[table.columns[::-1]]
 
-figure, axes = plt.subplots(figsize=(7, 0.34 * len(bars) + 1.4))
+figure, axes = plt.subplots(figsize=(8, 0.34 * len(bars) + 1.4))
 bars.plot.barh(stacked=True, ax=axes, cmap="viridis", width=0.75)
 axes.set(xlabel="people", ylabel="contrast", title=f"People by contrast and split ({note})")
+axes.locator_params(axis="x", integer=True)
 axes.legend(title="split", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 plt.show()
 
 # %% [markdown]
-# ## Ages
-# A person's age is the lowest known one. Where a centre publishes only a range, the age is missing.
+# ## Ages and sex
+# A person's age is the lowest known one; where a centre publishes ranges only, it is the middle of the range.
 
 # %%
-ages = ask(
-    "SELECT coalesce(sex, 'unknown') AS sex, min(age_years) AS years FROM out.image_catalog GROUP BY person_id, sex"
-)
-known = ages.dropna(subset="years")
-edges = np.arange(0, 105, 5)
-
-figure, axes = plt.subplots(figsize=(7, 3))
-sexes = sorted(known["sex"].unique())
-axes.hist([known.loc[known["sex"] == sex, "years"] for sex in sexes], edges, stacked=True, label=sexes, rwidth=0.92)
-axes.set(xlabel="age, years", ylabel="people", title=f"Ages of {len(known):,} of {len(ages):,} people ({note})")
-if sexes:
-    axes.legend(title="sex", frameon=False)
+ages = ask("""
+    SELECT person_id, coalesce(any_value(sex), 'unknown') AS sex, bool_and(age_years IS NULL) AS is_range,
+        coalesce(min(age_years), min((age_low_years + age_high_years) / 2)) AS years
+    FROM out.image_catalog GROUP BY person_id""")
+ranges = (ages["is_range"] & ages["years"].notna()).sum()
+figure, (axes, right) = plt.subplots(1, 2, figsize=(10, 3.1), width_ratios=(3, 1))
+draw_ages(axes, ages)
+axes.set_title(f"Ages of {ages['years'].notna().sum():,} of {len(ages):,} people, {ranges} by ranges ({note})")
+draw_bars(right, ages["sex"].value_counts(), "#7a8594")
+right.set(xlabel="people", ylabel="sex")
 plt.show()
 
 # %% [markdown]
 # ## Parameters of the scans
 # A prompt whose value is far from every dot asks for an extrapolation. Only contrasts with an inversion pulse have a
-# TI. Dots are jittered within their row, by a fixed seed, so that equal values are visible.
+# TI. Dots are shifted within their row, by a fixed seed, so that equal values are visible.
 
 # %%
-PARAMETERS = {
-    "repetition_time_s": ("TR, s", "log"),
-    "echo_time_s": ("TE, s", "log"),
-    "inversion_time_s": ("TI, s", "linear"),
-    "flip_angle_deg": ("FA, °", "linear"),
-}
 scans = ask(f"SELECT * REPLACE (coalesce(manufacturer, 'unknown') AS manufacturer) {ELIGIBLE}")
-colours = {vendor: f"C{number}" for number, vendor in enumerate(sorted(set(scans["manufacturer"])))}
-rows = {contrast: number for number, contrast in enumerate(table.columns[::-1])}
-rng = np.random.default_rng(0)
-
-figure, panels = plt.subplots(1, len(PARAMETERS), figsize=(11, 0.4 * len(rows) + 1.4), sharey=True)
-for axes, (parameter, (label, scale)) in zip(panels, PARAMETERS.items(), strict=True):
-    for vendor, group in scans.dropna(subset=parameter).groupby("manufacturer"):
-        height = group["contrast_label"].map(rows) + rng.uniform(-0.25, 0.25, len(group))
-        axes.plot(group[parameter], height, ".", label=vendor, alpha=0.7, color=colours[vendor])
-    axes.set(xlabel=label, xscale=scale)
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.grid(axis="x", alpha=0.3)
-panels[0].set_yticks(list(rows.values()), list(rows))
-panels[0].set_ylabel("contrast")
-handles = {text: dot for axes in panels for dot, text in zip(*axes.get_legend_handles_labels(), strict=True)}
-figure.legend(handles.values(), handles, title="vendor", loc="outside right upper", frameon=False)
-figure.suptitle(f"Parameters of the scans ({note})")
+plt.figure(parameters_figure(scans, list(table.columns), f"Parameters of the scans ({note})"))
 plt.show()
 
 # %% [markdown]
@@ -136,14 +133,12 @@ plt.show()
 
 # %%
 gaps = ask("SELECT field, center_id, sum(n_missing) / sum(n_images) AS share FROM out.missing_metadata GROUP BY ALL")
-missing = gaps.pivot_table(index="center_id", columns="field", values="share")
+missing = 100 * gaps.pivot_table(index="center_id", columns="field", values="share")
+missing.columns = missing.columns.str.replace("_", " ")
 
-figure, axes = plt.subplots(figsize=(8, 0.34 * len(missing) + 2))
-shades = axes.imshow(100 * missing, cmap="OrRd", aspect="auto", vmin=0, vmax=100)
-axes.set_xticks(range(missing.shape[1]), missing.columns, rotation=35, ha="right")
-axes.set_yticks(range(missing.shape[0]), missing.index)
-axes.spines[:].set_visible(False)
-axes.tick_params(length=0)
-axes.set(xlabel="field of the prompt", ylabel="centre", title=f"Missing values ({note})")
-figure.colorbar(shades, label="images without a value, %")
+figure, axes = plt.subplots(figsize=(9, 0.34 * len(missing) + 2))
+draw_table(axes, missing, colours="OrRd", high=100)
+axes.tick_params(axis="x", rotation=35)
+plt.setp(axes.get_xticklabels(), ha="right", rotation_mode="anchor")
+axes.set(xlabel="field of the prompt", ylabel="centre", title=f"Images without a value, % ({note})")
 plt.show()

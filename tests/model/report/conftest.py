@@ -99,6 +99,17 @@ def connection(reported: Reported) -> Iterator[Any]:
 def make_report(root: Path, folder: Path, forms: tuple[str | None, ...] = ("native", "session")) -> Reported:
     """Publish a home with an evaluation, and write its report."""
     home, asked = make_home(root), protocol()
+    evaluation_id, data_id, scores = publish_evaluation(home, asked, forms)
+    model = Inverter()
+    with Catalogue(home).connect() as connection:
+        page = write_report(home, connection, evaluation_id, model, folder, asked)
+    return Reported(home, evaluation_id, data_id, scores, asked, model, page)
+
+
+def publish_evaluation(
+    home: Home, asked: EvaluationProtocol, forms: tuple[str | None, ...] = ("native", "session")
+) -> tuple[str, str, list[Row]]:
+    """Publish the scores and the other records of a model; return the evaluation, its data and the scores."""
     with Catalogue(home).connect() as connection:
         [(data_id,)] = connection.execute("SELECT data_id FROM meta.snapshot").fetchall()
         columns = "session_id, contrast_label, image_id, split, is_simulated, person_id"
@@ -110,10 +121,7 @@ def make_report(root: Path, folder: Path, forms: tuple[str | None, ...] = ("nati
     for table, rows in records(data_id, asked.hash).items():
         lake.append_events(home, table, rows)
     publish(home)
-    model = Inverter()
-    with Catalogue(home).connect() as connection:
-        page = write_report(home, connection, evaluation_id, model, folder, asked)
-    return Reported(home, evaluation_id, data_id, scores, asked, model, page)
+    return evaluation_id, data_id, scores
 
 
 def make_home(root: Path) -> Home:
