@@ -14,7 +14,7 @@ export DAGSTER_HOME := $(CURDIR)
 export TUMSYN_SAMPLES ?= $(abspath $(CURDIR)/../shared/data)
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: setup demo ui test test-all wheel-check lint style types sql docs site clean
+.PHONY: setup demo ui notebooks test test-all wheel-check lint style types sql docs site clean
 .DEFAULT_GOAL := demo
 
 # Make the environment; again only when pyproject.toml or constraints.txt changed.
@@ -27,6 +27,10 @@ demo: setup
 # Show the demonstration in Dagster, on this machine only.
 ui: setup
 	@TUMSYN_HOME="$(DEMO_HOME)" "$(BIN)/python" -m pipelines.cli ui --port $(PORT)
+
+# Open the notebooks on the demonstration's home in JupyterLab, on this machine only; JUPYTER holds further options.
+notebooks: $(VENV)/.notebooks
+	@TUMSYN_HOME="$(DEMO_HOME)" "$(BIN)/python" -m jupyterlab --ip=127.0.0.1 --notebook-dir="$(CURDIR)/notebooks" $(JUPYTER)
 
 # Check everything that takes minutes at most: style, types, layers, SQL, then the tests.
 test: lint
@@ -74,6 +78,12 @@ site: setup
 clean:
 	rm -rf "$(VENV)" .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	find . -name __pycache__ -type d -not -path "./data/*" -prune -exec rm -rf {} +
+
+$(VENV)/.notebooks: $(VENV)/.installed
+	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[notebooks]"
+	@"$(BIN)/jupytext-config" --settings-file "$(VENV)/etc/jupyter/labconfig/default_setting_overrides.json" \
+	  set-default-viewer python
+	@touch "$@"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' || { \
