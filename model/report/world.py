@@ -53,7 +53,16 @@ def draw_centers(axes: Axes, cities: pd.DataFrame) -> None:
                 parse_math=False,
             )
             area = max(LARGEST_DOT * float(city.n_images) / most, 14.0)  # type: ignore[arg-type]
-            axes.scatter(*place, s=area, color=str(city.color), alpha=0.85, linewidth=0.6, edgecolor="white", zorder=3)
+            axes.scatter(
+                place[0],
+                place[1],
+                s=area,
+                color=str(city.color),
+                alpha=0.85,
+                linewidth=0.6,
+                edgecolor="white",
+                zorder=3,
+            )
     axes.set(xlim=(-180, 180), ylim=(SOUTH_DEG, NORTH_DEG), aspect=1.25, yticks=[])
     axes.set_xlabel("longitude, °; dotted: latitudes", fontsize=9)
     axes.set_xticks(range(-180, 181, 60))

@@ -111,7 +111,7 @@ def _figure(rows: Sequence[Sequence[Cell]], names: Sequence[str], title: str) ->
     name, head = 0.30, 0.42
     width, height = inches * sum(widths), inches * sum(heights) + name * len(rows) + head
     width = max(width, 6.0)
-    figure = Figure(figsize=(width, height), dpi=100, facecolor=GROUND, layout="none")  # slices have places
+    figure = Figure(figsize=(width, height), dpi=100, facecolor=GROUND, layout="none")  # type: ignore[arg-type]  # slices have places
     figure.text(0.1 / width, 1 - 0.27 / height, title, color=INK, fontsize=12, weight="bold", parse_math=False)
     top = height - head
     for number, (row, seen, tall) in enumerate(zip(rows, views, heights, strict=True)):
