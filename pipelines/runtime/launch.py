@@ -50,9 +50,9 @@ def environment(home: Home) -> dict[str, str]:
         "TUMSYN_DAGSTER_STATE": str(addressable(home.dagster)),
         "TUMSYN_HOME": str(home.root),
         "DAGSTER_DISABLE_TELEMETRY": "1",
-        # The schedule of trainings compares distributions, which takes longer than Dagster's minute on a busy machine;
-        # the servers of the code then still end as fast as before.
-        "DAGSTER_SCHEDULE_GRPC_TIMEOUT_SECONDS": os.environ.get("DAGSTER_SCHEDULE_GRPC_TIMEOUT_SECONDS", "300"),
+        # On a busy machine the start of a run, or a tick that compares distributions, takes longer than Dagster's
+        # minute; the run would be marked as failed and started twice. The servers still end as fast as before.
+        "DAGSTER_GRPC_TIMEOUT_SECONDS": os.environ.get("DAGSTER_GRPC_TIMEOUT_SECONDS", "300"),
         "DAGSTER_GRPC_SHUTDOWN_GRACE_PERIOD": os.environ.get("DAGSTER_GRPC_SHUTDOWN_GRACE_PERIOD", "60"),
     }
 

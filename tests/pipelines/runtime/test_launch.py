@@ -10,6 +10,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import yaml
+from dagster._grpc import utils
 
 from pipelines.runtime import launch, pools
 from tests.conftest import ROOT
@@ -113,3 +114,13 @@ def test_where_no_link_can_be_made_the_remedy_is_shown(tmp_path: Path, monkeypat
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(TumsynError, match="no link"):
         launch.addressable(tmp_path / "a?b")
+
+
+def test_a_server_that_is_slow_is_waited_for_and_ends_in_a_minute(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("DAGSTER_")]:
+        monkeypatch.delenv(name)
+    for name, value in launch.environment(home).items():
+        monkeypatch.setenv(name, value)
+    waits = utils.default_grpc_timeout(), utils.default_schedule_grpc_timeout(), utils.default_sensor_grpc_timeout()
+    assert waits == (300, 300, 300)
+    assert utils.default_grpc_server_shutdown_grace_period() == 60
