@@ -124,3 +124,8 @@ def test_a_server_that_is_slow_is_waited_for_and_ends_in_a_minute(home: Home, mo
     waits = utils.default_grpc_timeout(), utils.default_schedule_grpc_timeout(), utils.default_sensor_grpc_timeout()
     assert waits == (300, 300, 300)
     assert utils.default_grpc_server_shutdown_grace_period() == 60
+
+
+def test_a_run_whose_process_starts_late_is_waited_for(home: Home, tiny: RegisteredCenter) -> None:
+    with launch.opened(home) as instance:
+        assert instance.run_monitoring_start_timeout_seconds == 900
