@@ -140,7 +140,7 @@ def make_home(root: Path) -> Home:
                 acquisition = _acquisition(contrast, rng)
                 image_id = lab.image(center_id, label, contrast, acquisition=acquisition)
                 voxels = _voxels(head, contrast, acquisition, rng)
-                made = _store(lab.home, center_id, f"{center_id}/sub-{label}", image_id, voxels, head > 0)
+                made = _store(lab.home, center_id, label, contrast, image_id, voxels, head > 0)
                 volumes[center_id].append(made | {"is_stripped": STRIPPED[center_id]})
     lab.commit()
     for center_id, rows in volumes.items():
