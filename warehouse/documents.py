@@ -84,6 +84,6 @@ def first_fault(reason: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return f"key '{key}' is not known"
     if not first["loc"] and first["type"] in ("model_type", "dict_type"):
-        return "the document must consist of keys and their values"
+        return f"key '{key}': must consist of keys and their values"
     found = "" if isinstance(first["input"], (dict, list)) else f" (found {first['input']!r:.80})"
     return f"key '{key}': {first['msg'].removeprefix('Value error, ')}{found}"

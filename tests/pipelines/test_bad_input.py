@@ -51,7 +51,7 @@ CENTERS: list[Mistake] = [
     ("filled", ["centers", "add", "x", "--definition", "keys.yaml", "--root", "."],
      "keys.yaml: key 'center_id' is missing", "correct that key; warehouse/centers/README.md shows the form"),
     ("filled", ["centers", "add", "x", "--definition", "list.yaml", "--root", "."],
-     "list.yaml: the document must consist of keys and their values",
+     "list.yaml: key '(whole file)': must consist of keys and their values",
      "correct that key; warehouse/centers/README.md shows the form"),
     ("filled", ["centers", "add", "x", "--dicom", "nowhere"],
      "{here}/nowhere is not a folder", "give the folder that holds the DICOM files"),

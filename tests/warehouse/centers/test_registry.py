@@ -141,7 +141,7 @@ def test_a_file_that_is_no_yaml_is_refused_with_its_path(tmp_path: Path, content
 
 
 def test_a_file_that_is_absent_is_refused_with_its_path(tmp_path: Path) -> None:
-    with pytest.raises(CenterError, match=r"absent\.yaml: cannot be read"):
+    with pytest.raises(CenterError, match=r"absent\.yaml cannot be read"):
         load_center(tmp_path / "absent.yaml")
 
 
