@@ -68,7 +68,7 @@ def fixed_words(text: ast.expr) -> int:
 
 def test_the_rules_look_at_every_error() -> None:
     assert len(ERRORS) > 300
-    assert {place.split("/")[0] for place in ERRORS} == {"warehouse", "model", "pipelines"}
+    assert {place.split("/")[0] for place in ERRORS} == {"warehouse", "model", "pipelines", "notebooks"}
 
 
 @pytest.mark.parametrize("place", ERRORS)

@@ -69,7 +69,11 @@ def test_wrong_usage_ends_with_status_2_and_a_message_on_standard_error(tumsyn: 
         pytest.param(["centers", "add", "ixi", "--root", "nowhere"], "--root", id="root is no folder"),
         pytest.param(["centers", "add", "mars", "--root", "."], "--layout bids", id="no shipped definition"),
         pytest.param(["centers", "add", "A b", "--layout", "bids", "--root", "."], "correct", id="no identifier"),
-        pytest.param(["centers", "add", "x", "--definition", "no.yaml", "--root", "."], "correct", id="no definition"),
+        pytest.param(
+            ["centers", "add", "x", "--definition", "no.yaml", "--root", "."],
+            "give the path of a YAML file",
+            id="no definition",
+        ),
     ],
 )
 def test_an_error_is_shown_with_its_remedy_on_standard_error_and_ends_with_status_1(
