@@ -119,7 +119,7 @@ def evaluate_synthesis(
                 protocol,
                 report,
                 trained_on=config.get("trained_on"),
-                start=_start(home, config, device),
+                start=_start(home, path, config, device),
                 fold=Fold.of(config.get("training")),
                 centers=(config.get("training") or {}).get("centers") or (),
                 snapshot=snapshot,
@@ -141,8 +141,10 @@ def evaluate_synthesis(
     return Evaluated(model_id, "synthesis", evaluation_id, snapshot, judged, scores, made, summaries, skipped)
 
 
-def _start(home: Home, config: Mapping[str, Any], device: str | None) -> Synthesizer | None:
+def _start(home: Home, path: Path, config: Mapping[str, Any], device: str | None) -> Synthesizer | None:
     """Return the model that a training began with; None where it began with nothing.
+
+    What the weights that ship began with is their makers' affair, and need not be in this home.
 
     Raises
     ------
@@ -150,8 +152,12 @@ def _start(home: Home, config: Mapping[str, Any], device: str | None) -> Synthes
         When that model is neither in this home nor the one that ships.
     """
     from model.inference.synthesize import load_synthesizer
+    from model.networks.weights import shipped
 
-    return load_synthesizer(home, str(config["init"]), device) if config.get("init") else None
+    begun = str(config.get("init") or "")
+    if not begun or (path == shipped("synthesis") and not (home.models / begun).is_dir()):
+        return None
+    return load_synthesizer(home, begun, device)
 
 
 def evaluate_text_encoder(

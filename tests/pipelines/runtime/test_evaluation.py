@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from model.networks import weights
 from pipelines.runtime.evaluation import Evaluated, data_in_force, evaluate_synthesis, evaluate_text_encoder
 from pipelines.runtime.reports import headline, report_problems, rewrite_report, write_report
 from tests.model.evaluation.test_champion_encoder import saved
@@ -18,6 +20,7 @@ from tests.pipelines.runtime.test_training_process import PROTOCOL
 from tests.warehouse.catalog.test_model_registry import version
 from warehouse.catalog import model_registry, promotion, snapshots, verdicts
 from warehouse.catalog.publish import publish
+from warehouse.errors import ModelError
 from warehouse.lake import parts
 from warehouse.lake.home import Home
 from warehouse.tables import HARMONIZED, PARTITIONED
@@ -119,6 +122,21 @@ def test_a_report_whose_data_are_kept_no_more_shows_those_in_force(disturbed: Di
         assert "omega" not in page.read_text()
     finally:
         gone.write_bytes(content)
+
+
+def test_weights_that_ship_are_evaluated_where_the_model_that_they_began_with_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, protocol = make_tiny_home(tmp_path / "home", 4), tmp_path / "quick.yaml"
+    protocol.write_text(yaml.safe_dump(PROTOCOL | {"tasks": ["T1w_to_T2w"], "max_behaviour_pairs": 0}))
+    model_id = save_synthesis(home, recipe_id=RECIPE, trained_on=NOBODY, init="f" * 16)
+    with pytest.raises(ModelError, match="f" * 16):  # a model of this home says with what it should be compared
+        evaluate_synthesis(home, model_id, str(protocol), lambda *_: None, device="cpu")
+    shutil.move(home.models / model_id, tmp_path / "shipped" / "synthesis")
+    monkeypatch.setattr(weights, "SHIPPED", tmp_path / "shipped")
+    found = evaluate_synthesis(home, "shipped", str(protocol), lambda *_: None, device="cpu")
+    assert found.model_id == model_id
+    assert "better_than_start" not in {row["gate"] for row in found.verdicts}
 
 
 @pytest.mark.slow
