@@ -69,6 +69,7 @@ def test_the_rules_look_at_every_package() -> None:
 # ---------------------------------------------------------------- code that runs by being read
 
 
+@pytest.mark.slow
 def test_no_module_is_imported_that_runs_or_unpacks_what_it_reads() -> None:
     def dangerous(_: str, node: ast.AST) -> bool:
         names = [name.name for name in node.names] if isinstance(node, ast.Import) else []

@@ -75,6 +75,7 @@ def is_elsewhere(address: str) -> bool:
     return bool(parts.netloc) or parts.scheme not in ("", "data", "blob")
 
 
+@pytest.mark.slow
 def test_every_page_of_the_navigation_is_built(pages: dict[Path, Html]) -> None:
     assert len(pages) > 40
     titles = {path.name for path in pages}

@@ -75,6 +75,7 @@ def test_every_setting_of_a_job_has_a_default_and_is_described(job: str) -> None
     assert [key for key, field in fields.items() if not field.description or field.is_required] == []
 
 
+@pytest.mark.slow
 def test_the_code_location_loads_quickly_and_without_torch() -> None:
     code = "import sys, time, pipelines.definitions; print(time.process_time(), 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

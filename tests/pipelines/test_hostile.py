@@ -79,6 +79,7 @@ def test_a_text_that_is_cut_ends_in_no_half_of_an_escape() -> None:
     assert seen.text.split() == ["name", "|" * 47 + "…"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", [*PARTITIONED, *HARMONIZED], ids=lambda table: table.name)
 def test_the_preview_of_a_table_holds_a_table_and_text(attacked: Home, table: object) -> None:
     rows = read_table(attacked, "hostile", table.name)  # type: ignore[attr-defined]

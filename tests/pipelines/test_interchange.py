@@ -78,6 +78,7 @@ def test_the_document_shows_a_line_for_every_program() -> None:
     assert "--plugin napari-ome-zarr session.zarr" in lines("bash", containing="napari")[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", lines("python", containing="duckdb"))
 def test_pandas_and_polars_read_the_catalogue(place: Path, line: str) -> None:
     if ".pl()" in line:
@@ -122,6 +123,7 @@ def test_r_reads_the_images(place: Path, line: str) -> None:
     assert done.stdout == str(n_images(place))
 
 
+@pytest.mark.slow
 def test_an_export_of_a_centre_passes_the_bids_validator(place: Path) -> None:
     require("bids-validator-deno")
     (line,) = lines("bash", containing="bids-validator-deno")

@@ -58,6 +58,7 @@ def test_a_scan_without_a_brain_is_centred_on_its_grid() -> None:
     assert np.allclose(boxed, to_box(empty, BOX), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_volumes_of_the_catalogue_are_read_once(tiny_home: Home) -> None:
     images = CatalogueImages.open(tiny_home, "draft", ["test_external"])
     boxed = BoxedImages(images, BOX)

@@ -108,6 +108,7 @@ def test_a_configuration_without_a_fold_holds_nobody_out() -> None:
     assert Fold.of({"held_out_fold": 0, "n_folds": 3}) == Fold(0, 3)
 
 
+@pytest.mark.slow
 def test_the_catalogue_gives_the_people_of_every_internal_split_and_no_others(peopled_home: Home) -> None:
     internal = CatalogueImages.open(peopled_home, "draft", DEALT)
     assert {item.split for item in internal.items} == set(DEALT)
@@ -144,6 +145,7 @@ class Travelled(Lab):
         return super().participant(center_id, participant_id, **more | {"person_id": f"person {participant_id}"})
 
 
+@pytest.mark.slow
 def test_a_person_of_two_centres_is_held_out_of_both_also_where_one_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -113,6 +113,7 @@ class Clinic(Lab):
         return row
 
 
+@pytest.mark.slow
 def test_the_catalogue_knows_the_masks_with_the_label_of_the_centre(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

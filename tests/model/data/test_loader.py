@@ -28,6 +28,7 @@ def patches(tiny_home: Home) -> Patches:
     return Patches(scans, images.pairs, seed=3, batch_size=2, side=8, voxel_mm=3.0, max_scans=2, changes=changes)
 
 
+@pytest.mark.slow
 def test_workers_make_the_same_batches_from_any_step_on_and_are_gone_afterwards(patches: Patches) -> None:
     with BatchLoader(patches, n_steps=8, n_workers=1) as loader:
         for step in (5, 6, 7, 2):  # a resumed training begins in the middle

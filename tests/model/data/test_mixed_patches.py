@@ -51,6 +51,7 @@ def test_a_batch_is_a_function_of_seed_and_step() -> None:
     assert not np.array_equal(later.voxels, _mixed(seed=1).batch(7).voxels)
 
 
+@pytest.mark.slow
 def test_the_share_is_met_over_steps() -> None:
     found = _is_simulated(_mixed(0.3, batch_size=4), 30)
     assert 0.15 < np.mean(found) < 0.45
@@ -65,6 +66,7 @@ def test_what_is_not_there_is_not_drawn() -> None:
     assert not any(_is_simulated(MixedPatches(REAL, None, seed=0, batch_size=2, simulated_share=1.0), 3))
 
 
+@pytest.mark.slow
 def test_workers_make_the_same_batches() -> None:
     simulated = MixedPatches(None, SIMULATED, seed=0, batch_size=1, simulated_share=1.0)
     with BatchLoader(simulated, 2, 1) as loader:

@@ -33,6 +33,7 @@ def pairs(head: Head) -> list[RandomPair]:
     return [make_pair(head, Ranges(), (5, 0, number)) for number in range(12)]
 
 
+@pytest.mark.slow
 def test_images_of_a_pair_lie_on_the_grid_of_the_head_on_the_brains_scale(head: Head, pairs: list[RandomPair]) -> None:
     for pair in pairs:
         for name in ("source", "target"):

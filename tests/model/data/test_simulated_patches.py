@@ -180,6 +180,7 @@ def test_a_wanted_scan_of_thick_slices_is_the_mean_over_each_slice(axis: int, mo
         assert np.abs(thick.take(row, axis) - mean).mean() < 0.1 * patch.scale[1]
 
 
+@pytest.mark.slow
 def test_sizes_and_shapes_of_wanted_scans_agree_with_their_records() -> None:
     n_own = 0
     for patch in _many():
@@ -250,6 +251,7 @@ def test_half_of_the_records_say_nothing_of_the_acquisition() -> None:
         assert None not in (record.contrast, record.vendor, record.field_strength_t, record.age_years, record.sex)
 
 
+@pytest.mark.slow
 def test_fields_and_source_prompts_are_hidden_as_often_as_asked() -> None:
     hidden = _patches(changes=replace(SAID, field_dropout=0.5, source_dropout=0.3), faults=Faults())
     patches = [_patch(hidden, seed) for seed in range(80)]

@@ -63,6 +63,7 @@ def pairs(rows: Sequence[dict[str, Any]]) -> set[tuple[str, ...]]:
     return {(row["task"], *row["source_image_ids"], row["target_image_id"]) for row in rows}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_suffice")
 @pytest.mark.parametrize(
     ("spoil", "margin", "expected"),
@@ -86,6 +87,7 @@ def test_few_people_decide_nothing(native_home: Home, candidate: Evaluation) -> 
     assert found["value"] > 1  # the mean is shown
 
 
+@pytest.mark.slow
 def test_only_the_gated_pairs_are_measured_and_have_the_identity_of_the_champions_own_evaluation(
     native_home: Home, candidate: Evaluation
 ) -> None:

@@ -54,6 +54,7 @@ def test_a_drifted_scanner_is_found_and_its_other_fields_are_not() -> None:
     assert (scores[0].n_known, scores[0].n_new, scores[0].test) == (60, 30, "ks_2samp")
 
 
+@pytest.mark.slow
 def test_people_of_the_same_kind_drift_no_more_often_than_the_significance_says() -> None:
     rng, n_cohorts = np.random.default_rng(1), 100
     anything = DriftLimits(20, 0.1, 0.0)  # no least effect, or the rate would be lower still
@@ -139,6 +140,7 @@ def test_a_contrast_that_new_people_lack_drifts() -> None:
     assert found == {"T2w": ("drifted", 0.75), "T1w": ("same", 0.0)}
 
 
+@pytest.mark.slow
 def test_the_values_of_a_catalogue_are_those_of_its_training_people(home: Home) -> None:
     place = make_tiny_home(home.root, 12)
     with Catalogue(place).connect() as connection:

@@ -43,6 +43,7 @@ def values(
     }
 
 
+@pytest.mark.slow
 def test_a_model_that_knows_the_truth_has_the_highest_figures(perfect: Evaluation) -> None:
     assert set(values(perfect, MODEL).values()) == {MAX_PSNR_DB}
     assert min(values(perfect, MODEL, "ssim").values()) == pytest.approx(1)
@@ -58,6 +59,7 @@ def test_a_model_that_gives_the_source_back_has_the_figures_of_the_identity(iden
     assert not all(row["passed"] for row in identity.gates)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["native", "session"])
 def test_a_worse_model_has_worse_figures(native_home: Home, form: str) -> None:
     means = []
@@ -146,6 +148,7 @@ def test_without_gated_people_behaviour_is_measured_on_the_first_split(native_ho
     assert {row["split"] for row in found.scores if row["metric"] == "identity_psnr_db"} == {"train"}
 
 
+@pytest.mark.slow
 def test_steering_alone_does_not_make_a_good_model(native_home: Home) -> None:
     shades = Constant(by_contrast={"T1w": -2.0, "T2w": 2.0, "FLAIR": -2.0})
     verdicts = {row["gate"]: row for row in evaluate(native_home, shades, MODEL, protocol()).gates}
@@ -160,6 +163,7 @@ def test_a_verdict_has_its_figure_and_what_it_was_held_against(perfect: Evaluati
     assert "people in test_internal (simulated)" in verdict["detail"]
 
 
+@pytest.mark.slow
 def test_the_same_evaluation_gives_the_same_rows(native_home: Home, perfect: Evaluation) -> None:
     again = evaluate(native_home, Perfect(native_home), MODEL, protocol())
     assert again == perfect
@@ -176,6 +180,7 @@ def test_another_model_or_protocol_is_another_evaluation(native_home: Home, perf
     assert identify(MODEL, perfect.data_id, protocol().hash) == perfect.evaluation_id
 
 
+@pytest.mark.slow
 def test_a_published_evaluation_published_again_has_no_row_twice(native_home: Home) -> None:
     found = evaluate(native_home, Constant(), "abababababababab", protocol())
     for _ in range(2):
@@ -214,6 +219,7 @@ class Cut(Constant):
         return super().volume(*arguments)[:-1]  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_task_with_more_sources_than_a_model_takes_has_its_baselines_and_no_figure_of_the_model(
     native_home: Home,
 ) -> None:
@@ -254,6 +260,7 @@ def test_what_cannot_be_evaluated_is_refused(
         evaluate(native_home, make(), MODEL, protocol(**more))
 
 
+@pytest.mark.slow
 def test_a_gate_without_internal_pairs_is_not_passed(native_home: Home) -> None:
     only_external = evaluate(native_home, Perfect(native_home), MODEL, protocol(splits=("test_external",)))
     assert {row["split"] for row in only_external.scores} == {"test_external"}
@@ -268,6 +275,7 @@ def test_a_home_without_files_has_figures_of_the_session_form_alone(peopled_home
     assert {row["verdict"] for row in found.gates} == {"not_enough_data"}
 
 
+@pytest.mark.slow
 def test_the_model_that_a_training_began_with_is_measured_beside_it_and_judged_on_the_labs_people(
     native_home: Home,
 ) -> None:

@@ -33,6 +33,7 @@ def folds(peopled_home: Home) -> list[Evaluation]:
     return [evaluate(peopled_home, Constant(), MODEL, asked(), fold=Fold(number, N_FOLDS)) for number in range(N_FOLDS)]
 
 
+@pytest.mark.slow
 def test_every_person_is_tested_once_whatever_the_split(peopled_home: Home, folds: list[Evaluation]) -> None:
     items = {one.image_id: one for one in CatalogueImages.open(peopled_home, "draft", DEALT).items}
     tested = [{items[row["target_image_id"]].person_id for row in found.scores} for found in folds]

@@ -27,6 +27,7 @@ def with_echo_times_in_view(seen: Seen, seed: int) -> Seen:
     return replace(seen, vectors=vectors)
 
 
+@pytest.mark.slow
 def test_what_embeddings_hold_is_recovered_and_what_they_do_not_hold_is_not() -> None:
     training, tested = (with_echo_times_in_view(scans(350, seed), seed) for seed in (0, 1))
     found = list(recovered(training, tested, observer(350)))

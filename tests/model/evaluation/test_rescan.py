@@ -83,6 +83,7 @@ def made(pair: tuple[Volume, Volume]) -> NDArray[np.float64]:
     return rescan(*pair, **FAST)
 
 
+@pytest.mark.slow
 def test_it_lies_on_the_targets_grid_and_scale(pair: tuple[Volume, Volume], made: NDArray[np.float64]) -> None:
     target, mask = linear(pair[0])
     assert made.shape == target.shape

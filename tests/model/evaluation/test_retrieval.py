@@ -104,6 +104,7 @@ def test_simulated_people_do_not_stand_in_for_real_test_people() -> None:
     assert "12 people in test_internal" in contrast_verdict(encoder, both, seen_of(both, encoder))["detail"]
 
 
+@pytest.mark.slow
 def test_real_and_simulated_people_and_whole_and_stripped_heads_are_apart() -> None:
     encoder = Encoder(Clairvoyant())
     items = [
@@ -196,6 +197,7 @@ def evaluated(home: Home, checkpoint: Path, **options: Any) -> Retrieval:
     return retrieval_scores(home, checkpoint, SMALL, scans=Blobs, **options)
 
 
+@pytest.mark.slow
 def test_rows_fit_the_catalogue_and_are_the_same_every_time(tiny_home: Home, checkpoint: Path, tmp_path: Path) -> None:
     one, other = (evaluated(tiny_home, checkpoint) for _ in range(2))
     assert (one.scores, one.gates) == (other.scores, other.gates)
@@ -208,6 +210,7 @@ def test_rows_fit_the_catalogue_and_are_the_same_every_time(tiny_home: Home, che
     assert parts.append_events(somewhere, "core.gate_verdict", one.gates)
 
 
+@pytest.mark.slow
 def test_an_untrained_encoder_is_not_let_through(tiny_home: Home, checkpoint: Path) -> None:
     gates = {gate["gate"]: gate for gate in evaluated(tiny_home, checkpoint).gates}
     assert set(gates) == {"image_finds_its_contrast", "tells_echo_times_apart"}
@@ -215,6 +218,7 @@ def test_an_untrained_encoder_is_not_let_through(tiny_home: Home, checkpoint: Pa
     assert "chance is" in gates["image_finds_its_contrast"]["detail"]
 
 
+@pytest.mark.slow
 def test_progress_is_told_image_by_image(tiny_home: Home, checkpoint: Path) -> None:
     told: list[tuple[int, int]] = []
     evaluated(tiny_home, checkpoint, report=lambda done, total, what: told.append((done, total)))

@@ -75,6 +75,7 @@ def test_a_slab_says_what_it_has_seen_and_has_no_signal_elsewhere() -> None:
     assert not prepared[1].mask[~seen].any()
 
 
+@pytest.mark.slow
 def test_a_head_that_moved_between_two_scans_is_aligned_whatever_the_contrast() -> None:
     after = nib.affines.from_matvec(np.diag([3.0, 3.0, 3.0]), [-61.0, -65.0, -58.0])
     moved = head(after, (40, 44, 38), moved=MOVED, is_inverted=True)
@@ -126,6 +127,7 @@ def test_a_registration_that_fails_leaves_the_scan_where_it_is_and_says_so(monke
     assert "placed by its header" in note
 
 
+@pytest.mark.slow
 def test_a_further_scan_without_a_brain_of_its_own_gets_the_first_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     found = brain.find_brain
 

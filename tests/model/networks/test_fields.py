@@ -61,6 +61,7 @@ def test_the_gradient_reaches_every_parameter_and_is_finite() -> None:
         assert parameter.grad.abs().max() > 0, name
 
 
+@pytest.mark.slow
 def test_one_batch_can_be_learned_by_heart() -> None:
     network, batch = encoder(), batch_of(OTHERS)
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)

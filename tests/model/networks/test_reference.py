@@ -239,6 +239,7 @@ def test_the_temperature_is_clamped_and_can_return(encoder: ReferenceEncoder, va
     assert float(encoder.log_scale.grad) != 0
 
 
+@pytest.mark.slow
 def test_one_batch_can_be_learned_by_heart(encoder: ReferenceEncoder) -> None:
     prompts, volumes = [T1W, SPACE, PromptRecord(), replace(T1W, sex="F")], torch.randn(4, 1, 48, 56, 48)
     volumes = volumes.cumsum(2) * torch.tensor([1.0, 2.0, 3.0, 4.0])[:, None, None, None, None]

@@ -45,6 +45,7 @@ def found() -> Retrieval:
     return Retrieval("m" * 16, "d" * 16, "p" * 16, complete, [gate], numbers, examples)
 
 
+@pytest.mark.slow
 def test_the_page_holds_its_pictures_and_every_figure(found: Retrieval, tmp_path: Path) -> None:
     page = write_page(found, tmp_path, {"Protocol": "small"})
     html = page.read_text(encoding="utf-8")
@@ -75,6 +76,7 @@ def test_curves_are_drawn_and_not_listed(found: Retrieval) -> None:
     assert any(row["change_low"] is not None for row in found.scores)
 
 
+@pytest.mark.slow
 def test_every_picture_has_content(found: Retrieval) -> None:
     for picture in plots(found.scores, found.recovered, found.examples).values():
         pixels = np.asarray(Image.open(BytesIO(picture)).convert("L"))

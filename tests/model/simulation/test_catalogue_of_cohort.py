@@ -89,6 +89,7 @@ def number(text: str) -> float | None:
     return float(text) if text else None
 
 
+@pytest.mark.slow
 def test_exactly_the_scans_that_can_be_used_are_in_the_catalogue(catalogued: Catalogued, images: dict) -> None:
     assert images.keys() == {(row["center_id"], row["path"]) for row in catalogued.kept}
 

@@ -37,6 +37,7 @@ def _bytes(head: Head) -> str:
     return digest.hexdigest()
 
 
+@pytest.mark.slow
 def test_the_same_subject_has_the_same_bytes_and_another_has_others(head: Head) -> None:
     assert _bytes(make_head(ADULT, STEP_MM)) == _bytes(head)
     assert _bytes(head_of(STILL)) != _bytes(head)

@@ -35,6 +35,7 @@ def test_a_later_visit_keeps_the_plaques_of_an_earlier_one_and_adds_to_them() ->
     assert late.active
 
 
+@pytest.mark.slow
 def test_plaques_lie_in_the_brain_and_some_are_active() -> None:
     masks = head_of(MS).lesion_masks
     assert 2.0 < masks["ms"].sum() * ML < 40.0
@@ -59,6 +60,7 @@ def test_hyperintensities_begin_at_the_ventricles_and_grow_with_their_load() -> 
     assert bool((much.diff() <= 1e-6).all())
 
 
+@pytest.mark.slow
 def test_a_tumour_is_on_the_side_its_truth_says() -> None:
     head, tumour = head_of(SICK), tumour_of(SICK)
     center = _center_mm(head, head.lesion_masks["tumour"])

@@ -31,6 +31,7 @@ def stored(head: Head, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_fractions_and_labels_are_those_of_the_head(head: Head, stored: Path) -> None:
     fractions = nib.load(stored / "fractions.nii.gz")
     assert np.moveaxis(fractions.get_fdata(), -1, 0) == pytest.approx(head.fractions.numpy(), abs=0.5 / 255 + 1e-6)

@@ -22,6 +22,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return write_visit(tmp_path_factory.mktemp("visit"), "x", DEMONSTRATION, PROTOCOLS, SCANNER, COARSE_MM)
 
 
+@pytest.mark.slow
 def test_each_scan_has_a_sidecar_that_says_how_it_was_acquired(files: dict[str, Path]) -> None:
     assert list(files) == ["T1w", "T2w"]
     for suffix, protocol in PROTOCOLS.items():
@@ -31,6 +32,7 @@ def test_each_scan_has_a_sidecar_that_says_how_it_was_acquired(files: dict[str, 
         assert files[suffix].name == f"sub-x_{suffix}.nii.gz"
 
 
+@pytest.mark.slow
 def test_scans_lie_in_one_world_and_their_left_is_the_heads_left(files: dict[str, Path]) -> None:
     head = make_head(DEMONSTRATION, COARSE_MM)
     fluid = np.argwhere(head.fractions[TISSUES.index("csf")].numpy() > 0.95)

@@ -35,6 +35,7 @@ def test_a_network_learns(tmp_path: Path) -> None:
     assert metrics["val_error"] < 0.5 * metrics["initial_val_error"]
 
 
+@pytest.mark.slow
 def test_a_killed_training_that_goes_on_makes_the_same_bytes(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.model.training.toy", str(tmp_path / "killed"), "17"]
     killed = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)

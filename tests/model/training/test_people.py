@@ -50,6 +50,7 @@ def quick_heads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fine_heads, "make_head", lambda subject, voxel_mm: make_head(subject, 6.0))
 
 
+@pytest.mark.slow
 def test_training_takes_the_people_of_all_internal_splits_but_those_of_the_fold(home: Home) -> None:
     internal = CatalogueImages.open(home, "draft", DEALT)
     split_of = {item.person_id: item.split for item in internal.items}
@@ -69,6 +70,7 @@ def test_without_a_fold_they_are_those_of_the_splits_train_and_val(home: Home) -
     assert {item.split for item in validation.items} == {"val"}
 
 
+@pytest.mark.slow
 def test_nothing_that_a_checkpoint_keeps_is_of_people_of_the_fold(home: Home) -> None:
     fold = {"held_out_fold": 1, "n_folds": 2}
     training, held_out = people_of(home, holding_out(1))
@@ -83,6 +85,7 @@ def test_nothing_that_a_checkpoint_keeps_is_of_people_of_the_fold(home: Home) ->
     assert facts["relative_spread"]["T2w"] == pytest.approx(np.median(spreads))
 
 
+@pytest.mark.slow
 def test_scans_of_the_fold_decide_no_weight_and_are_what_the_curve_is_measured_on(home: Home) -> None:
     fold = {"held_out_fold": 0, "n_folds": 2, "seed": 3}
     first = train(home, **fold, **SHARES)
@@ -119,6 +122,7 @@ def encoder_that_knows(home: Home, images: CatalogueImages) -> str:
     return save_model(home, "text_encoder", tensors, facts, {})[0]
 
 
+@pytest.mark.slow
 def test_a_text_encoder_that_knows_the_folds_people_is_refused_before_anything_is_trained(home: Home) -> None:
     runs = list[Run]()
     config = holding_out(1, 2, seed=8)
@@ -134,6 +138,7 @@ def test_a_text_encoder_that_knows_the_folds_people_is_refused_before_anything_i
     train_synthesis(home, TINY, ignore, text_encoder=knowing, device="cpu")  # without folds as before
 
 
+@pytest.mark.slow
 def test_a_model_that_knows_the_folds_people_is_no_beginning(home: Home) -> None:
     knowing = train(home, n_steps=1, held_out_fold=1, n_folds=2)
     train(home, n_steps=1, held_out_fold=1, n_folds=2, init=knowing.model_id)

@@ -47,6 +47,7 @@ def unnamed(trained: Trained) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     return {key: value for key, value in config.items() if key != "model_id"}, tensors
 
 
+@pytest.mark.slow
 def test_weights_sizes_and_text_encoder_are_those_of_the_model(home: Home, before: Trained) -> None:
     begun = train(home, init=before.model_id, compact=type(TINY.compact)(), **STILL)
     old, new = read_model(before.path)[1], read_model(begun.path)[1]

@@ -93,6 +93,7 @@ def train(home: Home, report: Any = ignore, made: Any = ignore, **changes: objec
     return train_synthesis(home, config, report, text_encoder=encoder, device="cpu", made=made)
 
 
+@pytest.mark.slow
 def test_one_batch_can_be_overfitted() -> None:
     learner = task(patch_voxels=8, gamma=0.0, field_dropout=0.0, source_dropout=0.0)
     optimizer = torch.optim.AdamW(learner.network.parameters(), lr=0.02)
@@ -208,6 +209,7 @@ def test_a_picture_shows_a_validation_patch_of_each_pair_of_contrasts() -> None:
     assert blind.draw_examples(300) is None
 
 
+@pytest.mark.slow
 def test_examples_lie_beside_the_state_and_decide_nothing_of_the_run(home_with_people: Home) -> None:
     without = train(home_with_people, n_steps=4, examples_every=0)
     folder = home_with_people.training / without.run_id
@@ -251,6 +253,7 @@ def test_a_checkpoint_works_alone_and_says_what_it_is(home_with_people: Home) ->
     assert loaded.relative_spread["T2w"] == pytest.approx(np.median(spreads))
 
 
+@pytest.mark.slow
 def test_a_training_that_was_interrupted_makes_the_same_model(home_with_people: Home) -> None:
     def stop(step: int, *_: object) -> None:
         if step == 5:
@@ -265,6 +268,7 @@ def test_a_training_that_was_interrupted_makes_the_same_model(home_with_people: 
     assert resumed.metrics == straight.metrics
 
 
+@pytest.mark.slow
 def test_what_is_measured_before_and_after_is_told(home_with_people: Home) -> None:
     told: list[tuple[int, int, str, dict[str, float]]] = []
     trained = train(home_with_people, lambda *one: told.append(one), seed=2)
@@ -341,6 +345,7 @@ def healthy_center(center_id: str) -> Center:
     return Center(center_id=center_id, title=center_id, lesions="none", layout=Layout(kind="bids"))
 
 
+@pytest.mark.slow
 def test_simulated_heads_are_kept_in_the_home(home_with_people: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fine_heads, "make_head", lambda subject, voxel_mm: make_head(subject, 6.0))
     told: list[tuple[int, int]] = []
@@ -353,6 +358,7 @@ def test_simulated_heads_are_kept_in_the_home(home_with_people: Home, monkeypatc
     assert read_model(trained.path)[0]["real_heads"] == []
 
 
+@pytest.mark.slow
 def test_brains_of_training_people_are_told_and_kept_in_the_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,6 +73,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Trained, li
     return home, made, runs, told
 
 
+@pytest.mark.slow
 def test_a_training_makes_a_checkpoint_that_a_frozen_encoder_is_made_of(trained: Any) -> None:
     _, made, _, _ = trained
     config, tensors = read_model(made.path)

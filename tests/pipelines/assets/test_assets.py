@@ -54,6 +54,7 @@ def test_a_centre_reports_rows_preview_and_data_version_of_each_table(instance: 
     assert "sub-01" in str(materialized(result, IMAGE).metadata["preview"].value)
 
 
+@pytest.mark.slow
 def test_an_unchanged_centre_keeps_its_data_version_and_is_reported_as_unchanged(
     instance: dg.DagsterInstance, home: Home
 ) -> None:
@@ -130,6 +131,7 @@ def test_what_passes_by_itself_is_tried_again(
     assert len(tries) == 2
 
 
+@pytest.mark.slow
 def test_the_catalogue_reports_its_snapshot_and_rows(instance: dg.DagsterInstance, home: Home) -> None:
     ingested(instance, home)
     job = build_defs(resources={"home": HomeResource(root=str(home.root))}).resolve_job_def("publish")

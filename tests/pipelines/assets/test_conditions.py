@@ -114,6 +114,7 @@ def test_a_read_centre_alone_is_made_and_all_tables_of_the_catalogue_are_publish
     assert automation.tick() == {}
 
 
+@pytest.mark.slow
 def test_what_was_made_is_published_and_then_there_is_rest(automation: Automation) -> None:
     automation.tick()
     automation.run("read", "one")
@@ -129,6 +130,7 @@ def test_what_was_there_before_automation_was_switched_on_is_taken_up(automation
     assert automation.tick()["made"] == ["one", "two"]
 
 
+@pytest.mark.slow
 def test_a_change_requests_one_centre_and_leaves_its_neighbour(automation: Automation) -> None:
     for name in ("one", "two"):
         automation.run("read", name)
@@ -137,6 +139,7 @@ def test_a_change_requests_one_centre_and_leaves_its_neighbour(automation: Autom
     assert automation.settle()["made"] == ["two"]
 
 
+@pytest.mark.slow
 def test_a_failing_centre_is_started_once_until_its_input_changes(automation: Automation) -> None:
     FORCED_FAILURE.add("two")
     for name in ("one", "two"):
@@ -148,6 +151,7 @@ def test_a_failing_centre_is_started_once_until_its_input_changes(automation: Au
     assert automation.settle()["made"] == ["two"]
 
 
+@pytest.mark.slow
 def test_the_catalogue_is_published_although_a_centre_fails(automation: Automation) -> None:
     FORCED_FAILURE.add("two")
     for name in ("one", "two"):
@@ -188,6 +192,7 @@ def test_a_request_whose_run_was_lost_is_made_again(automation: Automation) -> N
     assert automation.tick() == {}
 
 
+@pytest.mark.slow
 def test_a_request_whose_run_ended_is_not_made_again_later(automation: Automation) -> None:
     FORCED_FAILURE.add("two")
     for name in ("one", "two"):
@@ -211,6 +216,7 @@ def test_a_request_whose_run_goes_on_is_not_made_again_and_one_that_was_canceled
     assert automation.tick(LATER)["made"] == ["one"]
 
 
+@pytest.mark.slow
 def test_a_new_centre_joins(automation: Automation) -> None:
     automation.run("read", "one")
     automation.settle()

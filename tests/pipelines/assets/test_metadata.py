@@ -7,6 +7,7 @@ import subprocess
 import sys
 from io import BytesIO
 
+import pytest
 from PIL import Image
 
 from model.training.examples import path_of
@@ -69,6 +70,7 @@ def test_a_run_without_measures_has_neither_table_nor_curves(home: Home) -> None
     assert training_metadata(home, RUN) == {}
 
 
+@pytest.mark.slow
 def test_what_is_shown_of_a_training_needs_no_torch() -> None:
     script = "import sys, pipelines.assets.metadata; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0

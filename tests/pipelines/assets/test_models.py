@@ -176,6 +176,7 @@ def made(result: dg.ExecuteInProcessResult) -> list[dg.AssetKey]:
     return [key for key in CHAIN if key in keys]
 
 
+@pytest.mark.slow
 def test_everything_runs_in_order_and_is_published_once(whole: Whole) -> None:
     assert whole.result.success
     steps = [event.step_key for event in whole.result.all_events if event.is_step_success]
@@ -202,6 +203,7 @@ def test_the_words_are_those_that_a_person_would_type(whole: Whole) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_training_that_begins_with_a_model_needs_no_text_encoder_of_this_home(
     home: Home, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,6 +246,7 @@ def test_curves_and_gates_are_shown_with_the_assets(whole: Whole) -> None:
     assert whole.metadata(REPORT)["path"] == str(whole.home.reports / "one" / "report.html")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("curves", "passed", "problems", "n_made"),
     [
@@ -273,6 +276,7 @@ def test_a_gate_that_fails_stops_what_comes_after(
     ]
 
 
+@pytest.mark.slow
 def test_too_few_people_warn_and_stop_nothing_and_make_no_champion(
     home: Home, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

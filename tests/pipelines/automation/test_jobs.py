@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 
+import pytest
 from dagster import DagsterInstance, DagsterRunStatus
 from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
@@ -35,6 +36,7 @@ def started_first(instance: DagsterInstance) -> Counter[str]:
     return Counter(run.job_name for run in runs)
 
 
+@pytest.mark.slow
 def test_trainings_that_were_asked_for_before_leave_five_runs_to_data_that_arrive(home: Home) -> None:
     with launch.opened(home) as instance:
         queue(instance, "train_all", 4)

@@ -45,6 +45,7 @@ def published(home: Home) -> list[str]:
         return [row[0] for row in connection.execute("SELECT center_id FROM core.center ORDER BY 1").fetchall()]
 
 
+@pytest.mark.slow
 def test_a_failed_centre_is_retried_alone_and_the_others_are_published(
     instance: dg.DagsterInstance, home: Home, tiny: RegisteredCenter
 ) -> None:
@@ -64,6 +65,7 @@ def test_a_failed_centre_is_retried_alone_and_the_others_are_published(
     assert runs(instance)[5:] == ["publish"]
 
 
+@pytest.mark.slow
 def test_only_the_named_centres_are_taken_and_an_unknown_one_is_refused(
     instance: dg.DagsterInstance, home: Home
 ) -> None:
@@ -83,6 +85,7 @@ def test_scans_are_harmonised_by_the_recipe_of_the_settings(
     assert refresh.chosen_recipe(home, None).name == "draft"
 
 
+@pytest.mark.slow
 def test_the_night_refreshes_and_evaluates_only_where_there_is_a_champion(
     instance: dg.DagsterInstance, home: Home
 ) -> None:
@@ -102,6 +105,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     return calls
 
 
+@pytest.mark.slow
 def test_every_error_of_a_night_is_named_with_its_centre_step_and_remedy_and_the_rest_is_done(
     instance: dg.DagsterInstance, home: Home, tiny: RegisteredCenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,6 +152,7 @@ def test_a_failed_publication_hides_no_failed_centre_and_is_followed_by_no_evalu
     assert "evaluate_champion" not in jobs
 
 
+@pytest.mark.slow
 def test_a_centre_that_was_registered_a_moment_ago_is_taken_up(
     instance: dg.DagsterInstance, home: Home, tmp_path: Path
 ) -> None:

@@ -76,6 +76,7 @@ def shown(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, Any]:
     return {name: value.value for name, value in event.asset_materialization.metadata.items()}
 
 
+@pytest.mark.slow
 def test_a_tick_with_a_reason_asks_for_a_run_that_the_job_accepts(place: Home, instance: dg.DagsterInstance) -> None:
     request = tick(place, instance)
     assert isinstance(request, dg.RunRequest)
@@ -89,6 +90,7 @@ def test_a_tick_with_a_reason_asks_for_a_run_that_the_job_accepts(place: Home, i
     assert request.run_config["ops"]["text_encoder"]["config"] == {"config": "demo"}
 
 
+@pytest.mark.slow
 def test_a_tick_that_is_repeated_before_its_run_is_there_asks_for_the_same_training(
     place: Home, instance: dg.DagsterInstance
 ) -> None:
@@ -100,6 +102,7 @@ def test_a_tick_that_is_repeated_before_its_run_is_there_asks_for_the_same_train
     assert isinstance(tick(place, instance, sunday + timedelta(days=7)), dg.SkipReason)
 
 
+@pytest.mark.slow
 def test_a_tick_without_a_reason_skips_with_the_figures_and_shows_them_everywhere(
     place: Home, instance: dg.DagsterInstance
 ) -> None:
@@ -115,6 +118,7 @@ def test_a_tick_without_a_reason_skips_with_the_figures_and_shows_them_everywher
     assert rows == [("skip", "schedule", 2)]
 
 
+@pytest.mark.slow
 def test_a_drift_is_a_warning_on_its_asset_and_a_reason(place: Home, instance: dg.DagsterInstance) -> None:
     people = training_people(place, "echo_time_s")
     record_model(place, people[: len(people) // 2], yesterday())
@@ -132,6 +136,7 @@ def test_a_drift_is_a_warning_on_its_asset_and_a_reason(place: Home, instance: d
     assert "data:image/png" in shown(instance, DRIFT)["differences"]
 
 
+@pytest.mark.slow
 def test_a_warm_start_asks_for_the_synthesis_model_alone_from_the_champion(
     place: Home, instance: dg.DagsterInstance
 ) -> None:
@@ -147,6 +152,7 @@ def test_a_warm_start_asks_for_the_synthesis_model_alone_from_the_champion(
     assert dg.validate_run_config(subset, request.run_config)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", ["NOT_STARTED", "STARTED"])
 def test_no_second_training_starts_while_one_waits_or_runs(
     place: Home, instance: dg.DagsterInstance, status: str
@@ -223,6 +229,7 @@ def test_the_schedule_is_weekly_off_and_described_by_default() -> None:
     assert schedule.description
 
 
+@pytest.mark.slow
 def test_the_assets_show_a_home_without_models_in_words(place: Home, instance: dg.DagsterInstance) -> None:
     job = build_defs(resources={"home": HomeResource(root=str(place.root))}).resolve_implicit_global_asset_job_def()
     result = job.get_subset(asset_selection={DRIFT, DECIDED}).execute_in_process(instance=instance)

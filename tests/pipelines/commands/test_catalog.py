@@ -22,6 +22,7 @@ def test_every_query_that_ships_is_listed_with_its_question(tumsyn: Command) -> 
     assert all(question.endswith("?") for question in listed.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(useful_queries()))
 def test_every_query_that_ships_runs_by_its_name(asking: Command, name: str) -> None:
     result = asking("sql", "--query", name, "--format", "json")

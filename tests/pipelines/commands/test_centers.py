@@ -129,6 +129,7 @@ def test_a_check_of_a_folder_that_is_gone_says_so(tumsyn: Command, tiny: Registe
     assert "is not a folder" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_removed_centre_is_gone_from_the_next_catalogue_and_its_folder_stays(
     tumsyn: Command, home: Home, tiny: RegisteredCenter, tmp_path: Path
 ) -> None:

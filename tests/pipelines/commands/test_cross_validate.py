@@ -67,6 +67,7 @@ def run(home: Home, words: list[str], *more: str) -> Any:
     return command("cross-validate", *words, "--text-encoder", save_text_encoder(home), *more)
 
 
+@pytest.mark.slow
 def test_every_person_is_tested_once_and_nothing_is_done_twice(
     small: Home, words: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +103,7 @@ def test_every_person_is_tested_once_and_nothing_is_done_twice(
     assert ask(small, "SELECT count(*) FROM core.evaluation_score")[0][0] == scores[0][0]
 
 
+@pytest.mark.slow
 def test_one_fold_alone_shows_its_people_and_says_which_folds_are_missing(small: Home, words: list[str]) -> None:
     first = run(small, words, "--only-fold", "1")
     assert first.exit_code == 0, first.output
@@ -115,6 +117,7 @@ def test_one_fold_alone_shows_its_people_and_says_which_folds_are_missing(small:
     assert "fold 1 is missing" not in second.stderr
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_with_the_fold_that_it_stopped_in(
     small: Home, words: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

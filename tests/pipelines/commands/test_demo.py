@@ -48,6 +48,7 @@ def test_the_demo_ends_with_commands_that_work(home: Home, tumsyn: Command, monk
     assert tried == [home.root / "report.html"]
 
 
+@pytest.mark.slow
 def test_centres_of_the_demo_are_simulated_registered_as_such_and_made_once(
     home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

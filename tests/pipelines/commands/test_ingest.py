@@ -30,6 +30,7 @@ def runs(home: Home) -> list[dg.DagsterRun]:
         return list(instance.get_runs())
 
 
+@pytest.mark.slow
 def test_an_ingest_publishes_what_the_folder_holds(tumsyn: Command, tiny: RegisteredCenter) -> None:
     result = tumsyn("ingest")
     assert result.exit_code == 0, result.output
@@ -59,12 +60,14 @@ def test_an_unchanged_home_does_not_even_import_dagster(filled: Home) -> None:
     assert done.stdout.strip() == "False"
 
 
+@pytest.mark.slow
 def test_force_reads_an_unchanged_centre_again(tumsyn: Command, home: Home, tiny: RegisteredCenter) -> None:
     tumsyn("ingest")
     assert tumsyn("ingest", "--force").exit_code == 0
     assert sorted(run.job_name for run in runs(home)) == ["ingest", "ingest", "publish", "publish"]
 
 
+@pytest.mark.slow
 def test_a_new_file_is_in_the_next_catalogue_and_the_old_snapshot_can_still_be_asked(
     tumsyn: Command, home: Home, tiny: RegisteredCenter
 ) -> None:
@@ -78,6 +81,7 @@ def test_a_new_file_is_in_the_next_catalogue_and_the_old_snapshot_can_still_be_a
     assert json.loads(tumsyn(*count).stdout) == [{"n": 5}]
 
 
+@pytest.mark.slow
 def test_one_of_several_centres_can_be_named(tumsyn: Command, tiny: RegisteredCenter, tmp_path: Path) -> None:
     other = write_bids(tmp_path / "other")
     tumsyn("centers", "add", "other", "--layout", "bids", "--root", str(other))
@@ -94,6 +98,7 @@ def test_a_centre_that_is_not_registered_stops_before_anything_runs(tumsyn: Comm
     assert "4 images" not in result.stderr
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_gone_fails_its_centre_alone_and_keeps_what_it_had(
     tumsyn: Command, tiny: RegisteredCenter, tmp_path: Path
 ) -> None:
@@ -109,6 +114,7 @@ def test_a_folder_that_is_gone_fails_its_centre_alone_and_keeps_what_it_had(
     assert len(paths(tumsyn)) == 5 + 4
 
 
+@pytest.mark.slow
 def test_a_publication_that_fails_leaves_the_catalogue_before(
     tumsyn: Command, home: Home, tiny: RegisteredCenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:

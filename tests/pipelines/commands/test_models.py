@@ -41,6 +41,7 @@ def two(home: Home) -> tuple[str, str]:
     return first, second
 
 
+@pytest.mark.slow
 def test_a_promotion_is_refused_until_its_gates_pass_or_a_person_overrides_them(
     tumsyn: Command, home: Home, two: tuple[str, str]
 ) -> None:
@@ -72,6 +73,7 @@ def test_cleaning_up_leaves_the_folders_of_champions_and_their_predecessors(
     assert {path.name for path in home.models.iterdir()} == {first, second}
 
 
+@pytest.mark.slow
 def test_a_rollback_is_one_command_and_sql_shows_it(tumsyn: Command, home: Home, two: tuple[str, str]) -> None:
     first, second = two
     promotion.promote(home, second, "a test", despite_gates=True)

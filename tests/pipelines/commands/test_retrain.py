@@ -55,6 +55,7 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return calls
 
 
+@pytest.mark.slow
 def test_without_yes_the_figures_are_shown_and_nothing_is_recorded(
     place: Home, retrain: Command, launched: list[dict[str, Any]]
 ) -> None:
@@ -66,6 +67,7 @@ def test_without_yes_the_figures_are_shown_and_nothing_is_recorded(
     assert launched == []
 
 
+@pytest.mark.slow
 def test_with_yes_it_trains_by_the_configuration_and_records_why(
     place: Home, retrain: Command, launched: list[dict[str, Any]]
 ) -> None:
@@ -81,6 +83,7 @@ def test_with_yes_it_trains_by_the_configuration_and_records_why(
     assert call["tags"] == expected
 
 
+@pytest.mark.slow
 def test_with_yes_and_no_reason_it_records_and_trains_nothing_unless_it_is_forced(
     place: Home, retrain: Command, launched: list[dict[str, Any]]
 ) -> None:

@@ -37,6 +37,7 @@ def model_id(home: Home) -> str:
     return save_synthesis(home)
 
 
+@pytest.mark.slow
 def test_a_scan_becomes_what_the_prompt_asks_for(tumsyn: Command, scan: Path, model_id: str, tmp_path: Path) -> None:
     for name in ("one.nii.gz", "two.nii"):
         done = tumsyn("synthesize", str(scan), *ASKED, "--model", model_id, "--out", str(tmp_path / name))

@@ -42,6 +42,7 @@ def synthesized(file: File, tumsyn: Command, model: str, folder: Path) -> tuple[
     return tumsyn("synthesize", str(given), *ASKED, "--model", model, "--out", str(out)), out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ACCEPTED)
 def test_a_marker_on_the_left_stays_on_the_left_from_file_to_file(
     what: str, tumsyn: Command, cheap_model: str, tmp_path: Path

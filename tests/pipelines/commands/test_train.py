@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.pipelines.conftest import Command
 
 
+@pytest.mark.slow
 def test_the_published_text_encoder_is_described_and_not_trained(tumsyn: Command) -> None:
     done = tumsyn("train", "text-encoder", "--config", "published", "--describe")
     assert done.exit_code == 0, done.output
@@ -13,6 +16,7 @@ def test_the_published_text_encoder_is_described_and_not_trained(tumsyn: Command
     assert "training 20 GB" in done.stdout
 
 
+@pytest.mark.slow
 def test_every_shipped_network_of_synthesis_is_described_and_not_trained(tumsyn: Command) -> None:
     published, compact = (
         tumsyn("train", "synthesis", "--config", name, "--describe") for name in ("published", "compact")

@@ -118,6 +118,7 @@ def test_a_model_hangs_on_its_pairs_and_shows_its_job_and_schedule(page: Page) -
         assert word in shown
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_refused(asking: Command) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

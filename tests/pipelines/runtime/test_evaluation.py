@@ -78,6 +78,7 @@ def disturbed(tmp_path_factory: pytest.TempPathFactory) -> Disturbed:
     return Disturbed(home, str(protocol), before, data_id, champion, found)
 
 
+@pytest.mark.slow
 def test_everything_of_an_evaluation_is_of_the_snapshot_that_it_began_with(disturbed: Disturbed) -> None:
     found = disturbed.found
     assert found.snapshot_id == disturbed.before
@@ -98,6 +99,7 @@ def test_an_evaluation_records_the_snapshot_that_it_read_and_keeps_it_only_meanw
     assert snapshots.pinned(disturbed.home) == {}
 
 
+@pytest.mark.slow
 def test_its_report_shows_the_people_who_were_tested_although_some_have_left(disturbed: Disturbed) -> None:
     home, evaluation_id, protocol = disturbed.home, disturbed.found.evaluation_id, disturbed.protocol
     published = publish(home).snapshot_id

@@ -52,6 +52,7 @@ def fail(instance: dg.DagsterInstance, decision_id: str) -> None:
     training.execute_in_process(instance=instance, tags={DECISION_TAG: decision_id}, raise_on_error=False)
 
 
+@pytest.mark.slow
 def test_of_deciders_at_the_same_time_one_may_train(place: Home, instance: dg.DagsterInstance) -> None:
     with ThreadPoolExecutor(4) as pool:
         decisions = [decision for _, decision in pool.map(lambda _: asked(place, instance), range(4))]

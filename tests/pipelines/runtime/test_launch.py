@@ -21,6 +21,7 @@ from warehouse.lake.home import Home
 DEAD = 2**22 + 1  # no process has this number: Linux ends at 2**22
 
 
+@pytest.mark.slow
 def test_all_state_lies_in_the_home(home: Home, tiny: RegisteredCenter) -> None:
     with launch.opened(home) as instance:
         assert launch.run(instance, home, "ingest", partition="tiny").error is None

@@ -64,6 +64,7 @@ def test_an_empty_home_is_skipped_in_words(home: Home) -> None:
     assert "nothing is published" in decision.detail
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "words"), [("standard", "no volumes by recipe 'standard'"), ("no-such", "no configuration 'no-such'")]
 )
@@ -220,6 +221,7 @@ def test_people_of_a_lost_checkpoint_are_those_of_its_snapshot(place: Home, peop
     assert asked(place).n_new_people == 0
 
 
+@pytest.mark.slow
 def test_who_arrived_during_a_training_is_new_afterwards(tmp_path: Path) -> None:
     home = make_tiny_home(tmp_path / "home", 12)
     before, begun_with, data_id = training_people(home), snapshots.in_force(home), data_in_force(home)
@@ -246,6 +248,7 @@ def test_a_damaged_checkpoint_without_a_snapshot_makes_everybody_new(
     assert asked(place).n_new_people == len(people)
 
 
+@pytest.mark.slow
 def test_a_decision_and_its_drift_are_recorded_and_change_no_data(place: Home, people: list[str]) -> None:
     record_model(place, people[6:], LAST_WEEK)
     publish(place)

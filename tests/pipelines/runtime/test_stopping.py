@@ -165,6 +165,7 @@ def test_an_error_while_python_ends_is_shown_and_no_leak_is_reported(tmp_path: P
     assert "nanobind" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_process_that_loaded_everything_ends_without_reporting_leaks() -> None:
     # Dagster and torch keep modules with annotated functions alive: one that holds DuckDB's types keeps its bindings.
     names = ("definitions", "runtime.launch", "runtime.evaluation")

@@ -118,6 +118,7 @@ def children_that_train() -> list[int]:
     return [int(pid) for pid in text.split() if b"train" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
+@pytest.mark.slow
 def test_the_command_is_the_one_that_a_person_types(home: Home) -> None:
     words = command(home, ["synthesis", "--config", "demo"])
     assert words[1:] == ["-m", "pipelines.cli", "--home", str(home.root), "train", "synthesis", "--config", "demo"]

@@ -219,6 +219,7 @@ def test_a_person_promotes_a_model_whose_gates_passed_by_the_beginning_of_its_na
     assert events(home) == [(FIRST, "assign"), (SECOND, "assign")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("verdicts", "what"),
     [
@@ -277,6 +278,7 @@ def three(home: Home) -> None:
         promotion.promote(home, model_id, "a test", despite_gates=True)
 
 
+@pytest.mark.slow
 def test_two_rollbacks_go_back_twice_and_a_third_is_refused(home: Home) -> None:
     three(home)
     assert promotion.rollback(home, KIND, "it blurs") == promotion.Rollback(THIRD, SECOND)
@@ -347,6 +349,7 @@ def _offer(home: Home, model_id: str, barrier: Any) -> None:
     promotion.offer(home, model_id, KIND, [verdict()])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [_promote, _offer])
 def test_two_changes_at_once_leave_one_champion_and_a_whole_history(home: Home, change: Any) -> None:
     names = [f"{number:x}" * 16 for number in range(4)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import duckdb
+import pytest
 
 from tests.warehouse.catalog.test_model_registry import FIRST, SECOND, said
 from tests.warehouse.catalog.test_promotion import KIND, THIRD, against, judged, known, offered, verdict
@@ -20,6 +21,7 @@ def asked(home: Home, query: str) -> list[dict[str, Any]]:
         return found
 
 
+@pytest.mark.slow
 def test_sql_shows_champions_and_how_they_came_about(home: Home) -> None:
     known(home, FIRST, SECOND)
     known(home, THIRD, grid_mm=1.0)
@@ -48,6 +50,7 @@ def test_sql_shows_champions_and_how_they_came_about(home: Home) -> None:
     assert status == {FIRST: "champion", SECOND: "rolled back", THIRD: "champion"}
 
 
+@pytest.mark.slow
 def test_the_champion_before_each_decision_is_right_after_rollbacks_on_each_grid_and_in_older_records(
     home: Home,
 ) -> None:

@@ -57,6 +57,7 @@ def test_a_snapshot_is_read_only_and_the_pointer_is_relative(small: Any) -> None
     assert leftovers(small.home) == []
 
 
+@pytest.mark.slow
 def test_a_snapshot_says_what_it_was_built_from(small: Any) -> None:
     first = small.publish()
     query = "SELECT snapshot_id, parent_id, data_id, release, run_id FROM meta.snapshot"
@@ -84,6 +85,7 @@ def test_publishing_again_without_a_change_does_nothing(small: Any) -> None:
     assert (second.path.stat().st_ino, second.path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
+@pytest.mark.slow
 def test_a_dropped_centre_is_gone_from_the_next_snapshot_and_its_return_finds_the_old_one(small: Any) -> None:
     first = small.publish()
     lake.drop_center(small.home, "gamma")
@@ -150,6 +152,7 @@ BREAKS: list[Any] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("break_it", "said"), BREAKS)
 def test_a_row_that_breaks_a_rule_stops_publication_and_is_named(
     small: Any, break_it: Callable[[Any], None], said: list[str]
@@ -165,6 +168,7 @@ def test_a_row_that_breaks_a_rule_stops_publication_and_is_named(
     assert leftovers(small.home) == []
 
 
+@pytest.mark.slow
 def test_a_part_that_is_damaged_is_named(small: Any) -> None:
     small.commit()
     part = next(p for p in lake.manifests(small.home)["alpha"].parts if p.table == "core.image")
@@ -215,6 +219,7 @@ IRRELEVANT: list[Any] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", RELEVANT)
 def test_what_a_training_depends_on_changes_both_identities(small: Any, change: Callable[[Any], object]) -> None:
     before = small.publish()
@@ -224,6 +229,7 @@ def test_what_a_training_depends_on_changes_both_identities(small: Any, change: 
     assert after.snapshot_id != before.snapshot_id
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", IRRELEVANT)
 def test_what_no_training_depends_on_changes_the_snapshot_alone(small: Any, change: Callable[[Any], object]) -> None:
     before = small.publish()
@@ -270,6 +276,7 @@ def in_process(script: str, *arguments: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "is_in_force"),
     [
@@ -320,6 +327,7 @@ def test_publishers_killed_at_random_moments_never_leave_a_torn_catalogue(small:
     assert leftovers(small.home) == []
 
 
+@pytest.mark.slow
 def test_publishers_wait_for_each_other_and_agree(small: Any) -> None:
     small.commit()
     script = "import sys; from pathlib import Path; from warehouse.lake.home import Home; "
@@ -343,6 +351,7 @@ def publish_more(lab: Any, count: int, keep: int = 10) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_the_newest_and_the_pinned_snapshots_are_kept(small: Any) -> None:
     first = small.publish().snapshot_id
     snapshots.pin(small.home, first, "model:1")
@@ -357,6 +366,7 @@ def test_the_newest_and_the_pinned_snapshots_are_kept(small: Any) -> None:
     assert first not in snapshots.existing(small.home)
 
 
+@pytest.mark.slow
 def test_the_snapshot_in_force_is_kept_although_it_is_old(small: Any) -> None:
     first = small.publish().snapshot_id
     publish_more(small, 2)

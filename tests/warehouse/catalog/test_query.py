@@ -44,6 +44,7 @@ def test_an_unknown_snapshot_is_refused_and_the_known_ones_are_named(published_o
     assert Catalogue(published_once.home).snapshot_id in refused.value.remedy
 
 
+@pytest.mark.slow
 def test_past_snapshots_can_be_asked_by_identity_or_its_beginning(small: Any) -> None:
     first = small.publish()
     small.participant("alpha", "04", has_images=False)
@@ -56,6 +57,7 @@ def test_past_snapshots_can_be_asked_by_identity_or_its_beginning(small: Any) ->
         Catalogue(small.home, "")
 
 
+@pytest.mark.slow
 def test_the_list_of_snapshots_is_what_each_says_of_itself(small: Any) -> None:
     first = small.publish()
     kept.pin(small.home, first.snapshot_id, "model:1")
@@ -82,6 +84,7 @@ def test_tables_and_their_columns_describe_themselves(catalogue: Catalogue) -> N
     assert "core.image" in refused.value.remedy
 
 
+@pytest.mark.slow
 def test_a_reader_keeps_its_view_while_another_process_publishes(small: Any) -> None:
     small.publish()
     small.participant("alpha", "04", has_images=False)
@@ -229,6 +232,7 @@ def test_nothing_outside_the_snapshot_can_be_read(catalogue: Catalogue, sql: str
     assert "secret\n" not in str(refused.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sql", STATEMENTS.values(), ids=STATEMENTS.keys())
 def test_whatever_is_not_one_question_is_refused(catalogue: Catalogue, sql: str, tmp_path: Path) -> None:
     with pytest.raises(CatalogueError):

@@ -16,6 +16,7 @@ from warehouse.errors import CatalogueError
 READER = "evaluation:1"
 
 
+@pytest.mark.slow
 def test_a_snapshot_is_kept_only_while_it_is_held_also_where_the_reader_fails(small: Any) -> None:
     first = small.publish().snapshot_id
     with suppress(ZeroDivisionError), snapshots.held(small.home, first, READER):
@@ -29,6 +30,7 @@ def test_a_snapshot_is_kept_only_while_it_is_held_also_where_the_reader_fails(sm
         pass
 
 
+@pytest.mark.slow
 def test_a_reader_that_was_killed_leaves_a_pin_which_the_next_one_removes(small: Any) -> None:
     first = small.publish().snapshot_id
     snapshots.pin(small.home, first, READER)
@@ -38,6 +40,7 @@ def test_a_reader_that_was_killed_leaves_a_pin_which_the_next_one_removes(small:
     assert snapshots.pinned(small.home) == {}
 
 
+@pytest.mark.slow
 def test_the_data_of_a_snapshot_are_read_with_the_events_of_a_later_one(small: Any) -> None:
     first = Catalogue(small.home, small.publish().snapshot_id)
     model_registry.record(small.home, model_registry.VERSION, [version(FIRST)])

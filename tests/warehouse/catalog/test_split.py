@@ -104,6 +104,7 @@ def test_two_definitions_that_fix_different_splits_of_one_person_are_refused(lab
 PERSON = st.tuples(st.sampled_from("ab"), st.integers(0, 60), st.integers(0, 40))
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=st.sets(PERSON, max_size=25), later=st.sets(PERSON, max_size=25))
 def test_nobody_is_moved_by_people_who_come_later_unless_seen_in_an_external_centre(

@@ -43,6 +43,7 @@ def test_a_known_movement_is_found_across_contrasts_and_thick_slices(
     assert found.similarity_after >= found.similarity_before - 1e-9
 
 
+@pytest.mark.slow
 def test_the_matrix_maps_the_moving_scans_world_to_the_fixed_ones(template: Image) -> None:
     moved = Image(template.voxels, displaced((0, 0, 0), (12, 0, 0)) @ template.affine)
     found = register(template, template.voxels > 0, moved, resolution_mm=3.0)
@@ -67,6 +68,7 @@ def test_scans_that_do_not_overlap_are_refused(template: Image) -> None:
     assert caught.value.stage == "register"
 
 
+@pytest.mark.slow
 def test_a_head_far_from_the_worlds_origin_is_placed_in_mni_space(fine_template: Image) -> None:
     far = Image(fine_template.voxels, displaced((0, 0, 0), (300, -250, 200)) @ fine_template.affine)
     rigid, affine = register_to_mni(far, far.voxels > 0)
@@ -100,6 +102,7 @@ def test_an_empty_mask_is_refused(template: Image) -> None:
         register(template, np.zeros_like(template.voxels, bool), template)
 
 
+@pytest.mark.slow
 def test_a_displaced_brain_is_placed_in_mni_space_and_keeps_its_size(fine_template: Image) -> None:
     away = Image(fine_template.voxels, displaced((6, -4, 9), (15, -20, 30)) @ fine_template.affine)
     rigid, affine = register_to_mni(away, away.voxels > 0)
@@ -110,6 +113,7 @@ def test_a_displaced_brain_is_placed_in_mni_space_and_keeps_its_size(fine_templa
     np.testing.assert_allclose(rigid.matrix[:3, :3] @ rigid.matrix[:3, :3].T, np.eye(3), atol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_smaller_brain_is_not_tilted_by_its_placement(fine_template: Image) -> None:
     small = Image(fine_template.voxels, np.diag([0.85, 0.88, 0.9, 1.0]) @ fine_template.affine)
     rigid, affine = register_to_mni(small, small.voxels > 0)
@@ -117,6 +121,7 @@ def test_a_smaller_brain_is_not_tilted_by_its_placement(fine_template: Image) ->
     assert np.linalg.det(affine.matrix[:3, :3]) == pytest.approx(1 / (0.85 * 0.88 * 0.9), rel=0.05)
 
 
+@pytest.mark.slow
 def test_a_brain_in_place_stays_there(fine_template: Image) -> None:
     rigid, _ = register_to_mni(fine_template, fine_template.voxels > 0)
     assert error_mm(rigid.matrix, np.eye(4), fine_template, fine_template.voxels > 0)[0] < 0.5

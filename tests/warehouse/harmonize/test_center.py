@@ -62,6 +62,7 @@ def test_a_centre_that_was_not_ingested_is_refused_with_what_to_do(home: Home, t
         harmonize_center(home, registration, STANDARD)
 
 
+@pytest.mark.slow
 def test_every_scan_is_done_once_and_an_unchanged_centre_is_left_alone(
     home: Home, tiny: RegisteredCenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,6 +77,7 @@ def test_every_scan_is_done_once_and_an_unchanged_centre_is_left_alone(
     assert second.manifest == first.manifest
 
 
+@pytest.mark.slow
 def test_another_parameter_is_done_beside_the_first(home: Home, tiny: RegisteredCenter) -> None:
     harmonize_center(home, tiny, STANDARD, workers=1)
     assert not is_current(home, tiny, DRAFT)
@@ -94,6 +96,7 @@ def test_what_an_interrupted_run_finished_is_found_again(home: Home, tiny: Regis
     assert (done.n_done, done.n_reused) == (2, 2)
 
 
+@pytest.mark.slow
 def test_a_new_scan_is_done_and_a_removed_store_is_noticed(home: Home, tiny: RegisteredCenter) -> None:
     harmonize_center(home, tiny, STANDARD, workers=1)
     write_image(tiny.root / "sub-03" / "anat" / "sub-03_T1w.nii.gz")
@@ -104,6 +107,7 @@ def test_a_new_scan_is_done_and_a_removed_store_is_noticed(home: Home, tiny: Reg
     assert harmonize_center(home, tiny, STANDARD, workers=1).n_done == 1
 
 
+@pytest.mark.slow
 def test_force_does_everything_again(home: Home, tiny: RegisteredCenter) -> None:
     harmonize_center(home, tiny, STANDARD, workers=1)
     done = harmonize_center(home, tiny, STANDARD, workers=1, force=True)
@@ -119,6 +123,7 @@ def test_forgetting_a_session_removes_its_stores_by_this_recipe_alone(home: Home
     assert len(list(home.volumes.glob("*/*/*.zarr"))) == 4 + 2
 
 
+@pytest.mark.slow
 def test_a_scan_that_kills_its_process_is_rejected_alone_and_tried_again_next_time(
     home: Home, tiny: RegisteredCenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +139,7 @@ def test_a_scan_that_kills_its_process_is_rejected_alone_and_tried_again_next_ti
     assert volumes(home, "core.volume_rejection") == []
 
 
+@pytest.mark.slow
 def test_a_row_that_breaks_a_rule_is_rejected_and_the_others_are_published(
     home: Home, tiny: RegisteredCenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +151,7 @@ def test_a_row_that_breaks_a_rule_is_rejected_and_the_others_are_published(
     assert published.n_rows["core.volume_rejection"] == 2
 
 
+@pytest.mark.slow
 def test_what_a_step_refused_is_not_tried_again_until_something_changes(
     home: Home, tiny: RegisteredCenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +160,7 @@ def test_what_a_step_refused_is_not_tried_again_until_something_changes(
     assert not harmonize_center(home, tiny, STANDARD, workers=1).changed
 
 
+@pytest.mark.slow
 def test_volumes_of_an_image_that_is_gone_are_not_published(home: Home, tiny: RegisteredCenter) -> None:
     harmonize_center(home, tiny, STANDARD, workers=1)
     first = publish(home)
@@ -163,6 +171,7 @@ def test_volumes_of_an_image_that_is_gone_are_not_published(home: Home, tiny: Re
     assert first.data_id != second.data_id
 
 
+@pytest.mark.slow
 def test_volumes_are_part_of_what_a_training_depends_on(home: Home, tiny: RegisteredCenter) -> None:
     before = publish(home)
     harmonize_center(home, tiny, STANDARD, workers=1)

@@ -56,6 +56,7 @@ def test_a_head_of_one_intensity_is_refused() -> None:
         find_scale(Image(voxels, np.eye(4)), (0.01, 99.9))
 
 
+@pytest.mark.slow
 def test_a_known_field_is_taken_out(fine_template: Image) -> None:
     shape = fine_template.voxels.shape
     place = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")

@@ -73,6 +73,7 @@ def scans(tmp_path: Path, template: Image, monkeypatch: pytest.MonkeyPatch) -> l
     return made
 
 
+@pytest.mark.slow
 def test_a_marker_on_the_left_stays_there_through_stores_patches_and_exported_files(
     tmp_path: Path, scans: list[EligibleScan]
 ) -> None:

@@ -28,6 +28,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(brain, "_network", lambda _: seen)
 
 
+@pytest.mark.slow
 def test_a_stripped_brain_keeps_every_voxel_whatever_was_subtracted(tmp_path: Path, template: Image) -> None:
     inside = template.voxels > 0.05 * template.voxels.max()
     plain = np.where(inside, 1000 * template.voxels / template.voxels.max(), 0).astype(np.float32)

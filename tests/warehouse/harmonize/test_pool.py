@@ -17,6 +17,7 @@ from warehouse.harmonize.pool import Failed, alone, spread
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.mark.slow
 def test_a_task_that_kills_its_process_is_lost_and_all_others_are_done() -> None:
     results = dict(spread(works.double, [1, 13, 2, 7, 3], workers=2))
     assert {task: result for task, result in results.items() if not isinstance(result, Failed)} == {1: 2, 2: 4, 3: 6}
@@ -31,6 +32,7 @@ def test_a_process_uses_the_threads_that_it_is_given() -> None:
     assert alone(works.threads, 0, threads=3) == "33"
 
 
+@pytest.mark.slow
 def test_no_process_outlives_one_that_is_killed(tmp_path: Path) -> None:
     mark = tmp_path / "pid"
     script = f"""

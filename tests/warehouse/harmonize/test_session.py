@@ -58,6 +58,7 @@ def rows(result: HarmonizedRows) -> list[list[dict[str, object]]]:
     return [result.volumes, result.transforms, result.quality, result.rejections]
 
 
+@pytest.mark.slow
 def test_a_session_becomes_volumes_in_both_forms_with_rows_that_fit_their_tables(
     tmp_path: Path, scans: list[EligibleScan]
 ) -> None:
@@ -74,6 +75,7 @@ def test_a_session_becomes_volumes_in_both_forms_with_rows_that_fit_their_tables
     assert {row["image_id"][0]: row["is_reference"] for row in result.volumes} == {"a": True, "b": False}
 
 
+@pytest.mark.slow
 def test_the_movement_between_scans_is_undone(tmp_path: Path, scans: list[EligibleScan]) -> None:
     result = work(tmp_path, scans)
     found = next(row for row in result.transforms if row["kind"] == "to_reference")
@@ -99,6 +101,7 @@ def test_left_stays_left_from_the_file_to_the_session_grid(tmp_path: Path, saved
         assert world[0] == pytest.approx(-45, abs=6), row["form"]
 
 
+@pytest.mark.slow
 def test_the_native_form_keeps_the_files_own_grid(tmp_path: Path, scans: list[EligibleScan]) -> None:
     result = work(tmp_path, scans)
     for item in scans:
@@ -114,12 +117,14 @@ def test_the_native_form_keeps_the_files_own_grid(tmp_path: Path, scans: list[El
         np.testing.assert_allclose(restored[inside], values[inside], atol=1e-3 * float(values.max()))
 
 
+@pytest.mark.slow
 def test_work_that_is_done_is_not_done_again(tmp_path: Path, scans: list[EligibleScan]) -> None:
     first, again = work(tmp_path, scans), work(tmp_path, scans)
     assert (first.n_done, again.n_done) == (2, 0)
     assert rows(first) == rows(again)
 
 
+@pytest.mark.slow
 def test_an_interrupted_session_goes_on_with_the_scan_it_was_at(tmp_path: Path, scans: list[EligibleScan]) -> None:
     whole = work(tmp_path, scans)
     lost = next(row for row in whole.volumes if row["image_id"][0] == "b" and row["form"] == "session")
@@ -134,6 +139,7 @@ def test_an_interrupted_session_goes_on_with_the_scan_it_was_at(tmp_path: Path, 
         np.testing.assert_allclose(one["matrix"], other["matrix"], atol=1e-3)  # sums over threads end differently
 
 
+@pytest.mark.slow
 def test_another_recipe_works_again_and_leaves_the_first_ones_volumes(
     tmp_path: Path, scans: list[EligibleScan]
 ) -> None:
@@ -144,6 +150,7 @@ def test_another_recipe_works_again_and_leaves_the_first_ones_volumes(
     assert all((tmp_path / "home" / row["path"]).is_dir() for row in first.volumes)
 
 
+@pytest.mark.slow
 def test_scans_that_their_publishers_stripped_and_aligned_stay_as_they_are(
     tmp_path: Path, saved: Save, template: Image
 ) -> None:
@@ -157,6 +164,7 @@ def test_scans_that_their_publishers_stripped_and_aligned_stay_as_they_are(
     np.testing.assert_array_equal(np.reshape(found["matrix"], (4, 4)), np.eye(4))
 
 
+@pytest.mark.slow
 def test_one_bad_scan_does_not_stop_the_others(tmp_path: Path, scans: list[EligibleScan]) -> None:
     bad = tmp_path / "bad.nii.gz"
     bad.write_bytes(scans[0].path.read_bytes()[:3000])
@@ -167,6 +175,7 @@ def test_one_bad_scan_does_not_stop_the_others(tmp_path: Path, scans: list[Eligi
     assert {row["image_id"][0] for row in result.volumes} == {"a", "b"}
 
 
+@pytest.mark.slow
 def test_a_scan_that_cannot_be_the_reference_because_it_does_not_load_is_rejected_once(
     tmp_path: Path, saved: Save, scans: list[EligibleScan], template: Image
 ) -> None:
@@ -175,6 +184,7 @@ def test_a_scan_that_cannot_be_the_reference_because_it_does_not_load_is_rejecte
     assert [(row["image_id"][0], row["reason"]) for row in result.rejections] == [("0", "constant")]
 
 
+@pytest.mark.slow
 def test_a_scan_without_a_believable_brain_takes_the_sessions_mask(
     tmp_path: Path, scans: list[EligibleScan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,6 +226,7 @@ def test_a_registration_that_got_worse_is_rejected(
     assert {row["image_id"][0] for row in result.volumes} == {"a"}
 
 
+@pytest.mark.slow
 def test_a_stripped_recipe_leaves_nothing_outside_the_brain(tmp_path: Path, scans: list[EligibleScan]) -> None:
     result = work(tmp_path, scans, QUICK.model_copy(update={"whole_head": False}))
     for row in result.volumes:
@@ -224,6 +235,7 @@ def test_a_stripped_recipe_leaves_nothing_outside_the_brain(tmp_path: Path, scan
         assert volume[:, :, :][volume.mask[:, :, :] == 0].max() == 0
 
 
+@pytest.mark.slow
 def test_a_draft_says_so_in_every_row(tmp_path: Path, scans: list[EligibleScan]) -> None:
     assert all(row["is_draft"] for row in work(tmp_path, scans).volumes)
 

@@ -44,6 +44,7 @@ def task(home: Home, center_id: str, session_id: str) -> SessionTask:
     return SessionTask(home, center_id, session_id, (), DRAFT)
 
 
+@pytest.mark.slow
 def test_each_centre_gets_its_own_rows_and_processes_are_opened_once(
     home: Home, two: list[RegisteredCenter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,6 +74,7 @@ def test_sessions_that_end_out_of_turn_wait_for_their_centre(home: Home) -> None
     assert work(tasks[:2]).n_done == 3  # a step that is tried again finds them
 
 
+@pytest.mark.slow
 def test_what_was_not_foreseen_is_done_all_the_same(home: Home, two: list[RegisteredCenter]) -> None:
     with session_queue(home, two[:1], DRAFT, workers=1) as work:
         assert harmonize_center(home, two[1], DRAFT, workers=1, work=work).n_done == 4

@@ -150,6 +150,7 @@ def test_magnitudes_that_no_scanner_gives_are_refused() -> None:
     assert caught.value.reason == "impossible_intensity"
 
 
+@pytest.mark.slow
 @pytest.mark.real
 def test_stripped_scans_that_were_interpolated_are_not_moved(samples: Path) -> None:
     paths = sorted((samples / "images" / "open_ms_cross_sectional_mni").rglob("*_brain_N4_regtoMNI.nii.gz"))

@@ -132,6 +132,7 @@ def check(tree: Dataset, path: str, content: bytes) -> None:
         Path(tree.root / path).write_bytes(FILES[path])
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=4, suppress_health_check=list(HealthCheck))
 @given(path=st.sampled_from(sorted(FILES)), content=CONTENTS)
 @example(path="sub-01/anat/sub-01_T1w.json", content=b'{"SeriesDescription": "t1 \\ud83d"}')

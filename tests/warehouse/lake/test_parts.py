@@ -241,6 +241,7 @@ def test_a_manifest_from_before_there_were_stages_is_an_ingest(home: Home) -> No
     assert lake.read_manifest(home, "a") == manifest
 
 
+@pytest.mark.slow
 def test_a_sweep_beside_many_writers_of_events_loses_none(home: Home) -> None:
     n_writers, n_each = 4, 8
     is_done = threading.Event()

@@ -47,6 +47,7 @@ def dice(found: NDArray[np.uint8], labels: NDArray[np.uint8]) -> list[float]:
     return [2 * np.sum((found == k) & (labels == k)) / np.sum((found == k) * 1 + (labels == k)) for k in (1, 2, 3)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("contrast", list(CONTRASTS))
 @pytest.mark.parametrize("shaded", [False, True], ids=["even", "shaded"])
 def test_tissues_are_found_whatever_the_contrast_and_the_shading(contrast: str, shaded: bool) -> None:

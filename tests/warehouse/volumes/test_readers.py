@@ -26,6 +26,7 @@ def slow_patch(voxels: NDArray[np.generic], corner: Triple, size: Triple) -> NDA
     return wide[tuple(slice(c + 200, c + 200 + s) for c, s in zip(corner, size, strict=True))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float16", "int16", "uint8"])
 @pytest.mark.parametrize("shape", [(45, 61, 7), (1, 2, 3), (41, 40, 39), (83, 5, 121)], ids=str)
 def test_both_readers_give_the_same_patches(stored: Stored, dtype: str, shape: Triple) -> None:
