@@ -176,16 +176,6 @@ def test_means_over_people_are_those_of_the_report(studied: Home, monkeypatch: p
 
 
 @pytest.mark.slow
-def test_the_weights_that_ship_can_be_steered(studied: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "04.py"
-    text = (ROOT / "notebooks" / "04_synthesise_and_steer.py").read_text(encoding="utf-8")
-    path.write_text(text.replace("MODEL = None", 'MODEL = "shipped"'), encoding="utf-8")
-    shown = run(path, studied, monkeypatch)
-    assert shown["model"].grid_mm == 1.0
-    assert_readable([plt.figure(number) for number in plt.get_fignums()])
-
-
-@pytest.mark.slow
 def test_a_dataset_of_ones_own_reaches_its_first_synthesis(
     studied: Home, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
