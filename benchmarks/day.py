@@ -145,7 +145,7 @@ class Day:
         self.wait("the drifted delivery is published", lambda: self.n_known(self.drifted) == len(self.drifted.files))
         self.wait("a decision is made by drift", self.decided_by_drift)
         self.say(f"decision: {self.decisions('train')[-1]['detail']}")
-        self.person.show("day_drift", "assets/core/drift_score", "n_fields_drifted")
+        self.person.show("day_drift", "assets/core/retraining_decision", "n_fields_drifted")
         rejected = self.wait("its model is rejected", lambda: self.events(action="reject", kind="synthesis"))[-1]
         self.say(f"model {rejected['model_id']} is rejected: {rejected['reason']}")
         assert model_registry.champion(self.home, "synthesis") == champion
@@ -245,8 +245,13 @@ class Day:
 
     def run_of(self, center_id: str, status: str, since: float) -> str | None:
         """Return the run that ingested a centre and ended like this since a time."""
-        wanted = dg.RunsFilter(tags={"dagster/partition": center_id}, statuses=[dg.DagsterRunStatus[status]])
-        records = self.instance.get_run_records(wanted, limit=5)
+        records = [
+            record
+            for tag in ("dagster/partition", "dagster/asset_partition_range_start")  # a backfill has the second
+            for record in self.instance.get_run_records(
+                dg.RunsFilter(tags={tag: center_id}, statuses=[dg.DagsterRunStatus[status]]), limit=5
+            )
+        ]
         ended = [one for one in records if one.create_timestamp.timestamp() >= since]
         keys = {dg.AssetKey(["core", "image"])}
         return next(
