@@ -11,9 +11,10 @@ from pathlib import Path
 
 import dagster as dg
 from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
+from dagster._core.storage.tags import GRPC_INFO_TAG
 
 PROCESS = "tumsyn/process"  # tag of a run that a command executes: its process
-SERVER = "dagster/grpc_info"  # tag of a run that was started in the browser: the server that executes it
+SERVER = GRPC_INFO_TAG  # tag of a run that was started in the browser: the server that executes it
 UNFINISHED = [dg.DagsterRunStatus[name] for name in ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")]
 LAUNCHED = UNFINISHED[1:]  # a run that is queued has no process yet, and may have copied its tags from an older run
 CHECK_S = 2.0  # between two checks of the pools while a run goes on

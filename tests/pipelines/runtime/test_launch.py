@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -42,6 +43,16 @@ def test_a_run_whose_process_was_killed_is_failed_and_frees_its_pool(home: Home,
         assert pools.fail_orphaned_runs(instance) == [run.run_id]
         assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE  # type: ignore[union-attr]
         assert instance.event_log_storage.get_concurrency_info("publish").claimed_slots == []
+
+
+def test_a_run_whose_server_is_gone_is_failed(home: Home, tiny: RegisteredCenter, tmp_path: Path) -> None:
+    """A server of the code executes what the browser and schedules start; Dagster itself does not notice its end."""
+    with launch.opened(home) as instance:
+        server = {"host": "localhost", "socket": str(tmp_path / "gone")}
+        job = launch.build_defs().resolve_job_def("publish")
+        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+        instance.add_run_tags(run.run_id, {".dagster/grpc_info": json.dumps(server)})  # as Dagster's launcher does
+        assert pools.fail_orphaned_runs(instance) == [run.run_id]
 
 
 def test_a_run_of_a_living_process_or_of_another_machine_is_left_alone(home: Home, tiny: RegisteredCenter) -> None:
