@@ -110,7 +110,9 @@ def _is_orphaned(run: dg.DagsterRun) -> bool:
     host, _, rest = name.partition(":")
     if host == socket.gethostname():
         return name != process_name(int(rest.split(":")[0]))
-    return SERVER in run.tags and not _answers(json.loads(run.tags[SERVER]))
+    # A repeat has the server of the run before until its own one takes it up; Dagster fails one that is never taken up.
+    is_served = run.status in (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
+    return is_served and SERVER in run.tags and not _answers(json.loads(run.tags[SERVER]))
 
 
 def _answers(server: dict[str, object]) -> bool:

@@ -45,14 +45,20 @@ def test_a_run_whose_process_was_killed_is_failed_and_frees_its_pool(home: Home,
         assert instance.event_log_storage.get_concurrency_info("publish").claimed_slots == []
 
 
-def test_a_run_whose_server_is_gone_is_failed(home: Home, tiny: RegisteredCenter, tmp_path: Path) -> None:
-    """A server of the code executes what the browser and schedules start; Dagster itself does not notice its end."""
+@pytest.mark.parametrize("status", ["STARTED", "STARTING"])
+def test_a_run_whose_server_is_gone_is_failed_once_it_was_taken_up(
+    home: Home, tiny: RegisteredCenter, tmp_path: Path, status: str
+) -> None:
+    """A server of the code executes what the browser and schedules start; Dagster itself does not notice its end.
+
+    The repeat of such a run has its tags, and names the dead server until a living one takes it up.
+    """
     with launch.opened(home) as instance:
         server = {"host": "localhost", "socket": str(tmp_path / "gone")}
         job = launch.build_defs().resolve_job_def("publish")
-        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus[status])
         instance.add_run_tags(run.run_id, {".dagster/grpc_info": json.dumps(server)})  # as Dagster's launcher does
-        assert pools.fail_orphaned_runs(instance) == [run.run_id]
+        assert pools.fail_orphaned_runs(instance) == ([run.run_id] if status == "STARTED" else [])
 
 
 def test_a_run_of_a_living_process_or_of_another_machine_is_left_alone(home: Home, tiny: RegisteredCenter) -> None:
