@@ -26,7 +26,7 @@ from warehouse.lake.home import Home
 MINUTE_S = 60
 UNCHANGED = "unchanged"
 BUSY = "waits for an ingest that is queued or running"
-LONGEST_S = 40.0  # of a look, whose time Dagster limits to a minute
+LONGEST_S = 40.0  # of a look: other sensors wait for it, and Dagster drops one that takes minutes
 ANSWER_S = 5.0  # beyond its share that a centre's walk may take; a disk that does not answer by then hangs
 LISTING_S = 10.0  # that a look waits for a list of files
 Busy = Callable[[str], bool]

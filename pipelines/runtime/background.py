@@ -1,7 +1,7 @@
 """Do work that may outlast a tick of a sensor: a later tick of the same process takes its result.
 
-Dagster gives a tick a minute, and drops what it found if it takes longer. A folder on a disk that hangs cannot be
-interrupted, so the thread that waits for it is left alone until it answers.
+Dagster drops what a tick found if it takes too long, and other sensors wait for it meanwhile. A folder on a disk that
+hangs cannot be interrupted, so the thread that waits for it is left alone until it answers.
 """
 
 from __future__ import annotations

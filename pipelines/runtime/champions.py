@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from warehouse.catalog import model_registry
 from warehouse.errors import TumsynError
 from warehouse.lake.home import Home
 from warehouse.tables.out import SPLITS
+
+if TYPE_CHECKING:
+    from model.evaluation.protocol import EvaluationProtocol
 
 GRID_TOLERANCE_MM = 1e-3
 
@@ -33,26 +39,29 @@ def evaluable_champions(home: Home, protocol_name: str) -> tuple[list[str], dict
     ModelError
         When there is no such protocol.
     """
-    from model.data.catalogue import CatalogueImages
     from model.evaluation.protocol import load_protocol
 
     protocol, champions = load_protocol(protocol_name), model_registry.champions(home, "synthesis")
-    fit = [one.model_id for one in champions]
-    skipped: dict[str, str] = {}
     known = [one for one in champions if one.recipe_id is not None]
-    if not known:
-        return fit, skipped
+    skipped = _left_out(home, protocol, known) if known else {}
+    return [one.model_id for one in champions if one.model_id not in skipped], skipped
+
+
+def _left_out(home: Home, protocol: EvaluationProtocol, known: Sequence[model_registry.Champion]) -> dict[str, str]:
+    """Return which champions are of another recipe or grid than the volumes that a protocol reads, and why."""
+    from model.data.catalogue import CatalogueImages
+
     remedy = "to evaluate it, name a protocol of its recipe under `retraining.protocol` in operations.yaml of the home"
     try:
         images = CatalogueImages.open(home, protocol.recipe, SPLITS)
     except TumsynError as error:
         what = f"protocol {protocol.name!r} reads volumes of recipe {protocol.recipe!r}: {error.what}"
-        skipped = {one.model_id: f"{what}; {remedy}" for one in known}
-        return [model_id for model_id in fit if model_id not in skipped], skipped
+        return {one.model_id: f"{what}; {remedy}" for one in known}
+    found = {}
     served = f"protocol {protocol.name!r} reads recipe {images.recipe_id} at {images.grid_mm:g} mm"
     for one in known:
         same_grid = one.grid_mm is None or not abs(one.grid_mm - images.grid_mm) > GRID_TOLERANCE_MM
         if one.recipe_id != images.recipe_id or not same_grid:
             grid = "an unknown grid" if one.grid_mm is None else f"{one.grid_mm:g} mm"
-            skipped[one.model_id] = f"it is of recipe {one.recipe_id} at {grid}, and {served}; {remedy}"
-    return [model_id for model_id in fit if model_id not in skipped], skipped
+            found[one.model_id] = f"it is of recipe {one.recipe_id} at {grid}, and {served}; {remedy}"
+    return found

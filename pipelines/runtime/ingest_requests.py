@@ -30,7 +30,7 @@ class Request:
     requested_at : float
         Seconds since 1970.
     has_ended : bool
-        Whether its run was seen to have succeeded or failed.
+        Whether its run was seen to have succeeded, failed or been canceled.
     """
 
     work: str
@@ -64,7 +64,7 @@ def followed_up(requests: Mapping[str, Request], state_of: StateOf, now: float) 
     Parameters
     ----------
     state_of : callable
-        What Dagster knows of the run of a centre and its work: lost (there is none, or it was canceled), open or ended.
+        What Dagster knows of the run of a centre and its work: lost (there is none), open or ended.
     now : float
         Seconds since 1970.
     """

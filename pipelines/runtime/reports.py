@@ -183,16 +183,15 @@ def _opened(home: Home, catalogue: Catalogue, evaluation_id: str) -> Iterator[du
     from model.report.data import about
 
     with catalogue.connect() as connection:
-        evaluation = about(connection, evaluation_id)
+        evaluation, existing = about(connection, evaluation_id), snapshots.existing(home)
         known = verdicts.published(connection, evaluation["model_id"])
-    judged = verdicts.of_evaluation(known, evaluation["data_id"], evaluation["protocol_hash"])
-    measured = next((row["snapshot_id"] for row in judged if row["snapshot_id"] in snapshots.existing(home)), None)
-    if measured is None or data_of(catalogue) == evaluation["data_id"]:
-        opened = catalogue.connect()
-    else:
-        opened = Catalogue(home, measured).connect_with_events_of(catalogue)
-    with opened:
-        yield opened
+        judged = verdicts.of_evaluation(known, evaluation["data_id"], evaluation["protocol_hash"])
+        measured = next((row["snapshot_id"] for row in judged if row["snapshot_id"] in existing), None)
+        if measured is None or data_of(catalogue) == evaluation["data_id"]:
+            yield connection
+            return
+    with Catalogue(home, measured).connect_with_events_of(catalogue) as connection:
+        yield connection
 
 
 def _evaluation_of(catalogue: Catalogue, model_id: str, protocol: EvaluationProtocol) -> str:

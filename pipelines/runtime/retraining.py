@@ -13,7 +13,7 @@ import model as model_package
 from model.data.catalogue import CatalogueImages, training_hashes
 from pipelines.runtime.drift import Comparison, compare, record_comparison
 from pipelines.runtime.operations import Operations
-from warehouse.catalog import model_registry, snapshots
+from warehouse.catalog import model_registry, snapshots, verdicts
 from warehouse.catalog.publish import publish
 from warehouse.catalog.query import Catalogue
 from warehouse.documents import read_yaml, shipped_or_own
@@ -219,7 +219,7 @@ def last_success(home: Home, recipe_id: str) -> dict[str, Any] | None:
         for version in model_registry.statements(home, model_registry.VERSION, run_id=run["run_id"]):
             model_id = version["model_id"]
             served = model_registry.serves(home, model_id)[1] == recipe_id
-            if served and model_registry.statements(home, "core.gate_verdict", model_id=model_id):
+            if served and verdicts.recorded(home, model_id):
                 return {**run, "model_id": model_id}
     return None
 

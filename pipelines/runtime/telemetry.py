@@ -129,9 +129,7 @@ class Telemetry:
         model_registry.record(
             self.home, RUN, [{"event_id": _event_id({"run_id": trained.run_id, "is": "finished"}), **end}]
         )
-        for snapshot_id, referrers in snapshots.pinned(self.home).items():
-            if self._referrer in referrers:
-                snapshots.unpin(self.home, snapshot_id, self._referrer)
+        snapshots.release(self.home, self._referrer)
         return version
 
     def failed(self, error: BaseException) -> None:

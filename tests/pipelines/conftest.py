@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
@@ -54,6 +55,13 @@ def command_in(home: Home) -> Command:
         return CliRunner().invoke(app, ["--home", str(home.root), *words], **more)  # type: ignore[arg-type]
 
     return run
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """A Dagster instance in memory; tests that need one of a home define their own."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
 
 
 @pytest.fixture

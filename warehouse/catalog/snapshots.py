@@ -69,6 +69,13 @@ def unpin(home: Home, snapshot_id: str, referrer: str) -> None:
         parts.append_events(home, PINS, [{"snapshot_id": snapshot_id, "referrer": referrer, "action": "unpin"}])
 
 
+def release(home: Home, referrer: str) -> None:
+    """Unpin whatever a referrer has pinned."""
+    for snapshot_id, referrers in pinned(home).items():
+        if referrer in referrers:
+            unpin(home, snapshot_id, referrer)
+
+
 @contextmanager
 def held(home: Home, snapshot_id: str, referrer: str) -> Iterator[None]:
     """Keep a snapshot while something long reads it, however much is published meanwhile.
@@ -85,9 +92,7 @@ def held(home: Home, snapshot_id: str, referrer: str) -> Iterator[None]:
     try:
         yield
     finally:
-        for name, referrers in pinned(home).items():
-            if referrer in referrers:
-                unpin(home, name, referrer)
+        release(home, referrer)
 
 
 def pinned(home: Home) -> dict[str, list[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,12 +35,6 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Home:
 @pytest.fixture
 def place(template: Home, tmp_path: Path) -> Home:
     return copy_of(template, tmp_path / "copy")
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
 
 
 def asked(home: Home, instance: dg.DagsterInstance, *, force: bool = False) -> tuple[str, Decision]:

@@ -78,12 +78,6 @@ def one_version(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     release.cache_clear()
 
 
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
-
-
 def encode(home: Home, instance: dg.DagsterInstance, config: str) -> dg.ExecuteInProcessResult:
     resources = {"home": HomeResource(root=str(home.root)), "training": TrainingProcess()}
     run_config = {"ops": {"text_encoder": {"config": {"config": config, "device": "cpu"}}}}
