@@ -147,15 +147,6 @@ def prompt_swap_gain_db(
     return psnr(right, truth, mask, data_range) - psnr(other, truth, mask, data_range)
 
 
-def rim_ratio(mae_rim: float, mae_deep: float) -> float:
-    """Return the error in the outer 3 mm of the brain as a multiple of that deeper; 1 where there is neither."""
-    if not (mae_rim >= 0 and mae_deep >= 0):
-        raise ModelError(f"errors of {mae_rim} and {mae_deep}", "give mean absolute errors, which are 0 or more")
-    if mae_deep == 0:
-        return 1.0 if mae_rim == 0 else float("inf")
-    return mae_rim / mae_deep
-
-
 def asked(model: PromptedModel, source: Source, record: PromptRecord) -> Floats:
     """Return what a model makes of a source, (i, j, k), linear; it is refused where it is no image."""
     return harden(_checked(model.volume([source], record), source))

@@ -15,7 +15,6 @@ from model.evaluation.behaviour import (
     edge_shift_mm,
     identity,
     prompt_swap_gain_db,
-    rim_ratio,
     structural_change,
     tiles,
 )
@@ -168,14 +167,6 @@ def test_a_prompt_that_is_not_heard_gains_nothing() -> None:
     assert prompt_swap_gain_db(IMAGE + 0.05, wrong, IMAGE, MASK) == pytest.approx(20.0, abs=1e-6)
     assert prompt_swap_gain_db(wrong, wrong, IMAGE, MASK) == 0.0
     assert prompt_swap_gain_db(wrong, IMAGE + 0.05, IMAGE, MASK) < 0
-
-
-def test_a_bright_rim_is_a_ratio_above_one() -> None:
-    assert rim_ratio(0.3, 0.1) == pytest.approx(3.0)
-    assert rim_ratio(0.0, 0.0) == 1.0
-    assert rim_ratio(0.1, 0.0) == float("inf")
-    with pytest.raises(ModelError):
-        rim_ratio(float("nan"), 0.1)
 
 
 @pytest.mark.parametrize(
