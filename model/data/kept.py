@@ -1,4 +1,4 @@
-"""Arrays that were read from disk, kept in memory up to a size: the last used ones."""
+"""A cache of arrays that were read from disk: the most recently used ones, up to a size in memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 
 class Sized(Protocol):
-    """What knows how much memory it takes."""
+    """Anything that can say how much memory it takes."""
 
     @property
     def size_bytes(self) -> int:
@@ -21,19 +21,19 @@ Read = TypeVar("Read", bound=Sized)
 
 @dataclass
 class Kept(Generic[Read]):
-    """The last used things by their number; at least one.
+    """A least-recently-used cache by number, bounded by bytes; it holds the last entry even if that alone is larger.
 
     Parameters
     ----------
     most_bytes : int
-        Memory that they may take together.
+        Of all entries together.
     """
 
     most_bytes: int
     _things: OrderedDict[int, Read] = field(default_factory=OrderedDict, repr=False)
 
     def get(self, number: int, read: Callable[[], Read]) -> Read:
-        """Return a thing, which is read where it is not there any more."""
+        """Return an entry, which is read if it is not in the cache."""
         if number in self._things:
             self._things.move_to_end(number)
             return self._things[number]

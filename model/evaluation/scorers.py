@@ -1,4 +1,4 @@
-"""Who scores prompts by images: a text encoder with its image tower, or the ideal observer; measures know no other."""
+"""Scorers of image–prompt pairs, for all measures: a text encoder with its image tower, or the ideal observer."""
 
 from __future__ import annotations
 

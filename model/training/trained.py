@@ -1,4 +1,4 @@
-"""What a training says of itself: when it starts, and when it is done."""
+"""The records of a training: `Run` when it starts or goes on, `Trained` when it is done."""
 
 from __future__ import annotations
 
