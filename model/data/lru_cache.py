@@ -20,7 +20,7 @@ Read = TypeVar("Read", bound=Sized)
 
 
 @dataclass
-class Kept(Generic[Read]):
+class LruCache(Generic[Read]):
     """A least-recently-used cache by number, bounded by bytes; it holds the last entry even if that alone is larger.
 
     Parameters
@@ -30,18 +30,18 @@ class Kept(Generic[Read]):
     """
 
     most_bytes: int
-    _things: OrderedDict[int, Read] = field(default_factory=OrderedDict, repr=False)
+    _entries: OrderedDict[int, Read] = field(default_factory=OrderedDict, repr=False)
 
     def get(self, number: int, read: Callable[[], Read]) -> Read:
         """Return an entry, which is read if it is not in the cache."""
-        if number in self._things:
-            self._things.move_to_end(number)
-            return self._things[number]
-        found = self._things[number] = read()
-        while len(self._things) > 1 and sum(kept.size_bytes for kept in self._things.values()) > self.most_bytes:
-            self._things.popitem(last=False)
+        if number in self._entries:
+            self._entries.move_to_end(number)
+            return self._entries[number]
+        found = self._entries[number] = read()
+        while len(self._entries) > 1 and sum(entry.size_bytes for entry in self._entries.values()) > self.most_bytes:
+            self._entries.popitem(last=False)
         return found
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave everything behind: another process reads its own."""
-        return self.__dict__ | {"_things": OrderedDict()}
+        return self.__dict__ | {"_entries": OrderedDict()}
