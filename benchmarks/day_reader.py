@@ -1,4 +1,4 @@
-"""A notebook that never rests, for `benchmarks.day`: `python -m benchmarks.day_reader HOME FILE`.
+"""A reader that queries the catalogue without pause, for `benchmarks.day`: `python -m benchmarks.day_reader HOME FILE`.
 
 It asks the catalogue in force again and again, and writes a line for each question: second, snapshot, images, people,
 milliseconds, error. Every twentieth question goes through the sandbox of `tumsyn sql`.

@@ -12,6 +12,7 @@ import argparse
 import multiprocessing
 import os
 import resource
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +47,7 @@ def measure(path: Path, recipe_name: str, out: Path) -> dict[str, float]:
     dict of str to float
         CPU seconds by step, and `peak_mb`.
     """
+    # Here, and so in the process that measures alone: `main` limits threads first, and memory is that of one scan.
     from warehouse.harmonize.alignment import register, register_to_mni
     from warehouse.harmonize.intensity import correct_bias, find_scale
     from warehouse.harmonize.mask import find_brain
@@ -108,8 +110,6 @@ def main() -> None:
     arguments = parser.parse_args()
     for name in ("OMP_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
         os.environ[name] = "1"
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         figures = {}
         for label, scan in SCANS.items():

@@ -68,7 +68,7 @@ def unpacked(samples: Path, folder: Path) -> list[Path]:
 
 def register(home: Path, datasets: list[Path]) -> None:
     """Register datasets in a new home."""
-    sys.path.insert(0, str(ROOT))
+    sys.path.insert(0, str(ROOT))  # run as a script, it does not see the packages before
     from warehouse.centers import registry
     from warehouse.lake.home import Home
 
@@ -79,7 +79,7 @@ def register(home: Path, datasets: list[Path]) -> None:
 
 def count(home: Path) -> tuple[int, int]:
     """Return how many images and JSON sidecars are in a home's catalogue."""
-    from warehouse.catalog.query import Catalogue
+    from warehouse.catalog.query import Catalogue  # as in `register`, which was called before
     from warehouse.lake.home import Home
 
     query = "SELECT (SELECT count(*) FROM core.image), (SELECT count(*) FROM raw.file WHERE path LIKE '%.json')"

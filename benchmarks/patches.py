@@ -97,6 +97,7 @@ def _box(corner: Corner) -> tuple[slice, ...]:
 
 def prepare(samples: Path, folder: Path) -> None:
     """Write every scan as whole head and stripped, in every form."""
+    # Not above: the workers, whose memory is measured, import this module and need none of these.
     from warehouse.harmonize.intensity import find_scale
     from warehouse.harmonize.mask import find_brain
     from warehouse.imaging.geometry import session_grid

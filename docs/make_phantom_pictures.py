@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image as Pillow
+from scipy import ndimage
 
 from model.physics.protocol import SequenceProtocol
 from model.physics.tissue import TISSUES
@@ -136,8 +137,6 @@ def contrasts() -> None:
 
 def _inside(head: Head, image: Image) -> NDArray[np.bool_]:
     """Return the intracranial space of a head on the grid of its scan."""
-    from scipy import ndimage
-
     to_head = np.linalg.inv(head.affine) @ image.affine
     shape = image.voxels.shape
     values = ndimage.affine_transform(

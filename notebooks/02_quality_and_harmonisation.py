@@ -113,7 +113,7 @@ for one in rejected.drop_duplicates("reason").head(10).itertuples():
 # %% [markdown]
 # ## One scan, before and after
 # The scan is the one whose head was turned most to reach its visit's grid. Above it is shown on its own grid, in its
-# own units, below as networks see it, with the brain mask that was found. The left of a picture is the person's left.
+# own units, below as it is stored, with the brain mask that was found. The left of a picture is the person's left.
 
 # %%
 turned = ask(
@@ -146,8 +146,8 @@ plt.show()
 
 # %% [markdown]
 # ## The intensities of that scan
-# The scale is linear, from a low and a high percentile of the scan to 0 and 1. The bias field is gone only if the
-# recipe corrects it; `draft` does not.
+# The scale of a store is linear, from a low and a high percentile of the scan to 0 and 1. What networks see is scaled
+# again, by the brain (docs/evaluation.md). The bias field is gone only if the recipe corrects it; `draft` does not.
 
 # %%
 figure, panels = plt.subplots(1, len(shown), figsize=(4.6 * len(shown), 2.8), squeeze=False)

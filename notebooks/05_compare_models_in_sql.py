@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Which model is better?
 #
-# **Question.** How good is each model on people whom it never saw, is it better than doing nothing clever, and which
-# gates did it pass?
+# **Question.** How good is each model on people whom it never saw, is it better than the baselines, and which gates did
+# it pass?
 #
 # **Answer.** Everything is in the catalogue, as events that are never changed: SQL averages the pairs of a person
 # first, since two scans of one person are not two people, and then the people. Fewer than ten people have no interval,

@@ -1,8 +1,8 @@
-"""How far a prompt is true of an image.
+"""Soft image–prompt match targets from 0 to 1: how far a prompt is true of an image.
 
-Scans of one contrast differ by what their parameters change in the image, so agreement falls with the difference of
-tissue signals that the signal equations expect, and a difference that nobody could see is none. What a prompt leaves
-out is taken from the image: leaving out is not lying.
+Within a contrast, agreement falls with the difference between the tissue signals that the signal equations expect for
+prompt and image, not with the difference of the numbers: two echo times that give the same image agree. Fields that a
+prompt leaves out do not lower its agreement, since they are taken from the image.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from warehouse.prompts.vocabulary import CONTRASTS
 # Tissues large enough to be seen in a coarse image.
 VISIBLE = ("csf", "cortex", "thalamus", "striatum", "fat", "muscle", "vitreous")
 SIGNAL_TOLERANCE = 0.05  # change of a tissue's signal beside white matter's at which agreement falls to 1/e
-# Of what signals do not show: the weight of a change over the usual range of a number's logarithm, or of another word.
+# Fields that change no tissue's signal: how much a change over a number's usual range (of its logarithm), or another
+# word, adds to the distance.
 NUMBER_WEIGHTS = {
     "field_strength_t": 1.5,
     "age_years": 1.5,
@@ -40,7 +41,7 @@ def agreement(
     prompts: Sequence[PromptRecord],
     true_words: Sequence[frozenset[str]] | None = None,
 ) -> Tensor:
-    """Return how far each prompt is true of each image: 1 where it says nothing false.
+    """Return soft image–prompt match targets in [0, 1]: 1 where a prompt says nothing false of an image.
 
     Parameters
     ----------
@@ -73,7 +74,7 @@ def agreement(
 
 
 def _others(images: FieldBatch, numbers: Tensor, words: Tensor) -> Tensor:
-    """Return the distance by what the signals of tissues do not show, (n, m)."""
+    """Return the distance by fields that change no tissue's signal, such as age or vendor, (n, m)."""
     distance = torch.zeros(numbers.shape[:2])
     for column, field in enumerate(NUMBERS):
         if weight := NUMBER_WEIGHTS.get(field.name):

@@ -1,4 +1,4 @@
-"""Whole volumes in a small box: coarse, centred on the brain, of one shape for all, so that they fit in a batch."""
+"""Whole heads resampled into one small, coarse box that is centred on the brain, so that they can be batched."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from model.data.catalogue import CatalogueImages, Sample, outside
 
-SMOOTH = 0.4  # σ in new voxels: little of what the box cannot hold is left
+SMOOTH = 0.4  # σ in voxels of the box, of the Gaussian that removes detail which would alias
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.data.folds import DEALT, FOLD_SPLITS, Fold
-from model.data.kept import Kept
+from model.data.lru_cache import LruCache
 from warehouse.catalog import sqlfiles
 from warehouse.catalog.query import Catalogue
 from warehouse.centers.readable import readable
@@ -191,10 +191,10 @@ class CatalogueImages:
     n_flagged: int
     size_bytes: int
     cache_bytes: int = CACHE_BYTES
-    _kept: Kept[Sample] = field(init=False, repr=False)
+    _cache: LruCache[Sample] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._kept = Kept(self.cache_bytes)
+        self._cache = LruCache(self.cache_bytes)
 
     @classmethod
     def open(
@@ -284,7 +284,7 @@ class CatalogueImages:
         VolumeError
             When the store is absent or damaged.
         """
-        return self._kept.get(index, lambda: _read(self.items[index]))
+        return self._cache.get(index, lambda: _read(self.items[index]))
 
     def source(self, index: int) -> Source:
         """Return an image as a network is given it; parameter and errors are those of `volume`."""

@@ -1,4 +1,4 @@
-"""Random changes of what a network is given and told, so that it relies on none of it."""
+"""Augmentation: random changes of source images and prompts, so that a network does not rely on single ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HIDEABLE = (
 
 @dataclass(frozen=True)
 class Changes:
-    """How what is given and said is changed, so that a network relies on none of it.
+    """Augmentation of sources and their prompts.
 
     Parameters
     ----------

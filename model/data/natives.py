@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from model.data.catalogue import CACHE_BYTES, Item, outside
-from model.data.kept import Kept
+from model.data.lru_cache import LruCache
 from model.data.target_voxels import ROUNDING_VOXELS, Matrix
 from warehouse.errors import ModelError
 from warehouse.imaging.geometry import Grid, turn
@@ -83,10 +83,10 @@ class NativeScans:
     items: list[Item]
     is_native: bool = True
     cache_bytes: int = CACHE_BYTES
-    _kept: Kept[NativeScan] = field(init=False, repr=False)
+    _cache: LruCache[NativeScan] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._kept = Kept(self.cache_bytes)
+        self._cache = LruCache(self.cache_bytes)
 
     def scan(self, index: int) -> NativeScan:
         """Return a scan.
@@ -103,7 +103,7 @@ class NativeScans:
         ModelError
             When the store has no transform to its session.
         """
-        return self._kept.get(index, lambda: _read(self.items[index], self.is_native))
+        return self._cache.get(index, lambda: _read(self.items[index], self.is_native))
 
 
 def to_session(native: Volume) -> Matrix:

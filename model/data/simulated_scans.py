@@ -158,7 +158,7 @@ class SimulatedScans:
         image = rendered(maps, protocol, tissue, scanner.transmit_bias, random, factors)
         is_stripped = random.random() < self.faults.stripped_share
         voxel_size_mm = self._voxel_size(random)
-        volume = self._faulty(image, maps[INSIDE], scanner, voxel_size_mm, is_stripped, random)
+        volume = self._faulty(image, maps[INSIDE], voxel_size_mm, is_stripped, random)
         return SimulatedScan(
             volume=volume,
             record=as_stated(record_of(head.subject, protocol, scanner, voxel_size_mm), protocol, random),
@@ -201,7 +201,6 @@ class SimulatedScans:
         self,
         image: Tensor,
         inside: Tensor,
-        scanner: Scanner,
         voxel_size_mm: tuple[float, float, float],
         is_stripped: bool,
         random: np.random.Generator,

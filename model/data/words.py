@@ -1,4 +1,7 @@
-"""Words that no field of a prompt holds, and what they say of a simulated scan: from them the word tower learns."""
+"""Words of a prompt that fit no field, such as "stripped", with the facts of a simulated scan that they state.
+
+Simulated scans know these facts, so that the text encoder can learn the words from them.
+"""
 
 from __future__ import annotations
 

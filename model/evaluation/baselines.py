@@ -1,4 +1,4 @@
-"""What costs nothing: the source as it is, and the best map of intensities. A model that is no better learnt nothing.
+"""Baselines that need no network: the source as it is, and a map of intensities. A useful model must beat them.
 
 A map of intensities gives each source intensity, or pair of two sources' intensities, the mean target intensity that
 goes with it, E[target | source]: one map for the brain and one for what surrounds it. It sees no neighbours and no

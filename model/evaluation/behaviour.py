@@ -1,4 +1,4 @@
-"""How a model behaves, where no truth is needed: identity, fields of the prompt that must not matter, tiles.
+"""Checks of a model that need no target: identity, fields of the prompt that must not matter, tiles.
 
 Every function takes a model and one scan. Volumes of a model are network intensities; they are compared on the linear
 scale (spreads from the brain's median), except tiles, which the network makes.
@@ -33,7 +33,7 @@ K3 = 0.03**2 / 2  # C3 of SSIM (Wang and others 2004) as a part of the squared r
 EDGE_PERCENTILE = 75.0  # of the gradient in the brain; steeper places are edges
 LARGEST = 99.0  # percentile of the displacements of edges that stands for the largest
 HELD_CONTRAST = 1e-9  # keeps windows of one intensity solvable
-HELD = 1e-3  # of the steepest window: regularises displacements along an edge, which nothing tells
+HELD = 1e-3  # of the steepest window: regularises displacements along an edge, which an image cannot show
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]

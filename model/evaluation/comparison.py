@@ -1,4 +1,4 @@
-"""Pictures that compare: what went in, what a model made, what it was to make, and where the two differ, side by side.
+"""Comparison pictures: source, made image, target and difference, side by side.
 
 Neurological convention: the left of a picture is the person's left; both sides are marked. Intensities are drawn linear
 in the signal, not compressed. A percentile of the real target's brain is black and another one white, for the made

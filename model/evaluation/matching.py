@@ -2,7 +2,7 @@
 
 Each measure is computed from scores alone, so that a text encoder and the ideal observer are measured alike. Candidates
 state the same fields: those of the image's own prompt; what else they state is left out, and prompts that do not state
-them are no candidates, since a vague prompt is false of nothing. Equal prompts count as right.
+them are no candidates, since a vague prompt contradicts no image. Equal prompts count as right.
 """
 
 from __future__ import annotations

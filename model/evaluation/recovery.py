@@ -31,7 +31,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Recovered:
-    """A number of one contrast, as it is and as it was recovered.
+    """True and recovered values of a number within one contrast.
 
     Parameters
     ----------

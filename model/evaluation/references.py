@@ -1,4 +1,4 @@
-"""What stands beside a model's figures on a scene: the sources as they are, and maps of their intensities.
+"""Figures of the baselines on a scene: the sources as they are, and maps of their intensities.
 
 A map sees all sources of a set together. The identity sees one: of a set, the source that is nearest to the target
 counts, so that it is as hard to beat as it can be.

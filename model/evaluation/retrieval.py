@@ -93,7 +93,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Retrieval:
-    """What was found.
+    """The outcome of an evaluation of a text encoder.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ Matrix = NDArray[np.float64]
 
 
 class RefusedScanError(ModelError):
-    """The path of a user refuses a scan, e.g. because it finds no brain: no figure, which is counted and said."""
+    """A user's scan would be refused, e.g. because no brain is found; its pair is counted as one without a figure."""
 
 
 class SynthesisModel(Protocol):

@@ -1,4 +1,4 @@
-"""Who scores prompts by images: a text encoder with its image tower, or the ideal observer; measures know no other."""
+"""Scorers of image–prompt pairs, for all measures: a text encoder with its image tower, or the ideal observer."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from model.evaluation.observer import IdealObserver, log_evidence
-from model.physics.tissue import N_TISSUES
 from warehouse.prompts.record import PromptRecord, contrast_label
 
 Array = NDArray[np.float64]
-Record = PromptRecord
 
 
 @dataclass(frozen=True)
@@ -49,12 +47,6 @@ class Seen:
         index = np.asarray(places, int)
         records, people = [self.records[i] for i in index], [self.people[i] for i in index]
         return Seen(records, people, self.vectors[index], self.is_stripped[index], self.signals[index])
-
-    @classmethod
-    def without_signals(cls, records: list[Record], people: list[str], vectors: NDArray[np.float32]) -> Seen:
-        """Return whole heads of which nothing but records and embeddings is known."""
-        n = len(records)
-        return cls(records, people, vectors, np.zeros(n, bool), np.full((n, N_TISSUES), np.nan))
 
 
 class Embedder(Protocol):

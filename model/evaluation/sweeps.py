@@ -1,6 +1,7 @@
 """Sweeps of contrast fidelity: which number of a prompt varies over which values, and what stays.
 
-Each spans what clinics and studies use, beyond the ranges of a training at its ends: a model is asked to know the law.
+Each spans what clinics and studies use, and its ends lie beyond the ranges of a training. So it tests whether a model
+has learned how the signal depends on the number, and not only typical images.
 """
 
 from __future__ import annotations

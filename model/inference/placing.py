@@ -36,7 +36,7 @@ def place(voxels: Voxels, here: Grid, there: Grid, to_there: Matrix | None = Non
         On `there`; bounded by the extremes of the source, since splines overshoot at edges.
     """
     back = _to_voxels(here, there, to_there)
-    if _is_parallel(back, here, there):
+    if _is_parallel(back, there):
         made = resample_along_axes(voxels, here, Grid(there.shape, here.affine @ back))
     else:
         values = voxels.astype(np.float32)
@@ -89,7 +89,7 @@ def _cosines(here: Grid, there: Grid, to_there: Matrix | None) -> Matrix:
     return np.asarray((along / np.linalg.norm(along, axis=0)).T @ (there.affine[:3, :3] / there.voxel_size_mm))
 
 
-def _is_parallel(back: Matrix, here: Grid, there: Grid) -> bool:
+def _is_parallel(back: Matrix, there: Grid) -> bool:
     """Return whether the axes of both grids are the same ones, so that they can be resampled one by one."""
     sideways = np.abs(back[:3, :3] - np.diag(np.diag(back)[:3])) @ np.asarray(there.shape)
     return bool((sideways < 1e-3).all() and (np.diag(back)[:3] > 0).all())

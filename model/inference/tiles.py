@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
+import psutil
 import torch
 from torch import Tensor
 
@@ -67,8 +68,6 @@ def free_bytes(device: str) -> float:
     """Return the memory that is free on a device, bytes."""
     if device == "cuda":
         return float(torch.cuda.mem_get_info()[0])
-    import psutil
-
     return float(psutil.virtual_memory().available)
 
 

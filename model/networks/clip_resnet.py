@@ -81,7 +81,7 @@ def grid_of(box_voxels: tuple[int, int, int], stem_stride: int) -> tuple[int, ..
 
 
 class Bottleneck(nn.Module):
-    """Three convolutions, added to what was there.
+    """A residual block of three convolutions.
 
     Parameters
     ----------

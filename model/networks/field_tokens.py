@@ -166,7 +166,7 @@ class WordToken(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Attention over all tokens, then a network on each; both added to what was there.
+    """Self-attention over all tokens, then a perceptron on each token; both are residual, with the norm before.
 
     Parameters
     ----------

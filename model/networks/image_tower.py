@@ -95,7 +95,7 @@ class ImageTower(nn.Module):
 
 
 class PlacePool(nn.Module):
-    """Averages over kinds of places: each query weighs all positions, and takes the mean histogram and features there.
+    """Attention pooling: each learned query weighs all positions, and takes the mean of histogram and features.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ class PlacePool(nn.Module):
 
 
 class PositionBlock(nn.Module):
-    """A network on each position by itself, added to what was there.
+    """A residual perceptron on each position by itself.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ class PositionBlock(nn.Module):
 
 
 class NeighbourBlock(nn.Module):
-    """A convolution over neighbours and one over channels, added to what was there.
+    """A residual block: a convolution over neighbours, then one over channels.
 
     Parameters
     ----------

@@ -103,7 +103,7 @@ class PairEncoder(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, image_features: Tensor, batch: MatchingBatch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return what is to become smaller, and its parts."""
+        """Return the loss, and its parts by name."""
 
 
 def build(architecture: Mapping[str, Any]) -> PairEncoder:

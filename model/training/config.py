@@ -220,7 +220,7 @@ class SynthesisTraining(TrainingConfig):
     source_dropout : float
         Share of source prompts that are hidden altogether: users may know nothing of their scan.
     gamma, stretch, noise, bias : float
-        Changes of sources, as `model.data.patches.Changes` has them.
+        Random changes of sources, as `model.data.changes.Changes` has them.
     n_workers : int or "auto"
         Processes that read patches ahead; ``auto`` is none where all volumes fit in memory. Batches are the same.
     ssim_weight, volume_weight, signal_weight : float

@@ -33,7 +33,7 @@ Progress = Callable[[int, int, float], None]  # steps done, steps in all, loss o
 
 
 class TrainingTask(Protocol):
-    """What is learned.
+    """A network with its loss and its validation.
 
     `kind` is text_encoder or synthesis; `network` has the parameters that are trained.
     """
@@ -45,7 +45,7 @@ class TrainingTask(Protocol):
         """What is trained."""
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
-        """Return what is to become smaller, and measures of it, for the batch of this step.
+        """Return the loss of the batch of this step, and measures to report.
 
         Where several processes train, each runs `processes.own_rows` of the batch through the network and computes the
         whole loss of what `processes.gather_rows` returns; a task that does not share its rows is computed by each.
@@ -57,7 +57,7 @@ class TrainingTask(Protocol):
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How it is learned.
+    """Settings of the optimisation: steps, rates, averaging, saving.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class FitSettings:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What came of it; the network holds the weights.
+    """The outcome of a training; the network holds the weights.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a training of a synthesis network makes small: how far what it makes of a patch is from the real one."""
+"""The loss of the synthesis network: how far the patch that it makes is from the real one."""
 
 from __future__ import annotations
 

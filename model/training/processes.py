@@ -242,7 +242,7 @@ def _sum_of_all(values: Tensor) -> Tensor:
 
 
 class _Sum(torch.autograd.Function):
-    """Sum over the processes; what each of them wants of the sum is summed, too."""
+    """All-reduce with a gradient: every process's loss depends on the sum, so their gradients are summed as well."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:

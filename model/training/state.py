@@ -23,7 +23,7 @@ MOMENTS = ("step", "exp_avg", "exp_avg_sq", "momentum")  # what AdamW (three) an
 
 @dataclass
 class Record:
-    """What is known of a training besides its tensors.
+    """Progress and settings of a training, which are saved beside its tensors.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a training says of itself: when it starts, and when it is done."""
+"""The records of a training: `Run` when it starts or goes on, `Trained` when it is done."""
 
 from __future__ import annotations
 
@@ -60,8 +60,6 @@ class Run:
     device : {"cpu", "cuda"}
     n_parameters : int
         Numbers that are trained.
-    is_resumed : bool
-        Whether an earlier process has begun it.
     is_simulated : bool
         Whether every image is simulated.
     precision : {"fp32", "bf16"}
@@ -76,7 +74,6 @@ class Run:
     seed: int
     device: str
     n_parameters: int
-    is_resumed: bool
     is_simulated: bool
     precision: Precision
 
@@ -150,7 +147,6 @@ def new_run(
         seed=config.seed,
         device=device,
         n_parameters=sum(one.numel() for one in network.parameters() if one.requires_grad),
-        is_resumed=(home.training / identity).exists(),
         is_simulated=is_simulated,
         precision=precision_of_training(config.precision, device, home.training / identity),
     )

@@ -20,11 +20,13 @@ from model.networks.field_tokens import FieldTowerConfig
 from model.networks.fields import FieldsConfig
 from model.networks.image_tower import ImageTowerConfig
 from model.networks.pair_encoder import build, describe
+from model.report.data import Group, read_figures
 from tests.conftest import ROOT
 from tests.model.report.conftest import make_home, protocol, publish_evaluation
 from tests.model.tiny_home import GRID_MM, RECIPE
 from tests.model.tiny_models import save_synthesis
 from tests.warehouse.conftest import Lab, fill
+from warehouse.catalog.query import Catalogue
 from warehouse.errors import CatalogueError, TumsynError
 from warehouse.lake import parts
 from warehouse.lake.home import Home
@@ -161,9 +163,6 @@ def test_what_is_counted_is_what_the_catalogue_holds(
 
 def test_means_over_people_are_those_of_the_report(studied: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = run(ROOT / "notebooks" / "05_compare_models_in_sql.py", studied, monkeypatch)
-    from model.report.data import Group, read_figures
-    from warehouse.catalog.query import Catalogue
-
     with Catalogue(studied).connect() as connection:
         [(evaluation_id,)] = connection.sql("SELECT DISTINCT evaluation_id FROM core.evaluation_score").fetchall()
         figures = read_figures(connection, evaluation_id, protocol())

@@ -219,10 +219,10 @@ class Compact(SynthesisNetwork):
 
 
 class Condition(nn.Module):
-    """What is there and what is wanted, as one vector for each scan.
+    """One conditioning vector for each scan, from the prompts and voxel sizes of the scan and of the wanted one.
 
-    Embeddings have much in common: without `standardise`, what tells prompts apart is a small part of their numbers,
-    and learning it takes several times as many steps.
+    Embeddings of different prompts are nearly the same vector. Without `standardise`, what tells prompts apart is a
+    small part of their variance, and learning it takes several times as many steps.
     """
 
     mean: Tensor
@@ -258,7 +258,7 @@ class Condition(nn.Module):
 
 
 class Film(nn.Module):
-    """Numbers that modulate channels, from a condition; zero in the beginning."""
+    """Feature-wise linear modulation (FiLM, Perez et al. 2018): numbers for each channel, all zero at first."""
 
     def __init__(self, condition_width: int, channels: int, n: int) -> None:
         super().__init__()

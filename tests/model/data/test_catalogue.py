@@ -136,7 +136,7 @@ def test_a_store_that_is_gone_is_named(tiny_home: Home, tmp_path: object) -> Non
 def test_images_travel_to_another_process_without_their_voxels(images: CatalogueImages) -> None:
     images.volume(0)
     copy = pickle.loads(pickle.dumps(images))
-    assert not copy._kept._things
+    assert not copy._cache._entries
     assert np.array_equal(copy.volume(0).voxels, images.volume(0).voxels)
 
 

@@ -198,9 +198,9 @@ def test_memory_holds_the_last_scans_up_to_a_size_and_other_processes_read_their
     scans.scan(1)
     assert scans.scan(0) is first
     scans.scan(2)
-    assert list(scans._kept._things) == [0, 2]
+    assert list(scans._cache._entries) == [0, 2]
     again = pickle.loads(pickle.dumps(scans))
-    assert not again._kept._things
+    assert not again._cache._entries
     np.testing.assert_array_equal(again.scan(0).voxels, first.voxels)
 
 

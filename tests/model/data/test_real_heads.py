@@ -134,7 +134,7 @@ def test_one_t1w_of_each_training_person_is_taken(sample: Sample, tmp_path: Path
     images = _images(items)
     bank = RealHeads(tmp_path, images, 9)
     assert [images.items[index].person_id for index in bank.indices] == ["person", "second"]
-    images._kept._things.update(dict.fromkeys(range(len(items)), sample))
+    images._cache._entries.update(dict.fromkeys(range(len(items)), sample))
     joined = JoinedHeads([SmallFineHeads(2), bank])
     assert joined.n_heads == 4
     assert np.array_equal(joined.head(3).maps, real_head(sample, items[5], None).maps)

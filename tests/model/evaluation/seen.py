@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from model.data.prompt_fields import encode_records
 from model.evaluation.observer import IdealObserver, drawn_signals
 from model.evaluation.scorers import Observer, Seen
+from model.physics.tissue import TISSUES
 from model.simulation.protocols import VARIANTS, draw_protocol
 from warehouse.prompts.record import PromptRecord
 
@@ -76,6 +77,12 @@ def scans(n: int, seed: int = 0, scans_per_person: int = 7, is_stripped: bool = 
     ]
     signals = drawn_signals(records, [f"{seed}/{person}" for person in people])
     return Seen(records, people, random_vectors(n, seed), np.full(n, is_stripped), signals)
+
+
+def without_signals(records: list[PromptRecord], people: list[str], vectors: NDArray[np.float32]) -> Seen:
+    """Return whole heads of which nothing but records and embeddings is known."""
+    n = len(records)
+    return Seen(records, people, vectors, np.zeros(n, bool), np.full((n, len(TISSUES)), np.nan))
 
 
 def observer(n_prior: int = 700, spread: float = 1.0, noise: float = 0.01) -> Observer:

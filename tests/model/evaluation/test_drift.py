@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -156,7 +158,5 @@ def test_the_values_of_a_catalogue_are_those_of_its_training_people(home: Home) 
 
 
 def test_people_are_recognised_by_the_hashes_of_a_checkpoint() -> None:
-    import hashlib
-
     learned = frozenset({hashlib.sha256(b"alpha/00").hexdigest()})
     assert is_known(["alpha/00", "alpha/01", "alpha/00"], learned).tolist() == [True, False, True]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from model.data.catalogue import CatalogueImages
+from model.data.catalogue import CatalogueImages, training_hashes
 from model.evaluation.baselines import BASELINES, IDENTITY, MAP_ORACLE, MAP_TRAIN, START
 from model.evaluation.evaluate import Evaluation, evaluate, identify
 from model.evaluation.metrics import HIGHER_IS_BETTER, MAX_PSNR_DB
@@ -116,12 +116,11 @@ def test_nothing_that_was_trained_on_is_tested(native_home: Home, perfect: Evalu
 
 
 def test_training_people_are_scored_where_the_protocol_asks_and_are_no_leak(native_home: Home) -> None:
-    from model.data.catalogue import training_hashes
-
     images = CatalogueImages.open(native_home, "draft", ["train"])
     asked = protocol(**ONE_TASK, splits=("train", "test_internal"), forms=("session",), max_pairs_per_task=2)
     found = evaluate(native_home, Constant(), MODEL, asked, trained_on=training_hashes(images.items))
     assert {one.split for one in found.tested} == {"train", "test_internal"}
+    assert found.gates
     assert all("test_internal" in row["detail"] for row in found.gates)
 
 

@@ -20,7 +20,7 @@ from model.evaluation.matching import (
     signature,
 )
 from model.evaluation.scorers import Encoder, Seen
-from tests.model.evaluation.seen import Clairvoyant, Guesser, observer, random_vectors, scans
+from tests.model.evaluation.seen import Clairvoyant, Guesser, observer, random_vectors, scans, without_signals
 from warehouse.prompts.record import PromptRecord
 
 T2W = PromptRecord("T2w", repetition_time_s=3.0, echo_time_s=0.09, flip_angle_deg=120.0)
@@ -30,7 +30,7 @@ DIRECTIONS = ("image_to_prompt", "prompt_to_image")
 
 def seen_of(records: list[PromptRecord], encoder: Encoder) -> Seen:
     people = [str(place) for place in range(len(records))]
-    return Seen.without_signals(records, people, encoder.vectors(records))
+    return without_signals(records, people, encoder.vectors(records))
 
 
 def many() -> list[PromptRecord]:
@@ -151,7 +151,7 @@ def test_the_observer_finds_contrasts_that_no_other_protocol_explains() -> None:
     clear = np.array([not is_ambiguous(record) and not record.post_contrast for record in seen.records])
     assert np.nanmean(found[clear]) > 0.95
     assert np.nanmean(agent_found(observer(), seen)) > 0.9
-    assert np.isnan(contrast_found(observer(), Seen.without_signals([T1W], ["p"], random_vectors(1)))).all()
+    assert np.isnan(contrast_found(observer(), without_signals([T1W], ["p"], random_vectors(1)))).all()
 
 
 def test_the_best_constant_answer_counts_people_alike() -> None:

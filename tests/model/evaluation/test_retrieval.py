@@ -28,7 +28,7 @@ from model.evaluation.retrieval_protocol import PRESETS, RetrievalProtocol, retr
 from model.evaluation.scorers import Encoder, Seen
 from model.networks.checkpoint import save_model
 from model.networks.pair_encoder import Matcher, build
-from tests.model.evaluation.seen import Clairvoyant, drawn_records, observer, scans
+from tests.model.evaluation.seen import Clairvoyant, drawn_records, observer, scans, without_signals
 from tests.model.tiny_home import RECIPE
 from tests.model.training.test_text_encoder import TINY
 from warehouse.errors import ModelError
@@ -59,7 +59,7 @@ def of_people(records: list[PromptRecord], encoder: Encoder, n_people: int) -> t
 
 def seen_of(items: list[Item], encoder: Encoder) -> Seen:
     records, people = [one.record for one in items], [one.person_id for one in items]
-    return Seen.without_signals(records, people, encoder.vectors(records))
+    return without_signals(records, people, encoder.vectors(records))
 
 
 @pytest.mark.parametrize(

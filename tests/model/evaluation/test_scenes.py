@@ -248,8 +248,6 @@ def test_the_pooled_map_never_mixes_real_and_simulated_people(images: CatalogueI
 
 
 def test_a_second_scan_of_a_person_is_the_ceiling(native_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    from model.evaluation import evaluate as module
-
     known = CatalogueImages.open(native_home, "draft", ["test_internal"])
     indices = [index for index, item in enumerate(known.items) if item.contrast_label == "T2w"][:2]
     again = Pair("T2w_to_T2w", "test_internal", (indices[0],), indices[1])
@@ -257,8 +255,9 @@ def test_a_second_scan_of_a_person_is_the_ceiling(native_home: Home, monkeypatch
     def repeated(images: CatalogueImages, limit: int, splits: object) -> list[Pair]:
         return [_in(images, known, again)] if limit else []
 
-    monkeypatch.setattr(module, "repeat_scans", repeated)
-    monkeypatch.setattr(module, "rescan", lambda target, other: _linear(known.items[indices[1]]) + 0.1)
+    module = "model.evaluation.evaluate"
+    monkeypatch.setattr(f"{module}.repeat_scans", repeated)
+    monkeypatch.setattr(f"{module}.rescan", lambda target, other: _linear(known.items[indices[1]]) + 0.1)
     found = evaluate(native_home, Identity(native_home), MODEL, protocol(tasks=("T1w_to_T2w",)))
     rows = [row for row in found.scores if row["model_id"] == RESCAN]
     assert {(row["task"], row["form"], row["split"]) for row in rows} == {("T2w_to_T2w", "native", "test_internal")}

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model.evaluation.scorers import Encoder, Seen
+from model.evaluation.scorers import Encoder
 from model.evaluation.single_field import FIELDS, MIN_CHANGE, changed, parts, preferred
-from tests.model.evaluation.seen import Clairvoyant, Guesser, observer, scans
+from tests.model.evaluation.seen import Clairvoyant, Guesser, observer, scans, without_signals
 
 
 @pytest.mark.parametrize("name", FIELDS)
@@ -67,6 +67,4 @@ def test_a_tie_is_no_preference() -> None:
 def test_prompts_without_signals_are_not_asked() -> None:
     seen = scans(7)
     vague = [replace(record, field_strength_t=None) for record in seen.records]
-    assert (
-        list(parts({"ideal": observer(7)}, Seen.without_signals(vague, seen.people, seen.vectors), "echo_time_s")) == []
-    )
+    assert list(parts({"ideal": observer(7)}, without_signals(vague, seen.people, seen.vectors), "echo_time_s")) == []

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import binomtest, bootstrap
 
 from model.evaluation.statistics import by_person, estimate, estimate_share
 
@@ -16,8 +17,6 @@ def test_each_person_counts_once() -> None:
 
 
 def test_it_is_scipys_interval() -> None:
-    from scipy.stats import bootstrap
-
     values = np.random.default_rng(1).gamma(2.0, size=30)
     found = estimate(values, n_resamples=20_000)
     expected = bootstrap((values,), np.mean, n_resamples=20_000, method="BCa", rng=2).confidence_interval
@@ -79,8 +78,6 @@ def test_a_difference_counts_only_where_its_interval_leaves_zero_out(shift: floa
 
 
 def test_a_share_has_the_exact_interval() -> None:
-    from scipy.stats import binomtest
-
     for successes, n_people in ((0, 12), (5, 12), (12, 12), (20, 40)):
         found = estimate_share([1.0] * successes + [0.0] * (n_people - successes))
         expected = binomtest(successes, n_people).proportion_ci(0.95, method="exact")

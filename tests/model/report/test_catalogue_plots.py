@@ -23,8 +23,11 @@ def test_a_table_writes_its_numbers_and_leaves_missing_fields_empty() -> None:
     assert [label.get_text() for label in drawn.get_yticklabels()] == ["a", "$b"]
 
 
-def test_an_empty_table_is_drawn() -> None:
-    draw_table(Figure().subplots(), pd.DataFrame({"T1w": [np.nan]}, index=["a"]))
+def test_a_table_without_any_number_still_names_its_rows_and_columns() -> None:
+    drawn = Figure().subplots()
+    draw_table(drawn, pd.DataFrame({"T1w": [np.nan]}, index=["a"]))
+    assert [text.get_text() for text in drawn.texts] == []
+    assert [label.get_text() for label in (*drawn.get_xticklabels(), *drawn.get_yticklabels())] == ["T1w", "a"]
 
 
 def test_bars_are_named_from_above_and_counted() -> None:

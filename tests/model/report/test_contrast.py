@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from scipy.stats import spearmanr
 
 from model.report.contrast import HEIGHT, TEXTBOOK, WIDTH, errors, plots, verdict
 from model.report.data import rows
@@ -68,8 +69,6 @@ def test_a_rank_correlation_tells_the_wrong_direction_from_no_reaction(catalogue
 
 
 def test_ties_have_their_mean_rank(catalogue: duckdb.DuckDBPyConnection) -> None:
-    from scipy.stats import spearmanr
-
     curve = [(1.0, 5.0), (1.0, 6.0), (2.0, 6.0), (3.0, 9.0), (0.5, 6.0)]
     say(catalogue, curve)
     [row] = errors(found(catalogue))

@@ -78,7 +78,9 @@ def test_curves_are_drawn_and_not_listed(found: Retrieval) -> None:
 
 @pytest.mark.slow
 def test_every_picture_has_content(found: Retrieval) -> None:
-    for picture in plots(found.scores, found.recovered, found.examples).values():
+    drawn = plots(found.scores, found.recovered, found.examples)
+    assert drawn.keys() == set(PICTURES)
+    for picture in drawn.values():
         pixels = np.asarray(Image.open(BytesIO(picture)).convert("L"))
         assert 200 < pixels.shape[1] < 2000
         assert pixels.std() > 10
@@ -93,6 +95,7 @@ def test_without_figures_nothing_is_drawn() -> None:
 
 
 def test_examples_have_their_own_prompt_among_others_best_first(found: Retrieval) -> None:
+    assert found.examples
     for example in found.examples:
         assert example.record in example.candidates
         assert len(example.candidates) == len(set(example.candidates)) == N_CANDIDATES
@@ -104,4 +107,5 @@ def test_real_images_are_shown_before_simulated_ones() -> None:
     seen = replace(seen, vectors=encoder.vectors(seen.records))
     is_simulated = [number < 35 for number in range(70)]
     picture = Picture(np.ones((4, 4, 4), np.float32), np.ones((4, 4, 4), bool), np.eye(4))
-    assert not any(one.is_simulated for one in choose_examples(encoder, seen, is_simulated, lambda place: picture))
+    chosen = choose_examples(encoder, seen, is_simulated, lambda place: picture)
+    assert {one.is_simulated for one in chosen} == {False}

@@ -44,6 +44,7 @@ class Catalogued:
         publish(self.home)
         self.truth = _rows(out / "phantom_truth.csv")
         self.defects = _rows(out / "phantom_defects.csv")
+        assert self.kept
 
     def query(self, sql: str) -> list[dict[str, object]]:
         with duckdb.connect(str(self.home.pointer.resolve()), read_only=True) as connection:

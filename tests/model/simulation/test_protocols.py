@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from model.physics.tissue import TISSUES, properties
 from model.simulation.protocols import VARIANTS, draw_protocol
@@ -47,8 +48,6 @@ def test_no_parameter_depends_on_the_field() -> None:
 
 @pytest.mark.parametrize("field_strength_t", [1.5, 3.0])
 def test_the_inversion_of_flair_nearly_nulls_fluid(field_strength_t: float) -> None:
-    import torch
-
     t1_s = properties(field_strength_t).t1_s[TISSUES.index("csf")]
     for seed in range(50):
         flair = draw_protocol("FLAIR", np.random.default_rng(seed), field_strength_t)

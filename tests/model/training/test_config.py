@@ -111,9 +111,7 @@ def test_patches_are_changed_as_the_configuration_says_and_those_that_measure_ar
     assert not any(asdict(config.unchanged).values())
 
 
-@pytest.mark.parametrize("name", ["compact", "reference"])
-def test_architecture_that_is_chosen_is_described_for_the_embeddings_at_hand(name: str) -> None:
+@pytest.mark.parametrize(("name", "size", "value"), [("compact", "n_knots", 5), ("reference", "channels", 16)])
+def test_architecture_that_is_chosen_is_described_for_the_embeddings_at_hand(name: str, size: str, value: int) -> None:
     sizes = synthesis(architecture=name, compact={"n_knots": 5}, reference={"channels": 16}).sizes(77)
-    assert (sizes["name"], sizes["embedding_width"]) == (name, 77)
-    assert sizes.get("n_knots", 5) == 5
-    assert sizes.get("channels", 16) == 16
+    assert (sizes["name"], sizes["embedding_width"], sizes[size]) == (name, 77, value)

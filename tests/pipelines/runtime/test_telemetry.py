@@ -46,7 +46,6 @@ def run_of(home: Home) -> Run:
         seed=3,
         device="cpu",
         n_parameters=4,
-        is_resumed=False,
         is_simulated=True,
         precision="fp32",
     )
