@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import traceback
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -32,8 +33,8 @@ from warehouse.errors import TumsynError
 from warehouse.lake.home import Home
 from warehouse.lake.migration import migrate
 
-# Faults of disks and permissions, which any command can meet anywhere, and their remedies.
-OF_THE_SYSTEM = {
+# Faults of disks and permissions, which any command can meet anywhere.
+REMEDIES_BY_ERRNO = {
     errno.EACCES: "give this user permission, or name another place",
     errno.EPERM: "give this user permission, or name another place",
     errno.EROFS: "make the disk writable, or name another place",
@@ -64,9 +65,9 @@ def _shown(error: Exception) -> TumsynError:
     """Return an error in the words of a user: what is wrong, and what to do."""
     if isinstance(error, TumsynError):
         return error
-    if isinstance(error, OSError) and error.errno in OF_THE_SYSTEM:
+    if isinstance(error, OSError) and error.errno in REMEDIES_BY_ERRNO:
         place = f"{error.filename}: " if error.filename else ""
-        return TumsynError(f"{place}{error.strerror}", OF_THE_SYSTEM[error.errno])
+        return TumsynError(f"{place}{error.strerror}", REMEDIES_BY_ERRNO[error.errno])
     what = f"{type(error).__name__}: {error}"
     return TumsynError(what, "an unexpected error; `tumsyn --debug …` shows its place")
 
@@ -83,8 +84,6 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
         typer.echo(f"tumsyn {version('tumsyn')}")
         raise typer.Exit
 

@@ -1,4 +1,8 @@
-"""Data of many centres: ingest, harmonised volumes, prompts, and their metadata in a DuckDB catalogue."""
+"""Data of many centres: ingest, harmonised volumes, prompts, and their metadata in a DuckDB catalogue.
+
+DuckDB, SimpleITK, matplotlib, zarr and the network of brain masks are imported inside the functions that need them: a
+command, or a worker process that reads patches, loads no more than it uses.
+"""
 
 import os
 

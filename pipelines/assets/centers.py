@@ -22,7 +22,7 @@ RAW_KEYS = [asset_key(table) for table in PARTITIONED if table.layer == "raw"]
 
 
 class IngestConfig(dg.Config):
-    """How a centre is ingested."""
+    """Settings of an ingest."""
 
     force: bool = Field(
         default=False, description="Read every file again. Otherwise an unchanged centre is left as it is, in seconds."
@@ -35,7 +35,7 @@ def registered_center(home: Home, center_id: str) -> RegisteredCenter:
     Raises
     ------
     CenterError
-        When the home does not have it, or its registration cannot be used; those of other centres do not matter.
+        When it is not registered or its registration is broken. Broken registrations of other centres are ignored.
     """
     found = readable(home)
     centers = found.centers

@@ -93,7 +93,7 @@ def picture_of_counts(counts: Mapping[str, Mapping[str, int]]) -> str:
 def training_metadata(home: Home, run_id: str) -> Metadata:
     """Return what a training run measured: last values, validations as a table, curves, and its newest examples."""
     measured = training_curve(home, run_id)
-    ends = model_registry.statements(home, "core.training_run", run_id=run_id, status="finished")
+    ends = model_registry.statements(home, model_registry.RUN, run_id=run_id, status="finished")
     last = {f"{row['split']}_{row['metric']}": float(row["value"]) for row in measured}
     metadata: Metadata = {name: float(f"{value:.4g}") for name, value in last.items() if math.isfinite(value)}
     if ends:

@@ -25,7 +25,7 @@ GROUP = "retraining"
 DRIFT, DECIDED = asset_key(DRIFT_SCORE), asset_key(RETRAINING_DECISION)
 CHECK = "people_are_as_before"
 SHOWN_FIELDS = 20
-READ = {
+UPSTREAM = {
     DRIFT: ("out.image_catalog", "core.volume", "core.quality", "core.model_event"),
     DECIDED: ("core.drift_score", "core.training_run", "core.model_version", "core.gate_verdict", "out.training_pair"),
 }
@@ -36,7 +36,7 @@ READ = {
     specs=[
         asset_spec(
             table,
-            [asset_key(TABLES[name]) for name in READ[asset_key(table)]],
+            [asset_key(TABLES[name]) for name in UPSTREAM[asset_key(table)]],
             {"parquet", "duckdb"},
             sqlfiles.spec_version(),
             GROUP,

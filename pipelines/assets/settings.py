@@ -1,4 +1,4 @@
-"""Define what a person may set when a model's asset is materialised: the fields of Dagster's launchpad."""
+"""Define the settings of the assets of models, which Dagster's launchpad shows as fields."""
 # No postponed annotations here: Dagster reads the types of the fields as objects.
 
 import dagster as dg
@@ -6,13 +6,13 @@ from pydantic import Field
 
 
 class DeviceSettings(dg.Config):
-    """Where the network runs."""
+    """Device on which the network runs."""
 
     device: str | None = Field(default=None, description="cpu or cuda. Default: a GPU where there is one.")
 
 
 class TrainingSettings(DeviceSettings):
-    """What is trained, and where."""
+    """Settings of a training."""
 
     config: str = Field(
         default="standard",
@@ -22,7 +22,7 @@ class TrainingSettings(DeviceSettings):
 
 
 class SynthesisSettings(TrainingSettings):
-    """As a training of any kind has them, and what the network begins with."""
+    """Settings of a training of a synthesis model, with the models that it begins with."""
 
     init: str | None = Field(
         default=None, description="Model to begin with: champion, shipped, identity or folder; default: random weights."
@@ -33,7 +33,7 @@ class SynthesisSettings(TrainingSettings):
 
 
 class EvaluationSettings(DeviceSettings):
-    """By which protocol is evaluated, and where."""
+    """Settings of an evaluation."""
 
     protocol: str = Field(
         default="standard",
@@ -42,7 +42,7 @@ class EvaluationSettings(DeviceSettings):
 
 
 class ChampionSettings(DeviceSettings):
-    """By which protocol the champions are evaluated, and where."""
+    """Settings of an evaluation of the champions."""
 
     protocol: str | None = Field(
         default=None,

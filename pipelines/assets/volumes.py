@@ -30,7 +30,7 @@ from warehouse.lake.parts import read_table
 from warehouse.quality.mosaics import slug, slug_of
 from warehouse.tables import HARMONIZED, TABLES
 
-READ = [asset_key(TABLES[name]) for name in ("core.center", "core.image", "raw.file")]
+UPSTREAM = [asset_key(TABLES[name]) for name in ("core.center", "core.image", "raw.file")]
 SHOWN_MOSAICS = 6
 MOSAIC_WIDTH_PX = 640
 
@@ -44,7 +44,7 @@ FORCE = Field(default=False, description="Harmonise every scan again, even where
 
 
 class HarmonizeConfig(dg.Config):
-    """How a centre's scans are harmonised; the defaults fit this machine."""
+    """Settings of a harmonisation; the defaults fit this machine."""
 
     recipe: str | None = RECIPE
     workers: int | None = Field(
@@ -61,10 +61,10 @@ class HarmonizeConfig(dg.Config):
     specs=[
         asset_spec(
             table,
-            READ,
+            UPSTREAM,
             {"python", "parquet"},
             steps_hash(),
-            automation_condition=same_center(READ) if table is HARMONIZED[0] else None,
+            automation_condition=same_center(UPSTREAM) if table is HARMONIZED[0] else None,
         )
         for table in HARMONIZED
     ],
@@ -103,7 +103,7 @@ center_volumes_specification = center_checks("center_volumes_specification", HAR
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """What all batches of a centre share, and the work that was planned when they were cut."""
+    """Recipe of all batches of a centre, and the scans that were to be harmonised when the batches were planned."""
 
     recipe: Recipe
     fingerprint: str
@@ -122,7 +122,7 @@ class SessionBatch:
 
 
 class BatchConfig(dg.Config):
-    """How a centre's sessions are cut into batches, of which each machine takes one at a time."""
+    """Size of the batches into which a centre's sessions are divided, and settings of their harmonisation."""
 
     recipe: str | None = RECIPE
     batch_sessions: int = Field(default=20, ge=1, description="Sessions of one batch, which one step harmonises.")
@@ -144,7 +144,7 @@ def chosen_recipe(home: Home, name: str | None) -> Recipe:
 # Dagster reads the outputs from the decorator, and refuses a return type that names several.
 @dg.op(out={"plan": dg.Out(BatchPlan), "batches": dg.DynamicOut(SessionBatch)})
 def plan_batches(context: dg.OpExecutionContext, config: BatchConfig, home: HomeResource):  # type: ignore[no-untyped-def]
-    """Cut a centre's sessions into batches."""
+    """Divide a centre's sessions into batches."""
     place = home.open()
     with no_retries(f"harmonisation of centre {context.partition_key}"):
         recipe = chosen_recipe(place, config.recipe)

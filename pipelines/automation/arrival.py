@@ -92,7 +92,7 @@ def changed_centers(context: dg.SensorEvaluationContext, home: HomeResource) -> 
         context.log.error("centre %s: %s", center_id, text)
     cursor = arrivals.to_cursor(found.seen)
     if not found.requests:
-        return dg.SensorResult(skip_reason=said(found), cursor=cursor)
+        return dg.SensorResult(skip_reason=tick_message(found), cursor=cursor)
     requests = [
         dg.RunRequest(partition_key=name, tags={"tumsyn/reason": "new or changed data", WORK_TAG: found.works[name]})
         for name in found.requests
@@ -108,12 +108,14 @@ def is_on(instance: dg.DagsterInstance) -> bool:
     )
 
 
-def said(found: arrivals.Look) -> str:
-    """Return what a tick has to say: the errors first, then each centre that is not simply unchanged."""
+def tick_message(found: arrivals.Look) -> str:
+    """Return the message of a tick: errors first, then each centre with changes, then the number of unchanged ones."""
     lines = [f"{center_id}: ERROR: {error}" for center_id, error in sorted(found.errors.items())]
-    lines += [f"{center_id}: {text}" for center_id, text in sorted(found.said.items()) if text != arrivals.UNCHANGED]
-    n_unchanged = list(found.said.values()).count(arrivals.UNCHANGED)
-    return "\n".join([*lines, f"{n_unchanged} of {len(found.said) + len(found.errors)} centres unchanged"])
+    lines += [
+        f"{center_id}: {text}" for center_id, text in sorted(found.messages.items()) if text != arrivals.UNCHANGED
+    ]
+    n_unchanged = list(found.messages.values()).count(arrivals.UNCHANGED)
+    return "\n".join([*lines, f"{n_unchanged} of {len(found.messages) + len(found.errors)} centres unchanged"])
 
 
 def _is_ingested_now(instance: dg.DagsterInstance, center_id: str) -> bool:

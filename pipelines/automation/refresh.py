@@ -25,11 +25,11 @@ from warehouse.ingest import is_current
 from warehouse.lake.home import Home
 
 STARTED_BY = "tumsyn/started_by"  # tag of a run that another one started: the identity of that
-DAMAGED = (ValueError, OSError, LookupError)  # a disk or a file of one centre; TumsynError is a ValueError
+CENTER_FAULTS = (ValueError, OSError, LookupError)  # a disk or a file of one centre; TumsynError is a ValueError
 
 
 class RefreshConfig(dg.Config):
-    """Which centres are brought up to date, and how their scans are harmonised."""
+    """Settings of a refresh: the centres, and the harmonisation of their scans."""
 
     centers: list[str] = Field(default=[], description="Registered centres, e.g. [ixi, camcan]. Default: all of them.")
     harmonize: bool = Field(default=True, description="Whether scans are harmonised; otherwise only tables are read.")
@@ -109,9 +109,9 @@ def _refresh(context: dg.OpExecutionContext, config: RefreshConfig, home: Home) 
 def _brought_up_to_date(
     context: dg.OpExecutionContext, home: Home, entry: RegisteredCenter, config: RefreshConfig, recipe: Recipe
 ) -> str | None:
-    """Run the steps that a centre needs; return the one that failed, why, and what to do.
+    """Ingest and harmonise a centre as far as it is needed; return the step that failed, why, and what to do.
 
-    Whether the second is needed is decided when the first is done.
+    An ingest may bring new scans, so harmonisation is checked only after it.
     """
     name = entry.center.center_id
     steps: list[tuple[str, Callable[[], bool], Mapping[str, object] | None]] = [
@@ -126,7 +126,7 @@ def _brought_up_to_date(
                 continue
             context.log.info("centre %s: %s", name, job)
             error = started(context, home, job, name, values)
-        except (*DAMAGED, dg.DagsterError) as caught:
+        except (*CENTER_FAULTS, dg.DagsterError) as caught:
             error = str(caught)
         if error:
             remedy = "" if "->" in error else f"\n  -> look at its run of `{job}`, and start that again"

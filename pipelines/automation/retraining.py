@@ -1,4 +1,4 @@
-"""Define the schedule of trainings: it trains where there is reason to, and shows why it does or does not."""
+"""Define the schedule that decides whether to train a model, launches the training, and shows the reasons."""
 
 from __future__ import annotations
 

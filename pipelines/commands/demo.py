@@ -33,7 +33,7 @@ SEED = 1
 
 
 @dataclass(frozen=True)
-class Extent:
+class Profile:
     """Size of a demonstration.
 
     Parameters
@@ -51,10 +51,10 @@ class Extent:
     settings: str
 
 
-EXTENTS = {
-    "full": Extent(None, 2, "demo"),
+PROFILES = {
+    "full": Profile(None, 2, "demo"),
     # Three internal centres, of which two have people in a test split, and an external one.
-    "quick": Extent(("camcan", "ixi", "lemon", "ucsf_pdgm"), 2, "quick"),
+    "quick": Profile(("camcan", "ixi", "lemon", "ucsf_pdgm"), 2, "quick"),
 }
 
 
@@ -72,13 +72,13 @@ def demo(
     Everything is written into the home. What exists and has not changed is not made again.
     """
     home: Home = ctx.obj
-    write_operations(home, EXTENTS[profile])
-    names = make_centers(home, EXTENTS[profile])
+    write_operations(home, PROFILES[profile])
+    names = make_centers(home, PROFILES[profile])
     with stage("ingest"):
         ingest_centers(home, names)
     with stage("harmonise"):
         harmonize_centers(home, names, {"recipe": RECIPE})
-    settings = EXTENTS[profile].settings
+    settings = PROFILES[profile].settings
     page = train_all(home, settings)
     from pipelines.runtime.reports import headline, rewrite_report
 
@@ -89,13 +89,13 @@ def demo(
     typer.echo(f"\n{headline(home, page, settings)}\nreport: {_short(page)}")
 
 
-def write_operations(home: Home, extent: Extent) -> None:
+def write_operations(home: Home, profile: Profile) -> None:
     """Make what is started in the browser as quick as the demonstration, unless the home has settings already."""
     from pipelines.runtime.operations import path_of
 
     if path_of(home).exists():
         return
-    names = dict.fromkeys(("text_encoder_config", "synthesis_config", "protocol"), extent.settings)
+    names = dict.fromkeys(("text_encoder_config", "synthesis_config", "protocol"), profile.settings)
     settings = {"arrival": {"recipe": RECIPE}, "retraining": names}
     atomic.write_text(path_of(home), yaml.safe_dump(settings, sort_keys=False))
 
@@ -144,7 +144,7 @@ def written_report(instance: dg.DagsterInstance) -> Path:
     return Path(str(event.asset_materialization.metadata["path"].value))
 
 
-def make_centers(home: Home, extent: Extent) -> list[str]:
+def make_centers(home: Home, profile: Profile) -> list[str]:
     """Simulate centres inside the home, unless they are there, register them, and return their identifiers."""
     from model.simulation.cohort import add_acceptance_set, register_cohort, write_cohort
 
@@ -152,10 +152,10 @@ def make_centers(home: Home, extent: Extent) -> list[str]:
     with stage("simulate"), shown_progress() as shown, processes(n_cpus()) as pool:
         cohort = write_cohort(
             out,
-            subjects_per_center=extent.subjects_per_center,
+            subjects_per_center=profile.subjects_per_center,
             seed=SEED,
             resolution_mm=RESOLUTION_MM,
-            centers=extent.centers,
+            centers=profile.centers,
             force=True,  # the folder belongs to the demonstration: centres of another version are replaced
             progress=shown("visits"),
             pool=pool,

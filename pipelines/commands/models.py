@@ -49,7 +49,7 @@ def show_model(
     """Show a model: what it serves, its training, its people, its gates, and how its status came about."""
     import pyarrow as pa
 
-    from pipelines.runtime.model_card import facts_of
+    from pipelines.runtime.model_facts import facts_of
 
     facts = facts_of(ctx.obj, model, kind)
     show(

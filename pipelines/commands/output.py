@@ -17,6 +17,7 @@ import typer
 
 from pipelines.runtime.progress import clean
 from warehouse.errors import TumsynError
+from warehouse.lake import atomic
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,8 +71,6 @@ def _write_file(rows: pa.Table, form: Format, output: Path) -> None:
         raise TumsynError(f"{output} exists", "remove it, or give another --output")
     if not output.parent.is_dir():
         raise TumsynError(f"{output.parent} is not a folder", "make it, or give another --output")
-    from warehouse.lake import atomic
-
     temporary = atomic.temporary_beside(output)
     with temporary.open("wb") as file:
         WRITERS[form](rows, file)

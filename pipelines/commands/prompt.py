@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -97,6 +98,4 @@ def _with_suggestion(read: ReadPrompt, piece: str) -> str:
 
 
 def _listed(title: str, names: list[str]) -> str:
-    from textwrap import fill
-
     return fill(f"{title} {', '.join(names)}", 80, subsequent_indent="  ", break_on_hyphens=False)

@@ -55,7 +55,7 @@ def synthesize(
         Path | None,
         typer.Option(
             metavar="TABLE.csv",
-            help="Make a row's scan after the other; columns input, prompt, out, like, source_prompt, brain_mask.",
+            help="Make one scan per row of a table; columns input, prompt, out, like, source_prompt, brain_mask.",
         ),
     ] = None,
     max_memory: Annotated[
@@ -129,7 +129,7 @@ def synthesize(
 
 
 def _tell(made: Made) -> None:
-    """Print what was used: of each scan, of the prompt, and what the user should know."""
+    """Print which values were used for each scan and for the request, the model, and warnings."""
     from model.inference.request import LABELS, described
 
     for one in made.inputs:
@@ -145,7 +145,7 @@ def _tell(made: Made) -> None:
 
 
 def _make_table(batch: Path, make_row: Callable[[Row], Made], **options: bool) -> None:
-    """Make the rows of a table, and print what became of each.
+    """Synthesise the scan of each row of a table, and print the outcomes.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Define `tumsyn train`, which a person types, and which Dagster starts as a process."""
+"""Define `tumsyn train`, which is also the command of the process in which Dagster trains."""
 
 from __future__ import annotations
 

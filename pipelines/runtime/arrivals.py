@@ -1,8 +1,8 @@
-"""Decide which centres have new or changed data that has settled; what is remembered between two looks is one text.
+"""Decide which centres have new or changed data that is no longer being written; JSON keeps the state between looks.
 
 Each look walks the folders of every centre for a share of its seconds. A full check, which lists every file, is made of
-one centre per look: where the folders changed and stand still, and otherwise once per period. A look ends in time
-though a disk does not answer, or a list is long: that goes on in the background, and a later look takes its result.
+one centre per look: where the folders changed and stand still, and otherwise once per period. If a disk does not answer
+or a list is long, the work continues in a background thread, and a later look takes its result.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ BACKGROUND = Background()
 
 @dataclass(frozen=True)
 class Seen:
-    """What is remembered of a centre.
+    """State of a centre between two looks.
 
     Parameters
     ----------
@@ -62,14 +62,14 @@ class Seen:
 
 @dataclass
 class Look:
-    """Result of one look: centres to ingest, what to remember, and a sentence about each centre.
+    """Result of one look: centres to ingest, state for the next look, and a message or an error for each centre.
 
-    `works` has a hash of what is to be ingested, for each request; `StateOf` is asked about it later.
+    `works` has a hash of the data that each request is for, by which `StateOf` later finds the run.
     """
 
     requests: list[str] = field(default_factory=list)
     seen: dict[str, Seen] = field(default_factory=dict)
-    said: dict[str, str] = field(default_factory=dict)
+    messages: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     works: dict[str, str] = field(default_factory=dict)
 
@@ -119,12 +119,12 @@ def look(
 
 
 def to_cursor(seen: dict[str, Seen]) -> str:
-    """Return what is remembered as a text."""
+    """Return the state of all centres as JSON."""
     return json.dumps({center_id: asdict(one) for center_id, one in sorted(seen.items())})
 
 
 def from_cursor(cursor: str | None) -> dict[str, Seen]:
-    """Return what a text remembers; nothing where another version wrote it, so that all centres are looked at anew."""
+    """Return the state that `to_cursor` wrote; empty if another version wrote it: all centres are then checked."""
     try:
         found = json.loads(cursor or "{}")
         return {
@@ -136,7 +136,7 @@ def from_cursor(cursor: str | None) -> dict[str, Seen]:
 
 
 def _walked(seen: Seen, entry: RegisteredCenter, is_over: Callable[[], bool]) -> Seen:
-    """Return what is remembered after a further slice of the walk."""
+    """Return the state after a further slice of the walk."""
     begun = FolderWalk(seen.position, seen.digest, seen.n_folders)
     walk = advance(begun, entry.root, is_over, entry.follow_links)
     if not walk.is_complete:
@@ -188,7 +188,7 @@ class _Looking:
             if center_id in self.result.errors or not _is_due(seen[center_id], walked, self.now, self.settings):
                 pass
             elif self.is_busy(center_id):
-                self.result.said[center_id] = BUSY
+                self.result.messages[center_id] = BUSY
             else:
                 due.append(center_id)
         if due:
@@ -197,7 +197,7 @@ class _Looking:
             self.check(entries[min(due, key=lambda name: (not _is_changed(at[name]), at[name].checked_at))])
 
     def advanced(self, seen: Seen, entry: RegisteredCenter, share_ends: float) -> Seen:
-        """Return what is remembered after a further slice of a centre's walk."""
+        """Return the state of a centre after a further slice of its walk, or record why there is none."""
         center_id = entry.center.center_id
         patience_s = share_ends - self.clock() + ANSWER_S
         try:
@@ -215,7 +215,7 @@ class _Looking:
         except (TumsynError, OSError) as error:
             self.result.errors[center_id] = str(error)
             return replace(seen, position=None, digest="", n_folders=0)
-        self.result.said[center_id] = _progress(walked)
+        self.result.messages[center_id] = _progress(walked)
         return walked
 
     def check(self, entry: RegisteredCenter) -> None:
@@ -229,30 +229,30 @@ class _Looking:
                 self._key("files", center_id), entry, lambda: pending(self.home, entry), patience_s
             )
         except StillWorkingError as working:
-            result.said[center_id] = f"its files are being listed, for {working.seconds:.0f} s so far"
+            result.messages[center_id] = f"its files are being listed, for {working.seconds:.0f} s so far"
             return
         except (TumsynError, OSError) as error:
             result.errors[center_id] = str(error)
-            result.said.pop(center_id, None)
+            result.messages.pop(center_id, None)
             result.seen[center_id] = replace(decided, decided_folders=seen.decided_folders)
             return
         request = self.requests.get(center_id)
         if work is None:
-            result.seen[center_id], result.said[center_id] = decided, UNCHANGED
+            result.seen[center_id], result.messages[center_id] = decided, UNCHANGED
         elif self.is_busy(center_id):
-            result.said[center_id] = BUSY
+            result.messages[center_id] = BUSY
         elif request and work == request.work:
             result.seen[center_id] = decided
-            result.said[center_id] = (
+            result.messages[center_id] = (
                 "its ingest was requested and is not finished or failed; see its last run. A change of its data, or"
                 f" `tumsyn ingest {center_id}`, starts it again"
             )
         elif work != seen.settling:
             result.seen[center_id] = replace(seen, settling=work, checked_at=self.now)
-            result.said[center_id] = "files changed, waiting until they stand still"
+            result.messages[center_id] = "files changed, waiting until they stand still"
         else:
             result.seen[center_id], self.requests[center_id] = decided, Request(work, self.now)
-            result.said[center_id] = "new or changed files: ingest requested"
+            result.messages[center_id] = "new or changed files: ingest requested"
             result.requests.append(center_id)
             result.works[center_id] = work
 

@@ -39,23 +39,23 @@ class _Task:
 
 
 class Background:
-    """Pieces of work that go on in threads, each under a key."""
+    """Work in threads that may outlast the call that began it; each piece has a key."""
 
     def __init__(self) -> None:
         self._tasks: dict[Hashable, _Task] = {}
 
     def result(self, key: Hashable, about: object, work: Callable[[], T], patience_s: float) -> T:
-        """Return what a piece of work returns, which is begun unless it goes on already.
+        """Return the result of a piece of work; it is started unless it is already running.
 
         Parameters
         ----------
         key : hashable
-            Names the work; one of each name goes on.
+            Identifies the work; of each key one piece runs at a time.
         about : object
-            What the work depends on. If it has changed, what goes on is forgotten, and the work is begun anew.
+            Inputs of the work. If they differ from those of the running piece, that is abandoned and a new one started.
         work : callable
         patience_s : float
-            How long to wait for it, s; what went on before is not waited for.
+            How long to wait for work that this call started, s; work that was already running is only looked at.
 
         Raises
         ------
@@ -75,7 +75,7 @@ class Background:
         return task.value  # type: ignore[return-value]
 
     def goes_on(self, key: Hashable) -> bool:
-        """Return whether work of this name was begun, and its result not taken yet."""
+        """Return whether work with this key was started and its result not yet returned."""
         return key in self._tasks
 
     def _begun(self, key: Hashable, about: object, work: Callable[[], object]) -> _Task:

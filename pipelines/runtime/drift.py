@@ -102,13 +102,13 @@ def compare(
     centers : sequence of str
         Whose people; none: those of all.
     """
+    import pandas as pd
+
     limits = DriftLimits(settings.least_people, settings.significance, settings.least_effect)
     with Catalogue(home, images.snapshot_id).connect() as connection:
         people = read_people(connection, images.recipe_id, centers)
     known = is_known(people["person_id"].tolist(), learned)
     former = _former_people(home, images.recipe_id, model_id, learned, set(people["person_id"]))
-    import pandas as pd
-
     reference = people[known] if former is None else pd.concat([people[known], former], ignore_index=True)
     identity = [model_id, images.data_id, images.recipe_id, sorted(centers), settings.model_dump()]
     identity += [source_hash("model.evaluation.drift", ("model.evaluation.drift",))]
@@ -129,7 +129,7 @@ def _former_people(
     import duckdb
 
     versions = model_registry.statements(home, model_registry.VERSION, model_id=model_id)
-    runs = model_registry.statements(home, "core.training_run", run_id=versions[0]["run_id"]) if versions else []
+    runs = model_registry.statements(home, model_registry.RUN, run_id=versions[0]["run_id"]) if versions else []
     if not runs or runs[0]["snapshot_id"] not in snapshots.existing(home):
         return None
     try:

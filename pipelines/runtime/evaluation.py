@@ -142,9 +142,9 @@ def evaluate_synthesis(
 
 
 def _start(home: Home, path: Path, config: Mapping[str, Any], device: str | None) -> Synthesizer | None:
-    """Return the model that a training began with; None where it began with nothing.
+    """Return the model that a training was initialised with; None for random weights.
 
-    What the weights that ship began with is their makers' affair, and need not be in this home.
+    The one of the shipped weights was left in the home that trained them, so it is None elsewhere.
 
     Raises
     ------
@@ -268,7 +268,7 @@ def _identity(catalogue: Catalogue, config: Mapping[str, Any], protocol_hash: st
 
 @contextmanager
 def _held(home: Home, catalogue: Catalogue, keys: Mapping[str, str], evaluation_id: str) -> Iterator[bool]:
-    """Yield whether an evaluation is on record; where it is not, and takes long, its snapshot is kept until the end."""
+    """Yield whether an evaluation is recorded; if not, keep its snapshot from being retired while it is computed."""
     known = verdicts.recorded(home, keys["model_id"])
     if verdicts.of_evaluation(known, keys["data_id"], keys["protocol_hash"]):
         yield True

@@ -1,7 +1,7 @@
-"""Decide, record and hand out a training in one step, so that two deciders never start two.
+"""Decide on a training and record the decision under a lock, so that a schedule and a command never both start one.
 
-Who is told to train launches a run with the tag of the decision. Until that run is there, the decision counts as a
-training under way; a run that never comes frees the way after a few minutes.
+The caller whose decision is to train launches a run with the tag of the decision. Until that run exists, the decision
+counts as a training under way; if the run has not appeared after five minutes, another training may be decided.
 """
 
 from __future__ import annotations

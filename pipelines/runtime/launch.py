@@ -20,7 +20,7 @@ from warehouse.errors import TumsynError
 from warehouse.lake import atomic
 from warehouse.lake.home import Home
 
-# Whoever typed a command repeats its run; Dagster's daemon does not.
+# Dagster's daemon must not retry a run of a command: the person who typed the command decides whether to repeat it.
 NO_RETRY = {"dagster/max_retries": "0"}
 SPECIAL = frozenset("?%")  # have a meaning in the addresses of databases
 

@@ -139,7 +139,7 @@ class Freshness(Section):
 
 
 class Operations(Section):
-    """All settings, a section each."""
+    """Settings of an installation; one field for each section of the file."""
 
     retraining: Retraining
     drift: Drift
@@ -151,8 +151,8 @@ class Operations(Section):
 def operations_at_load() -> Operations:
     """Return the settings of the home that `TUMSYN_HOME` names, or the defaults where its file is wrong.
 
-    For what Dagster fixes when it loads the code, such as the times of a schedule. A wrong file must not take all
-    assets with it; whoever reads it later says what is wrong.
+    For values that Dagster needs while it loads the code, such as the times of a schedule. With a wrong file the code
+    must still load; runs and ticks read the file again and report the error.
     """
     try:
         return load_operations(Home.default())

@@ -72,7 +72,10 @@ def report_to(progress: Progress, name: str, seconds: float = SECONDS_BETWEEN_LI
 
 
 def display_in_turn(name: str, log: object) -> Report:
-    """Return a report whose display is open while its work goes on, so that child processes show theirs in between."""
+    """Return a report that opens its display at the first item and closes it at the last.
+
+    Before and after, child processes can show the progress of other steps.
+    """
     display = ExitStack()
     current: Report | None = None
 

@@ -59,7 +59,7 @@ def offer(
         or model_registry.held_out_fold(home, keys["model_id"])
     )
     for _ in range(ATTEMPTS):
-        others = promotion.references(home, keys["model_id"], kind) if may_compare else {}
+        others = promotion.opponents(home, keys["model_id"], kind) if may_compare else {}
         comparisons = [_comparison(home, keys, gate, other, margin, compare) for gate, other in others.items()]
         judged = [*gates, *comparisons]
         made = promotion.offer(home, keys["model_id"], kind, judged, evaluation_id=evaluation_id)
@@ -93,8 +93,8 @@ def compare_synthesis(
     protocol: EvaluationProtocol,
     opponent: Opponent,
     report: Report,
-    device: str | None = None,
-    snapshot: str | None = None,
+    device: str | None,
+    snapshot: str,
 ) -> Row:
     """Compare an evaluated synthesis model with another one; what that one lacks is measured, and recorded as its own.
 

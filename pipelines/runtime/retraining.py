@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
+from uuid import uuid4
 
 import model as model_package
 from model.data.catalogue import CatalogueImages, training_hashes
@@ -21,12 +22,12 @@ from warehouse.errors import ModelError, TumsynError
 from warehouse.lake import atomic, parts
 from warehouse.lake.home import Home
 
-DECISION, RUN = "core.retraining_decision", "core.training_run"
+DECISION, RUN = "core.retraining_decision", model_registry.RUN
 CONFIGS = Path(model_package.__file__).parent / "configs"
 DAY_S = 86400.0
-AGAIN = "tumsyn retrain --yes --force"
-FAILURES = 2  # of the same training, after which only a person starts it again
-TRIES = 3  # on the same data without a success, likewise; a training or evaluation that was killed counts, too
+FORCE_COMMAND = "tumsyn retrain --yes --force"
+MAX_FAILURES = 2  # of the same training, after which only a person starts it again
+MAX_TRIES = 3  # on the same data without a success, likewise; a training or evaluation that was killed counts, too
 DecidedBy = Literal["schedule", "command", "asset"]
 
 
@@ -170,8 +171,6 @@ def record(home: Home, decision: Decision, decided_by: DecidedBy, decision_id: s
     str
         Identity of the decision: `event_id` of its row.
     """
-    from uuid import uuid4
-
     if decision.comparison:
         record_comparison(home, decision.comparison)
     event_id = decision_id or uuid4().hex
@@ -227,8 +226,8 @@ def last_success(home: Home, recipe_id: str) -> dict[str, Any] | None:
 def learned_people(home: Home, model_id: str, recipe_id: str) -> frozenset[str]:
     """Return the SHA-256 of the people that a model has learned from.
 
-    They stand in its checkpoint. If that is gone, they are the training people of the snapshot that its training began
-    with; if that is gone, too, they are unknown, and everybody is new. So whoever arrived during the training is new.
+    They are read from its checkpoint, else from the snapshot that its training began with, so that people who were
+    added during the training are not among them. If both are gone, nobody is known, and everybody counts as new.
     """
     try:
         config = json.loads((home.models / model_id / "config.json").read_text(encoding="utf-8"))
@@ -316,9 +315,9 @@ def _prevented(home: Home, operations: Operations, figures: Decision, has_failed
     decisions = model_registry.statements(home, DECISION, decision="train", data_id=figures.data_id)
     since = [row for row in decisions if all(row["occurred_at"] > version["occurred_at"] for version in success)]
     n_failed = sum(has_failed(row["event_id"]) for row in since)
-    if n_failed >= TRIES:
+    if n_failed >= MAX_TRIES:
         what = f"training was started {n_failed} times on data {figures.data_id} without a success"
-        return f"{what}; look at its runs, remove the cause, then run `{AGAIN}`"
+        return f"{what}; look at its runs, remove the cause, then run `{FORCE_COMMAND}`"
     from model.training.config import load_config  # imports torch, which a decision without reasons does not need
     from model.training.trained import training_code
 
@@ -338,9 +337,9 @@ def _prevented(home: Home, operations: Operations, figures: Decision, has_failed
             run for run in model_registry.statements(home, RUN, **keys) if json.loads(run["config"]) == config
         ]
         failed = [run for run in same[kind] if run["status"] == "failed"]
-        if len(failed) >= FAILURES and same[kind][-1]["status"] != "finished":
+        if len(failed) >= MAX_FAILURES and same[kind][-1]["status"] != "finished":
             what = f"this training of the {kind.replace('_', ' ')} failed {len(failed)} times: {failed[-1]['detail']}"
-            return f"{what}; remove the cause, then run `{AGAIN}`"
+            return f"{what}; remove the cause, then run `{FORCE_COMMAND}`"
     runs = {run["run_id"] for run in same["synthesis"] if run["status"] == "finished"}
     is_kept = figures.init or figures.text_encoder
     encoder_is_same = is_kept or any(run["status"] == "finished" for run in same.get("text_encoder", []))

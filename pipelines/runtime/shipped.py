@@ -1,4 +1,4 @@
-"""The weights that ship, tried on heads at 1 mm that they never saw, simulated and real."""
+"""Apply the shipped weights to a simulated and a real head at 1 mm that they were not trained on, for the report."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def picture_of(home: Home) -> Path | None:
 def try_shipped_weights(home: Home, shown: Callable[[str], Report]) -> bool:
     """Make scans of heads at 1 mm with the weights that ship, and draw them; return whether anything was made.
 
-    What was made before of the same heads with the same weights is kept. Without weights nothing is made.
+    Scans that were made of the same heads with the same weights are kept. Without weights nothing is made.
 
     Parameters
     ----------

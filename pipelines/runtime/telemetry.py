@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from model.training.trained import Run, Trained
 
-RUN, METRIC = "core.training_run", "core.training_metric"
+RUN, METRIC = model_registry.RUN, "core.training_metric"
 
 
 class AlreadyTrainedError(Exception):

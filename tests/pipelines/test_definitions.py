@@ -45,7 +45,9 @@ def test_every_asset_has_description_group_owner_kind_version_and_a_link_to_its_
     assert spec.kinds
     assert spec.code_version
     [reference, *_] = spec.metadata["dagster/code_references"].code_references
-    assert Path(reference.file_path).is_relative_to(ROOT / "pipelines") or reference.file_path.endswith(".sql")
+    place = "warehouse/catalog/sql" if spec.key in map(asset_key, DERIVED) else "pipelines"
+    assert Path(reference.file_path).is_relative_to(ROOT / place)
+    assert Path(reference.file_path).is_file()
 
 
 def test_every_job_sensor_schedule_check_and_setting_is_described() -> None:

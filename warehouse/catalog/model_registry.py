@@ -79,15 +79,15 @@ def champions(home: Home, kind: str) -> list[Champion]:
     kind : {"text_encoder", "synthesis"}
     """
     found: dict[Served, Champion] = {}
-    for one in standing(home, kind):
+    for one in champion_history(home, kind):
         found.setdefault(one.served, one)
     return list(found.values())
 
 
-def standing(home: Home, kind: str) -> list[Champion]:
-    """Return all models of a kind that are or were champion, the one assigned last first; not those rolled back.
+def champion_history(home: Home, kind: str) -> list[Champion]:
+    """Return the present and former champions of a kind, without those rolled back; the one assigned last comes first.
 
-    The first of a grid and recipe is in force; the second is its predecessor.
+    For each grid and recipe the first is in force, and the second is its predecessor.
     """
     with events.opened(home, EVENT) as connection:
         rows = connection.sql(sqlfiles.read("models/aliases")).to_arrow_table().to_pylist()

@@ -1,7 +1,7 @@
-"""Changes of champion: through the gates, by a person, and back.
+"""Change the champion: promotion by the gates or by a person, and rollback.
 
-Each change is one record, so a process that is killed leaves the old champion or the new one. Changes are decided one
-at a time, under a lock, by what is recorded then.
+Each change is one record, so a process that is killed leaves the old champion or the new one. A lock makes changes wait
+for each other; each is decided by the records that exist once it has the lock.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Check = Callable[[str], None]  # takes an identity
 
 @dataclass(frozen=True)
 class Offer:
-    """What became of a candidate.
+    """Decision on a candidate.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Offer:
 
 @dataclass(frozen=True)
 class Rollback:
-    """A rollback: the model that left, None where nothing was to be done, and the champion in force."""
+    """Result of a rollback: the model that was rolled back (None if nothing changed), and the champion now."""
 
     left: str | None
     champion: str
@@ -73,7 +73,7 @@ def offer(
     Parameters
     ----------
     judged : sequence of mapping
-        Rows of `core.gate_verdict` of one evaluation: of its gates, and of the comparisons with `references`.
+        Rows of `core.gate_verdict` of one evaluation: of its gates, and of the comparisons with `opponents`.
     evaluation_id : str, optional
     """
     with _deciding(home):
@@ -195,7 +195,7 @@ def rollback(
         raise ModelError("no reason is given", 'say why: --reason "…"')
     with _deciding(home):
         served = _only(home, kind, grid_mm, recipe_id).served
-        now, *before = [one for one in model_registry.standing(home, kind) if one.served == served]
+        now, *before = [one for one in model_registry.champion_history(home, kind) if one.served == served]
         if leaving is not None and model_registry.find(home, leaving)["model_id"] != now.model_id:
             return Rollback(None, now.model_id)
         if not before:
@@ -209,15 +209,17 @@ def rollback(
     return Rollback(now.model_id, before[0].model_id)
 
 
-def references(home: Home, model_id: str, kind: str) -> dict[str, str]:
-    """Return with which models a candidate is compared, by gate: the champion, and the best champion where it differs.
+def opponents(home: Home, model_id: str, kind: str) -> dict[str, str]:
+    """Return the models to compare a candidate with, by gate: the champion, and the best champion if it is another.
 
     The best one is the last that a person chose, or that was no worse on average than the best one before it. Without
     it, each of many promotions could lose nearly the margin.
     """
     found: dict[str, str] = {}
     served = model_registry.serves(home, model_id)
-    fit = [one for one in model_registry.standing(home, kind) if one.served == served and one.model_id != model_id]
+    fit = [
+        one for one in model_registry.champion_history(home, kind) if one.served == served and one.model_id != model_id
+    ]
     if fit:
         best = _best(home, fit)
         found = {CHAMPION_GATE: fit[0].model_id}
@@ -236,7 +238,7 @@ def obstacles(home: Home, model_id: str, kind: str) -> list[str]:
     found = [f"{row['gate']} {_said(row)}" for row in last if row["gate"] not in COMPARISONS and not row["passed"]]
     place = (last[0]["data_id"], last[0]["protocol_hash"])
     compared = {row["against_id"]: row for row in known if (row["data_id"], row["protocol_hash"]) == place}
-    for against in dict.fromkeys(references(home, model_id, kind).values()):
+    for against in dict.fromkeys(opponents(home, model_id, kind).values()):
         row = compared.get(against)
         if row is None:
             found.append(f"it was not compared with champion {against}")

@@ -1,7 +1,7 @@
-"""Verdicts on models: the one place that says which row of `core.gate_verdict` counts.
+"""Verdicts of gates: which rows of `core.gate_verdict` apply to a model. Nothing else decides this.
 
 A gate may be measured again, a champion be compared again by another margin, and a model be evaluated on other data.
-Whoever asks what the gates say of a model takes the rows of `recorded` or `published`, and chooses an evaluation.
+Callers take the rows of `recorded` or `published`, and select an evaluation by `of_evaluation` or `of_last_evaluation`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def published(connection: duckdb.DuckDBPyConnection, model_id: str | None = None
 
 
 def of_evaluation(rows: Sequence[Verdict], data_id: str, protocol_hash: str) -> list[Row]:
-    """Return what an evaluation says of a model: the last verdict of each gate, those of comparisons last.
+    """Return the verdicts of one evaluation: the last one of each gate, comparisons with other models at the end.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def of_evaluation(rows: Sequence[Verdict], data_id: str, protocol_hash: str) -> 
 
 
 def of_last_evaluation(rows: Sequence[Verdict]) -> list[Row]:
-    """Return what the last evaluation that had enough data for a gate says of a model; without one, the last of all.
+    """Return the verdicts of the last evaluation with enough data for at least one gate, else of the last evaluation.
 
     Parameters
     ----------

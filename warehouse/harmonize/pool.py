@@ -32,7 +32,7 @@ class Failed:
     reason: str
 
 
-def spread(
+def run_tasks(
     work: Callable[[Task], Result], tasks: Sequence[Task], workers: int, threads: int = 1, spare: int = 0
 ) -> Generator[tuple[Task, Result | Failed], None, None]:
     """Run all tasks, at most `workers` at once, and yield each as it is completed.
@@ -57,10 +57,10 @@ def spread(
     while waiting:
         yield from _until_broken(work, waiting, suspects, workers, threads, spare)
     for task in suspects:
-        yield task, alone(work, task, threads)
+        yield task, run_alone(work, task, threads)
 
 
-def alone(work: Callable[[Task], Result], task: Task, threads: int = 1) -> Result | Failed:
+def run_alone(work: Callable[[Task], Result], task: Task, threads: int = 1) -> Result | Failed:
     """Run one task in a fresh process."""
     for _, result in _until_broken(work, [task], [], 1, threads):
         return result

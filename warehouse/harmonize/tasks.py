@@ -16,7 +16,7 @@ import psutil
 from warehouse.centers.registry import RegisteredCenter
 from warehouse.errors import HarmonizeError, TumsynError
 from warehouse.harmonize.plan import sessions
-from warehouse.harmonize.pool import Failed, alone, n_cpus, spread
+from warehouse.harmonize.pool import Failed, n_cpus, run_alone, run_tasks
 from warehouse.harmonize.recipe import Recipe
 from warehouse.harmonize.rows import EligibleScan, HarmonizedRows, Row, rejection
 from warehouse.harmonize.session import harmonize_session
@@ -79,12 +79,12 @@ def work_tasks(
 def _completed(
     tasks: list[SessionTask], *, workers: int | None = None, memory_gb: float | None = None, spare: int = 0
 ) -> Generator[tuple[SessionTask, HarmonizedRows], None, None]:
-    """Harmonise sessions in processes and yield the rows of each as it is completed; `spare` as in `pool.spread`."""
+    """Harmonise sessions in processes and yield the rows of each as it is completed; `spare` as in `pool.run_tasks`."""
     if not tasks:
         return
     n_workers = min(workers_for(tasks[0].recipe, workers, memory_gb), len(tasks))
     threads = max(1, n_cpus() // n_workers)
-    with closing(spread(work_session, tasks, n_workers, threads, spare)) as results:
+    with closing(run_tasks(work_session, tasks, n_workers, threads, spare)) as results:
         for task, result in results:
             yield task, _isolated(task, result, threads) if isinstance(result, Failed) else result
 
@@ -139,7 +139,9 @@ def _isolated(task: SessionTask, failed: Failed, threads: int) -> HarmonizedRows
     remedy = "give it more memory or fewer workers, and run again; `tumsyn --debug harmonize` if it stays"
     for scan in task.scans:
         is_only = len(task.scans) == 1
-        result = failed if is_only else alone(work_session, replace(task, scans=(*good, scan), force=False), threads)
+        result = (
+            failed if is_only else run_alone(work_session, replace(task, scans=(*good, scan), force=False), threads)
+        )
         if isinstance(result, Failed):
             error = HarmonizeError("worker", "failed", result.reason, remedy)
             rejected.append(rejection(scan.image_id, task.center_id, task.recipe, error))

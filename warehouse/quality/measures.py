@@ -83,7 +83,7 @@ def measure(
     found: dict[str, Measured] = {}
     for name in MEASURES:
         try:
-            value = scan.recipes()[name]()
+            value = scan.formulas()[name]()
             if not np.isfinite(value):
                 raise UndefinedMeasureError("the intensities give no finite number")
             found[name] = (float(value), None)
@@ -195,7 +195,7 @@ class _Scan:
         self._samples: dict[str, TissueSample] = {}
         self._air: tuple[Mask, Mask] | None = None
 
-    def recipes(self) -> Mapping[str, Callable[[], float]]:
+    def formulas(self) -> Mapping[str, Callable[[], float]]:
         """Return a function for each measure; any may raise UndefinedMeasureError."""
         return {
             "snr_csf": lambda: snr(self.sample("csf")),

@@ -22,6 +22,7 @@ MARGIN_MM = 16.0
 WINDOW = (0.5, 99.5)  # percentiles of the brain that are drawn black and white
 OUTLINE = "#ffd23f"
 AXIAL_INCHES = 2.6  # width of an axial slice
+SLICES_PER_ROW = 5
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Shown:
 
     @property
     def inside(self) -> NDArray[np.bool_]:
-        """The brain, or what stands for it."""
+        """The brain; without a mask of it, all voxels above zero."""
         if self.brain is not None and self.brain.any():
             return self.brain
         return np.asarray(self.image.voxels > 0)
@@ -74,22 +75,11 @@ def planes_figure(rows: Sequence[Shown], title: str) -> Figure:
     return _figure([[(row, plane, "") for plane in PLANES] for row in rows], [row.title for row in rows], title)
 
 
-def row_figure(
-    volumes: Sequence[Shown], title: str, *, plane: tuple[int, int, int] = PLANES[0], most: int = 5
-) -> Figure:
-    """Draw one slice of each volume, at most so many side by side.
-
-    Parameters
-    ----------
-    volumes : sequence of Shown
-    title : str
-    plane : tuple of int
-        Of `warehouse.quality.slices.PLANES`.
-    most : int
-        Slices in a row.
-    """
-    cells = [(one, plane, one.title) for one in volumes]
-    return _figure([cells[first : first + most] for first in range(0, len(cells), most)], [], title)
+def row_figure(volumes: Sequence[Shown], title: str) -> Figure:
+    """Draw the axial slice of each volume, at most five side by side."""
+    cells = [(one, PLANES[0], one.title) for one in volumes]
+    rows = [cells[first : first + SLICES_PER_ROW] for first in range(0, len(cells), SLICES_PER_ROW)]
+    return _figure(rows, [], title)
 
 
 Cell = tuple[Shown, tuple[int, int, int], str]

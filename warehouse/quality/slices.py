@@ -33,21 +33,21 @@ class View:
         First voxel, and the one after the last, along i, j, k.
     centre : tuple of int
         Voxel that the slices run through.
-    step : (3,) array
+    voxel_size_mm : (3,) array
         Voxel size, mm.
     """
 
     low: tuple[int, int, int]
     high: tuple[int, int, int]
     centre: tuple[int, int, int]
-    step: NDArray[np.float64]
+    voxel_size_mm: NDArray[np.float64]
 
     @classmethod
     def around(
         cls,
         masks: Sequence[NDArray[Any]],
         shape: Sequence[int],
-        step: NDArray[np.float64],
+        voxel_size_mm: NDArray[np.float64],
         margin_mm: float = MARGIN_MM,
     ) -> View:
         """Return the box around all masks with a margin, centred on the first one; the whole grid without masks.
@@ -58,28 +58,30 @@ class View:
             Non-zero voxels are inside; empty masks are ignored.
         shape : sequence of int
             Of the grid, whose axes run along RAS.
-        step : (3,) array
+        voxel_size_mm : (3,) array
             Voxel size, mm.
         margin_mm : float
         """
         masks = [inside for inside in (np.asarray(mask) > 0 for mask in masks) if inside.any()]
         if not masks:
             middle = (shape[0] // 2, shape[1] // 2, shape[2] // 2)
-            return cls((0, 0, 0), (shape[0], shape[1], shape[2]), middle, step)
+            return cls((0, 0, 0), (shape[0], shape[1], shape[2]), middle, voxel_size_mm)
         low, high, centre = [], [], []
         for axis in range(3):
             others = tuple(other for other in range(3) if other != axis)
             taken = np.flatnonzero(np.any([mask.any(axis=others) for mask in masks], axis=0))
-            margin = round(margin_mm / step[axis])
+            margin = round(margin_mm / voxel_size_mm[axis])
             low.append(max(int(taken[0]) - margin, 0))
             high.append(min(int(taken[-1]) + 1 + margin, shape[axis]))
             first = masks[0].sum(axis=others)
             centre.append(round(float((np.arange(shape[axis]) * first).sum() / first.sum())))
-        return cls((low[0], low[1], low[2]), (high[0], high[1], high[2]), (centre[0], centre[1], centre[2]), step)
+        return cls(
+            (low[0], low[1], low[2]), (high[0], high[1], high[2]), (centre[0], centre[1], centre[2]), voxel_size_mm
+        )
 
     def size_mm(self, axis: int) -> float:
         """Return the length of the view along an axis, mm."""
-        return float((self.high[axis] - self.low[axis]) * self.step[axis])
+        return float((self.high[axis] - self.low[axis]) * self.voxel_size_mm[axis])
 
     def cut(self, volume: NDArray[Any], across: int) -> NDArray[Any]:
         """Return a slice as rows from below to above and columns from left (or behind) to right (or front).

@@ -261,4 +261,4 @@ MODELS = (
     FIDELITY_SCORE,
     GATE_VERDICT,
 )
-RETRAINING = (DRIFT_SCORE, RETRAINING_DECISION)  # why models are trained; recorded also where none is
+RETRAINING = (DRIFT_SCORE, RETRAINING_DECISION)  # recorded for each decision, whether or not a model is trained

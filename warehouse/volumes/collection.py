@@ -1,4 +1,4 @@
-"""The volumes of a home: opened by their image, listed where something names them, and removed where nothing does."""
+"""Open volumes by their image, and find and remove the stores that no snapshot and no centre refers to."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Exported:
     ----------
     image, sidecar : Path
     mask, mask_sidecar : Path or None
-        None where the volume has no mask, or none was wanted.
+        None where the volume has no mask.
     """
 
     image: Path
@@ -84,7 +84,6 @@ def export(
     out_dir: Path,
     *,
     source_units: bool = False,
-    with_mask: bool = True,
     force: bool = False,
     run: int | None = None,
 ) -> Exported:
@@ -97,8 +96,6 @@ def export(
         Root of the data set; created where absent. One per centre, because participants' labels are unique in it only.
     source_units : bool
         Intensities of the source after bias correction, instead of [0, 1].
-    with_mask : bool
-        Write the brain mask where there is one.
     force : bool
         Overwrite files of the same name.
     run : int, optional
@@ -115,11 +112,8 @@ def export(
         entities["run"] = str(run)
     image, sidecar = (out_dir / relative_path(entities, suffix, ending) for ending in (".nii.gz", ".json"))
     mask = mask_sidecar = None
-    if with_mask and volume.mask is not None:
-        entities |= {
-            "label": "brain",
-            "desc": suffix,
-        }  # the scan tells masks of one session apart; BIDS has no mod here
+    if volume.mask is not None:
+        entities |= {"label": "brain", "desc": suffix}  # tells masks of one session apart; BIDS has no mod here
         mask, mask_sidecar = (out_dir / relative_path(entities, "mask", ending) for ending in (".nii.gz", ".json"))
     exported = Exported(image, sidecar, mask, mask_sidecar)
     _refuse(exported, out_dir, force)

@@ -195,9 +195,13 @@ def test_wrong_settings_are_said_in_the_tick(home: Home, sensor: Sensor) -> None
     assert "arrival.seconds_per_tick" in text_of(sensor.tick())
 
 
-def test_what_is_said_begins_with_errors() -> None:
-    found = arrivals.Look(said={"a": arrivals.UNCHANGED, "b": "files changed"}, errors={"c": "gone"})
-    assert arrival.said(found).splitlines() == ["c: ERROR: gone", "b: files changed", "1 of 3 centres unchanged"]
+def test_the_message_of_a_tick_begins_with_errors() -> None:
+    found = arrivals.Look(messages={"a": arrivals.UNCHANGED, "b": "files changed"}, errors={"c": "gone"})
+    assert arrival.tick_message(found).splitlines() == [
+        "c: ERROR: gone",
+        "b: files changed",
+        "1 of 3 centres unchanged",
+    ]
 
 
 def test_a_broken_registration_is_said_and_the_partitions_stay(home: Home, instance: dg.DagsterInstance) -> None:

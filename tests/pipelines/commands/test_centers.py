@@ -150,5 +150,7 @@ def test_a_removed_centre_is_gone_from_the_next_catalogue_and_its_folder_stays(
 def test_a_shipped_definition_is_tried_without_registering_it(
     tumsyn: Command, home: Home, bids: Path, name: str
 ) -> None:
-    tumsyn("centers", "check", name, "--root", str(bids))
+    result = tumsyn("centers", "check", name, "--root", str(bids))
+    assert result.exit_code == 1  # a BIDS dataset is not in the layout of these centres
+    assert f"is an image by the layout of {name}" in result.stderr
     assert registered(home) == {}

@@ -21,7 +21,7 @@ from warehouse.lake.home import Home
 @pytest.mark.slow
 def test_the_demo_ends_with_commands_that_work(home: Home, tumsyn: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     # Training and report have tests of their own, with smaller networks.
-    monkeypatch.setattr(demo, "EXTENTS", {"quick": demo.Extent(("lemon", "oasis3"), 1, "demo")})
+    monkeypatch.setattr(demo, "PROFILES", {"quick": demo.Profile(("lemon", "oasis3"), 1, "demo")})
     monkeypatch.setattr("model.simulation.cohort.N_ACCEPTANCE_PEOPLE", 2)
     monkeypatch.setattr(demo, "train_all", lambda home, settings: home.root / "report.html")
     tried: list[Path] = []
@@ -35,7 +35,7 @@ def test_the_demo_ends_with_commands_that_work(home: Home, tumsyn: Command, monk
     for place, words in queries:
         assert Path(place) == home.root
         assert command_in(home)(*shlex.split(words)).exit_code == 0
-    centers = demo.EXTENTS["quick"].centers or ()
+    centers = demo.PROFILES["quick"].centers or ()
     names = ["phantom_acceptance", *sorted(f"phantom_{name}" for name in centers)]
     rows = json.loads(tumsyn("sql", "SELECT center_id, is_simulated FROM core.center ORDER BY 1", "-f", "json").stdout)
     assert rows == [{"center_id": name, "is_simulated": True} for name in names]
@@ -54,8 +54,8 @@ def test_centres_of_the_demo_are_simulated_registered_as_such_and_made_once(
 ) -> None:
     monkeypatch.setattr("model.simulation.cohort.N_ACCEPTANCE_PEOPLE", 1)
     monkeypatch.setattr(demo, "RESOLUTION_MM", 6.0)
-    extent = demo.Extent(("aibl",), 1, "demo")
-    assert demo.make_centers(home, extent) == ["phantom_aibl", "phantom_acceptance"]
+    profile = demo.Profile(("aibl",), 1, "demo")
+    assert demo.make_centers(home, profile) == ["phantom_aibl", "phantom_acceptance"]
     acceptance = registered(home)["phantom_acceptance"].center
     assert (acceptance.split, acceptance.layout.persons) == ("acceptance", {})
     center = registered(home)["phantom_aibl"].center
@@ -63,7 +63,7 @@ def test_centres_of_the_demo_are_simulated_registered_as_such_and_made_once(
     assert "simulated" in center.title
     before = (registered(home)["phantom_aibl"].root).stat().st_ino
     capsys.readouterr()
-    assert demo.make_centers(home, extent) == ["phantom_aibl", "phantom_acceptance"]
+    assert demo.make_centers(home, profile) == ["phantom_aibl", "phantom_acceptance"]
     assert "0 centres simulated, 1 found" in capsys.readouterr().err
     assert (registered(home)["phantom_aibl"].root).stat().st_ino == before
 
@@ -80,15 +80,15 @@ def test_both_profiles_have_a_centre_that_trains_and_one_that_only_tests() -> No
     from model.simulation.layouts import LAYOUTS
     from warehouse.centers.registry import shipped
 
-    for extent in demo.EXTENTS.values():
-        assert {shipped()[name].role for name in extent.centers or LAYOUTS} == {"internal", "external"}
+    for profile in demo.PROFILES.values():
+        assert {shipped()[name].role for name in profile.centers or LAYOUTS} == {"internal", "external"}
 
 
 def test_what_is_started_in_the_browser_is_as_quick_as_the_demo_unless_the_home_has_settings(home: Home) -> None:
-    demo.write_operations(home, demo.EXTENTS["quick"])
+    demo.write_operations(home, demo.PROFILES["quick"])
     settings = load_operations(home)
     assert settings.arrival.recipe == demo.RECIPE
     assert settings.retraining.synthesis_config == settings.retraining.protocol == "quick"
     path_of(home).write_text("arrival: {recipe: standard}\n")
-    demo.write_operations(home, demo.EXTENTS["quick"])
+    demo.write_operations(home, demo.PROFILES["quick"])
     assert load_operations(home).arrival.recipe == "standard"

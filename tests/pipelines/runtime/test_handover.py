@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from pipelines.runtime.handover import DECISION_TAG, HANDOVER, failures, hand_out, tags_of
-from pipelines.runtime.retraining import DECISION, TRIES, Decision
+from pipelines.runtime.retraining import DECISION, MAX_TRIES, Decision
 from tests.model.tiny_home import make_tiny_home
 from tests.pipelines.trained_home import copy_of, operations
 from warehouse.catalog import model_registry
@@ -70,20 +70,20 @@ def test_a_launch_whose_run_never_comes_frees_the_way(place: Home, instance: dg.
 
 
 def test_failures_are_runs_that_failed_and_not_decisions(place: Home, instance: dg.DagsterInstance) -> None:
-    for _ in range(TRIES):
+    for _ in range(MAX_TRIES):
         decision_id, decision = asked(place, instance)
         assert decision.train
         fail(instance, decision_id)
     prevented = asked(place, instance)[1]
     assert not prevented.train
-    assert f"started {TRIES} times" in prevented.detail
+    assert f"started {MAX_TRIES} times" in prevented.detail
     assert asked(place, instance, force=True)[1].train
 
 
 def test_a_run_that_was_removed_before_it_began_has_failed_at_nothing(
     place: Home, instance: dg.DagsterInstance
 ) -> None:
-    for _ in range(TRIES + 1):
+    for _ in range(MAX_TRIES + 1):
         decision_id, decision = asked(place, instance)
         assert decision.train
         run = instance.create_run_for_job(training, tags=tags_of(decision_id, decision))

@@ -77,7 +77,8 @@ def test_what_json_cannot_hold_is_refused(home: Home) -> None:
     def impossible() -> None:
         make_object()
 
-    assert not run(impossible, home, raises=False).success
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        run(impossible, home)
 
 
 def test_a_pickle_in_the_place_of_an_output_is_not_run(home: Home, tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ def test_each_grid_and_recipe_has_a_champion_of_its_own(home: Home) -> None:
     known(home, SECOND, grid_mm=1.0)
     known(home, THIRD, recipe_id="standard")
     assert [offered(home, model_id, verdict()) for model_id in (FIRST, SECOND, THIRD)] == ["promoted"] * 3
-    assert promotion.references(home, SECOND, KIND) == {}
+    assert promotion.opponents(home, SECOND, KIND) == {}
 
 
 def test_evaluating_an_older_model_undoes_neither_a_promotion_nor_a_rollback(home: Home) -> None:
@@ -191,10 +191,10 @@ def test_many_small_losses_do_not_add_up(home: Home) -> None:
     """Each is within the margin of the one before; the second is held against the best as well."""
     known(home, FIRST, SECOND, THIRD)
     offered(home, FIRST, verdict())
-    assert promotion.references(home, SECOND, KIND) == {CHAMPION_GATE: FIRST}
+    assert promotion.opponents(home, SECOND, KIND) == {CHAMPION_GATE: FIRST}
     offered(home, SECOND, verdict(), against(FIRST, mean=-0.2))
     wanted = {CHAMPION_GATE: SECOND, BEST_GATE: FIRST}
-    assert promotion.references(home, THIRD, KIND) == wanted
+    assert promotion.opponents(home, THIRD, KIND) == wanted
     worse = against(FIRST, "failed", -0.4, BEST_GATE)
     assert offered(home, THIRD, verdict(), against(SECOND, mean=-0.2), worse) == "rejected"
 
@@ -207,7 +207,7 @@ def test_the_best_is_the_last_that_was_no_worse_or_that_a_person_chose(home: Hom
         offered(home, SECOND, verdict(), against(FIRST, mean=0.0))
     else:
         promotion.promote(home, SECOND, "I like it", despite_gates=True)
-    assert promotion.references(home, THIRD, KIND) == {CHAMPION_GATE: SECOND}
+    assert promotion.opponents(home, THIRD, KIND) == {CHAMPION_GATE: SECOND}
 
 
 def test_a_person_promotes_a_model_whose_gates_passed_by_the_beginning_of_its_name(home: Home) -> None:

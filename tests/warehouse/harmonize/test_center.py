@@ -71,7 +71,7 @@ def test_every_scan_is_done_once_and_an_unchanged_centre_is_left_alone(
     assert (first.n_scans, first.n_done, first.n_reused, first.n_rejected) == (4, 4, 0, 0)
     assert [step[:2] for step in said] == [(2, 4), (4, 4)]
     assert {step[2] for step in said} == {"tiny/sub-01", "tiny/sub-02"}
-    monkeypatch.setattr(tasks, "spread", None)  # nothing may be started
+    monkeypatch.setattr(tasks, "run_tasks", None)  # nothing may be started
     second = harmonize_center(home, tiny, STANDARD)
     assert (second.changed, second.n_done, second.n_reused) == (False, 0, 4)
     assert second.manifest == first.manifest

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from tests.warehouse.harmonize import works
-from warehouse.harmonize.pool import Failed, alone, spread
+from warehouse.harmonize.pool import Failed, run_alone, run_tasks
 
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.slow
 def test_a_task_that_kills_its_process_is_lost_and_all_others_are_done() -> None:
-    results = dict(spread(works.double, [1, 13, 2, 7, 3], workers=2))
+    results = dict(run_tasks(works.double, [1, 13, 2, 7, 3], workers=2))
     assert {task: result for task, result in results.items() if not isinstance(result, Failed)} == {1: 2, 2: 4, 3: 6}
     died, raised = results[13], results[7]
     assert isinstance(died, Failed)
@@ -29,7 +29,7 @@ def test_a_task_that_kills_its_process_is_lost_and_all_others_are_done() -> None
 
 
 def test_a_process_uses_the_threads_that_it_is_given() -> None:
-    assert alone(works.threads, 0, threads=3) == "33"
+    assert run_alone(works.threads, 0, threads=3) == "33"
 
 
 @pytest.mark.slow
@@ -37,9 +37,9 @@ def test_no_process_outlives_one_that_is_killed(tmp_path: Path) -> None:
     mark = tmp_path / "pid"
     script = f"""
 from tests.warehouse.harmonize.works import touch_and_sleep
-from warehouse.harmonize.pool import spread
+from warehouse.harmonize.pool import run_tasks
 if __name__ == "__main__":
-    list(spread(touch_and_sleep, [{str(mark)!r}], 1))
+    list(run_tasks(touch_and_sleep, [{str(mark)!r}], 1))
 """
     (tmp_path / "run.py").write_text(script)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

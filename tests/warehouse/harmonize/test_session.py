@@ -94,6 +94,7 @@ def test_left_stays_left_from_the_file_to_the_session_grid(tmp_path: Path, saved
     flip[0, 3] = voxels.shape[0] - 1
     path = saved("t1w.nii.gz", Image(voxels[::-1].copy(), fine_template.affine @ flip))
     result = work(tmp_path, [scan("a", path, "T1w")])
+    assert {row["form"] for row in result.volumes} == {"session", "native"}
     for row in result.volumes:
         volume = open_store(tmp_path / "home" / row["path"])
         bright = np.argwhere(volume[:, :, :] > 0.95).mean(axis=0)
@@ -229,6 +230,7 @@ def test_a_registration_that_got_worse_is_rejected(
 @pytest.mark.slow
 def test_a_stripped_recipe_leaves_nothing_outside_the_brain(tmp_path: Path, scans: list[EligibleScan]) -> None:
     result = work(tmp_path, scans, QUICK.model_copy(update={"whole_head": False}))
+    assert len(result.volumes) == 2 * len(scans)
     for row in result.volumes:
         volume = open_store(tmp_path / "home" / row["path"])
         assert volume.mask is not None
@@ -237,7 +239,7 @@ def test_a_stripped_recipe_leaves_nothing_outside_the_brain(tmp_path: Path, scan
 
 @pytest.mark.slow
 def test_a_draft_says_so_in_every_row(tmp_path: Path, scans: list[EligibleScan]) -> None:
-    assert all(row["is_draft"] for row in work(tmp_path, scans).volumes)
+    assert [row["is_draft"] for row in work(tmp_path, scans).volumes] == [True] * 2 * len(scans)
 
 
 def test_the_best_resolved_t1w_is_the_reference() -> None:

@@ -257,9 +257,6 @@ def test_a_fixed_split_reaches_its_participant_and_one_that_is_absent_is_named(d
     assert (finding["participant_id"], finding["field"]) == ("77", "splits.val")
 
 
-COLUMN = {"age": {"Units": "months"}, "sex": {"Levels": {"1": "male", "2": "female"}}}
-
-
 @pytest.mark.parametrize(
     ("units", "cell", "years"),
     [("months", "18", 1.5), ("Weeks", "52.1775", 1.0), ("days", "730.5", 2.0), ("year", "18", 18), ("mo", "6", 0.5)],

@@ -165,6 +165,7 @@ def test_pictures_are_linked_beside_the_page_and_loaded_late(tmp_path: Path) -> 
 def test_names_that_look_like_markup_stay_names(tmp_path: Path) -> None:
     evil = {"a": {"session_id": "alpha/sub-a", "contrast": "T1w", "name": "<script>alert(1)</script>"}}
     text = text_of(tmp_path / "quality.html", images=evil)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert "<script>alert" not in text
     assert "{{" not in text
 

@@ -7,7 +7,6 @@ import pytest
 
 from warehouse.imaging.geometry import Image
 from warehouse.quality.planes import Shown, planes_figure, row_figure
-from warehouse.quality.slices import PLANES
 
 
 def head(step_mm: tuple[float, float, float] = (2.0, 2.0, 4.0), shape: tuple[int, int, int] = (40, 50, 20)) -> Image:
@@ -39,7 +38,7 @@ def test_every_volume_has_three_planes_of_true_proportions() -> None:
 
 
 def test_pictures_do_not_overlap_and_lie_in_the_figure() -> None:
-    figure = row_figure([Shown(str(n), head()) for n in range(7)], "title", most=4)
+    figure = row_figure([Shown(str(n), head()) for n in range(7)], "title")
     figure.draw_without_rendering()
     boxes = [axes.get_window_extent() for axes in figure.axes]
     assert len(boxes) == 7
@@ -64,7 +63,7 @@ def test_an_outline_is_drawn_where_it_is_asked_for() -> None:
     image = head()
     plain, outlined = (Shown("a", image, image.voxels > 0, None, is_drawn) for is_drawn in (False, True))
     assert not row_figure([plain], "title").axes[0].collections
-    assert row_figure([outlined], "title", plane=PLANES[1]).axes[0].collections
+    assert row_figure([outlined], "title").axes[0].collections
 
 
 def test_a_volume_without_signal_is_drawn() -> None:

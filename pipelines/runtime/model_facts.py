@@ -1,4 +1,4 @@
-"""Gather what there is to know about a model of a home, for `tumsyn models show`."""
+"""Summarise a model of a home for `tumsyn models show`: training, gates and history; its model card is another file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Fact = tuple[str, object]
 
 
 def facts_of(home: Home, name: str, kind: str) -> list[Fact]:
-    """Return headings and what stands under them.
+    """Return the rows that are shown about a model: a heading and a value each.
 
     Parameters
     ----------
