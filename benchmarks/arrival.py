@@ -57,7 +57,9 @@ def main() -> None:
         for limit_s in (30.0, 1.0, 0.1):
             taken = ticks(home, limit_s)
             cpu_s = sum(cpu for _, cpu in taken)
-            print(f"| a walk, {limit_s:g} s a tick | {len(taken)} | {max(wall for wall, _ in taken):.2f} | {cpu_s:.2f} |")
+            print(
+                f"| a walk, {limit_s:g} s a tick | {len(taken)} | {max(wall for wall, _ in taken):.2f} | {cpu_s:.2f} |"
+            )
         wall, cpu = time.perf_counter(), time.process_time()
         pending(home, registered(home)[CENTER])
         print(f"| every file listed | 1 | {time.perf_counter() - wall:.2f} | {time.process_time() - cpu:.2f} |")
