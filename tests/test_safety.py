@@ -79,6 +79,7 @@ def test_no_module_is_imported_that_runs_or_unpacks_what_it_reads() -> None:
     assert places(dangerous) == []
 
 
+@pytest.mark.slow
 def test_no_function_is_called_that_runs_what_it_reads() -> None:
     assert places(lambda _, node: called(node) in DANGEROUS_CALLS) == []
 

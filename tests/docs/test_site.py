@@ -82,6 +82,7 @@ def test_every_page_of_the_navigation_is_built(pages: dict[Path, Html]) -> None:
     assert {"commands.html", "data_dictionary.html", "centers.html", "model_card.html", "RESULTS.html"} <= titles
 
 
+@pytest.mark.slow
 def test_no_page_loads_a_script_a_style_a_font_or_a_picture_from_another_host(pages: dict[Path, Html]) -> None:
     assert all(page.loads for page in pages.values())
     assert {(path.name, one) for path, page in pages.items() for one in page.loads if is_elsewhere(one)} == set()
@@ -143,6 +144,7 @@ def test_a_link_to_a_file_outside_docs_becomes_a_page_that_shows_it(tmp_path: Pa
     assert "answer = 42" in (tmp_path / "site" / "repo" / "code.py.html").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("link", ["../../outside.py", "../absent.py", "#absent"])
 def test_a_link_that_leads_nowhere_fails_the_build(tmp_path: Path, link: str) -> None:
     (tmp_path / "outside.py").write_text("")

@@ -113,6 +113,7 @@ def assert_readable(figures: list[Figure]) -> None:
             assert box.width == 0 or (box.x0 > -2 and box.x1 < figure.bbox.x1 + 2), f"{text.get_text()!r} is cut off"
 
 
+@pytest.mark.slow
 @reading
 def test_a_notebook_runs_changes_nothing_and_draws_what_can_be_read(
     path: Path, studied: Home, monkeypatch: pytest.MonkeyPatch
@@ -144,6 +145,7 @@ def test_a_notebook_in_an_empty_home_says_what_to_do(
         run(path, Home(tmp_path), monkeypatch)
 
 
+@pytest.mark.slow
 @of_volumes
 def test_a_notebook_of_volumes_or_scores_says_how_to_get_them(
     path: Path, small: Home, monkeypatch: pytest.MonkeyPatch

@@ -98,6 +98,7 @@ def test_a_failure_steers_no_terminal() -> None:
 # ---------------------------------------------------------------- pages
 
 
+@pytest.mark.slow
 def test_a_quality_page_holds_names_as_text(attacked: Home) -> None:
     [page] = pages(attacked)
     seen = Seen(page.read_text(encoding="utf-8"))
@@ -113,6 +114,7 @@ def test_a_quality_page_holds_names_as_text(attacked: Home) -> None:
 # ---------------------------------------------------------------- the terminal
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
@@ -158,6 +160,7 @@ def test_no_file_of_the_home_holds_the_salt_but_its_own(attacked: Home, tumsyn: 
     assert repr(salt)[2:-1] not in printed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [hostile.UPWARDS, "/etc/passwd", "..", "a/../../b", "/tmp"])
 @pytest.mark.parametrize(
     "words",

@@ -86,6 +86,7 @@ def test_pandas_and_polars_read_the_catalogue(place: Path, line: str) -> None:
     assert run_python(place, line) == str(n_images(place))
 
 
+@pytest.mark.slow
 def test_zarr_reads_a_volume(place: Path) -> None:
     (line,) = lines("python", containing="import zarr")
     assert run_python(place, line) == str(SHAPE[::-1])

@@ -29,7 +29,6 @@ NAMES = {
     "shell": "$HOME;x&y",
 }
 READERS: tuple[Literal["zarr", "tensorstore"], ...] = ("zarr", "tensorstore")
-SLOW = ("hash", "glob", "partition", "letters", "shell")
 
 
 @pytest.fixture(autouse=True)
@@ -49,10 +48,8 @@ def asked(run: Command, query: str) -> list[dict[str, object]]:
     return list(json.loads(run("sql", query, "--format", "json").stdout))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, id=which, marks=[pytest.mark.slow] if which in SLOW else []) for which, name in NAMES.items()],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES.keys())
 def test_a_home_at_any_path_is_ingested_and_asked(tmp_path: Path, name: str) -> None:
     home = at(tmp_path / name)
     run = command_in(home)

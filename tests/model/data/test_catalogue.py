@@ -26,6 +26,7 @@ def images(tiny_home: Home) -> CatalogueImages:
     return CatalogueImages.open(tiny_home, "draft", INTERNAL)
 
 
+@pytest.mark.slow
 def test_every_harmonised_image_of_the_splits_is_there_once_in_the_order_of_identities(images: CatalogueImages) -> None:
     identities = [item.image_id for item in images.items]
     assert len(images) == len(set(identities)) == N_INTERNAL

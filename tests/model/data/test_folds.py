@@ -128,6 +128,7 @@ def test_the_catalogue_gives_the_people_of_every_internal_split_and_no_others(pe
     assert sorted(tested) == sorted({item.person_id for item in internal.items})
 
 
+@pytest.mark.slow
 def test_splits_of_the_catalogue_are_none_of_a_fold(peopled_home: Home) -> None:
     with pytest.raises(ModelError, match="no splits"):
         CatalogueImages.open(peopled_home, "draft", ["val"], fold=Fold(0, 4))

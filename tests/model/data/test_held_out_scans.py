@@ -46,6 +46,7 @@ def test_settings_are_chosen_on_people_of_the_validation(scans: HeldOutScans) ->
     assert not set(names(chosen.tested(2, 1))) & {*names(scans.tested(2, 1)), *names(scans.trained(2, 1))}
 
 
+@pytest.mark.slow
 def test_the_observer_expects_the_signals_of_the_scans(scans: HeldOutScans) -> None:
     found = list(scans.tested(4, 16))
     expected = IdealObserver().expected([scan.record for scan in found])

@@ -56,6 +56,7 @@ def test_another_step_or_seed_gives_another_batch() -> None:
     assert not same(one, patches(seed=2).batch(3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", GRIDS)
 @pytest.mark.parametrize("source", ["LPS", "PIR", "thick, oblique"])
 def test_one_place_of_the_head_is_one_place_of_the_patch(tmp_path: Path, source: str, target: str) -> None:
@@ -168,6 +169,7 @@ def test_the_span_of_a_brain_ignores_outliers_and_is_never_nothing() -> None:
     assert brain_range(np.zeros_like(scan.voxels), scan.mask)[1] == LEAST_SPAN
 
 
+@pytest.mark.slow
 def test_rare_pairs_of_contrasts_are_drawn_more_often_than_they_are_there() -> None:
     scans = few(n_sessions=30)
     drawn = Counter[tuple[str | None, str | None]]()

@@ -239,6 +239,7 @@ def test_a_cut_source_is_unseen_at_one_end_and_has_no_signal_there() -> None:
         assert np.unique(given.voxels[unseen]).size == 1
 
 
+@pytest.mark.slow
 def test_half_of_the_records_say_nothing_of_the_acquisition() -> None:
     records = [record for patch in _many() for record in (patch.record, *(one.record for one in patch.given))]
     unstated = [record for record in records if record.repetition_time_s is None]

@@ -81,6 +81,7 @@ def test_a_candidate_may_be_worse_by_less_than_the_margin(
         assert found["mean"] == pytest.approx(0.0, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_few_people_decide_nothing(native_home: Home, candidate: Evaluation) -> None:
     found = compared(native_home, candidate, Constant()).verdict
     assert (found["verdict"], found["passed"]) == ("not_enough_data", False)

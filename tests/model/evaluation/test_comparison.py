@@ -37,6 +37,7 @@ def middle_column(found: NDArray[np.bool_]) -> float:
     return float(columns.min() + columns.max()) / 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [0, 1, 2], ids=TITLES[:3])
 @pytest.mark.parametrize(("side", "letter"), [("left", LEFT), ("right", RIGHT)])
 def test_a_spot_is_drawn_on_the_side_that_bears_its_letter(number: int, side: str, letter: str) -> None:

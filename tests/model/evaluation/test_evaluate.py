@@ -52,6 +52,7 @@ def test_a_model_that_knows_the_truth_has_the_highest_figures(perfect: Evaluatio
     assert {row["verdict"] for row in perfect.gates} == {"not_enough_data"}  # the home has fewer than ten test people
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["native", "session"])
 def test_a_model_that_gives_the_source_back_has_the_figures_of_the_identity(identity: Evaluation, form: str) -> None:
     assert values(identity, MODEL, form=form) == pytest.approx(values(identity, IDENTITY, form=form))
@@ -74,6 +75,7 @@ def test_a_worse_model_has_worse_figures(native_home: Home, form: str) -> None:
     assert mae[0] < mae[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["native", "session"])
 def test_no_map_of_intensities_is_better_than_the_one_fitted_on_the_test_volume(perfect: Evaluation, form: str) -> None:
     oracle, fitted = values(perfect, MAP_ORACLE, form=form), values(perfect, MAP_TRAIN, form=form)

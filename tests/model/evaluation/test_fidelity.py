@@ -55,6 +55,7 @@ def test_a_perfect_model_has_no_error_and_ranks_every_sweep_that_varies() -> Non
     assert len(ranks) > 2 * len(SWEEPS)
 
 
+@pytest.mark.slow
 def test_a_gain_changes_nothing_since_a_scan_has_none() -> None:
     assert error_of(Perfect(PERSON, gain=1e4)) < 1e-9
     assert error_of(Perfect(PERSON, gain=1e-6)) < 1e-9

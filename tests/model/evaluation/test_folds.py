@@ -43,6 +43,7 @@ def test_every_person_is_tested_once_whatever_the_split(peopled_home: Home, fold
     assert {items[row["target_image_id"]].split for found in folds for row in found.scores} == set(DEALT)
 
 
+@pytest.mark.slow
 def test_scores_bear_a_split_of_their_own_which_the_catalogue_takes(
     peopled_home: Home, folds: list[Evaluation]
 ) -> None:

@@ -51,6 +51,7 @@ def test_one_who_knows_finds_everything_and_one_who_is_blind_nothing_since_a_tie
         assert share(blind, seen_of(many(), blind), direction, n_candidates) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize(("n_candidates", "n_best"), [(10, 1), (10, 5), (100, 5)])
 def test_a_random_encoder_is_at_chance(direction: str, n_candidates: int, n_best: int) -> None:

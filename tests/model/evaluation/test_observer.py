@@ -32,6 +32,7 @@ T2W = PromptRecord(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("record", [T2W, FLAIR, replace(FLAIR, inversion_time_s=2.8), replace(T2W, age_years=None)])
 def test_its_moments_are_those_of_drawn_people(record: PromptRecord) -> None:
     drawn = drawn_signals([record] * 2000, [str(number) for number in range(2000)])
@@ -59,6 +60,7 @@ def test_the_spread_is_that_of_the_simulated_people() -> None:
     np.testing.assert_allclose(scales[:, at].std(0)[:3], people.spread[:3], rtol=0.12)
 
 
+@pytest.mark.slow
 def test_the_gain_is_integrated_out_as_numerical_integration_does() -> None:
     random = np.random.default_rng(0)
     seen = tissues_seen(True)

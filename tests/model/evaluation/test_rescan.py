@@ -93,6 +93,7 @@ def test_it_lies_on_the_targets_grid_and_scale(pair: tuple[Volume, Volume], made
     assert found["mae_deep", "brain"] < 0.02  # at the edge, which has no width here, voxels of two sizes differ
 
 
+@pytest.mark.slow
 def test_a_mirrored_rescan_is_no_ceiling(pair: tuple[Volume, Volume], made: NDArray[np.float64]) -> None:
     target, mask = linear(pair[0])
     mirrored = measure(made[::-1], target, mask, pair[0].voxel_size_mm.tolist())

@@ -127,6 +127,7 @@ def test_echo_times_are_told_apart_by_one_who_knows_them() -> None:
     assert echo_verdict(knowing, replace(few, vectors=knowing.vectors(few.records)))["verdict"] == "not_enough_data"
 
 
+@pytest.mark.slow
 def test_scans_have_every_figure_beside_the_observer_s() -> None:
     encoder, tested = Encoder(Clairvoyant()), scans(84)
     tested = replace(tested, vectors=encoder.vectors(tested.records))

@@ -247,6 +247,7 @@ def test_the_pooled_map_never_mixes_real_and_simulated_people(images: CatalogueI
     assert everybody_simulated.of("T1w_to_angio", is_simulated=True) is None
 
 
+@pytest.mark.slow
 def test_a_second_scan_of_a_person_is_the_ceiling(native_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     known = CatalogueImages.open(native_home, "draft", ["test_internal"])
     indices = [index for index, item in enumerate(known.items) if item.contrast_label == "T2w"][:2]

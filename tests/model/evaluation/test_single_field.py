@@ -47,6 +47,7 @@ def test_what_is_large_is_found_by_the_observer_and_what_is_small_is_not() -> No
     assert means[None] > 0.9
 
 
+@pytest.mark.slow
 def test_one_who_knows_prefers_the_right_prompt_and_a_guesser_does_not() -> None:
     seen, knowing = scans(140), Encoder(Clairvoyant())
     seen = replace(seen, vectors=knowing.vectors(seen.records))

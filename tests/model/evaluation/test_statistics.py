@@ -37,6 +37,7 @@ def covered(draw: Callable[[np.random.Generator], NDArray[np.float64]], truth: f
     return held / n
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("draw", "truth", "least", "most"),
     [

@@ -86,6 +86,7 @@ def averaging(synthesizer: Synthesizer) -> Averaging:
     return Averaging(**(fields | {"relative_spread": {"T2w": spread}}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("affine", AFFINES)
 def test_a_reference_gives_its_grid_and_left_stays_left(affine: NDArray[np.float64], averaging: Averaging) -> None:
     scan = one_sided(np.diag([-2.0, 2.0, 2.0, 1.0]))

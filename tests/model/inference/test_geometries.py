@@ -90,6 +90,7 @@ GRIDS: dict[str, tuple[Matrix, tuple[int, int, int]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", GRIDS)
 def test_an_awkward_grid_is_kept_with_its_sides(what: str, averaging: Averaging) -> None:
     affine, shape = GRIDS[what]
@@ -121,6 +122,7 @@ def test_a_network_of_full_size_keeps_awkward_grids_and_sides(what: str, compact
     assert_left_is_left(synthesize(scan_of(affine, shape), ASKED, model=whole), affine, shape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", GRIDS)
 def test_an_awkward_reference_gets_the_left_of_the_scan(what: str, averaging: Averaging) -> None:
     affine, shape = GRIDS[what]
@@ -129,6 +131,7 @@ def test_an_awkward_reference_gets_the_left_of_the_scan(what: str, averaging: Av
     assert_left_is_left(synthesize(scan_of(own), ASKED, like=reference, model=averaging), affine, shape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", GRIDS)
 def test_a_further_scan_of_another_geometry_shows_the_same_left(what: str, averaging: Averaging) -> None:
     affine, shape = GRIDS[what]
@@ -143,12 +146,13 @@ def test_a_further_scan_of_another_geometry_shows_the_same_left(what: str, avera
     assert_left_is_left(shown, grid.affine, grid.shape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "middle",
     [
-        pytest.param((3.0, -7.0, 5.0), id="at the origin", marks=pytest.mark.slow),
+        pytest.param((3.0, -7.0, 5.0), id="at the origin"),
         pytest.param((0.0, 0.0, 300.0), id="300 mm away"),
-        pytest.param((-900.0, 1200.0, -3000.0), id="3 m away", marks=pytest.mark.slow),
+        pytest.param((-900.0, 1200.0, -3000.0), id="3 m away"),
     ],
 )
 def test_a_further_scan_is_aligned_however_far_the_origin_is(middle: tuple[float, ...], averaging: Averaging) -> None:
@@ -207,6 +211,7 @@ def in_memory(file: File) -> nib.Nifti1Image:
     return kind.from_bytes(file.content)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", IN_MEMORY)
 def test_an_image_in_memory_is_judged_as_its_file(what: str, averaging: Averaging) -> None:
     file = ACCEPTED[what]

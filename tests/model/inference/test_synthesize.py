@@ -102,6 +102,7 @@ def test_one_scan_stored_in_any_order_of_axes_gives_one_result(axcodes: str, syn
     np.testing.assert_allclose(one.get_fdata(), two.get_fdata(), atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codes", [(1, 0), (0, 1), (1, 1)], ids=["qform", "sform", "both"])
 @pytest.mark.parametrize("affine", [param for param in AFFINES if param.id != "sheared"])
 def test_sides_are_kept_from_file_to_file(
@@ -255,6 +256,7 @@ def test_both_prompts_change_the_result(synthesizer: Synthesizer) -> None:
     assert np.abs(synthesize(scan, T2W, source_prompt=T2W, model=synthesizer).get_fdata() - made).mean() > 1e-4
 
 
+@pytest.mark.slow
 def test_large_volumes_are_made_in_tiles_that_do_not_show(
     synthesizer: Synthesizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

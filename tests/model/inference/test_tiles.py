@@ -41,6 +41,7 @@ def scans(*shape: int) -> Scans:
 WANTED = Wanted(torch.linspace(-1, 1, 16)[None], torch.ones(1, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(50, 9, 13), (61, 5, 4), (30, 30, 1)])
 def test_two_tilings_and_the_whole_give_the_same(network: torch.nn.Module, shape: tuple[int, int, int]) -> None:
     given = scans(*shape)

@@ -53,6 +53,7 @@ def test_memory_is_that_of_the_parameters_and_grows_with_the_box() -> None:
     assert large.prompt_bytes == small.prompt_bytes
 
 
+@pytest.mark.slow
 def test_the_published_size_is_described_in_words() -> None:
     parameters, operations, memory = cost(PUBLISHED).lines()
     assert parameters == "parameters: 997,652,609 (text tower 50,956,288, image tower 946,696,320)"

@@ -38,6 +38,7 @@ def test_bf16_is_chosen_where_it_is_native_and_faster(
     assert choose_precision("auto", "cpu") == chosen
 
 
+@pytest.mark.slow
 def test_a_processor_limited_to_avx2_trains_in_fp32() -> None:
     code = "from model.networks.device import choose_precision; print(choose_precision('auto', 'cpu'))"
     limited = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}

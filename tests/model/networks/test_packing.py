@@ -45,6 +45,7 @@ def packed(lab: Lab, folder: Path, *person_ids: str, others: str | None = None) 
     return pack(lab.home, path, folder, others=others)[1]
 
 
+@pytest.mark.slow
 def test_a_copy_has_half_the_size_and_rounded_weights(known: Lab, tmp_path: Path) -> None:
     path = known.home.models / save_synthesis(known.home, trained_on=people("open/01"))
     model_id, copy = pack(known.home, path, tmp_path / "copy")
@@ -56,24 +57,28 @@ def test_a_copy_has_half_the_size_and_rounded_weights(known: Lab, tmp_path: Path
         torch.testing.assert_close(after[1][name].float(), tensor.float(), rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_copy_is_computed_in_float32(known: Lab, tmp_path: Path) -> None:
     _, network, encoder = read_parts(packed(known, tmp_path / "copy", "open/01"))
     types = {one.dtype for one in (*network.parameters(), *encoder.network.parameters())}
     assert types == {torch.float32}
 
 
+@pytest.mark.slow
 def test_the_card_names_data_terms_and_people(known: Lab, tmp_path: Path) -> None:
     card = (packed(known, tmp_path / "copy", "open/01", "open/02") / "model_card.md").read_text(encoding="utf-8")
     assert "Open: 2 people; CC BY 4.0; Somebody, A dataset, 2021" in card
     assert "No evaluation of it is published." in card
 
 
+@pytest.mark.slow
 def test_data_without_terms_are_refused(known: Lab, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="terms the data of closed"):
         packed(known, tmp_path / "copy", "open/01", "closed/01")
     assert not (tmp_path / "copy").exists()
 
 
+@pytest.mark.slow
 def test_unknown_people_are_refused_until_somebody_says_whose_data_they_are(known: Lab, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="does not know 1 of the 2 people"):
         packed(known, tmp_path / "copy", "open/01", "nowhere/01")
@@ -81,6 +86,7 @@ def test_unknown_people_are_refused_until_somebody_says_whose_data_they_are(know
     assert "simulated heads (1 people)" in (path / "model_card.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_card_has_the_scores_beside_those_of_baselines(known: Lab, tmp_path: Path) -> None:
     path = known.home.models / save_synthesis(known.home, trained_on=people("open/01"))
     target = known.rows["open"]["core.image"][0]["image_id"]
@@ -92,6 +98,7 @@ def test_the_card_has_the_scores_beside_those_of_baselines(known: Lab, tmp_path:
     assert "| 1 | 20.0 / 0.70 | 10.0 / 0.10 |" in card
 
 
+@pytest.mark.slow
 def test_people_of_a_fold_have_a_line_of_their_own(known: Lab, tmp_path: Path) -> None:
     path = known.home.models / save_synthesis(known.home, trained_on=people("open/01"))
     target = str(known.rows["open"]["core.image"][0]["image_id"])
@@ -126,6 +133,7 @@ def record_scores(
     record(lab.home, "core.evaluation_score", rows)
 
 
+@pytest.mark.slow
 def test_an_existing_folder_is_not_overwritten(known: Lab, tmp_path: Path) -> None:
     (tmp_path / "copy").mkdir()
     with pytest.raises(ModelError, match="exists"):
@@ -137,6 +145,7 @@ def test_without_a_catalogue_nothing_is_packed(lab: Lab, tmp_path: Path) -> None
         packed(lab, tmp_path / "copy", "open/01")
 
 
+@pytest.mark.slow
 def test_weights_beyond_float16_are_refused(known: Lab, tmp_path: Path) -> None:
     config, tensors = read_model(known.home.models / save_synthesis(known.home, trained_on=people("open/01")))
     config.pop("model_id")

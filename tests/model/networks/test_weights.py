@@ -125,6 +125,7 @@ def test_of_two_champions_the_one_nearer_to_the_scans_voxels_is_used(home: Home)
     assert choose(home, coarse, "synthesis").reason == f"named as {coarse!r}"
 
 
+@pytest.mark.slow
 def test_after_a_rollback_the_previous_champion_of_that_grid_is_used_and_other_grids_are_not_touched(
     home: Home,
 ) -> None:

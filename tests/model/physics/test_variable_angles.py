@@ -125,6 +125,7 @@ def computed(name: str) -> dict[str, float]:
     return {label: float(signal[TISSUES.index(label)]) for label in (*SOLID, "csf")}
 
 
+@pytest.mark.slow
 @EACH
 def test_solid_tissues_have_the_ratios_of_the_phase_graph(name: str) -> None:
     slow, fast = simulated(name), computed(name)

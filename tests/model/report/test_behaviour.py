@@ -28,6 +28,7 @@ def ask(figures: Figures, **values: float) -> dict[str, Question]:
     return {question.name: question for question in questions(replace(figures, people=people))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("values", "name", "kind", "said"),
     [

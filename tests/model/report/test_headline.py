@@ -19,6 +19,7 @@ def figures(reported: Reported, connection: Any) -> Figures:
     return read_figures(connection, reported.evaluation_id, reported.protocol)
 
 
+@pytest.mark.slow
 def test_data_that_are_simulated_throughout_are_called_so_before_any_figure(figures: Figures) -> None:
     assert "DEMONSTRATION" not in lines(figures)[0]
     only = replace(figures, populations=[row for row in figures.populations if row["population"] == "simulated"])

@@ -178,6 +178,7 @@ def test_the_way_to_the_ceiling_is_of_people_who_have_one(figures: Figures) -> N
     assert figures.line(Group("native", "real", "test_internal"), "T2w_to_T1w", "psnr_db").closed is None
 
 
+@pytest.mark.slow
 def test_of_all_tasks_baselines_are_of_those_that_the_model_can_do(figures: Figures) -> None:
     group = Group("native", "real", "test_internal")
     each = [figures.line(group, task, "psnr_db") for task in ("T1w_to_T2w", "T2w_to_T1w", "T1w_to_FLAIR")]

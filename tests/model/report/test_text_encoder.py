@@ -60,6 +60,7 @@ def test_the_page_holds_its_pictures_and_every_figure(found: Retrieval, tmp_path
             assert row[4] in html
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [SCRIPT, PICTURE, TEMPLATE])
 def test_what_data_say_is_text_on_the_page(found: Retrieval, text: str) -> None:
     rows = [row | {"field": text, "split": text} for row in found.scores]

@@ -95,6 +95,7 @@ def test_exactly_the_scans_that_can_be_used_are_in_the_catalogue(catalogued: Cat
     assert images.keys() == {(row["center_id"], row["path"]) for row in catalogued.kept}
 
 
+@pytest.mark.slow
 def test_every_defect_is_found_for_its_reason_and_nothing_else_is_refused(catalogued: Catalogued) -> None:
     found = catalogued.query("SELECT center_id, path, stage, reason FROM core.rejection")
     refused = {(row["center_id"], row["path"]): (row["stage"], row["reason"]) for row in found}

@@ -43,6 +43,7 @@ def test_the_same_subject_has_the_same_bytes_and_another_has_others(head: Head) 
     assert _bytes(head_of(STILL)) != _bytes(head)
 
 
+@pytest.mark.slow
 def test_fractions_are_shares_of_a_voxel(head: Head) -> None:
     assert head.fractions.dtype == torch.float32
     assert tuple(head.fractions.shape) == (len(TISSUES), *HeadGrid(STEP_MM).shape)
@@ -79,6 +80,7 @@ def test_sinuses_and_throat_are_air_inside_the_head(head: Head) -> None:
     assert inner_air * STEP_MM**3 / 1000 > 10
 
 
+@pytest.mark.slow
 def test_poles_are_as_usual_the_right_reaches_further_forward_and_the_left_further_back() -> None:
     head, means = head_of(STILL), {}
     x = head.affine[0, 3] + STEP_MM * np.arange(head.intracranial.shape[0])

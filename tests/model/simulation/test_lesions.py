@@ -28,6 +28,7 @@ def test_a_person_without_lesions_has_none() -> None:
     assert float(share(head, "plaque", "lacune", "oedema", "tumour", "necrosis").sum()) == 0.0
 
 
+@pytest.mark.slow
 def test_a_later_visit_keeps_the_plaques_of_an_earlier_one_and_adds_to_them() -> None:
     early, late = (lesions_of(Subject(8, age, "F", lesions=("ms",))) for age in (35.0, 45.0))
     before, after = {*early.plaques, *early.active}, {*late.plaques, *late.active}
@@ -71,6 +72,7 @@ def test_a_tumour_is_on_the_side_its_truth_says() -> None:
     assert max(sides) > 50 * max(min(sides), 1e-6)
 
 
+@pytest.mark.slow
 def test_a_tumour_has_a_core_a_rim_and_oedema_around_it() -> None:
     head = head_of(SICK)
     masks = head.lesion_masks

@@ -35,6 +35,7 @@ def slow_average(image: np.ndarray, affine: np.ndarray, pose: np.ndarray, grid) 
     return total / len(offsets)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "axcodes", "tilt"),
     [

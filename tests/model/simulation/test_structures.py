@@ -96,6 +96,7 @@ def _share_at(maps: np.ndarray, name: str, *point_mm: float) -> float:
     return float(maps[OUTER.index(name), i, j, k])
 
 
+@pytest.mark.slow
 def test_skin_follows_the_vertex_at_the_thickness_of_skull_and_scalp() -> None:
     skin, inner = skin_level(STEP_MM), intracranial_level(STEP_MM)
     _, _, z = template_grid(STEP_MM).axes_mm()

@@ -64,6 +64,7 @@ def test_training_takes_the_people_of_all_internal_splits_but_those_of_the_fold(
     assert {split_of[person] for person in learned_from} == set(DEALT)
 
 
+@pytest.mark.slow
 def test_without_a_fold_they_are_those_of_the_splits_train_and_val(home: Home) -> None:
     training, validation = people_of(home, TINY)
     assert {item.split for item in training.items} == {"train"}

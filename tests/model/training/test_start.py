@@ -59,12 +59,14 @@ def test_weights_sizes_and_text_encoder_are_those_of_the_model(home: Home, befor
     assert facts(begun)["init"] == before.model_id
 
 
+@pytest.mark.slow
 def test_a_begun_training_changes_the_weights(home: Home, before: Trained) -> None:
     begun = train(home, init=before.model_id, seed=1)
     old, new = read_model(before.path)[1], read_model(begun.path)[1]
     assert any((old[name] != new[name]).any() for name in old if name.startswith("network."))
 
 
+@pytest.mark.slow
 def test_the_model_is_a_part_of_the_identity_of_the_run_and_its_name_is_not(home: Home, before: Trained) -> None:
     by_name = train(home, init=before.model_id, **STILL)
     by_path = train(home, init=str(before.path), **STILL)

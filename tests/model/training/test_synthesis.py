@@ -196,6 +196,7 @@ def test_validation_takes_every_pair_of_contrasts_in_turn() -> None:
     assert len(set(labels)) == 6
 
 
+@pytest.mark.slow
 def test_a_picture_shows_a_validation_patch_of_each_pair_of_contrasts() -> None:
     learner = task(n_validation=100)
     with torch.no_grad():
@@ -232,6 +233,7 @@ def test_without_pairs_to_validate_on_nothing_is_measured(tiny_home: Home) -> No
     assert "| pairs validated on | 0 |" in (trained.path / CARD).read_text()
 
 
+@pytest.mark.slow
 def test_a_checkpoint_works_alone_and_says_what_it_is(home_with_people: Home) -> None:
     home, runs = home_with_people, list[Run]()
     trained = train_synthesis(home, TINY, ignore, text_encoder=encoder_of(home), device="cpu", started=runs.append)

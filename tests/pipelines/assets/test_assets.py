@@ -41,6 +41,7 @@ def materialized(result: dg.ExecuteInProcessResult, key: dg.AssetKey) -> dg.Asse
     return next(event for event in events if event.asset_key == key)
 
 
+@pytest.mark.slow
 def test_a_centre_reports_rows_preview_and_data_version_of_each_table(instance: dg.DagsterInstance, home: Home) -> None:
     result = ingested(instance, home)
     assert result.success
@@ -65,6 +66,7 @@ def test_an_unchanged_centre_keeps_its_data_version_and_is_reported_as_unchanged
     assert first.tags["dagster/data_version"] == second.tags["dagster/data_version"]
 
 
+@pytest.mark.slow
 def test_a_rule_that_a_committed_row_breaks_stops_the_run(
     instance: dg.DagsterInstance, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,6 +86,7 @@ def test_a_rule_that_a_committed_row_breaks_stops_the_run(
     assert failed[0].metadata["broken: echo_time_s"].value.startswith("4 rows")  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_every_table_of_a_centre_is_checked_in_one_step(instance: dg.DagsterInstance, home: Home) -> None:
     result = ingested(instance, home)
     evaluations = result.get_asset_check_evaluations()
@@ -112,6 +115,7 @@ def test_what_a_user_must_correct_is_not_tried_again(
     assert failure.user_failure_data.metadata["remedy"].value
 
 
+@pytest.mark.slow
 def test_what_passes_by_itself_is_tried_again(
     instance: dg.DagsterInstance, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -161,6 +161,7 @@ def test_the_catalogue_is_published_although_a_centre_fails(automation: Automati
     assert automation.settle()["snapshot"]
 
 
+@pytest.mark.slow
 def test_rows_that_break_a_blocking_check_stop_what_follows_until_they_pass(automation: Automation) -> None:
     automation.tick()
     BROKEN_ROWS.add("one")
@@ -171,6 +172,7 @@ def test_rows_that_break_a_blocking_check_stop_what_follows_until_they_pass(auto
     assert automation.settle(1) == {"made": ["one"], "derived": [None], "snapshot": [None]}
 
 
+@pytest.mark.slow
 def test_an_input_that_changed_while_its_step_ran_is_taken_up_afterwards(automation: Automation) -> None:
     automation.run("read", "one")
     assert automation.tick()["made"] == ["one"]
@@ -182,6 +184,7 @@ def test_an_input_that_changed_while_its_step_ran_is_taken_up_afterwards(automat
 LATER = timedelta(minutes=11)
 
 
+@pytest.mark.slow
 def test_a_request_whose_run_was_lost_is_made_again(automation: Automation) -> None:
     automation.tick()
     automation.run("read", "one")
@@ -201,6 +204,7 @@ def test_a_request_whose_run_ended_is_not_made_again_later(automation: Automatio
     assert [automation.tick(LATER) for _ in range(3)] == [{}, {}, {}]
 
 
+@pytest.mark.slow
 def test_a_request_whose_run_goes_on_is_not_made_again_and_one_that_was_canceled_is(automation: Automation) -> None:
     automation.run("read", "one")
     assert automation.tick()["made"] == ["one"]

@@ -187,6 +187,7 @@ def test_everything_runs_in_order_and_is_published_once(whole: Whole) -> None:
     assert all(check.passed and check.blocking for check in checks)
 
 
+@pytest.mark.slow
 def test_tables_of_events_are_assets_whose_rows_are_those_of_the_snapshot(whole: Whole) -> None:
     snapshot = whole.metadata(EVALUATION)["snapshot_id"]
     with duckdb.connect(str(snapshots.path(whole.home, str(snapshot))), read_only=True) as connection:
@@ -342,6 +343,7 @@ def test_a_candidate_that_is_worse_than_the_champion_is_a_warning_and_one_that_f
     assert check_gates(home, place).severity == dg.AssetCheckSeverity.ERROR
 
 
+@pytest.mark.slow
 def test_the_champion_is_evaluated_without_a_training_and_its_gates_are_checked(
     home: Home, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,7 @@ def test_only_the_named_centres_are_taken_and_an_unknown_one_is_refused(
     assert "'tony' is not registered" in error
 
 
+@pytest.mark.slow
 def test_scans_are_harmonised_by_the_recipe_of_the_settings(
     instance: dg.DagsterInstance, home: Home, asked: Asked
 ) -> None:
@@ -162,6 +163,7 @@ def test_a_centre_that_was_registered_a_moment_ago_is_taken_up(
     assert published(home) == ["late", "other", "tiny"]
 
 
+@pytest.mark.slow
 def test_the_night_evaluates_by_the_protocol_of_the_home(
     instance: dg.DagsterInstance, home: Home, asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +177,7 @@ def test_the_night_evaluates_by_the_protocol_of_the_home(
     )
 
 
+@pytest.mark.slow
 def test_a_champion_of_another_recipe_is_no_failure_of_the_night(
     instance: dg.DagsterInstance, home: Home, asked: Asked
 ) -> None:

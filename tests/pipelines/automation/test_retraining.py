@@ -172,6 +172,7 @@ def test_no_second_training_starts_while_one_waits_or_runs(
     assert dg.DagsterRunStatus.QUEUED in pools.UNFINISHED  # only Dagster's own launcher makes such a run
 
 
+@pytest.mark.slow
 def test_a_model_that_is_materialised_alone_is_a_training_and_another_run_is_none(
     instance: dg.DagsterInstance,
 ) -> None:
@@ -199,6 +200,7 @@ def test_an_empty_home_is_skipped(home: Home, instance: dg.DagsterInstance) -> N
     assert "nothing is published" in str(skipped.skip_message)
 
 
+@pytest.mark.slow
 def test_a_damaged_file_leaves_the_code_location_alone_and_the_tick_says_what_to_do(
     place: Home, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

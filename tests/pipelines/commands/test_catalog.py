@@ -30,6 +30,7 @@ def test_every_query_that_ships_runs_by_its_name(asking: Command, name: str) -> 
     assert isinstance(json.loads(result.stdout), list)
 
 
+@pytest.mark.slow
 def test_an_unknown_query_is_refused_with_the_names_that_there_are(asking: Command) -> None:
     result = asking("sql", "--query", "nonsense")
     assert result.exit_code == 1
@@ -59,6 +60,7 @@ def test_a_query_is_read_from_standard_input(asking: Command) -> None:
     assert result.stdout.split() == ['"seven"', "7"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "query",
     [
@@ -76,6 +78,7 @@ def test_a_query_that_does_more_than_ask_is_refused(asking: Command, query: str)
     assert result.stderr.startswith("tumsyn: ")
 
 
+@pytest.mark.slow
 def test_a_query_that_takes_too_long_is_ended(asking: Command) -> None:
     result = asking(
         "sql", "SELECT sum(a.range * b.range) FROM range(10000000) a, range(10000000) b", "--timeout", "0.5"

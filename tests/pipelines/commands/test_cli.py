@@ -98,6 +98,7 @@ def test_debug_shows_where_an_error_arose(home_words: list[str]) -> None:
     assert "Traceback" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_reader_that_closes_the_pipe_early_sees_no_traceback(asking: Command, filled_words: list[str]) -> None:
     command = f"{sys.executable} -m pipelines.cli {' '.join(filled_words)} sql 'SELECT range FROM range(300000)' -f csv"
     done = subprocess.run(["bash", "-c", f"{command} | head -n 1"], capture_output=True, text=True, check=False)

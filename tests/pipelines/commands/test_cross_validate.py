@@ -138,6 +138,7 @@ def test_an_interrupted_run_goes_on_with_the_fold_that_it_stopped_in(
     assert set(runs.values()) == {1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "said"),
     [

@@ -50,6 +50,7 @@ def test_an_unchanged_home_launches_nothing_and_says_so(asking: Command, filled:
     assert [run.run_id for run in runs(filled)] == before
 
 
+@pytest.mark.slow
 def test_an_unchanged_home_does_not_even_import_dagster(filled: Home) -> None:
     code = (
         "import sys; from pathlib import Path; from warehouse.lake.home import Home; "

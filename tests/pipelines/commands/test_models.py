@@ -63,6 +63,7 @@ def test_a_promotion_is_refused_until_its_gates_pass_or_a_person_overrides_them(
     assert "former champion" in tumsyn("models", "show", first).stdout
 
 
+@pytest.mark.slow
 def test_cleaning_up_leaves_the_folders_of_champions_and_their_predecessors(
     tumsyn: Command, home: Home, two: tuple[str, str]
 ) -> None:
@@ -90,6 +91,7 @@ def test_a_rollback_is_one_command_and_sql_shows_it(tumsyn: Command, home: Home,
     assert f"champion {first} has no predecessor" in refused.stderr.replace("\n", " ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
@@ -116,6 +118,7 @@ def test_bad_words_are_refused_and_change_nothing(
     assert model_registry.statements(home, model_registry.EVENT) == before
 
 
+@pytest.mark.slow
 def test_a_model_that_this_version_cannot_load_is_not_put_back(
     tumsyn: Command, home: Home, two: tuple[str, str]
 ) -> None:

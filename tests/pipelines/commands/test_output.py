@@ -89,6 +89,7 @@ def test_a_long_table_is_cut_with_a_message(capsys: pytest.CaptureFixture[str]) 
     assert "200 of 500" in printed.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", list(Format))
 @pytest.mark.parametrize(
     "words",

@@ -96,6 +96,7 @@ def test_with_yes_and_no_reason_it_records_and_trains_nothing_unless_it_is_force
     assert decisions == ["skip", "train"]
 
 
+@pytest.mark.slow
 def test_a_failed_training_ends_the_command_with_its_message(retrain: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "run", lambda *_, **__: launch.Outcome("run", "the disk is full"))
     result = retrain("retrain", "--yes")

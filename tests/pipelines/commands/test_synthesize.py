@@ -291,6 +291,7 @@ def test_a_command_that_is_stopped_leaves_no_half_written_file(home: Home, model
             assert {path.name for path in made.parent.iterdir()} <= {"made.nii.gz", "made.json"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("bright_brain")
 def test_it_is_said_which_model_was_used_and_why(tumsyn: Command, home: Home, scan: Path, tmp_path: Path) -> None:
     old, new = save_synthesis(home), save_synthesis(home, seed=2)

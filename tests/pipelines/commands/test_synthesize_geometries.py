@@ -56,6 +56,7 @@ def test_a_marker_on_the_left_stays_on_the_left_from_file_to_file(
     assert len(list(out.iterdir())) == 2  # the scan and its sidecar
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", REFUSED)
 def test_a_file_that_cannot_be_used_is_refused_by_name_and_leaves_nothing(
     what: str, tumsyn: Command, cheap_model: str, tmp_path: Path

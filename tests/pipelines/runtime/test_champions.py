@@ -37,6 +37,7 @@ def other_champion(home: Home, **served: object) -> str:
     return "b" * 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("served", "words"), [({"recipe_id": "0" * 16}, "recipe 0000000000000000"), ({"grid_mm": 1.0}, "at 1 mm")]
 )

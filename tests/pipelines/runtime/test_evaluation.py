@@ -88,6 +88,7 @@ def test_everything_of_an_evaluation_is_of_the_snapshot_that_it_began_with(distu
     assert "test_external" in {one.split for one in found.summaries}  # of the people who have left
 
 
+@pytest.mark.slow
 def test_an_evaluation_records_the_snapshot_that_it_read_and_keeps_it_only_meanwhile(disturbed: Disturbed) -> None:
     rows = verdicts.recorded(disturbed.home, disturbed.found.model_id)
     assert len(rows) == len(disturbed.found.verdicts)
@@ -114,6 +115,7 @@ def test_its_report_shows_the_people_who_were_tested_although_some_have_left(dis
     assert rewrite_report(home, page, protocol).read_text() == text
 
 
+@pytest.mark.slow
 def test_a_report_whose_data_are_kept_no_more_shows_those_in_force(disturbed: Disturbed, tmp_path: Path) -> None:
     publish(disturbed.home)
     gone = snapshots.path(disturbed.home, disturbed.before)
@@ -126,6 +128,7 @@ def test_a_report_whose_data_are_kept_no_more_shows_those_in_force(disturbed: Di
         gone.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_weights_that_ship_are_evaluated_where_the_model_that_they_began_with_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -55,6 +55,7 @@ def test_of_deciders_at_the_same_time_one_may_train(place: Home, instance: dg.Da
     assert sorted(row["decision"] for row in rows) == ["skip", "skip", "skip", "train"]
 
 
+@pytest.mark.slow
 def test_a_launch_whose_run_never_comes_frees_the_way(place: Home, instance: dg.DagsterInstance) -> None:
     lost = {"event_id": "lost", "decided_by": "schedule", **Decision(True, (), "lost", 1, 2.0, "fresh").row()}
     now = datetime.now(UTC)
@@ -69,6 +70,7 @@ def test_a_launch_whose_run_never_comes_frees_the_way(place: Home, instance: dg.
     assert asked(other, instance)[1].train
 
 
+@pytest.mark.slow
 def test_failures_are_runs_that_failed_and_not_decisions(place: Home, instance: dg.DagsterInstance) -> None:
     for _ in range(MAX_TRIES):
         decision_id, decision = asked(place, instance)
@@ -80,6 +82,7 @@ def test_failures_are_runs_that_failed_and_not_decisions(place: Home, instance: 
     assert asked(place, instance, force=True)[1].train
 
 
+@pytest.mark.slow
 def test_a_run_that_was_removed_before_it_began_has_failed_at_nothing(
     place: Home, instance: dg.DagsterInstance
 ) -> None:

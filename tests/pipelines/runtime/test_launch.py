@@ -61,6 +61,7 @@ def test_a_run_whose_server_is_gone_is_failed_once_it_was_taken_up(
         assert pools.fail_orphaned_runs(instance) == ([run.run_id] if status == "STARTED" else [])
 
 
+@pytest.mark.slow
 def test_a_run_of_a_living_process_or_of_another_machine_is_left_alone(home: Home, tiny: RegisteredCenter) -> None:
     with launch.opened(home) as instance:
         for tags in ({pools.PROCESS: pools.process_name(os.getpid())}, {pools.PROCESS: "elsewhere:1:1"}, {}):

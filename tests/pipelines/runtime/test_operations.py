@@ -28,6 +28,7 @@ def test_a_key_of_the_home_replaces_that_key_alone(home: Home) -> None:
     assert found.retraining.model_copy(update={"most_days": default.retraining.most_days}) == default.retraining
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "key"),
     [

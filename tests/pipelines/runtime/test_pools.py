@@ -77,6 +77,7 @@ def test_a_command_that_waits_shows_the_holder_and_uses_no_processor(
     assert used < waited - 3.0  # a loop without a pause uses all of it
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["a command's", "one that is over", "the browser's"])
 def test_a_holder_that_dies_while_it_is_waited_for_gives_its_place(
     instance: dg.DagsterInstance, hold: Hold, how: str, tmp_path: Path

@@ -41,6 +41,7 @@ def led(home: Home) -> Home:
     return home
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("said", "decision", "champion"),
     [("passed", "promoted", SECOND), ("failed", "rejected", FIRST), ("not_enough_data", "undecided", FIRST)],
@@ -56,6 +57,7 @@ def test_a_comparison_decides_and_is_made_once(led: Home, said: str, decision: s
         assert [row["gate"] for row in rows] == ["one", verdicts.CHAMPION_GATE]
 
 
+@pytest.mark.slow
 def test_the_margin_is_the_operators_and_another_one_is_another_comparison(led: Home) -> None:
     compare = Comparing("failed")
     offer(led, KIND, keys(SECOND), "e", compare)
@@ -74,6 +76,7 @@ def test_text_encoders_have_a_margin_of_their_own(home: Home) -> None:
     assert compare.asked == [(verdicts.CHAMPION_GATE, FIRST, 0.05)]
 
 
+@pytest.mark.slow
 def test_a_model_that_fails_by_itself_or_held_out_a_fold_is_compared_with_nobody(led: Home) -> None:
     judged(led, THIRD, verdict("one", "failed"))
     compare = Comparing()
@@ -83,6 +86,7 @@ def test_a_model_that_fails_by_itself_or_held_out_a_fold_is_compared_with_nobody
     assert compare.asked == []
 
 
+@pytest.mark.slow
 def test_a_champion_that_cannot_be_used_stays_until_a_person_decides(led: Home) -> None:
     def broken(gate: str, other: str, margin: float) -> dict[str, Any]:
         raise ModelError("its weights are absent", "put them back")
@@ -94,6 +98,7 @@ def test_a_champion_that_cannot_be_used_stays_until_a_person_decides(led: Home) 
     assert offer(led, KIND, keys(SECOND), "e", Comparing())[0].decision == "promoted"  # once they are back
 
 
+@pytest.mark.slow
 def test_a_champion_that_changes_during_a_comparison_is_compared_with_too(led: Home) -> None:
     class Slow(Comparing):
         def __call__(self, gate: str, other: str, margin: float) -> dict[str, Any]:

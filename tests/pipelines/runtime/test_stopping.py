@@ -72,6 +72,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("work", [pytest.param(work, id=name) for name, work in WORK.items()])
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_command_and_its_children_and_shows_how_to_continue(

@@ -146,6 +146,7 @@ def test_what_was_trained_before_is_not_trained_again_unless_its_model_is_gone(h
     telemetry_of(home).started(run_of(home))
 
 
+@pytest.mark.slow
 def test_the_catalogue_that_a_model_was_trained_on_is_kept_for_it(home: Home) -> None:
     publish(home)
     trained_on = snapshots.in_force(home)
@@ -155,6 +156,7 @@ def test_the_catalogue_that_a_model_was_trained_on_is_kept_for_it(home: Home) ->
     assert snapshots.pinned(home) == {trained_on: [f"model:{version['model_id']}"]}
 
 
+@pytest.mark.slow
 def test_publications_during_a_training_leave_the_catalogue_that_it_began_with(home: Home) -> None:
     publish(home)
     began_with = snapshots.in_force(home)

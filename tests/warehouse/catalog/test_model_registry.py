@@ -128,6 +128,7 @@ def test_each_grid_and_recipe_has_a_champion_of_its_own(home: Home) -> None:
     assert [row["grid_mm"] for row in model_registry.known_models(home).to_pylist()] == [3.0, 1.0]
 
 
+@pytest.mark.slow
 def test_events_of_older_versions_lack_later_columns_and_are_read_and_published(home: Home) -> None:
     import duckdb
     import pyarrow.parquet as pq

@@ -11,6 +11,7 @@ import pytest
 Rows = Callable[[str], list[tuple[Any, ...]]]
 
 
+@pytest.mark.slow
 def test_every_image_is_in_the_catalogue_with_its_centre_person_and_parameters(rows: Rows) -> None:
     query = """
         SELECT center_title, role, person_id, contrast_label, nominal_field_strength_t, echo_time_s, voxel_size_mm
@@ -76,6 +77,7 @@ def test_pairs_are_ordered_within_one_visit_and_among_eligible_images(rows: Rows
     ]
 
 
+@pytest.mark.slow
 def test_a_pair_is_available_where_both_contents_are(small: Any) -> None:
     small.image("alpha", "01", "FLAIR", content="absent")
     with duckdb.connect(str(small.publish().path), read_only=True) as connection:
@@ -126,6 +128,7 @@ def test_candidates_are_named_in_the_order_of_their_contrasts(rows: Rows) -> Non
     assert rows(query) == [(0,)]
 
 
+@pytest.mark.slow
 def test_an_image_without_its_file_is_no_candidate_and_no_target(small: Any) -> None:
     small.image("alpha", "01", "FLAIR", content="absent")
     with duckdb.connect(str(small.publish().path), read_only=True) as connection:
@@ -160,6 +163,7 @@ def test_each_facet_of_the_distribution_counts_every_eligible_image_once(rows: R
     assert {n_images for _, n_images in sums} == {12}
 
 
+@pytest.mark.slow
 def test_a_vendor_that_calls_itself_unknown_is_counted_with_the_missing_ones(small: Any) -> None:
     small.rows["alpha"]["core.acquisition"][0]["manufacturer"] = "unknown"
     with duckdb.connect(str(small.publish().path), read_only=True) as connection:

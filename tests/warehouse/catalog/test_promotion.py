@@ -56,6 +56,7 @@ def events(home: Home, alias: str = "champion") -> list[tuple[str, str]]:
     return [(row["model_id"], row["action"]) for row in rows]
 
 
+@pytest.mark.slow
 def test_the_first_whose_gates_pass_becomes_champion(home: Home) -> None:
     known(home, FIRST, SECOND)
     assert offered(home, FIRST, verdict(), verdict("two", "failed")) == "rejected"
@@ -65,6 +66,7 @@ def test_the_first_whose_gates_pass_becomes_champion(home: Home) -> None:
     assert model_registry.champion(home, KIND) == SECOND
 
 
+@pytest.mark.slow
 def test_a_later_one_becomes_champion_only_if_it_was_compared_with_the_one_in_force(home: Home) -> None:
     known(home, FIRST, SECOND)
     assert offered(home, FIRST, verdict()) == "promoted"
@@ -76,6 +78,7 @@ def test_a_later_one_becomes_champion_only_if_it_was_compared_with_the_one_in_fo
     assert "not_worse_than_champion was measured" in row["reason"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("verdicts", "decision"),
     [
@@ -102,6 +105,7 @@ def test_nobody_is_promoted_who_is_worse_or_lacks_data(
         assert told[1]["against_id"] == FIRST
 
 
+@pytest.mark.slow
 def test_a_rejected_model_is_a_candidate_again_once_no_gate_fails(home: Home) -> None:
     known(home, FIRST)
     few = verdict("one", "not_enough_data")
@@ -132,6 +136,7 @@ def of_a_fold(home: Home, model_id: str, fold: int = 2) -> None:
     run(home, "started", 1, config=json.dumps({"held_out_fold": fold, "n_folds": 4}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("said", ["passed", "failed", "not_enough_data"])
 def test_a_model_that_held_out_a_fold_is_neither_champion_nor_candidate_nor_rejected(home: Home, said: str) -> None:
     of_a_fold(home, FIRST)
@@ -162,6 +167,7 @@ def test_a_fold_is_read_from_the_checkpoint_where_the_training_is_not_on_record(
     assert model_registry.held_out_fold(home, SECOND) is None
 
 
+@pytest.mark.slow
 def test_each_grid_and_recipe_has_a_champion_of_its_own(home: Home) -> None:
     known(home, FIRST)
     known(home, SECOND, grid_mm=1.0)
@@ -170,6 +176,7 @@ def test_each_grid_and_recipe_has_a_champion_of_its_own(home: Home) -> None:
     assert promotion.opponents(home, SECOND, KIND) == {}
 
 
+@pytest.mark.slow
 def test_evaluating_an_older_model_undoes_neither_a_promotion_nor_a_rollback(home: Home) -> None:
     known(home, FIRST, SECOND)
     offered(home, FIRST, verdict())
@@ -180,6 +187,7 @@ def test_evaluating_an_older_model_undoes_neither_a_promotion_nor_a_rollback(hom
     assert model_registry.champion(home, KIND) == FIRST
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("lower_bound", "decision"), [(0.1, "promoted"), (0.0, "kept"), (-0.2, "kept")])
 def test_a_model_that_is_older_than_the_champion_must_be_better(home: Home, lower_bound: float, decision: str) -> None:
     known(home, FIRST, SECOND)
@@ -187,6 +195,7 @@ def test_a_model_that_is_older_than_the_champion_must_be_better(home: Home, lowe
     assert offered(home, FIRST, verdict(), against(SECOND) | {"value": lower_bound}) == decision
 
 
+@pytest.mark.slow
 def test_many_small_losses_do_not_add_up(home: Home) -> None:
     """Each is within the margin of the one before; the second is held against the best as well."""
     known(home, FIRST, SECOND, THIRD)
@@ -199,6 +208,7 @@ def test_many_small_losses_do_not_add_up(home: Home) -> None:
     assert offered(home, THIRD, verdict(), against(SECOND, mean=-0.2), worse) == "rejected"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["gates", "person"])
 def test_the_best_is_the_last_that_was_no_worse_or_that_a_person_chose(home: Home, by: str) -> None:
     known(home, FIRST, SECOND, THIRD)
@@ -210,6 +220,7 @@ def test_the_best_is_the_last_that_was_no_worse_or_that_a_person_chose(home: Hom
     assert promotion.opponents(home, THIRD, KIND) == {CHAMPION_GATE: SECOND}
 
 
+@pytest.mark.slow
 def test_a_person_promotes_a_model_whose_gates_passed_by_the_beginning_of_its_name(home: Home) -> None:
     known(home, FIRST, SECOND)
     offered(home, FIRST, verdict())
@@ -290,6 +301,7 @@ def test_two_rollbacks_go_back_twice_and_a_third_is_refused(home: Home) -> None:
     assert model_registry.champion(home, KIND) == FIRST
 
 
+@pytest.mark.slow
 def test_a_rollback_that_names_the_champion_is_done_once(home: Home) -> None:
     three(home)
     assert promotion.rollback(home, KIND, "it blurs", leaving=THIRD[:4]).left == THIRD
@@ -297,6 +309,7 @@ def test_a_rollback_that_names_the_champion_is_done_once(home: Home) -> None:
     assert model_registry.champion(home, KIND) == SECOND
 
 
+@pytest.mark.slow
 def test_what_was_rolled_back_may_be_promoted_and_rolled_back_again(home: Home) -> None:
     three(home)
     promotion.rollback(home, KIND, "it blurs")
@@ -305,6 +318,7 @@ def test_what_was_rolled_back_may_be_promoted_and_rolled_back_again(home: Home) 
     assert promotion.rollback(home, KIND, "it does") == promotion.Rollback(THIRD, SECOND)
 
 
+@pytest.mark.slow
 def test_a_champion_that_led_twice_is_left_once(home: Home) -> None:
     known(home, FIRST, SECOND)
     for model_id in (FIRST, SECOND, FIRST):
@@ -314,6 +328,7 @@ def test_a_champion_that_led_twice_is_left_once(home: Home) -> None:
         promotion.rollback(home, KIND, "it blurs")
 
 
+@pytest.mark.slow
 def test_a_rollback_without_a_champion_among_several_or_to_an_absent_folder_is_refused(home: Home) -> None:
     with pytest.raises(ModelError, match="no champion of kind synthesis"):
         promotion.rollback(home, KIND, "it blurs")
@@ -377,6 +392,7 @@ def _die_in_the_middle(home: Home) -> None:
     promotion.promote(home, SECOND, "a test", despite_gates=True)
 
 
+@pytest.mark.slow
 def test_a_promotion_that_is_killed_leaves_the_old_champion_and_can_be_repeated(home: Home) -> None:
     known(home, FIRST, SECOND)
     promotion.promote(home, FIRST, "a test", despite_gates=True)

@@ -79,6 +79,7 @@ def test_the_champion_before_each_decision_is_right_after_rollbacks_on_each_grid
     ]
 
 
+@pytest.mark.slow
 def test_the_gain_of_a_decision_is_that_of_the_comparison_before_it(home: Home) -> None:
     known(home, FIRST, SECOND)
     offered(home, FIRST, verdict())

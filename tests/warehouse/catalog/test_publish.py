@@ -39,6 +39,7 @@ def leftovers(home: Home) -> list[str]:
 # ---------------------------------------------------------------- what a snapshot holds
 
 
+@pytest.mark.slow
 def test_a_snapshot_holds_every_table_with_its_comments(small: Any) -> None:
     published = small.publish()
     assert set(published.n_rows) == set(TABLES)
@@ -50,6 +51,7 @@ def test_a_snapshot_holds_every_table_with_its_comments(small: Any) -> None:
     assert ask(published.path, without) == []
 
 
+@pytest.mark.slow
 def test_a_snapshot_is_read_only_and_the_pointer_is_relative(small: Any) -> None:
     published = small.publish()
     assert published.path.stat().st_mode & 0o777 == 0o444
@@ -70,12 +72,14 @@ def test_a_snapshot_says_what_it_was_built_from(small: Any) -> None:
     assert ask(second.path, "SELECT parent_id, run_id FROM meta.snapshot") == [(first.snapshot_id, "a-run")]
 
 
+@pytest.mark.slow
 def test_an_empty_home_publishes_empty_tables(tmp_path: Path) -> None:
     published = publish(Home(tmp_path))
     assert published.n_rows["core.image"] == 0
     assert published.changed
 
 
+@pytest.mark.slow
 def test_publishing_again_without_a_change_does_nothing(small: Any) -> None:
     first = small.publish()
     before = first.path.stat()
@@ -242,6 +246,7 @@ def test_what_no_training_depends_on_changes_the_snapshot_alone(small: Any, chan
 # ---------------------------------------------------------------- events
 
 
+@pytest.mark.slow
 def test_events_are_published_and_what_was_said_first_stands(small: Any) -> None:
     event = {"event_id": "e1", "snapshot_id": "s", "referrer": "first", "action": "pin"}
     lake.append_events(small.home, "meta.snapshot_pin", [event])
@@ -377,6 +382,7 @@ def test_the_snapshot_in_force_is_kept_although_it_is_old(small: Any) -> None:
     assert len(snapshots.existing(small.home)) == 2
 
 
+@pytest.mark.slow
 def test_a_snapshot_that_does_not_exist_cannot_be_pinned(small: Any) -> None:
     with pytest.raises(CatalogueError, match="no snapshot nothing"):
         snapshots.pin(small.home, "nothing", "model:1")

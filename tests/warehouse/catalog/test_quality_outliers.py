@@ -48,6 +48,7 @@ def heads(lab: Any) -> list[str]:
     return identities
 
 
+@pytest.mark.slow
 def test_a_scan_far_from_its_like_is_an_outlier_with_its_robust_z(lab: Any, heads: list[str]) -> None:
     harmonized(lab, "alpha", quality=[measured("alpha", i, v) for i, v in zip(heads, CJV, strict=True)])
     [(image_id, contrast, median, spread, z, n_images)] = outliers(
@@ -60,24 +61,28 @@ def test_a_scan_far_from_its_like_is_an_outlier_with_its_robust_z(lab: Any, head
     assert z == pytest.approx((0.95 - 0.42) / spread_by_hand)
 
 
+@pytest.mark.slow
 def test_too_low_a_value_is_an_outlier_as_well(lab: Any, heads: list[str]) -> None:
     values = [*CJV[:6], 0.05]
     harmonized(lab, "alpha", quality=[measured("alpha", i, v) for i, v in zip(heads, values, strict=True)])
     assert outliers(lab) == [(heads[6], "cjv")]
 
 
+@pytest.mark.slow
 def test_fewer_than_five_values_tell_nothing(lab: Any, heads: list[str]) -> None:
     values = [0.40, 0.42, 0.41, None, None, None, 0.95]
     harmonized(lab, "alpha", quality=[measured("alpha", i, v) for i, v in zip(heads, values, strict=True)])
     assert outliers(lab) == []
 
 
+@pytest.mark.slow
 def test_values_that_are_mostly_alike_tell_nothing(lab: Any, heads: list[str]) -> None:
     values = [0.4, 0.4, 0.4, 0.4, 0.4, 0.42, 0.95]
     harmonized(lab, "alpha", quality=[measured("alpha", i, v) for i, v in zip(heads, values, strict=True)])
     assert outliers(lab) == []
 
 
+@pytest.mark.slow
 def test_contrasts_and_recipes_are_never_compared_with_each_other(lab: Any, heads: list[str]) -> None:
     flair = lab.image("alpha", "00", "FLAIR")
     rows = [measured("alpha", image_id, value) for image_id, value in zip(heads[:6], CJV[:6], strict=True)]
@@ -86,6 +91,7 @@ def test_contrasts_and_recipes_are_never_compared_with_each_other(lab: Any, head
     assert outliers(lab) == []
 
 
+@pytest.mark.slow
 def test_centres_are_never_compared_with_each_other(lab: Any, heads: list[str]) -> None:
     lab.center("beta")
     lab.participant("beta", "01")
@@ -95,6 +101,7 @@ def test_centres_are_never_compared_with_each_other(lab: Any, heads: list[str]) 
     assert outliers(lab) == []
 
 
+@pytest.mark.slow
 def test_a_lost_registration_is_an_outlier(lab: Any, heads: list[str]) -> None:
     similarity = [0.61, 0.60, 0.62, 0.63, 0.59, 0.61, 0.20]
     rows: list[dict[str, object]] = [
@@ -117,6 +124,7 @@ def test_a_lost_registration_is_an_outlier(lab: Any, heads: list[str]) -> None:
     assert outliers(lab) == [(heads[6], "similarity_to_reference")]
 
 
+@pytest.mark.slow
 def test_a_brain_of_another_size_is_an_outlier(lab: Any, heads: list[str]) -> None:
     volumes = [1400.0, 1350.0, 1450.0, 1380.0, 1420.0, 1390.0, 300.0]
     rows = [

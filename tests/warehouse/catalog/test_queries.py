@@ -106,6 +106,7 @@ def test_a_useful_query_answers_its_question(rows: Callable[[str], list[tuple[An
     assert rows(useful_queries()[name]) == ANSWERS[name]
 
 
+@pytest.mark.slow
 def test_a_scan_of_thick_slices_that_was_interpolated_is_found_by_its_detail(lab: Any) -> None:
     lab.center("alpha")
     lab.participant("alpha", "01")

@@ -117,6 +117,7 @@ def test_the_trusted_connection_is_read_only(catalogue: Catalogue) -> None:
 # ---------------------------------------------------------------- the sandbox: what it answers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sql", "rows"),
     [
@@ -137,6 +138,7 @@ def test_an_answer_without_rows_keeps_its_columns(catalogue: Catalogue) -> None:
     assert names == [column.name for column in TABLES["core.image"].columns]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sql", ["DESCRIBE core.image", "SUMMARIZE core.image", "EXPLAIN SELECT 1", "SHOW ALL TABLES"])
 def test_looking_around_is_allowed(catalogue: Catalogue, sql: str) -> None:
     assert catalogue.query(sql).num_rows > 0
@@ -260,6 +262,7 @@ def test_a_wrong_question_is_explained_in_the_databases_own_words(catalogue: Cat
         catalogue.query(sql)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sql",
     [
@@ -277,6 +280,7 @@ def test_a_question_that_takes_hours_ends_after_its_time(catalogue: Catalogue, s
     assert time.perf_counter() - begun < 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sql",
     [

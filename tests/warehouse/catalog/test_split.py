@@ -26,6 +26,7 @@ def drawn(person_id: str) -> str:
     return "train" if percentile < 80 else "val" if percentile < 90 else "test_internal"
 
 
+@pytest.mark.slow
 def test_the_draw_is_a_hash_of_the_person_in_these_proportions(lab: Any) -> None:
     lab.center("a")
     for number in range(2000):
@@ -38,6 +39,7 @@ def test_the_draw_is_a_hash_of_the_person_in_these_proportions(lab: Any) -> None
     assert counts["test_internal"] == pytest.approx(200, abs=50)
 
 
+@pytest.mark.slow
 def test_a_person_stays_in_its_split_when_others_come(lab: Any) -> None:
     lab.center("a")
     for number in range(30):
@@ -50,6 +52,7 @@ def test_a_person_stays_in_its_split_when_others_come(lab: Any) -> None:
     assert {key: after[key] for key in before} == before
 
 
+@pytest.mark.slow
 def test_a_travelling_person_has_one_split_in_all_internal_centres(lab: Any) -> None:
     for center_id in ("a", "b", "c"):
         lab.center(center_id)
@@ -61,6 +64,7 @@ def test_a_travelling_person_has_one_split_in_all_internal_centres(lab: Any) -> 
     assert len(set(found.values())) > 1
 
 
+@pytest.mark.slow
 def test_an_external_centre_is_wholly_for_testing_and_its_people_train_nowhere(small: Any) -> None:
     found = splits(small)
     assert found["gamma", "W"] == "test_external"
@@ -68,6 +72,7 @@ def test_an_external_centre_is_wholly_for_testing_and_its_people_train_nowhere(s
     assert found["beta", "01"] == drawn("beta/01")
 
 
+@pytest.mark.slow
 def test_a_person_without_images_in_the_external_centre_is_excluded_as_well(lab: Any) -> None:
     lab.center("in")
     lab.participant("in", "1", person_id="p")
@@ -76,6 +81,7 @@ def test_a_person_without_images_in_the_external_centre_is_excluded_as_well(lab:
     assert splits(lab) == {("in", "1"): "excluded", ("ex", "1"): "test_external"}
 
 
+@pytest.mark.slow
 def test_a_split_that_a_definition_fixes_goes_before_the_draw_in_every_centre_of_the_person(lab: Any) -> None:
     for center_id in ("a", "b"):
         lab.center(center_id)
@@ -85,6 +91,7 @@ def test_a_split_that_a_definition_fixes_goes_before_the_draw_in_every_centre_of
     assert splits(lab) == {("a", "1"): "val", ("b", "1"): "val", ("a", "2"): "acceptance"}
 
 
+@pytest.mark.slow
 def test_who_is_seen_externally_is_excluded_although_a_definition_fixes_another_split(lab: Any) -> None:
     lab.center("in")
     lab.participant("in", "1", person_id="p", fixed_split="train")
@@ -93,6 +100,7 @@ def test_who_is_seen_externally_is_excluded_although_a_definition_fixes_another_
     assert splits(lab)["in", "1"] == "excluded"
 
 
+@pytest.mark.slow
 def test_two_definitions_that_fix_different_splits_of_one_person_are_refused(lab: Any) -> None:
     for center_id, split in (("a", "train"), ("b", "val")):
         lab.center(center_id)

@@ -72,6 +72,7 @@ def test_an_evaluation_without_data_does_not_hide_an_earlier_one_with_them(home:
     assert verdicts.of_last_evaluation(verdicts.recorded(home, SECOND)) == []
 
 
+@pytest.mark.slow
 def test_the_list_of_models_and_a_snapshot_say_the_same_as_the_records(home: Home) -> None:
     model_registry.record(home, model_registry.VERSION, [version(FIRST)])
     say(home, 1, "one", None)

@@ -21,12 +21,13 @@ def error_mm(found: np.ndarray, truth: np.ndarray, image: Image, mask: np.ndarra
     return float(length.mean()), float(np.percentile(length, 95))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("degrees", "shift_mm"),
     [
-        pytest.param((0, 0, 0), (0, 0, 0), id="none", marks=pytest.mark.slow),
+        pytest.param((0, 0, 0), (0, 0, 0), id="none"),
         pytest.param((3, -2, 4), (4, -3, 2), id="small"),
-        pytest.param((-8, 5, 6), (10, 6, -8), id="large", marks=pytest.mark.slow),
+        pytest.param((-8, 5, 6), (10, 6, -8), id="large"),
     ],
 )
 def test_a_known_movement_is_found_across_contrasts_and_thick_slices(
@@ -77,6 +78,7 @@ def test_a_head_far_from_the_worlds_origin_is_placed_in_mni_space(fine_template:
     assert affine.similarity_after > 0.1
 
 
+@pytest.mark.slow
 def test_an_error_of_the_refinement_is_told_as_one_of_registration(
     template: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:

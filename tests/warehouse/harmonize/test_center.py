@@ -89,6 +89,7 @@ def test_another_parameter_is_done_beside_the_first(home: Home, tiny: Registered
     assert is_current(home, tiny, DRAFT)
 
 
+@pytest.mark.slow
 def test_what_an_interrupted_run_finished_is_found_again(home: Home, tiny: RegisteredCenter) -> None:
     found = sessions(home, tiny)
     works.made_of(tasks.tasks_of(home, "tiny", found, STANDARD)[0])  # then it was killed: nothing was committed

@@ -73,6 +73,7 @@ def test_a_known_field_is_taken_out(fine_template: Image) -> None:
     assert spread(corrected) - clean < 0.25 * (spread(biased) - clean)
 
 
+@pytest.mark.slow
 def test_the_middle_of_the_brain_keeps_its_intensity(fine_template: Image) -> None:
     mask = fine_template.voxels > 0
     corrected = correct_bias(fine_template, mask)
@@ -80,6 +81,7 @@ def test_the_middle_of_the_brain_keeps_its_intensity(fine_template: Image) -> No
     assert ratio == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.slow
 def test_small_negative_values_do_no_harm(fine_template: Image) -> None:
     voxels = fine_template.voxels.copy()
     voxels[voxels == 0] = -0.01

@@ -72,11 +72,12 @@ def test_a_believable_brain_of_the_coarse_network_is_taken(monkeypatch: pytest.M
     np.testing.assert_array_equal(find_brain(image, "coarse"), right)
 
 
+@pytest.mark.slow
 @pytest.mark.real
 @pytest.mark.parametrize(
     "scan",
     [
-        pytest.param("vendor_t1w/sub-prisma_T1w", marks=pytest.mark.slow),
+        "vendor_t1w/sub-prisma_T1w",
         "open_ms_longitudinal/patient04/study1_T2W",
     ],
 )

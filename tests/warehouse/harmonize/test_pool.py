@@ -28,6 +28,7 @@ def test_a_task_that_kills_its_process_is_lost_and_all_others_are_done() -> None
     assert raised.reason == "ArithmeticError: seven"
 
 
+@pytest.mark.slow
 def test_a_process_uses_the_threads_that_it_is_given() -> None:
     assert run_alone(works.threads, 0, threads=3) == "33"
 

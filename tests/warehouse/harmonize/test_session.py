@@ -85,6 +85,7 @@ def test_the_movement_between_scans_is_undone(tmp_path: Path, scans: list[Eligib
     assert found["similarity_after"] >= found["similarity_before"]
 
 
+@pytest.mark.slow
 def test_left_stays_left_from_the_file_to_the_session_grid(tmp_path: Path, saved: Save, fine_template: Image) -> None:
     voxels = fine_template.voxels.copy()
     place = np.linalg.inv(fine_template.affine) @ [-45, -20, 10, 1]  # the subject's left
@@ -212,6 +213,7 @@ def test_where_no_scan_has_a_brain_all_are_rejected_with_a_reason(
     assert {row["image_id"][0]: row["stage"] for row in result.rejections} == {"a": "mask", "b": "mask"}
 
 
+@pytest.mark.slow
 def test_a_registration_that_got_worse_is_rejected(
     tmp_path: Path, scans: list[EligibleScan], monkeypatch: pytest.MonkeyPatch
 ) -> None:

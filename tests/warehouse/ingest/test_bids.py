@@ -116,6 +116,7 @@ def test_what_bidsignore_names_is_a_companion_unless_it_is_an_image_of_a_partici
     assert len(dataset.rows("core.image")) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
     [
@@ -215,6 +216,7 @@ PATHS = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(paths=st.sets(PATHS, min_size=1, max_size=8))
 def test_images_of_different_folders_of_participants_never_share_a_participant(

@@ -114,6 +114,7 @@ def test_an_echo_time_left_in_milliseconds_costs_the_value_and_not_the_image(dat
     assert "100 ms would be 0.1 s" in str(finding["detail"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "fields", "is_post_contrast", "eligibility"),
     [

@@ -95,6 +95,7 @@ def test_a_raw_scan_of_another_person_or_visit_says_nothing_of_a_copy(lab: Datas
     assert found["copies/01_v2_T1.nii.gz"][0] == found["copies/02_v1_T1.nii.gz"][0] == "eligible"
 
 
+@pytest.mark.slow
 def test_a_resampled_scan_keeps_the_size_of_its_grid_and_has_none_in_its_prompt(lab: Dataset) -> None:
     lab.image("raw/01_T1.nii.gz")
     lab.image("copies/02_T1.nii.gz")
@@ -113,6 +114,7 @@ def test_a_resampled_scan_keeps_the_size_of_its_grid_and_has_none_in_its_prompt(
     assert missing == [(2, 1, "copies/02_T1.nii.gz")]
 
 
+@pytest.mark.slow
 def test_who_has_only_an_mni_copy_in_open_ms_is_used_in_that_form(tmp_path: Path) -> None:
     home, root = Home(tmp_path / "home"), tmp_path / "root"
     build("open_ms", root)
@@ -128,6 +130,7 @@ def test_who_has_only_an_mni_copy_in_open_ms_is_used_in_that_form(tmp_path: Path
         assert connection.execute(query).fetchall() == [("T1", "cross01"), ("T2", "cross01")]
 
 
+@pytest.mark.slow
 def test_a_patient_of_brats_and_ucsf_is_one_person_whom_no_model_trains_on(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     for name in ("brats2021", "ucsf_pdgm"):

@@ -43,6 +43,7 @@ def ingest(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return Ingest(request.param, tmp_path_factory.mktemp(request.param))
 
 
+@pytest.mark.slow
 def test_every_file_is_accounted_for_and_none_is_refused(ingest: Ingest) -> None:
     files = ingest.rows("raw.file")
     assert len(files) == len(files_of(ingest.expected))

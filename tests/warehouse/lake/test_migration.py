@@ -64,6 +64,7 @@ def test_parts_and_events_have_the_names_of_this_version_and_the_same_rows(old: 
     assert score["value"] == 20.0
 
 
+@pytest.mark.slow
 def test_a_migrated_lake_is_published_whole_and_not_migrated_twice(old: Home, small: Lab) -> None:
     assert migrate(old)
     assert not migrate(old)

@@ -67,6 +67,7 @@ def test_the_papers_sentence_comes_back_as_the_record(record: PromptRecord, is_e
     assert parse_prompt(render(record)) == record
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(st.text() | st.lists(st.sampled_from(PIECES), max_size=8).map("".join))
 def test_any_text_is_read_or_refused_with_a_reason(text: str) -> None:
@@ -382,6 +383,7 @@ def understood_or_refused(text: str) -> None:
         assert isinstance(parse_prompt(text), PromptRecord)
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(ANY_TEXT)
 def test_no_text_of_whatever_characters_ends_in_another_error(text: str) -> None:

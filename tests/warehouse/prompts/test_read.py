@@ -83,6 +83,7 @@ def test_a_space_is_a_sequence_only_beside_a_contrast() -> None:
         parse_prompt("T2w SPACE, FA 120")
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(st.lists(st.sampled_from(FIELDS), unique=True), st.lists(st.sampled_from(WORDS)), st.randoms())
 def test_words_between_commas_change_no_field(fields: list[str], words: list[str], random: object) -> None:

@@ -69,6 +69,7 @@ def rendered_in_sql(connection: duckdb.DuckDBPyConnection, records: list[PromptR
     return [text for (text,) in connection.execute("SELECT out.render_prompt(record) FROM records").fetchall()]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(RECORDS, min_size=1, max_size=50))
 @example([PromptRecord(echo_time_s=0.00225, age_years=5.25, flip_angle_deg=0.25, voxel_size_mm=(0.125, 2.675, 1.005))])
@@ -79,6 +80,7 @@ def test_sql_and_python_write_the_same_prompt(
     assert rendered_in_sql(connection, records) == [render(record) for record in records]
 
 
+@pytest.mark.slow
 def test_the_published_examples_come_out_of_catalogue_rows_byte_for_byte(lab: Any) -> None:
     lab.center("hcp")
     lab.participant("hcp", "a", sex="M", age_years=12.0)

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import duckdb
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -53,6 +54,7 @@ def reals(low: float, high: float) -> st.SearchStrategy[float | None]:
     return st.none() | st.floats(low, high)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(
     st.builds(
@@ -81,6 +83,7 @@ def test_every_possible_record_comes_back_with_the_decimals_of_its_sentence(reco
     assert read_prompt(render(record)).record == expected
 
 
+@pytest.mark.slow
 def test_every_row_of_a_catalogue_comes_back(lab: Any) -> None:
     lab.center("a")
     awkward: list[tuple[str, dict[str, object], dict[str, object]]] = [
@@ -129,6 +132,7 @@ FIELDS = st.sampled_from([3, 7, 15]).flatmap(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(
     times("TR", "repetition", 10_001, 99_999),

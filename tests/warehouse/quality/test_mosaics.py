@@ -112,6 +112,7 @@ def test_a_mask_without_border_is_drawn_without_outline(tmp_path: Path, mask: ND
     assert len(where(pixels_of(path)[100:-40], MASK)) == 0
 
 
+@pytest.mark.slow
 def test_each_scan_of_a_visit_has_a_row(tmp_path: Path) -> None:
     alone = pixels_of(draw([panel()], STEP, tmp_path / "1.png", "one"))
     three = pixels_of(draw([panel(), panel(verdict="flag: small"), panel()], STEP, tmp_path / "3.png", "three"))

@@ -57,6 +57,7 @@ def test_tissues_are_found_whatever_the_contrast_and_the_shading(contrast: str, 
     assert not found[labels == 0].any()
 
 
+@pytest.mark.slow
 def test_a_mirrored_grid_gives_the_same_tissues() -> None:
     image, labels = head("t1_like")
     flip = np.diag([-1.0, 1.0, 1.0, 1.0])
@@ -66,6 +67,7 @@ def test_a_mirrored_grid_gives_the_same_tissues() -> None:
     assert min(dice(found[::-1], labels)) > 0.8
 
 
+@pytest.mark.slow
 def test_a_head_elsewhere_in_the_world_needs_its_affine() -> None:
     image, labels = head("flair_like")
     moved = displaced((0, 0, 40), (60, 0, 0))
@@ -80,6 +82,7 @@ def test_thick_slices_are_segmented_too() -> None:
     assert min(dice(segment(thick, labels[:, :, ::2] > 0, NEARLY), labels[:, :, ::2])) > 0.8
 
 
+@pytest.mark.slow
 def test_units_do_not_matter() -> None:
     image, labels = head("t1_like")
     once = segment(image, labels > 0, NEARLY)
@@ -87,6 +90,7 @@ def test_units_do_not_matter() -> None:
     assert np.mean(once == again) > 0.9999
 
 
+@pytest.mark.slow
 def test_what_was_cut_away_is_no_tissue() -> None:
     image, labels = head("t1_like")
     cut = image.voxels.copy()

@@ -58,6 +58,7 @@ def test_scans_of_a_session_that_would_share_a_name_are_runs(stored: Stored, tmp
     assert len({path for one in done for path in vars(one).values()}) == 12
 
 
+@pytest.mark.slow
 def test_every_kind_of_export_passes_the_bids_validator(stored: Stored, tmp_path: Path) -> None:
     folder = Path(sys.executable).parent
     validator = shutil.which("bids-validator-deno", path=f"{folder}{os.pathsep}{os.environ['PATH']}")
@@ -109,6 +110,7 @@ def test_bids2table_understands_every_name(stored: Stored, tmp_path: Path) -> No
         assert again.name == path.name, "entities are in the order of BIDS"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["../../../escaped", "/etc/escaped", "a/../../../b", "x/y", "a\\b", "a\nb"])
 @pytest.mark.parametrize("key", ["sub", "ses", "acq", "run", "suffix", "mod"])
 def test_no_text_of_a_store_leads_out_of_the_folder(stored: Stored, tmp_path: Path, key: str, text: str) -> None:

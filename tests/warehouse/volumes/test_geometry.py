@@ -86,6 +86,7 @@ def source(folder: Path, dtype: str, affine: NDArray[np.float64], codes: tuple[i
     return path
 
 
+@pytest.mark.slow
 @every_affine
 @pytest.mark.parametrize("dtype", ["int16", "uint8", "float32", "uint16"])
 @pytest.mark.parametrize("codes", [(1, 1), (1, 0), (0, 2)], ids=["both", "qform", "sform"])

@@ -107,6 +107,7 @@ def _sum(volume: Volume) -> float:
     return float(volume.patch((0, 0, 0), (8, 8, 7)).sum(dtype=np.float64))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_workers_read_after_their_parent_has_read(stored: Stored, reader: str, method: str) -> None:
     volume = stored(reader)
@@ -139,6 +140,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
+@pytest.mark.slow
 def test_a_child_forked_after_tensorstore_started_is_told_so_and_does_not_wait(stored: Stored) -> None:
     pytest.importorskip("tensorstore")
     root = Path(__file__).parents[3]

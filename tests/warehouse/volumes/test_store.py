@@ -120,6 +120,7 @@ for number in range(10_000):
 """
 
 
+@pytest.mark.slow
 def test_a_killed_writer_leaves_whole_stores_and_temporaries_only(tmp_path: Path) -> None:
     root = Path(__file__).parents[3]
     process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, cwd=root)

@@ -110,6 +110,7 @@ def test_more_scans_than_it_takes_are_refused() -> None:
     assert refusal.value.remedy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_equations", [False, True])
 def test_gradients_reach_every_parameter_of_a_new_network_in_three_steps(has_equations: bool) -> None:
     net, given = network(replace(SMALL, has_equations=has_equations), awake=False), scans(8, 8, 8, n=2, batch=2)
@@ -318,6 +319,7 @@ def learned(net: Compact, wish: Callable[[Tensor], Tensor], given: Scans, asked:
     return float(loss.detach())
 
 
+@pytest.mark.slow
 def test_prompts_steer_after_a_few_steps() -> None:
     torch.manual_seed(0)
     net, given = network(awake=False), scans(8, 8, 8, batch=2)

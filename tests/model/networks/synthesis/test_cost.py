@@ -20,6 +20,7 @@ def cost(config: ReferenceConfig, patch_voxels: tuple[int, int, int] = PATCH) ->
     return cost_of(describe("reference", config), patch_voxels)
 
 
+@pytest.mark.slow
 def test_operations_are_two_for_each_weight_and_voxel_and_those_of_the_attention() -> None:
     network = Reference(TINY)
     once = {network.fusion.attention.query, network.fusion.attention.out, *network.adapter}
@@ -34,6 +35,7 @@ def test_operations_are_two_for_each_weight_and_voxel_and_those_of_the_attention
     assert cost(TINY).volume_flops == 252 * (60**3 * of_voxel + of_patch)
 
 
+@pytest.mark.slow
 def test_published_reference_costs_the_known_operations() -> None:
     found = cost(ReferenceConfig(), (20, 20, 20))
     assert found.n_parameters == 113_595_137
@@ -48,6 +50,7 @@ def test_memory_of_a_training_grows_with_the_patch() -> None:
     assert large.patch_bytes == pytest.approx(8 * small.patch_bytes, rel=0.1)
 
 
+@pytest.mark.slow
 def test_cost_is_described_in_words() -> None:
     parameters, operations, memory = cost(ReferenceConfig(), (20, 20, 20)).lines()
     assert parameters == "parameters: 113,595,137"

@@ -263,6 +263,7 @@ def test_every_tissue_but_bone_lies_within_the_bounds(field_t: float) -> None:
         assert ((values[name][soft] >= low) & (values[name][soft] <= high)).all()
 
 
+@pytest.mark.slow
 def test_a_head_learns_the_tissue_parameters_that_made_its_scans() -> None:
     torch.manual_seed(0)
     settings, table, channels = settings_of(*RECORDS.values()), properties(3.0), [FLUID, CORTEX, WHITE]

@@ -186,6 +186,7 @@ def test_gradient_reaches_every_parameter(scrambled: bool) -> None:
         assert parameter.grad.abs().max() > 0, name
 
 
+@pytest.mark.slow
 def test_little_mapping_is_learned_in_thirty_steps(network: Reference) -> None:
     given, asked = scans(), wanted()
     target: Tensor = torch.stack([given.voxels[0].abs(), -given.voxels[1]])  # by another prompt, another contrast
