@@ -13,6 +13,8 @@ DEMO_HOME := $(CURDIR)/data/demo
 export DAGSTER_HOME := $(CURDIR)
 export TUMSYN_SAMPLES ?= $(abspath $(CURDIR)/../shared/data)
 export DAGSTER_DISABLE_TELEMETRY := 1
+# Hundreds of processes are started: without kept bytecode each of them compiles every module again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo ui notebooks test test-all wheel-check lint style types sql docs site clean
 .DEFAULT_GOAL := demo

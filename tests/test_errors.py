@@ -25,14 +25,18 @@ HANDED_ON = re.compile(r"(outcome|result|error|errors|reason|why|done|what|whose
 def raised() -> Iterator[tuple[str, ast.Call, ast.FunctionDef | None]]:
     """Yield place, call and enclosing function of every error of the project that is made in the source."""
     for path in SOURCES:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-        owners = {id(child): function for function in functions for child in ast.walk(function)}
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                is_given = node.func.id == "error" and path.name == "documents.py"
-                if node.func.id in CLASSES or is_given:
-                    yield f"{path.relative_to(ROOT)}:{node.lineno}", node, owners.get(id(node))
+        wanted = CLASSES | ({"error"} if path.name == "documents.py" else set())
+        for name, node, owner in calls(ast.parse(path.read_text(encoding="utf-8")), None):
+            if name in wanted:
+                yield f"{path.relative_to(ROOT)}:{node.lineno}", node, owner
+
+
+def calls(parent: ast.AST, owner: ast.FunctionDef | None) -> Iterator[tuple[str, ast.Call, ast.FunctionDef | None]]:
+    """Yield the calls of something that has a plain name: the name, the call and its innermost function."""
+    for node in ast.iter_child_nodes(parent):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            yield node.func.id, node, owner
+        yield from calls(node, node if isinstance(node, ast.FunctionDef) else owner)
 
 
 ERRORS = {place: (call, owner) for place, call, owner in raised()}
