@@ -84,6 +84,7 @@ def test_no_function_is_called_that_runs_what_it_reads() -> None:
     assert places(lambda _, node: called(node) in DANGEROUS_CALLS) == []
 
 
+@pytest.mark.slow
 def test_no_array_is_read_as_pickle_and_no_command_through_a_shell() -> None:
     def dangerous(_: str, node: ast.AST) -> bool:
         words = node.keywords if isinstance(node, ast.Call) else []

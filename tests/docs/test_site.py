@@ -88,6 +88,7 @@ def test_no_page_loads_a_script_a_style_a_font_or_a_picture_from_another_host(pa
     assert {(path.name, one) for path, page in pages.items() for one in page.loads if is_elsewhere(one)} == set()
 
 
+@pytest.mark.slow
 def test_no_style_sheet_loads_from_another_host(site: Path) -> None:
     sheets = sorted(site.rglob("*.css"))
     assert len(sheets) > 2
@@ -95,6 +96,7 @@ def test_no_style_sheet_loads_from_another_host(site: Path) -> None:
     assert {(name, one) for name, one in found if is_elsewhere(one)} == set()
 
 
+@pytest.mark.slow
 def test_a_browser_is_told_to_load_nothing_from_another_host(pages: dict[Path, Html]) -> None:
     """The theme's script would fetch others if a page had a diagram for them, or a browser were very old."""
     assert {page.policy.split(";")[0] for page in pages.values()} == {

@@ -31,6 +31,8 @@ from warehouse.errors import CatalogueError, TumsynError
 from warehouse.lake import parts
 from warehouse.lake.home import Home
 
+pytestmark = pytest.mark.slow  # its fixtures take seconds
+
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.py"))
 OWN_HOME = ROOT / "notebooks" / "06_bring_your_own_dataset.py"  # makes a home: a minute and more
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -113,7 +115,6 @@ def assert_readable(figures: list[Figure]) -> None:
             assert box.width == 0 or (box.x0 > -2 and box.x1 < figure.bbox.x1 + 2), f"{text.get_text()!r} is cut off"
 
 
-@pytest.mark.slow
 @reading
 def test_a_notebook_runs_changes_nothing_and_draws_what_can_be_read(
     path: Path, studied: Home, monkeypatch: pytest.MonkeyPatch
@@ -145,7 +146,6 @@ def test_a_notebook_in_an_empty_home_says_what_to_do(
         run(path, Home(tmp_path), monkeypatch)
 
 
-@pytest.mark.slow
 @of_volumes
 def test_a_notebook_of_volumes_or_scores_says_how_to_get_them(
     path: Path, small: Home, monkeypatch: pytest.MonkeyPatch
@@ -176,7 +176,6 @@ def test_means_over_people_are_those_of_the_report(studied: Home, monkeypatch: p
     assert sorted(own["gain_db"]) == pytest.approx(sorted(line.gains["baseline:intensity_map_oracle"]))
 
 
-@pytest.mark.slow
 def test_a_dataset_of_ones_own_reaches_its_first_synthesis(
     studied: Home, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

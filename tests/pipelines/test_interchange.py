@@ -92,6 +92,7 @@ def test_zarr_reads_a_volume(place: Path) -> None:
     assert run_python(place, line) == str(SHAPE[::-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [*lines("python", containing="ome_zarr"), NAPARI], ids=["ome-zarr", "napari"])
 def test_ome_zarr_and_the_reader_of_napari_read_a_volume(place: Path, code: str) -> None:
     module = re.findall(r"from (\w+)", code)[0]

@@ -34,6 +34,7 @@ def test_every_harmonised_image_of_the_splits_is_there_once_in_the_order_of_iden
     assert {item.center_id for item in images.items} == {"alpha"}
 
 
+@pytest.mark.slow
 def test_splits_divide_the_images(tiny_home: Home, images: CatalogueImages) -> None:
     parts = [CatalogueImages.open(tiny_home, "draft", [split]) for split in INTERNAL]
     assert sum(len(part) for part in parts) == len(images)

@@ -14,6 +14,8 @@ from model.simulation.head import Head, make_head
 from warehouse.errors import PhantomError
 from warehouse.prompts.record import render
 
+pytestmark = pytest.mark.slow  # its fixtures take seconds
+
 COARSE_MM = 6.0
 
 
@@ -33,7 +35,6 @@ def pairs(head: Head) -> list[RandomPair]:
     return [make_pair(head, Ranges(), (5, 0, number)) for number in range(12)]
 
 
-@pytest.mark.slow
 def test_images_of_a_pair_lie_on_the_grid_of_the_head_on_the_brains_scale(head: Head, pairs: list[RandomPair]) -> None:
     for pair in pairs:
         for name in ("source", "target"):
@@ -48,7 +49,6 @@ def test_images_of_a_pair_lie_on_the_grid_of_the_head_on_the_brains_scale(head: 
         assert np.array_equal(pair["affine"].numpy(), head.affine)
 
 
-@pytest.mark.slow
 def test_thick_slices_are_put_back_where_the_head_is(head: Head) -> None:
     thick = Ranges(contrasts=("PDw",), thick_share=1.0, slice_mm=(12.0, 12.0), snr=(200, 200), receive_bias=(0, 0))
     tissue = head.fractions.sum(0).double()
@@ -60,7 +60,6 @@ def test_thick_slices_are_put_back_where_the_head_is(head: Head) -> None:
     assert (found - truth).abs().max() < 0.6  # voxels
 
 
-@pytest.mark.slow
 def test_a_record_says_what_the_scanner_was_told(pairs: list[RandomPair]) -> None:
     for pair in pairs:
         for record in (pair["source_record"], pair["target_record"]):
@@ -94,7 +93,6 @@ def test_the_same_seed_gives_the_same_pairs_and_another_seed_others() -> None:
     assert first["source_record"] != other["source_record"]
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("one_anatomy")
 def test_workers_share_the_heads_among_them_and_make_the_same_pairs() -> None:
     stream = RandomPairs(3, COARSE_MM, pairs_per_head=1, n_heads=2)

@@ -261,6 +261,7 @@ def test_fields_and_source_prompts_are_hidden_as_often_as_asked() -> None:
     assert 0.2 < np.mean([patch.given[0].record == PromptRecord() for patch in patches]) < 0.5
 
 
+@pytest.mark.slow
 def test_several_sources_are_often_stacks_of_one_protocol_across_different_axes() -> None:
     several = [patch.given for patch in _many() if len(patch.given) > 1]
     assert 0.4 < len(several) / len(_many()) < 0.8

@@ -17,6 +17,8 @@ from tests.model.evaluation.fakes import Constant, Fake, Identity, Perfect, prot
 from tests.model.evaluation.test_evaluate import MODEL
 from warehouse.lake.home import Home
 
+pytestmark = pytest.mark.slow  # its fixtures take seconds
+
 OTHER = "fedcba9876543210"
 GATE = "not_worse_than_champion"
 ASKED = protocol(tasks=("T1w_to_T2w", "T1w_to_FLAIR"))
@@ -63,7 +65,6 @@ def pairs(rows: Sequence[dict[str, Any]]) -> set[tuple[str, ...]]:
     return {(row["task"], *row["source_image_ids"], row["target_image_id"]) for row in rows}
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("few_suffice")
 @pytest.mark.parametrize(
     ("spoil", "margin", "expected"),
@@ -81,14 +82,12 @@ def test_a_candidate_may_be_worse_by_less_than_the_margin(
         assert found["mean"] == pytest.approx(0.0, abs=1e-9)
 
 
-@pytest.mark.slow
 def test_few_people_decide_nothing(native_home: Home, candidate: Evaluation) -> None:
     found = compared(native_home, candidate, Constant()).verdict
     assert (found["verdict"], found["passed"]) == ("not_enough_data", False)
     assert found["value"] > 1  # the mean is shown
 
 
-@pytest.mark.slow
 def test_only_the_gated_pairs_are_measured_and_have_the_identity_of_the_champions_own_evaluation(
     native_home: Home, candidate: Evaluation
 ) -> None:

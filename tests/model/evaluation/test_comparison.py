@@ -65,6 +65,7 @@ def test_what_was_added_or_is_missing_has_its_colour_on_its_side(side: str, name
     assert like(shown, 1 - end).sum() == 0
 
 
+@pytest.mark.slow
 def test_comparisons_stand_below_each_other_with_captions_where_there_is_a_note() -> None:
     one, two, captioned = drawn(), drawn(n_rows=2), drawn(note="of nobody")
     assert one.shape[1] == two.shape[1] == captioned.shape[1] == WIDTH_PX

@@ -84,6 +84,7 @@ def test_no_map_of_intensities_is_better_than_the_one_fitted_on_the_test_volume(
     assert np.mean([*fitted.values()]) > np.mean([*values(perfect, IDENTITY, form=form).values()]) + 3
 
 
+@pytest.mark.slow
 def test_every_pair_has_every_baseline_measure_and_mask_in_both_forms(perfect: Evaluation) -> None:
     counted: dict[tuple[str, ...], set[tuple[str, str, str]]] = defaultdict(set)
     for row in perfect.scores:
@@ -126,6 +127,7 @@ def test_training_people_are_scored_where_the_protocol_asks_and_are_no_leak(nati
     assert all("test_internal" in row["detail"] for row in found.gates)
 
 
+@pytest.mark.slow
 def test_a_model_that_ignores_the_prompt_is_not_steered(identity: Evaluation, perfect: Evaluation) -> None:
     assert set(values(identity, MODEL, "steering_mae", form="native").values()) == {0.0}
     assert min(values(perfect, MODEL, "steering_mae", form="native").values()) > 0.05
@@ -269,6 +271,7 @@ def test_a_gate_without_internal_pairs_is_not_passed(native_home: Home) -> None:
     assert not all(row["passed"] for row in only_external.gates)
 
 
+@pytest.mark.slow
 def test_a_home_without_files_has_figures_of_the_session_form_alone(peopled_home: Home) -> None:
     found = evaluate(peopled_home, Constant(), MODEL, protocol(**ONE_TASK))
     assert {row["form"] for row in found.scores} == {"session"}

@@ -53,6 +53,7 @@ def test_scores_bear_a_split_of_their_own_which_the_catalogue_takes(
         model_registry.record(peopled_home, "core.evaluation_score", found.scores)
 
 
+@pytest.mark.slow
 def test_no_gate_is_decided_on_them(folds: list[Evaluation]) -> None:
     assert {row["verdict"] for found in folds for row in found.gates} == {"not_enough_data"}
 

@@ -41,6 +41,7 @@ def test_what_embeddings_hold_is_recovered_and_what_they_do_not_hold_is_not() ->
     assert abs(blind) < 0.3
 
 
+@pytest.mark.slow
 def test_within_a_contrast_the_contrast_alone_recovers_nothing() -> None:
     contrasts = sorted({str(record.contrast) for record in scans(7).records})
 

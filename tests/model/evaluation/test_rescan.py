@@ -101,6 +101,7 @@ def test_a_mirrored_rescan_is_no_ceiling(pair: tuple[Volume, Volume], made: NDAr
     assert mirrored["mae_deep", "brain"] > 0.1
 
 
+@pytest.mark.slow
 def test_what_is_left_stays_left(pair: tuple[Volume, Volume], made: NDArray[np.float64]) -> None:
     _, mask = linear(pair[0])
     smooth = gaussian_filter(made, (1.5, 1.5, 0.7))

@@ -323,6 +323,7 @@ def test_a_model_is_loaded_once_for_all_that_is_made(made_home: Home, monkeypatc
     assert len(loaded) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("affine", AFFINES)
 def test_thick_and_small_scans_keep_grid_and_sides(affine: NDArray[np.float64], averaging: Averaging) -> None:
     thick = affine @ np.diag([1.0, 1.0, 4.0 / np.linalg.norm(affine[:3, 2]), 1.0])

@@ -105,6 +105,7 @@ REPRESENTATIVE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", REPRESENTATIVE)
 def test_a_network_keeps_awkward_grids_and_sides(what: str, compact: Synthesizer) -> None:
     affine, shape = REPRESENTATIVE[what]

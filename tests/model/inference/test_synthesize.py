@@ -75,6 +75,7 @@ def mirror(synthesizer: Synthesizer, monkeypatch: pytest.MonkeyPatch) -> Synthes
     return replace(synthesizer, relative_spread={"T2w": BrainScale.of(body, body > 100).relative_spread})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("affine", AFFINES)
 def test_affine_axes_and_sides_are_kept(affine: NDArray[np.float64], mirror: Synthesizer) -> None:
     scan = one_sided(affine)
@@ -90,6 +91,7 @@ def test_affine_axes_and_sides_are_kept(affine: NDArray[np.float64], mirror: Syn
     assert np.corrcoef(shown.ravel(), given.ravel())[0, 1] > 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axcodes", ["LPS", "PIR", "ASL"])
 def test_one_scan_stored_in_any_order_of_axes_gives_one_result(axcodes: str, synthesizer: Synthesizer) -> None:
     scan = one_sided(nib.affines.from_matvec(2.0 * TILT, [3.0, -5.0, 7.0]))
@@ -249,6 +251,7 @@ def test_prompts_are_sentences_or_records(synthesizer: Synthesizer) -> None:
     np.testing.assert_array_equal(said.get_fdata(), recorded.get_fdata())
 
 
+@pytest.mark.slow
 def test_both_prompts_change_the_result(synthesizer: Synthesizer) -> None:
     scan = one_sided(OBLIQUE)
     made = synthesize(scan, T2W, source_prompt=T1W, model=synthesizer).get_fdata()
@@ -269,6 +272,7 @@ def test_large_volumes_are_made_in_tiles_that_do_not_show(
         assert np.abs(synthesizer.volume([source], T2W, tiled=True) - whole).max() < 1e-3
 
 
+@pytest.mark.slow
 def test_a_model_that_was_loaded_before_and_one_that_is_named_give_the_same(
     made_home: Home, synthesizer: Synthesizer
 ) -> None:

@@ -135,6 +135,7 @@ def test_solid_tissues_have_the_ratios_of_the_phase_graph(name: str) -> None:
     assert list(ratios.values()) == pytest.approx([1.0] * len(SOLID), abs=0.16)
 
 
+@pytest.mark.slow
 @EACH
 def test_fluid_is_as_bright_as_in_the_phase_graph(name: str) -> None:
     slow, fast = simulated(name), computed(name)

@@ -11,6 +11,8 @@ from model.report.behaviour import Question, questions
 from model.report.data import Cell, Figures, Group, Person, read_figures
 from tests.model.report.conftest import MODEL, Reported
 
+pytestmark = pytest.mark.slow  # its fixtures take seconds
+
 GROUP = Group("session", "real", "test_internal")
 
 
@@ -28,7 +30,6 @@ def ask(figures: Figures, **values: float) -> dict[str, Question]:
     return {question.name: question for question in questions(replace(figures, people=people))}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("values", "name", "kind", "said"),
     [

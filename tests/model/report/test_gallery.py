@@ -69,6 +69,7 @@ def test_volumes_of_any_orientation_are_turned_to_ras(flip: tuple[int, ...], ord
     np.testing.assert_array_equal(turn(stored, affine), ras)
 
 
+@pytest.mark.slow
 def test_the_overview_shows_every_example_below_the_other(tmp_path: Path) -> None:
     one = pixels(draw_overview([example()], tmp_path / "one.png").read_bytes())
     three = pixels(draw_overview([example()] * 3, tmp_path / "three.png").read_bytes())

@@ -154,6 +154,7 @@ def test_the_first_bar_is_cleared_by_the_interval_alone(found: Estimate, said: s
     assert said in first_bar(found)
 
 
+@pytest.mark.slow
 def test_a_difference_whose_interval_holds_zero_is_neither_bold_nor_coloured(reported: Reported) -> None:
     text = reported.page.read_text(encoding="utf-8")
     cells = re.findall(r'<td class="gain ([a-z]*)"[^>]*>.*?<span class="interval">([^<]*)</span></td>', text)

@@ -23,6 +23,8 @@ from tests.hostile import PICTURE, SCRIPT, TEMPLATE
 from tests.model.evaluation.seen import Clairvoyant, observer, scans
 from tests.model.evaluation.test_retrieval import item, seen_of
 
+pytestmark = pytest.mark.slow  # its fixtures take seconds
+
 PROTOCOL = RetrievalProtocol(name="small", n_candidates=(10,), n_swept=3)
 
 
@@ -45,7 +47,6 @@ def found() -> Retrieval:
     return Retrieval("m" * 16, "d" * 16, "p" * 16, complete, [gate], numbers, examples)
 
 
-@pytest.mark.slow
 def test_the_page_holds_its_pictures_and_every_figure(found: Retrieval, tmp_path: Path) -> None:
     page = write_page(found, tmp_path, {"Protocol": "small"})
     html = page.read_text(encoding="utf-8")
@@ -60,7 +61,6 @@ def test_the_page_holds_its_pictures_and_every_figure(found: Retrieval, tmp_path
             assert row[4] in html
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("text", [SCRIPT, PICTURE, TEMPLATE])
 def test_what_data_say_is_text_on_the_page(found: Retrieval, text: str) -> None:
     rows = [row | {"field": text, "split": text} for row in found.scores]
@@ -77,7 +77,6 @@ def test_curves_are_drawn_and_not_listed(found: Retrieval) -> None:
     assert any(row["change_low"] is not None for row in found.scores)
 
 
-@pytest.mark.slow
 def test_every_picture_has_content(found: Retrieval) -> None:
     drawn = plots(found.scores, found.recovered, found.examples)
     assert drawn.keys() == set(PICTURES)

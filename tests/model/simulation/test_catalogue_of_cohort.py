@@ -108,6 +108,7 @@ def test_every_defect_is_found_for_its_reason_and_nothing_else_is_refused(catalo
     assert refused
 
 
+@pytest.mark.slow
 def test_whose_scan_it_is(catalogued: Catalogued, images: dict) -> None:
     for row in catalogued.kept:
         image = images[row["center_id"], row["path"]]

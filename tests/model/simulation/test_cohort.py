@@ -75,6 +75,7 @@ def test_a_finished_centre_is_left_and_another_is_added(tmp_path: Path) -> None:
         assert {row["center_id"] for row in csv.DictReader(file)} == set(second.centers)
 
 
+@pytest.mark.slow
 def test_a_centre_made_with_other_settings_is_replaced_by_force_alone(tmp_path: Path) -> None:
     write(tmp_path, centers=QUICK[:1])
     with pytest.raises(PhantomError, match="other settings"):

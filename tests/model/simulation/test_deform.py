@@ -12,6 +12,7 @@ from tests.model.simulation.made_heads import jacobian
 SAME = np.ones(3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("strength_mm", [4.0, 10.0])
 def test_space_never_folds(seed: int, strength_mm: float) -> None:

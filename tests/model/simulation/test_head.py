@@ -16,6 +16,8 @@ from tests.model.simulation.made_heads import STEP_MM, head_of, share, volume_ml
 from warehouse.harmonize.mask import dice, find_brain
 from warehouse.imaging.geometry import Image
 
+pytestmark = pytest.mark.slow  # its fixtures take seconds
+
 ADULT = Subject(1, 30.0, "F")
 STILL = Subject(1, 30.0, "F", deformation_mm=0.0)
 PROTOCOLS = {
@@ -37,13 +39,11 @@ def _bytes(head: Head) -> str:
     return digest.hexdigest()
 
 
-@pytest.mark.slow
 def test_the_same_subject_has_the_same_bytes_and_another_has_others(head: Head) -> None:
     assert _bytes(make_head(ADULT, STEP_MM)) == _bytes(head)
     assert _bytes(head_of(STILL)) != _bytes(head)
 
 
-@pytest.mark.slow
 def test_fractions_are_shares_of_a_voxel(head: Head) -> None:
     assert head.fractions.dtype == torch.float32
     assert tuple(head.fractions.shape) == (len(TISSUES), *HeadGrid(STEP_MM).shape)
@@ -80,7 +80,6 @@ def test_sinuses_and_throat_are_air_inside_the_head(head: Head) -> None:
     assert inner_air * STEP_MM**3 / 1000 > 10
 
 
-@pytest.mark.slow
 def test_poles_are_as_usual_the_right_reaches_further_forward_and_the_left_further_back() -> None:
     head, means = head_of(STILL), {}
     x = head.affine[0, 3] + STEP_MM * np.arange(head.intracranial.shape[0])
@@ -129,7 +128,6 @@ def test_fresh_blood_comes_from_below(head: Head) -> None:
     assert spent[0] > spent[1] > 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("resolution_mm", [1.0, 3.0])
 @pytest.mark.parametrize(
     "subject", [Subject(11, 5.0, "F"), Subject(13, 30.0, "M"), Subject(15, 82.0, "F")], ids=["child", "adult", "old"]

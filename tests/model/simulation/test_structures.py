@@ -104,6 +104,7 @@ def test_skin_follows_the_vertex_at_the_thickness_of_skull_and_scalp() -> None:
     assert abs(float(skin[top].mean()) - SKULL_MM - SCALP_MM) < 2.0
 
 
+@pytest.mark.slow
 def test_the_face_reaches_landmarks_of_heads_in_mni_space() -> None:
     grid, inside = template_grid(STEP_MM), skin_level(STEP_MM) > 0
     x, y, z = (np.broadcast_to(axis, grid.shape)[inside] for axis in grid.axes_mm())

@@ -30,6 +30,7 @@ def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.slow
 def test_a_network_learns(tmp_path: Path) -> None:
     metrics = train(tmp_path, ignore, replace(SETTINGS, n_steps=120))[0].metrics
     assert metrics["val_error"] < 0.5 * metrics["initial_val_error"]

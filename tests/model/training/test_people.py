@@ -148,6 +148,7 @@ def test_a_model_that_knows_the_folds_people_is_no_beginning(home: Home) -> None
     assert "leave out init" in refusal.value.remedy
 
 
+@pytest.mark.slow
 def test_a_scan_of_the_fold_under_another_name_in_training_is_refused(home: Home) -> None:
     training, held_out = people_of(home, holding_out(0))
     before = {"model_id": "m"}

@@ -74,6 +74,7 @@ def test_the_model_is_a_part_of_the_identity_of_the_run_and_its_name_is_not(home
     assert by_name.run_id == by_path.run_id != fresh.run_id
 
 
+@pytest.mark.slow
 def test_people_scales_and_ranges_of_the_model_are_remembered(home: Home, before: Trained) -> None:
     config, tensors = unnamed(before)
     config["trained_on"] = {"people": ["f" * 64], "scans": []}

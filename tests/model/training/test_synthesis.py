@@ -224,6 +224,7 @@ def test_examples_lie_beside_the_state_and_decide_nothing_of_the_run(home_with_p
     assert all(torch.equal(tensor, last[name]) for name, tensor in first.items())
 
 
+@pytest.mark.slow
 def test_without_pairs_to_validate_on_nothing_is_measured(tiny_home: Home) -> None:
     alone = few(contrasts=("T1w",))
     assert choose_pairs(alone, alone.pairs, 3, seed=0) == []

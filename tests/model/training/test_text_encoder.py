@@ -27,6 +27,8 @@ from warehouse.errors import ModelError
 from warehouse.lake.home import Home
 from warehouse.prompts.record import PromptRecord
 
+pytestmark = pytest.mark.slow  # its fixtures take seconds
+
 TINY = TextEncoderTraining(
     name="tiny",
     recipe="draft",
@@ -73,7 +75,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Trained, li
     return home, made, runs, told
 
 
-@pytest.mark.slow
 def test_a_training_makes_a_checkpoint_that_a_frozen_encoder_is_made_of(trained: Any) -> None:
     _, made, _, _ = trained
     config, tensors = read_model(made.path)
@@ -87,7 +88,6 @@ def test_a_training_makes_a_checkpoint_that_a_frozen_encoder_is_made_of(trained:
     assert "simulated" in (made.path / CARD).read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
 def test_a_training_says_what_it_is_and_how_it_went(trained: Any) -> None:
     _, made, [run], told = trained
     assert (run.run_id, run.kind, run.data_id) == (made.run_id, "text_encoder", made.data_id)
@@ -97,7 +97,6 @@ def test_a_training_says_what_it_is_and_how_it_went(trained: Any) -> None:
     assert {"val_loss", "initial_val_loss", "train_loss", "val_matching"} <= made.metrics.keys()
 
 
-@pytest.mark.slow
 def test_the_same_training_is_the_same_model_and_another_seed_another(trained: Any, tmp_path: Any) -> None:
     home, made, _, _ = trained
     elsewhere = Home(tmp_path / "home")
@@ -110,7 +109,6 @@ def test_the_same_training_is_the_same_model_and_another_seed_another(trained: A
     assert other.model_id != made.model_id
 
 
-@pytest.mark.slow
 def test_a_training_that_is_interrupted_goes_on_to_the_same_model(trained: Any, tmp_path: Any) -> None:
     home, made, _, _ = trained
     elsewhere = Home(tmp_path / "home")
@@ -140,7 +138,6 @@ def test_a_batch_is_a_function_of_seed_and_step(tiny_home: Home) -> None:
     assert float(first.loss(3)[0].detach()) != float(other.loss(3)[0].detach())
 
 
-@pytest.mark.slow
 def test_the_loss_falls_when_a_network_learns(tiny_home: Home) -> None:
     learning = task(tiny_home, batch_size=8)
     before = learning.validate()["loss"]
@@ -166,7 +163,6 @@ def test_the_papers_encoder_is_trained_and_used_in_the_same_way(trained: Any) ->
     assert Matcher(config, tensors).embed_volumes([np.zeros((16, 18, 16), np.float32)]).shape == (1, 16)
 
 
-@pytest.mark.slow
 def test_simulated_scans_alone_need_no_image_and_nobody_is_trained_on(
     trained: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,7 +182,6 @@ def small_bank(seed: int, n_heads: int, box: Any) -> Any:
     return bank
 
 
-@pytest.mark.slow
 def test_people_to_validate_on_are_asked_for(tmp_path: Any) -> None:
     home = make_tiny_home(tmp_path / "home", 1)
     with pytest.raises(ModelError, match=r"the split (train|val) has no image"):

@@ -197,6 +197,7 @@ def test_tables_of_events_are_assets_whose_rows_are_those_of_the_snapshot(whole:
         assert connection.execute("SELECT run_id FROM meta.snapshot").fetchone() == (whole.result.run_id,)
 
 
+@pytest.mark.slow
 def test_the_words_are_those_that_a_person_would_type(whole: Whole) -> None:
     assert whole.training.words == [
         ["text-encoder", "--config", "demo"],

@@ -13,6 +13,8 @@ from warehouse.catalog import snapshots
 from warehouse.catalog.sqlfiles import useful_queries
 from warehouse.lake.home import Home
 
+pytestmark = pytest.mark.slow  # its fixtures take seconds
+
 
 def test_every_query_that_ships_is_listed_with_its_question(tumsyn: Command) -> None:
     result = tumsyn("sql", "--list-queries", "--format", "json")
@@ -22,7 +24,6 @@ def test_every_query_that_ships_is_listed_with_its_question(tumsyn: Command) -> 
     assert all(question.endswith("?") for question in listed.values())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(useful_queries()))
 def test_every_query_that_ships_runs_by_its_name(asking: Command, name: str) -> None:
     result = asking("sql", "--query", name, "--format", "json")
@@ -30,7 +31,6 @@ def test_every_query_that_ships_runs_by_its_name(asking: Command, name: str) -> 
     assert isinstance(json.loads(result.stdout), list)
 
 
-@pytest.mark.slow
 def test_an_unknown_query_is_refused_with_the_names_that_there_are(asking: Command) -> None:
     result = asking("sql", "--query", "nonsense")
     assert result.exit_code == 1
@@ -60,7 +60,6 @@ def test_a_query_is_read_from_standard_input(asking: Command) -> None:
     assert result.stdout.split() == ['"seven"', "7"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "query",
     [
@@ -78,7 +77,6 @@ def test_a_query_that_does_more_than_ask_is_refused(asking: Command, query: str)
     assert result.stderr.startswith("tumsyn: ")
 
 
-@pytest.mark.slow
 def test_a_query_that_takes_too_long_is_ended(asking: Command) -> None:
     result = asking(
         "sql", "SELECT sum(a.range * b.range) FROM range(10000000) a, range(10000000) b", "--timeout", "0.5"

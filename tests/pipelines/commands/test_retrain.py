@@ -113,6 +113,7 @@ def test_what_a_dataset_says_cannot_steer_the_terminal(capsys: pytest.CaptureFix
     assert [shown.count(sign) for sign in ("\x1b", "\x07", r"\x1b[2J")] == [0, 0, 5]
 
 
+@pytest.mark.slow
 def test_wrong_settings_are_refused_by_file_and_key(place: Home, retrain: Command) -> None:
     path_of(place).write_text("retraining: {chron: 3}\n", encoding="utf-8")
     result = retrain("retrain")

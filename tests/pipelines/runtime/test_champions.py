@@ -53,6 +53,7 @@ def test_a_champion_of_another_recipe_or_grid_is_left_out_with_the_reason(
     assert "retraining.protocol" in skipped[other]
 
 
+@pytest.mark.slow
 def test_a_protocol_whose_recipe_made_no_volume_evaluates_none(place: Home) -> None:
     record_model(place, [], NOW)
     fit, skipped = evaluable_champions(place, "standard")

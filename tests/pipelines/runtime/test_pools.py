@@ -95,6 +95,7 @@ def test_a_holder_that_dies_while_it_is_waited_for_gives_its_place(
     assert claims(instance, "waiting")
 
 
+@pytest.mark.slow
 def test_a_holder_that_lives_is_named_once_a_minute(instance: dg.DagsterInstance, hold: Hold) -> None:
     run_id = hold(alive())
     assert not claims(instance, "waiting")
@@ -111,6 +112,7 @@ def claims(instance: dg.DagsterInstance, run_id: str) -> bool:
     return bool(instance.event_log_storage.claim_concurrency_slot("publish", run_id, "catalogue").is_claimed)
 
 
+@pytest.mark.slow
 def test_a_run_of_a_server_that_answers_or_is_elsewhere_is_alive(
     instance: dg.DagsterInstance, hold: Hold, tmp_path: Path
 ) -> None:

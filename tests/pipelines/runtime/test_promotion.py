@@ -67,6 +67,7 @@ def test_the_margin_is_the_operators_and_another_one_is_another_comparison(led: 
     assert [margin for _, _, margin in compare.asked] == [0.3, 1.5]
 
 
+@pytest.mark.slow
 def test_text_encoders_have_a_margin_of_their_own(home: Home) -> None:
     known(home, FIRST, SECOND, kind="text_encoder")
     promotion.promote(home, FIRST, "a test", despite_gates=True)

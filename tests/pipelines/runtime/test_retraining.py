@@ -32,6 +32,8 @@ from warehouse.catalog.query import Catalogue
 from warehouse.lake import atomic
 from warehouse.lake.home import Home
 
+pytestmark = pytest.mark.slow  # its fixtures take seconds
+
 NOW = datetime(2026, 6, 7, 3, tzinfo=UTC)
 LAST_WEEK = NOW - timedelta(days=7)
 DEMO = json.dumps(load_config("synthesis", "demo").model_dump(mode="json"))
@@ -64,7 +66,6 @@ def test_an_empty_home_is_skipped_in_words(home: Home) -> None:
     assert "nothing is published" in decision.detail
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "words"), [("standard", "no volumes by recipe 'standard'"), ("no-such", "no configuration 'no-such'")]
 )
@@ -74,7 +75,6 @@ def test_a_configuration_without_data_is_skipped_in_words(place: Home, config: s
     assert words in decision.detail
 
 
-@pytest.mark.slow
 def test_the_first_training_is_a_reason_of_its_own(place: Home, people: list[str]) -> None:
     decision = asked(place)
     assert (decision.train, decision.reasons) == (True, ("first_training",))
@@ -82,7 +82,6 @@ def test_the_first_training_is_a_reason_of_its_own(place: Home, people: list[str
     assert decision.comparison is None
 
 
-@pytest.mark.slow
 def test_people_whom_no_training_knows_are_a_reason_from_so_many_on(place: Home, people: list[str]) -> None:
     record_model(place, people[3:], LAST_WEEK)
     assert asked(place, least_new_participants=3).reasons == ("new_people",)
@@ -91,7 +90,6 @@ def test_people_whom_no_training_knows_are_a_reason_from_so_many_on(place: Home,
     assert f"3 of {len(people)} people are new" in decision.detail
 
 
-@pytest.mark.slow
 def test_people_of_a_model_that_was_not_promoted_are_not_new_again(place: Home, people: list[str]) -> None:
     record_model(place, people[:4], LAST_WEEK)
     record_model(place, people, LAST_WEEK + timedelta(days=1), model_id="b" * 16, champion=False)
@@ -111,7 +109,6 @@ def test_a_model_of_cross_validation_is_no_success(place: Home, people: list[str
     assert last_success(place, RECIPE) is None
 
 
-@pytest.mark.slow
 def test_an_old_success_is_a_reason_and_a_young_one_is_not(place: Home, people: list[str]) -> None:
     record_model(place, people, NOW - timedelta(days=30))
     assert asked(place, most_days=31).reasons == ()
@@ -120,7 +117,6 @@ def test_an_old_success_is_a_reason_and_a_young_one_is_not(place: Home, people: 
     assert decision.days_since_success == pytest.approx(30)
 
 
-@pytest.mark.slow
 def test_new_people_of_another_kind_are_a_reason_though_they_are_few(place: Home) -> None:
     people = training_people(place, "echo_time_s")
     half = len(people) // 2
@@ -132,7 +128,6 @@ def test_new_people_of_another_kind_are_a_reason_though_they_are_few(place: Home
     assert "echo_time_s of T1w" in decision.detail
 
 
-@pytest.mark.slow
 def test_a_drift_that_the_last_training_has_learned_is_shown_and_is_no_reason(place: Home) -> None:
     people = training_people(place, "echo_time_s")
     half = len(people) // 2
@@ -143,7 +138,6 @@ def test_a_drift_that_the_last_training_has_learned_is_shown_and_is_no_reason(pl
     assert (len(decision.comparison.drifted), decision.reasons) == (1, ())
 
 
-@pytest.mark.slow
 def test_the_same_training_is_not_made_again_however_old_it_is(place: Home, people: list[str]) -> None:
     year_ago, code = NOW - timedelta(days=365), training_code("synthesis")
     record_model(place, people, year_ago, training_code=code, config=DEMO)
@@ -169,7 +163,6 @@ def test_a_training_that_failed_twice_waits_for_a_person(place: Home, people: li
     assert decide(place, operations(), now=NOW, force=True).reasons[-1] == "forced"
 
 
-@pytest.mark.slow
 def test_what_was_started_three_times_without_a_success_waits_for_a_person(place: Home, people: list[str]) -> None:
     record_model(place, people[3:], LAST_WEEK)
     settings = operations(least_new_participants=1)
@@ -186,7 +179,6 @@ def test_what_was_started_three_times_without_a_success_waits_for_a_person(place
     assert decide(place, settings, now=NOW, has_failed=failed.__contains__).train  # a success begins a new count
 
 
-@pytest.mark.slow
 def test_what_was_only_looked_at_counts_as_no_failure(place: Home, people: list[str]) -> None:
     for _ in range(4):
         decision = asked(place)
@@ -213,7 +205,6 @@ def test_nothing_starts_while_a_training_runs_or_waits(place: Home) -> None:
     assert asked(place).train
 
 
-@pytest.mark.slow
 def test_a_warm_start_begins_with_the_champion_and_a_fresh_one_with_nothing(place: Home, people: list[str]) -> None:
     first = asked(place, start="warm")
     assert (first.train, first.start, first.init, first.trains_text_encoder) == (True, "fresh", None, True)
@@ -224,7 +215,6 @@ def test_a_warm_start_begins_with_the_champion_and_a_fresh_one_with_nothing(plac
     assert (fresh.start, fresh.init, fresh.trains_text_encoder) == ("fresh", None, True)
 
 
-@pytest.mark.slow
 def test_people_of_a_lost_checkpoint_are_those_of_its_snapshot(place: Home, people: list[str]) -> None:
     snapshot_id = snapshots.in_force(place)
     record_model(place, [], LAST_WEEK, has_checkpoint=False, snapshot_id=snapshot_id)
@@ -232,7 +222,6 @@ def test_people_of_a_lost_checkpoint_are_those_of_its_snapshot(place: Home, peop
     assert asked(place).n_new_people == 0
 
 
-@pytest.mark.slow
 def test_who_arrived_during_a_training_is_new_afterwards(tmp_path: Path) -> None:
     home = make_tiny_home(tmp_path / "home", 12)
     before, begun_with, data_id = training_people(home), snapshots.in_force(home), data_in_force(home)
@@ -250,7 +239,6 @@ def test_of_a_training_on_some_centres_only_their_people_are_known(place: Home) 
     assert learned_people(place, MODEL, RECIPE) == frozenset()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"trained_on": null}'])
 def test_a_damaged_checkpoint_without_a_snapshot_makes_everybody_new(
     place: Home, people: list[str], content: str
@@ -260,7 +248,6 @@ def test_a_damaged_checkpoint_without_a_snapshot_makes_everybody_new(
     assert asked(place).n_new_people == len(people)
 
 
-@pytest.mark.slow
 def test_a_decision_and_its_drift_are_recorded_and_change_no_data(place: Home, people: list[str]) -> None:
     record_model(place, people[6:], LAST_WEEK)
     publish(place)

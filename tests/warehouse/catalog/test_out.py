@@ -24,6 +24,7 @@ def test_every_image_is_in_the_catalogue_with_its_centre_person_and_parameters(r
     assert rows("SELECT count(*), count_if(eligibility = 'eligible') FROM out.image_catalog") == [(13, 12)]
 
 
+@pytest.mark.slow
 def test_an_age_is_of_its_visit_or_null(rows: Rows) -> None:
     query = """
         SELECT session_id, age_years, age_low_years, age_high_years

@@ -51,6 +51,7 @@ def test_the_matrix_maps_the_moving_scans_world_to_the_fixed_ones(template: Imag
     np.testing.assert_allclose(found.matrix[:3, 3], [-12, 0, 0], atol=0.3)
 
 
+@pytest.mark.slow
 def test_a_registration_that_is_worse_than_none_never_passes(template: Image, monkeypatch: pytest.MonkeyPatch) -> None:
     far = transform_of(displaced((40, 0, 0), (30, 30, 0)))
     monkeypatch.setattr(module, "_optimise", lambda *_: (far, 0.5, 0.1))

@@ -51,6 +51,7 @@ def test_every_file_is_accounted_for_and_none_is_refused(ingest: Ingest) -> None
     assert ingest.rows("core.rejection") == []
 
 
+@pytest.mark.slow
 def test_the_keys_of_every_table_are_unique(ingest: Ingest) -> None:
     for table in PARTITIONED:
         keys = [tuple(row[name] for name in table.key) for row in ingest.rows(table.name)]

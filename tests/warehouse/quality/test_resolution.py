@@ -60,6 +60,7 @@ def test_an_isotropic_scan_has_the_resolution_of_its_grid() -> None:
     assert resolution(*tissue()) == [1.0, 1.0, 1.0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axis", [0, 1, 2], ids=["sagittal", "coronal", "axial"])
 @pytest.mark.parametrize("thickness", [3, 4, 5, 6])
 def test_interpolated_thick_slices_are_found_along_their_axis(axis: int, thickness: int) -> None:
@@ -96,6 +97,7 @@ def test_the_estimate_does_not_change_with_the_unit_of_the_intensities() -> None
     assert resolution(300 * scan, mask) == resolution(scan, mask)
 
 
+@pytest.mark.slow
 def test_what_is_outside_the_brain_does_not_count() -> None:
     voxels, mask = tissue()
     scan = acquired(voxels, 2, 4)

@@ -76,6 +76,7 @@ def test_a_head_elsewhere_in_the_world_needs_its_affine() -> None:
     assert min(dice(segment(elsewhere, labels > 0, np.eye(4)), labels)) < 0.8
 
 
+@pytest.mark.slow
 def test_thick_slices_are_segmented_too() -> None:
     image, labels = head("t2_like")
     thick = Image(image.voxels[:, :, ::2], image.affine @ np.diag([1.0, 1.0, 2.0, 1.0]))

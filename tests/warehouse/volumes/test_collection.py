@@ -53,6 +53,7 @@ def harmonized(home: Home) -> Home:
     return home
 
 
+@pytest.mark.slow
 def test_a_volume_is_opened_by_its_image(harmonized: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     volume = volumes.open(IMAGE, home=harmonized)
     np.testing.assert_array_equal(volume[...], make_payload().voxels)

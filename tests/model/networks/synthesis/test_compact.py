@@ -134,6 +134,7 @@ def test_new_network_does_not_modulate_and_hands_the_scan_on() -> None:
     assert (made_of(net, given) - given.voxels).abs().max() < 0.15  # of intensities from −1 to 1
 
 
+@pytest.mark.slow
 def test_map_of_intensities_is_piecewise_linear_and_the_identity_at_first() -> None:
     mapping = IntensityMap(7, 8, USUAL)
     voxels = torch.linspace(-4, 4, 81).reshape(1, 1, 81, 1, 1)

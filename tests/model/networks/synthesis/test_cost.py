@@ -44,6 +44,7 @@ def test_published_reference_costs_the_known_operations() -> None:
     assert found.weight_bytes == 4 * 113_595_137
 
 
+@pytest.mark.slow
 def test_memory_of_a_training_grows_with_the_patch() -> None:
     small, large = cost(TINY), cost(TINY, (12, 14, 16))
     assert small.training_bytes == 5 * small.weight_bytes == large.training_bytes
