@@ -19,6 +19,8 @@ from warehouse.errors import ModelError
 from warehouse.lake import parts
 from warehouse.lake.home import Home
 
+pytestmark = pytest.mark.slow  # its fixtures take seconds
+
 MODEL = "0123456789abcdef"
 ONE_TASK = {"tasks": ("T1w_to_T2w",)}
 
@@ -43,7 +45,6 @@ def values(
     }
 
 
-@pytest.mark.slow
 def test_a_model_that_knows_the_truth_has_the_highest_figures(perfect: Evaluation) -> None:
     assert set(values(perfect, MODEL).values()) == {MAX_PSNR_DB}
     assert min(values(perfect, MODEL, "ssim").values()) == pytest.approx(1)
@@ -52,7 +53,6 @@ def test_a_model_that_knows_the_truth_has_the_highest_figures(perfect: Evaluatio
     assert {row["verdict"] for row in perfect.gates} == {"not_enough_data"}  # the home has fewer than ten test people
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("form", ["native", "session"])
 def test_a_model_that_gives_the_source_back_has_the_figures_of_the_identity(identity: Evaluation, form: str) -> None:
     assert values(identity, MODEL, form=form) == pytest.approx(values(identity, IDENTITY, form=form))
@@ -60,7 +60,6 @@ def test_a_model_that_gives_the_source_back_has_the_figures_of_the_identity(iden
     assert not all(row["passed"] for row in identity.gates)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("form", ["native", "session"])
 def test_a_worse_model_has_worse_figures(native_home: Home, form: str) -> None:
     means = []
@@ -75,7 +74,6 @@ def test_a_worse_model_has_worse_figures(native_home: Home, form: str) -> None:
     assert mae[0] < mae[1]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("form", ["native", "session"])
 def test_no_map_of_intensities_is_better_than_the_one_fitted_on_the_test_volume(perfect: Evaluation, form: str) -> None:
     oracle, fitted = values(perfect, MAP_ORACLE, form=form), values(perfect, MAP_TRAIN, form=form)
@@ -84,7 +82,6 @@ def test_no_map_of_intensities_is_better_than_the_one_fitted_on_the_test_volume(
     assert np.mean([*fitted.values()]) > np.mean([*values(perfect, IDENTITY, form=form).values()]) + 3
 
 
-@pytest.mark.slow
 def test_every_pair_has_every_baseline_measure_and_mask_in_both_forms(perfect: Evaluation) -> None:
     counted: dict[tuple[str, ...], set[tuple[str, str, str]]] = defaultdict(set)
     for row in perfect.scores:
@@ -127,7 +124,6 @@ def test_training_people_are_scored_where_the_protocol_asks_and_are_no_leak(nati
     assert all("test_internal" in row["detail"] for row in found.gates)
 
 
-@pytest.mark.slow
 def test_a_model_that_ignores_the_prompt_is_not_steered(identity: Evaluation, perfect: Evaluation) -> None:
     assert set(values(identity, MODEL, "steering_mae", form="native").values()) == {0.0}
     assert min(values(perfect, MODEL, "steering_mae", form="native").values()) > 0.05
@@ -151,7 +147,6 @@ def test_without_gated_people_behaviour_is_measured_on_the_first_split(native_ho
     assert {row["split"] for row in found.scores if row["metric"] == "identity_psnr_db"} == {"train"}
 
 
-@pytest.mark.slow
 def test_steering_alone_does_not_make_a_good_model(native_home: Home) -> None:
     shades = Constant(by_contrast={"T1w": -2.0, "T2w": 2.0, "FLAIR": -2.0})
     verdicts = {row["gate"]: row for row in evaluate(native_home, shades, MODEL, protocol()).gates}
@@ -166,7 +161,6 @@ def test_a_verdict_has_its_figure_and_what_it_was_held_against(perfect: Evaluati
     assert "people in test_internal (simulated)" in verdict["detail"]
 
 
-@pytest.mark.slow
 def test_the_same_evaluation_gives_the_same_rows(native_home: Home, perfect: Evaluation) -> None:
     again = evaluate(native_home, Perfect(native_home), MODEL, protocol())
     assert again == perfect
@@ -183,7 +177,6 @@ def test_another_model_or_protocol_is_another_evaluation(native_home: Home, perf
     assert identify(MODEL, perfect.data_id, protocol().hash) == perfect.evaluation_id
 
 
-@pytest.mark.slow
 def test_a_published_evaluation_published_again_has_no_row_twice(native_home: Home) -> None:
     found = evaluate(native_home, Constant(), "abababababababab", protocol())
     for _ in range(2):
@@ -222,7 +215,6 @@ class Cut(Constant):
         return super().volume(*arguments)[:-1]  # type: ignore[arg-type]
 
 
-@pytest.mark.slow
 def test_a_task_with_more_sources_than_a_model_takes_has_its_baselines_and_no_figure_of_the_model(
     native_home: Home,
 ) -> None:
@@ -263,7 +255,6 @@ def test_what_cannot_be_evaluated_is_refused(
         evaluate(native_home, make(), MODEL, protocol(**more))
 
 
-@pytest.mark.slow
 def test_a_gate_without_internal_pairs_is_not_passed(native_home: Home) -> None:
     only_external = evaluate(native_home, Perfect(native_home), MODEL, protocol(splits=("test_external",)))
     assert {row["split"] for row in only_external.scores} == {"test_external"}
@@ -271,7 +262,6 @@ def test_a_gate_without_internal_pairs_is_not_passed(native_home: Home) -> None:
     assert not all(row["passed"] for row in only_external.gates)
 
 
-@pytest.mark.slow
 def test_a_home_without_files_has_figures_of_the_session_form_alone(peopled_home: Home) -> None:
     found = evaluate(peopled_home, Constant(), MODEL, protocol(**ONE_TASK))
     assert {row["form"] for row in found.scores} == {"session"}
@@ -279,7 +269,6 @@ def test_a_home_without_files_has_figures_of_the_session_form_alone(peopled_home
     assert {row["verdict"] for row in found.gates} == {"not_enough_data"}
 
 
-@pytest.mark.slow
 def test_the_model_that_a_training_began_with_is_measured_beside_it_and_judged_on_the_labs_people(
     native_home: Home,
 ) -> None:

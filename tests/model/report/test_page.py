@@ -17,6 +17,8 @@ from model.report.words import first_bar
 from tests.model.report.conftest import ENCODER, MODEL, Reported, protocol
 from warehouse.errors import ModelError
 
+pytestmark = pytest.mark.slow  # its fixtures take seconds
+
 
 def text_of(reported: Reported) -> str:
     return plain(reported.page.read_text(encoding="utf-8"))
@@ -33,12 +35,10 @@ def section(reported: Reported, title: str) -> str:
     return rest.partition("<h2>")[0]
 
 
-@pytest.mark.slow
 def test_every_figure_of_the_page_is_what_sql_says(reported: Reported, connection: Any) -> None:
     assert problems(reported.page, connection, reported.evaluation_id, reported.protocol) == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "named"),
     [
@@ -72,7 +72,6 @@ def test_a_page_that_was_changed_is_found_out(
     assert any(named in said for said in problems(page, connection, reported.evaluation_id, reported.protocol))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("column", ["mean", "gain"])
 def test_a_mean_that_sql_computes_otherwise_is_found_out(
     reported: Reported, connection: Any, monkeypatch: pytest.MonkeyPatch, column: str
@@ -154,7 +153,6 @@ def test_the_first_bar_is_cleared_by_the_interval_alone(found: Estimate, said: s
     assert said in first_bar(found)
 
 
-@pytest.mark.slow
 def test_a_difference_whose_interval_holds_zero_is_neither_bold_nor_coloured(reported: Reported) -> None:
     text = reported.page.read_text(encoding="utf-8")
     cells = re.findall(r'<td class="gain ([a-z]*)"[^>]*>.*?<span class="interval">([^<]*)</span></td>', text)
@@ -184,7 +182,6 @@ def test_the_page_needs_nothing_from_elsewhere(reported: Reported) -> None:
     assert not re.search(r'(?:src|href)="(?!data:)', reported.page.read_text(encoding="utf-8"))
 
 
-@pytest.mark.slow
 def test_the_same_evaluation_gives_the_same_page(reported: Reported, connection: Any, tmp_path: Path) -> None:
     known = reported.evaluation_id
     again = write_report(reported.home, connection, known, reported.model, tmp_path, reported.protocol)
@@ -210,7 +207,6 @@ def test_every_query_of_the_report_states_its_grain_and_why(path: Path) -> None:
     assert "-- Why:   " in text
 
 
-@pytest.mark.slow
 def test_what_the_weights_that_ship_make_stands_in_the_page_and_is_checked(
     reported: Reported, connection: Any, tmp_path: Path
 ) -> None:

@@ -15,6 +15,8 @@ from warehouse.imaging.geometry import Image
 from warehouse.imaging.scan import read_scan
 from warehouse.quality.resolution import RESOLUTION_MEASURES, effective_resolution, thick_slices, to_step
 
+pytestmark = pytest.mark.slow  # its fixtures take seconds
+
 Floats = NDArray[np.float32]
 SHAPE = (72, 84, 78)  # three lengths, so that mixed-up axes are found
 
@@ -60,7 +62,6 @@ def test_an_isotropic_scan_has_the_resolution_of_its_grid() -> None:
     assert resolution(*tissue()) == [1.0, 1.0, 1.0]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("axis", [0, 1, 2], ids=["sagittal", "coronal", "axial"])
 @pytest.mark.parametrize("thickness", [3, 4, 5, 6])
 def test_interpolated_thick_slices_are_found_along_their_axis(axis: int, thickness: int) -> None:
@@ -97,7 +98,6 @@ def test_the_estimate_does_not_change_with_the_unit_of_the_intensities() -> None
     assert resolution(300 * scan, mask) == resolution(scan, mask)
 
 
-@pytest.mark.slow
 def test_what_is_outside_the_brain_does_not_count() -> None:
     voxels, mask = tissue()
     scan = acquired(voxels, 2, 4)
@@ -142,7 +142,6 @@ def test_a_change_of_step_keeps_a_constant_and_places(size_mm: float) -> None:
 
 
 @pytest.mark.real
-@pytest.mark.slow
 @pytest.mark.parametrize(("axis", "thickness", "degrees"), [(0, 4, 0.0), (1, 4, 0.0), (2, 3, 0.0), (2, 5, 8.0)])
 def test_thickened_slices_of_a_real_scan_are_found(samples: Path, axis: int, thickness: int, degrees: float) -> None:
     scan = read_scan(samples / "images" / "vendor_t1w" / "sub-philips_T1w.nii.gz")
@@ -152,7 +151,6 @@ def test_thickened_slices_of_a_real_scan_are_found(samples: Path, axis: int, thi
 
 
 @pytest.mark.real
-@pytest.mark.slow
 def test_most_t2w_of_brats_were_thick_axial_slices(samples: Path) -> None:
     through, in_plane = [], []
     for path in sorted((samples / "images" / "brats2021").glob("*/T2w.nii.gz")):

@@ -14,6 +14,8 @@ from tests.warehouse.harmonize.phantoms import SIGMA, Head, round_head
 from warehouse.imaging.geometry import Image
 from warehouse.quality.tissues import blank_region, has_background, segment
 
+pytestmark = pytest.mark.slow  # its fixtures take seconds
+
 CONTRASTS = {"t1_like": (300, 700, 1000), "t2_like": (1000, 600, 450), "flair_like": (150, 650, 520)}
 NEARLY = displaced((1, -1, 3), (1, -2, 2))  # what a rigid alignment leaves
 
@@ -47,7 +49,6 @@ def dice(found: NDArray[np.uint8], labels: NDArray[np.uint8]) -> list[float]:
     return [2 * np.sum((found == k) & (labels == k)) / np.sum((found == k) * 1 + (labels == k)) for k in (1, 2, 3)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("contrast", list(CONTRASTS))
 @pytest.mark.parametrize("shaded", [False, True], ids=["even", "shaded"])
 def test_tissues_are_found_whatever_the_contrast_and_the_shading(contrast: str, shaded: bool) -> None:
@@ -57,7 +58,6 @@ def test_tissues_are_found_whatever_the_contrast_and_the_shading(contrast: str, 
     assert not found[labels == 0].any()
 
 
-@pytest.mark.slow
 def test_a_mirrored_grid_gives_the_same_tissues() -> None:
     image, labels = head("t1_like")
     flip = np.diag([-1.0, 1.0, 1.0, 1.0])
@@ -67,7 +67,6 @@ def test_a_mirrored_grid_gives_the_same_tissues() -> None:
     assert min(dice(found[::-1], labels)) > 0.8
 
 
-@pytest.mark.slow
 def test_a_head_elsewhere_in_the_world_needs_its_affine() -> None:
     image, labels = head("flair_like")
     moved = displaced((0, 0, 40), (60, 0, 0))
@@ -76,14 +75,12 @@ def test_a_head_elsewhere_in_the_world_needs_its_affine() -> None:
     assert min(dice(segment(elsewhere, labels > 0, np.eye(4)), labels)) < 0.8
 
 
-@pytest.mark.slow
 def test_thick_slices_are_segmented_too() -> None:
     image, labels = head("t2_like")
     thick = Image(image.voxels[:, :, ::2], image.affine @ np.diag([1.0, 1.0, 2.0, 1.0]))
     assert min(dice(segment(thick, labels[:, :, ::2] > 0, NEARLY), labels[:, :, ::2])) > 0.8
 
 
-@pytest.mark.slow
 def test_units_do_not_matter() -> None:
     image, labels = head("t1_like")
     once = segment(image, labels > 0, NEARLY)
@@ -91,7 +88,6 @@ def test_units_do_not_matter() -> None:
     assert np.mean(once == again) > 0.9999
 
 
-@pytest.mark.slow
 def test_what_was_cut_away_is_no_tissue() -> None:
     image, labels = head("t1_like")
     cut = image.voxels.copy()
