@@ -98,7 +98,9 @@ print("\n".join(f"Warning: {warning}" for warning in made.warnings) or "No warni
 rows = [
     Shown(f"source: {SOURCE}", Image(np.asarray(volume[...], np.float32), volume.affine), brain),
     shown(made, f"made by model {made.model_id}: {TARGET}"),
-    Shown(f"real {TARGET}, which the model did not see", Image(np.asarray(real[...], np.float32), real.affine), brain),
+    Shown(
+        f"target: {TARGET}, which the model did not see", Image(np.asarray(real[...], np.float32), real.affine), brain
+    ),
 ]
 plt.figure(planes_figure(rows, f"{SOURCE} → {TARGET}, {'simulated' if source.is_simulated else 'real'} person"))
 plt.show()
