@@ -16,7 +16,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 # Hundreds of processes are started: without kept bytecode each of them compiles every module again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo ui notebooks test test-all wheel-check lint style types sql docs site clean
+.PHONY: setup demo ui notebooks test journeys test-all wheel-check lint style types sql docs site clean
 .DEFAULT_GOAL := demo
 
 # Make the environment; again only when pyproject.toml or constraints.txt changed.
@@ -38,7 +38,11 @@ notebooks: $(VENV)/.notebooks
 test: lint
 	@"$(BIN)/python" -m pytest -q -n 2 --dist worksteal -m "$(MARKS)"
 
-# The same, with the slow tests and those in a browser.
+# Of the slow tests those that do what a newcomer does: every command of the README, and every notebook.
+journeys: setup
+	@"$(BIN)/python" -m pytest -q -m slow tests/test_readme.py tests/notebooks
+
+# The same as `test`, with the slow tests and those in a browser.
 test-all:
 	@$(MAKE) --no-print-directory test MARKS="not install"
 

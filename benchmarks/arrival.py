@@ -1,8 +1,7 @@
 """How long a tick of the sensor of arriving data works: `python -m benchmarks.arrival [--people 20000]`.
 
-One centre in BIDS, five empty files a person. A tick without a limit walks all folders; one of 0.1 s walks a slice of
-them, and the next goes on there. Beside them stands what each tick would do without a cursor: list every file. Prints
-Markdown.
+One centre, five empty files a person. A tick of 30 s walks all folders; one of 0.1 s walks a slice of them, and the
+next goes on there. The last row is what each tick would do without a cursor: list every file. Prints Markdown.
 """
 
 from __future__ import annotations
