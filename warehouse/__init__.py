@@ -13,3 +13,7 @@ import os
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # for other implementations than GNU's, which have no spin count
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+# The kernel clears each new tensor by pages of 4 kB. Asked for pages of 2 MB, it needs half the time of its own in a
+# synthesis (benchmarks/RESULTS.md, "Large pages"). Systems without them ignore the variable.
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
