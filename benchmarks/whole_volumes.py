@@ -20,6 +20,7 @@ from model.networks.pair_encoder import FrozenTextEncoder
 from model.networks.synthesis import SynthesisNetwork
 from model.training.synthesis import relative_spreads
 from warehouse.imaging.itk import inverse
+from warehouse.prompts.record import PromptRecord
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,9 @@ def synthesizer_of(network: SynthesisNetwork, encoder: FrozenTextEncoder, traini
     return Synthesizer("", network.eval(), encoder, training.grid_mm, {}, relative_spreads(training), "cpu")
 
 
-def whole(synthesizer: Synthesizer, scans: NativeScans, pair: tuple[int, int]) -> Whole:
+def whole(
+    synthesizer: Synthesizer, scans: NativeScans, pair: tuple[int, int], asked: PromptRecord | None = None
+) -> Whole:
     """Return the figures of one volume.
 
     Parameters
@@ -54,6 +57,8 @@ def whole(synthesizer: Synthesizer, scans: NativeScans, pair: tuple[int, int]) -
     scans : NativeScans
     pair : (int, int)
         Indices of source and target.
+    asked : PromptRecord, optional
+        What is asked for; default: what the catalogue knows of the target.
     """
     given, real = (scans.scan(index) for index in pair)
     grid = working_grid(given.grid, synthesizer.grid_mm)
@@ -64,7 +69,7 @@ def whole(synthesizer: Synthesizer, scans: NativeScans, pair: tuple[int, int]) -
     item, wanted = (scans.items[index] for index in pair)
     brain = _mask_on(given, grid.shape, to_given)
     source = Source(voxels, brain, item.record, seen, (i, j, k), item.scale.relative_spread)
-    made = synthesizer.volume([source], wanted.record, tiled=False, at=at)
+    made = synthesizer.volume([source], asked or wanted.record, tiled=False, at=at)
     truth = identity(real.voxels)
     beside, _ = on(given, real.voxels.shape, inverse(given.to(real, real.grid)))
     mapped = IntensityMap.fit([((beside,), truth, real.mask)]).apply([beside], real.mask)

@@ -41,15 +41,15 @@ def tumsyn(*arguments: str | Path) -> None:
 
 # %% [markdown]
 # ## A folder of scans
-# Two simulated people with a T1w and a T2w each, 3 mm, in BIDS. One file is cut off, as after a broken copy, and one
-# age is impossible: real folders are like that.
+# In BIDS, 3 mm: a simulated person with a T1w and a T2w, and a second one whose only file is cut off, as after a broken
+# copy, and whose age is impossible. Real folders are like that.
 
 # %%
-for number, subject in enumerate((Subject(seed=1, age_years=34.0, sex="F"), Subject(seed=2, age_years=61.0, sex="M"))):
-    name = f"{number + 1:02d}"
-    write_visit(dataset / f"sub-{name}" / "anat", name, subject, PROTOCOLS, SCANNER, voxel_mm=3.0)
-broken = dataset / "sub-02" / "anat" / "sub-02_T2w.nii.gz"
-broken.write_bytes(broken.read_bytes()[:20_000])
+anat = [dataset / f"sub-{name}" / "anat" for name in ("01", "02")]
+write_visit(anat[0], "01", Subject(seed=1, age_years=34.0, sex="F"), PROTOCOLS, SCANNER, voxel_mm=3.0)
+anat[1].mkdir(parents=True)
+whole = (anat[0] / "sub-01_T2w.nii.gz").read_bytes()
+(anat[1] / "sub-02_T2w.nii.gz").write_bytes(whole[: len(whole) // 2])
 (dataset / "dataset_description.json").write_text(json.dumps({"Name": "My lab", "BIDSVersion": "1.9.0"}))
 (dataset / "participants.tsv").write_text("participant_id\tsex\tage\nsub-01\tF\t34\nsub-02\tM\t610\n")
 print("\n".join(sorted(str(path.relative_to(dataset)) for path in dataset.rglob("*") if path.is_file())))

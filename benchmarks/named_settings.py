@@ -1,0 +1,99 @@
+"""Whether naming TR, TE, TI and flip angle costs similarity to real scans, and whether training people are made better.
+
+    python -m benchmarks.named_settings --home HOME [--model shipped] [--splits val train] [--people N]
+
+The real scans at hand say nothing of their settings. So every volume is asked for twice: by what the catalogue knows of
+the target, and with the usual values of its contrast beside it (`model.physics.expected`; a T1w as MPRAGE). Both are
+compared with the real scan in the brain, on its own voxels, beside the map of intensities that was fitted on that very
+scan, for every direction among T1w, T2w and FLAIR. Prints Markdown: a line for each person, then the means over people.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.peers import directions
+from benchmarks.whole_volumes import whole
+from model.data.catalogue import CatalogueImages
+from model.data.natives import NativeScans
+from model.inference.synthesize import load_synthesizer
+from model.physics.expected import FAMILIES
+from warehouse.lake.home import Home
+from warehouse.prompts.record import PromptRecord
+
+HEADS = ("weights", "settings named", "fitted map")
+MEASURES = (("psnr_db", "ssim"), ("named_psnr_db", "named_ssim"), ("map_psnr_db", "map_ssim"))
+
+
+def main() -> None:
+    """Measure the people of some splits and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--model", default="shipped")
+    parser.add_argument("--recipe", default="standard", help="of the home's volumes")
+    parser.add_argument("--splits", nargs="+", default=["val"], choices=("train", "val", "test_internal"))
+    parser.add_argument("--people", type=int, help="of each split, at most")
+    given = parser.parse_args()
+    home = Home(given.home.resolve())
+    synthesizer = load_synthesizer(home, given.model)
+    for split in given.splits:
+        images = CatalogueImages.open(home, given.recipe, [split])
+        chosen = sorted({item.person_id for item in images.items})[: given.people]
+        scans, rows = NativeScans(images.items), []
+        for pair in directions(images):
+            source, target = (images.items[index] for index in pair)
+            if source.person_id not in chosen:
+                continue
+            plain = asdict(whole(synthesizer, scans, pair))
+            named = whole(synthesizer, scans, pair, asked=with_usual(target.record))
+            direction = f"{source.contrast_label} → {target.contrast_label}"
+            row = {"person": source.person_id, "direction": direction, **plain}
+            rows.append(row | {"named_psnr_db": named.psnr_db, "named_ssim": named.ssim})
+            print(
+                f"{split}: {row['person']}, {direction}: {plain['psnr_db']:.1f} dB, {named.psnr_db:.1f} named",
+                flush=True,
+            )
+        print(table(split, rows), flush=True)
+
+
+def with_usual(record: PromptRecord) -> PromptRecord:
+    """Return a record with the usual settings of its contrast."""
+    assert record.contrast is not None
+    usual = FAMILIES[record.contrast][0]
+    inverts = usual.sequence in ("mprage", "inversion_recovery")
+    return replace(
+        record,
+        repetition_time_s=usual.tr_s,
+        echo_time_s=usual.te_s,
+        inversion_time_s=(2.5 if usual.sequence == "inversion_recovery" else usual.ti_s) if inverts else None,
+        flip_angle_deg=usual.fa_deg,
+    )
+
+
+def table(split: str, rows: Sequence[dict[str, Any]]) -> str:
+    """Return the lines of each person and direction, and the means over people, as Markdown."""
+    lines = ["", f"| {split} | " + " | ".join(f"{head}, dB / SSIM" for head in HEADS) + " |", "|---|---:|---:|---:|"]
+    for kind in ("direction", "person"):
+        lines += [_line(str(one), [row for row in rows if row[kind] == one]) for one in sorted({r[kind] for r in rows})]
+    return "\n".join([*lines, _line("all", rows), ""])
+
+
+def _line(name: str, rows: Sequence[dict[str, Any]]) -> str:
+    """Return the mean over people of each person's mean."""
+    people = sorted({row["person"] for row in rows})
+
+    def mean(measure: str) -> float:
+        return float(np.mean([np.mean([row[measure] for row in rows if row["person"] == one]) for one in people]))
+
+    cells = [f"{mean(psnr_db):.2f} / {mean(ssim):.3f}" for psnr_db, ssim in MEASURES]
+    return f"| {name} | " + " | ".join(cells) + " |"
+
+
+if __name__ == "__main__":
+    main()
