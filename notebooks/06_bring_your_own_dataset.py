@@ -102,7 +102,7 @@ print(f"Model {choice.path.name}: {choice.reason}.")
 prompt = "Modality: T2w; TR: 4000 ms; TE: 90 ms"
 tumsyn("synthesize", source, "--prompt", prompt, "--model", choice.path, "--out", out)
 
-rows = [("T1w as it came", source), ("synthetic T2w", out), ("real T2w", source.with_name("sub-01_T2w.nii.gz"))]
+rows = [("T1w as it came", source), ("synthetic T2w", out), ("simulated T2w", source.with_name("sub-01_T2w.nii.gz"))]
 shown = [Shown(title, read_scan(path).image) for title, path in rows]
 plt.figure(planes_figure(shown, f"T1w → T2w, simulated person; model {choice.path.name}"))
 plt.show()
