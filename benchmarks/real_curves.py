@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from benchmarks.peers import CONTRASTS
 from model.data.catalogue import CatalogueImages
-from model.data.digital_people import CHANNEL, DigitalPerson, Relaxation, Tissue
-from model.evaluation.fidelity import RATIOS, measure, true_ratios
+from model.data.digital_people import CHANNEL, FIELD_T, DigitalPerson, Relaxation, Tissue
+from model.evaluation.fidelity import FLAT, RATIOS, measure, true_ratios
 from model.evaluation.sweeps import SWEEPS, Sweep
 from model.inference.synthesize import load_synthesizer
 from model.physics.tissue import properties
@@ -32,11 +33,8 @@ from warehouse.imaging.geometry import Image
 from warehouse.lake.home import Home
 from warehouse.quality.tissues import CSF, GM, WM, segment
 
-FIELD_T = 3.0
 LABELS: dict[Tissue, int] = {"csf": CSF, "gm": GM, "wm": WM}
 THINNED = ("csf", "wm")  # cortex is too thin for it
-FLAT = 0.05  # a ratio that varies by less over a sweep has no direction
-CONTRASTS = ("T1w", "T2w", "FLAIR")
 
 
 def main() -> None:
