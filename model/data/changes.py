@@ -8,21 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model.simulation.protocols import VARIANTS, draw_protocol
 from warehouse.imaging.brain_scale import harden, soften
 from warehouse.prompts.record import PromptRecord
 
-HIDEABLE = (
-    "vendor",
-    "model",
-    "field_strength_t",
-    "age_years",
-    "sex",
-    "voxel_size_mm",
-    "repetition_time_s",
-    "echo_time_s",
-    "inversion_time_s",
-    "flip_angle_deg",
-)
+SETTINGS = ("repetition_time_s", "echo_time_s", "inversion_time_s", "flip_angle_deg")
+HIDEABLE = ("vendor", "model", "field_strength_t", "age_years", "sex", "voxel_size_mm", *SETTINGS)
 
 
 @dataclass(frozen=True)
@@ -46,6 +37,10 @@ class Changes:
         Largest standard deviation of noise added to a source, in spreads of its brain.
     bias : float
         Largest change of a source's signal across a patch, as a share.
+    drawn_settings : float
+        Share of prompts without TR, TE, TI and flip angle, those of wanted scans among them, that get the settings of a
+        random protocol of their contrast (`draw_protocol`). A network that saw settings beside simulated images alone
+        takes a prompt with settings as a wish for a simulated look.
     """
 
     several_share: float = 0.3
@@ -55,6 +50,7 @@ class Changes:
     stretch: float = 0.0
     noise: float = 0.0
     bias: float = 0.0
+    drawn_settings: float = 0.0
 
 
 def changed(
@@ -93,6 +89,31 @@ def change_contrast(intensities: NDArray[np.float32], relative_spread: float, ex
     """
     signal = np.maximum(1 + relative_spread * harden(intensities.astype(np.float64)), 0)
     return soften((signal**exponent - 1) / (relative_spread * exponent)).astype(np.float32)
+
+
+def with_drawn_settings(record: PromptRecord, share: float, random: np.random.Generator) -> PromptRecord:
+    """Return a record that says nothing of its settings, with those of a random protocol of its contrast, or as it is.
+
+    Parameters
+    ----------
+    record : PromptRecord
+    share : float
+        Probability of a protocol; 0 draws no random number.
+    random : numpy.random.Generator
+    """
+    is_silent = all(getattr(record, name) is None for name in SETTINGS) and not record.flip_angle_variable
+    if share == 0 or not is_silent or record.contrast not in VARIANTS or random.random() >= share:
+        return record
+    is_post_contrast = record.post_contrast and record.contrast == "T1w"
+    protocol = draw_protocol(record.contrast, random, is_post_contrast=is_post_contrast)
+    return replace(
+        record,
+        repetition_time_s=protocol.repetition_time_s,
+        echo_time_s=protocol.echo_time_s,
+        inversion_time_s=protocol.inversion_time_s,
+        flip_angle_deg=None if protocol.flip_angle_variable else protocol.flip_angle_deg,
+        flip_angle_variable=protocol.flip_angle_variable,
+    )
 
 
 def hide(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.data.catalogue import Item
-from model.data.changes import Changes, changed, hide
+from model.data.changes import Changes, changed, hide, with_drawn_settings
 from model.data.natives import NativeScan, block_of, working_grid
 from model.data.target_voxels import Matrix, TargetVoxels, block_for
 from model.physics.expected import typical_median
@@ -250,7 +250,7 @@ class Patches:
             raise ModelError(what, "look at the registration of this session, or flag it")
         at, box = found
         given = [self._given(index, base, grid, corner, random) for index in sources]
-        record = hide(self.scans.items[target].record, self.changes.field_dropout, random)
+        record = hide(self._told(target, random), self.changes.field_dropout, random)
         is_own = at.shape == (self.side,) * 3 and np.allclose(at.matrix, np.eye(4), atol=1e-3)
         return Patch(
             given=tuple(given),
@@ -286,9 +286,12 @@ class Patches:
             voxels=voxels,
             seen=seen,
             size_mm=_sizes(np.linalg.norm(to_grid[:3, :3], axis=1) * self.voxel_mm),
-            record=hidden or hide(item.record, self.changes.field_dropout, random, with_contrast=True),
+            record=hidden or hide(self._told(index, random), self.changes.field_dropout, random, with_contrast=True),
             relative_spread=relative_spread,
         )
+
+    def _told(self, index: int, random: np.random.Generator) -> PromptRecord:
+        return with_drawn_settings(self.scans.items[index].record, self.changes.drawn_settings, random)
 
     def _facts(self, index: int, scan: NativeScan) -> BrainFacts:
         if index not in self.facts:

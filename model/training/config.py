@@ -221,6 +221,9 @@ class SynthesisTraining(TrainingConfig):
         Share of source prompts that are hidden altogether: users may know nothing of their scan.
     gamma, stretch, noise, bias : float
         Random changes of sources, as `model.data.changes.Changes` has them.
+    drawn_settings : float
+        Share of real prompts without TR, TE, TI and flip angle that get those of a random protocol of their contrast,
+        so that naming settings is no wish for a simulated look.
     n_workers : int or "auto"
         Processes that read patches ahead; ``auto`` is none where all volumes fit in memory. Batches are the same.
     ssim_weight, volume_weight, signal_weight : float
@@ -255,6 +258,7 @@ class SynthesisTraining(TrainingConfig):
     stretch: float = Field(default=0.0, ge=0, lt=1)
     noise: float = Field(default=0.0, ge=0)
     bias: float = Field(default=0.0, ge=0, lt=1)
+    drawn_settings: float = Field(default=0.0, ge=0, le=1)
     n_workers: Annotated[int, Field(ge=0, le=64)] | Literal["auto"] = "auto"
     ssim_weight: float = Field(default=0.3, ge=0)
     volume_weight: float = Field(default=0.1, ge=0)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from model.data.changes import HIDEABLE, Changes, change_contrast, changed, hide
+from model.data.changes import HIDEABLE, Changes, change_contrast, changed, hide, with_drawn_settings
+from model.networks.synthesis.physics import FAMILY_NAMES, Settings
 from tests.model.data.native_scans import FULL
 from warehouse.imaging.brain_scale import BrainScale, harden, soften
 from warehouse.prompts.record import PromptRecord
@@ -99,3 +100,41 @@ def test_noise_is_as_strong_as_was_asked_for() -> None:
 def test_nothing_is_changed_where_nothing_is_asked_for() -> None:
     given, _, scale = scaled()
     np.testing.assert_allclose(changed(given, scale.relative_spread, AS_IT_IS, random())[0], given, atol=1e-5)
+
+
+@pytest.mark.parametrize("contrast", ["T1w", "T2w", "PDw", "FLAIR", "T2starw"])
+def test_drawn_settings_are_those_of_a_sequence_that_the_equations_know(contrast: str) -> None:
+    silent, draw = PromptRecord(contrast=contrast, vendor="SIEMENS", age_years=40.0), random()
+    drawn = [with_drawn_settings(silent, 1.0, draw) for _ in range(40)]
+    families = Settings.of(drawn, [None] * len(drawn)).family
+    assert (families >= 0).all(), [FAMILY_NAMES[one] for one in families]
+    assert len({one.repetition_time_s for one in drawn}) > 30
+    assert {(one.contrast, one.vendor, one.age_years) for one in drawn} == {(contrast, "SIEMENS", 40.0)}
+
+
+def test_settings_are_drawn_as_often_as_was_asked_for() -> None:
+    silent, draw = PromptRecord(contrast="T2w"), random()
+    drawn = [with_drawn_settings(silent, 0.3, draw) for _ in range(1000)]
+    assert np.mean([one != silent for one in drawn]) == pytest.approx(0.3, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        FULL,
+        PromptRecord(contrast="T2w", echo_time_s=0.1),
+        PromptRecord(contrast="T2w", flip_angle_variable=True),
+        PromptRecord(),
+        PromptRecord(contrast="dwi"),
+    ],
+    ids=["full", "echo time", "variable angle", "empty", "unknown contrast"],
+)
+def test_a_prompt_that_says_anything_of_its_settings_or_has_no_protocols_stays(record: PromptRecord) -> None:
+    draw = random()
+    assert with_drawn_settings(record, 1.0, draw) == record
+
+
+def test_no_random_number_is_spent_where_no_settings_are_drawn() -> None:
+    draw = random()
+    assert with_drawn_settings(PromptRecord(contrast="T2w"), 0.0, draw) == PromptRecord(contrast="T2w")
+    assert draw.random() == random().random()

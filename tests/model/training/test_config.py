@@ -105,6 +105,7 @@ def test_patches_are_changed_as_the_configuration_says_and_those_that_measure_ar
         "stretch": 0.2,
         "noise": 0.5,
         "bias": 0.1,
+        "drawn_settings": 0.7,
     }
     config = synthesis(**wanted)
     assert asdict(config.changes) == wanted
