@@ -18,12 +18,13 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.peer_table import by_person
 from benchmarks.peers import directions
 from benchmarks.whole_volumes import whole
 from model.data.catalogue import CatalogueImages
 from model.data.natives import NativeScans
 from model.inference.synthesize import load_synthesizer
-from model.physics.expected import FAMILIES
+from model.physics.expected import FAMILIES, runnable_settings, stated_by
 from warehouse.lake.home import Home
 from warehouse.prompts.record import PromptRecord
 
@@ -65,14 +66,14 @@ def main() -> None:
 def with_usual(record: PromptRecord) -> PromptRecord:
     """Return a record with the usual settings of its contrast."""
     assert record.contrast is not None
-    usual = FAMILIES[record.contrast][0]
-    inverts = usual.sequence in ("mprage", "inversion_recovery")
+    family = FAMILIES[record.contrast][0]
+    usual = runnable_settings(family, stated_by([record]))
     return replace(
         record,
-        repetition_time_s=usual.tr_s,
-        echo_time_s=usual.te_s,
-        inversion_time_s=(2.5 if usual.sequence == "inversion_recovery" else usual.ti_s) if inverts else None,
-        flip_angle_deg=usual.fa_deg,
+        repetition_time_s=float(usual.tr_s),
+        echo_time_s=float(usual.te_s),
+        inversion_time_s=float(usual.ti_s) if family.sequence in ("mprage", "inversion_recovery") else None,
+        flip_angle_deg=float(usual.fa_deg),
     )
 
 
@@ -86,10 +87,10 @@ def table(split: str, rows: Sequence[dict[str, Any]]) -> str:
 
 def _line(name: str, rows: Sequence[dict[str, Any]]) -> str:
     """Return the mean over people of each person's mean."""
-    people = sorted({row["person"] for row in rows})
+    people = by_person(rows, [name for pair in MEASURES for name in pair])
 
     def mean(measure: str) -> float:
-        return float(np.mean([np.mean([row[measure] for row in rows if row["person"] == one]) for one in people]))
+        return float(np.mean([figures[measure] for figures in people.values()]))
 
     cells = [f"{mean(psnr_db):.2f} / {mean(ssim):.3f}" for psnr_db, ssim in MEASURES]
     return f"| {name} | " + " | ".join(cells) + " |"

@@ -48,13 +48,13 @@ def table(folder: Path, *, has_monai: bool) -> str:
     )
 
 
-def by_person(rows: Iterable[Mapping[str, Any]]) -> ByPerson:
+def by_person(rows: Iterable[Mapping[str, Any]], figures: Sequence[str] = FIGURES) -> ByPerson:
     """Return each person's mean over volumes of every figure."""
     collected: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         collected.setdefault(row["person"], []).append(row)
     return {
-        person: {name: float(np.mean([row[name] for row in found])) for name in FIGURES}
+        person: {name: float(np.mean([row[name] for row in found])) for name in figures}
         for person, found in sorted(collected.items())
     }
 

@@ -23,7 +23,7 @@ from scipy import ndimage
 
 from benchmarks.peers import CONTRASTS
 from model.data.catalogue import CatalogueImages
-from model.data.digital_people import CHANNEL, FIELD_T, DigitalPerson, Relaxation, Tissue
+from model.data.digital_people import FIELD_T, DigitalPerson, Relaxation, Tissue, relaxation_of
 from model.evaluation.fidelity import FLAT, RATIOS, measure, true_ratios
 from model.evaluation.sweeps import SWEEPS, Sweep
 from model.inference.synthesize import load_synthesizer
@@ -51,7 +51,7 @@ def main() -> None:
     synthesizer = load_synthesizer(home, given.model)
     images = CatalogueImages.open(home, given.recipe, [given.split])
     sweeps = [fewer(sweep, given.points) for sweep in SWEEPS if sweep.contrast in CONTRASTS]
-    table = textbook_relaxation()
+    table = relaxation_of(properties(FIELD_T))
     truth, rows = true_ratios(table, sweeps), []
     chosen = [index for index, item in enumerate(images.items) if item.contrast_label == "T1w"][: given.people]
     for index in chosen:
@@ -66,15 +66,6 @@ def fewer(sweep: Sweep, n_points: int) -> Sweep:
     """Return a sweep over so many of its values, evenly chosen, its ends among them."""
     picked = np.linspace(0, len(sweep.values) - 1, n_points).round().astype(int)
     return replace(sweep, values=tuple(sweep.values[index] for index in picked))
-
-
-def textbook_relaxation() -> dict[Tissue, Relaxation]:
-    """Return the tabulated relaxation times."""
-    table = properties(FIELD_T)
-    return {
-        name: Relaxation(*(float(getattr(table, field)[channel]) for field in Relaxation._fields))
-        for name, channel in CHANNEL.items()
-    }
 
 
 def real_person(images: CatalogueImages, index: int, relaxation: dict[Tissue, Relaxation]) -> DigitalPerson:

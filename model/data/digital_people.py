@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from model.data.catalogue import Source
 from model.physics.protocol import SequenceProtocol
-from model.physics.tissue import TISSUES
+from model.physics.tissue import TISSUES, Properties
 from model.simulation.head import Head, make_head
 from model.simulation.people import Subject
 from model.simulation.rendering import average_over_voxels
@@ -179,8 +179,13 @@ def scanned(head: Head, label: str, seed: int) -> DigitalPerson:
         affine=head.affine,
         scale=scale,
         shares={name: head.fractions[channel].numpy() for name, channel in CHANNEL.items()},
-        relaxation={
-            name: Relaxation(*(float(getattr(tissue, field)[channel]) for field in Relaxation._fields))
-            for name, channel in CHANNEL.items()
-        },
+        relaxation=relaxation_of(tissue),
     )
+
+
+def relaxation_of(tissue: Properties) -> dict[Tissue, Relaxation]:
+    """Return the relaxation times of fluid, grey and white matter from those of all tissues."""
+    return {
+        name: Relaxation(*(float(getattr(tissue, field)[channel]) for field in Relaxation._fields))
+        for name, channel in CHANNEL.items()
+    }
