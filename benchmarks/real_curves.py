@@ -1,11 +1,13 @@
 """Whether the contrast of a real T1w follows the numbers of a prompt in the right direction.
 
     python -m benchmarks.real_curves --home HOME [--model shipped] [--split val] [--people N] [--points 3]
+                                    [--slab-mm 60]
 
 Nobody knows the relaxation times of a real person, so only direction and order are judged: as on digital people
 (`model.evaluation.fidelity`), GM/WM and CSF/WM of what is made are held against the independent simulator, here by
 relaxation times of the textbook at 3 T. Tissues are segmented on the T1w (`warehouse.quality.tissues`); fluid and white
-matter are thinned by a voxel. A tumour is not known and counts as the tissue that it looks like. Prints Markdown.
+matter are thinned by a voxel. A tumour is not known and counts as the tissue that it looks like. The brain is asked for
+in an axial slab around its middle, since a ratio of tissues does not need all of it. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from warehouse.quality.tissues import CSF, GM, WM, segment
 
 LABELS: dict[Tissue, int] = {"csf": CSF, "gm": GM, "wm": WM}
 THINNED = ("csf", "wm")  # cortex is too thin for it
+MARGIN_VOXELS = 4
 
 
 def main() -> None:
@@ -46,6 +49,7 @@ def main() -> None:
     parser.add_argument("--split", default="val", choices=("train", "val", "test_internal"))
     parser.add_argument("--people", type=int, help="at most")
     parser.add_argument("--points", type=int, default=3, help="of each sweep, its ends among them")
+    parser.add_argument("--slab-mm", type=float, default=60.0, help="thickness of the axial slab that is made")
     given = parser.parse_args()
     home = Home(given.home.resolve())
     synthesizer = load_synthesizer(home, given.model)
@@ -55,7 +59,7 @@ def main() -> None:
     truth, rows = true_ratios(table, sweeps), []
     chosen = [index for index, item in enumerate(images.items) if item.contrast_label == "T1w"][: given.people]
     for index in chosen:
-        person = real_person(images, index, table)
+        person = in_slab(real_person(images, index, table), given.slab_mm)
         for sweep in sweeps:
             rows += measure(synthesizer, person, truth, [sweep])
             print(f"{person.label}: {sweep.name}, {sweep.field}", flush=True)
@@ -75,6 +79,21 @@ def real_person(images: CatalogueImages, index: int, relaxation: dict[Tissue, Re
     labels = segment(Image(signal, sample.affine), sample.mask, np.eye(4))
     shares = {name: _pure(labels == label, name in THINNED) for name, label in LABELS.items()}
     return DigitalPerson(item.person_id, images.source(index), sample.affine, sample.scale, shares, relaxation)
+
+
+def in_slab(person: DigitalPerson, thickness_mm: float) -> DigitalPerson:
+    """Return what lies in an axial slab around the middle of the brain, and in its bounds along i and j."""
+    found = np.argwhere(person.source.mask)
+    middle, half = int(found[:, 2].mean()), round(thickness_mm / 2 / float(np.linalg.norm(person.affine[:3, 2])))
+    low, high = np.maximum(found.min(0) - MARGIN_VOXELS, 0), found.max(0) + MARGIN_VOXELS + 1
+    low[2], high[2] = max(middle - half, 0), middle + half
+    box = tuple(slice(int(first), int(last)) for first, last in zip(low, high, strict=True))
+    affine, source = person.affine.copy(), person.source
+    affine[:3, 3] += affine[:3, :3] @ low
+    seen = None if source.seen is None else source.seen[box]
+    cut = replace(source, voxels=source.voxels[box], mask=source.mask[box], seen=seen)
+    shares = {name: share[box] for name, share in person.shares.items()}
+    return replace(person, source=cut, affine=affine, shares=shares)
 
 
 def _pure(mask: NDArray[np.bool_], is_thinned: bool) -> NDArray[np.float32]:

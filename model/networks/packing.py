@@ -21,7 +21,9 @@ BASELINES = {
 }
 
 
-def pack(home: Home, path: Path, folder: Path, *, others: str | None = None) -> tuple[str, Path]:
+def pack(
+    home: Home, path: Path, folder: Path, *, others: str | None = None, remarks: Sequence[str] = ()
+) -> tuple[str, Path]:
     """Write a copy of a checkpoint that others may use, with the numbers in float16.
 
     The copy is another model, since its weights are rounded; its configuration names the one that it is of.
@@ -37,6 +39,8 @@ def pack(home: Home, path: Path, folder: Path, *, others: str | None = None) -> 
     others : str, optional
         Whose data, under which terms, people are of whom the catalogue does not know, as those of a text encoder that
         was trained in another home.
+    remarks : sequence of str
+        What else the card shall say, as a cross-validation that the home's scores do not show.
 
     Returns
     -------
@@ -65,6 +69,7 @@ def pack(home: Home, path: Path, folder: Path, *, others: str | None = None) -> 
         "Copy": f"Weights of model {original}, rounded to float16.",
         "Data": sources,
         "Measured quality": _table(quality, original),
+        **({"Remarks": list(remarks)} if remarks else {}),
     }
     kind = str(config["kind"])
     model_id, files = content_of(kind, halved, config | {"packed_of": original})

@@ -116,6 +116,9 @@ def pack(
     others: Annotated[
         str | None, typer.Option(help="Whose data, on which terms, people are of whom the catalogue does not know.")
     ] = None,
+    remark: Annotated[
+        list[str] | None, typer.Option(help="A sentence for the card, as the result of a cross-validation. Repeatable.")
+    ] = None,
 ) -> None:
     """Copy a model for others: half the size, with a card of its data, their terms, and its measured quality.
 
@@ -124,7 +127,7 @@ def pack(
     from model.networks.packing import pack as pack_model
     from model.networks.weights import resolve
 
-    model_id, path = pack_model(ctx.obj, resolve(ctx.obj, model, kind), folder, others=others)
+    model_id, path = pack_model(ctx.obj, resolve(ctx.obj, model, kind), folder, others=others, remarks=remark or ())
     note(f"{model_id}: a copy of half the size")
     typer.echo(path)
 

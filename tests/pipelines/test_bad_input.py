@@ -26,7 +26,7 @@ SHIPPED_CENTERS = (
     "adni, aibl, brats2021, camcan, hcp_aging, hcp_development, hcp_young_adult, ixi, lemon, nki_rockland, oasis3, "
     "open_ms, ucsf_pdgm, ukb"
 )
-CONFIGS = "compact, demo, finetune, published, quick, reference, standard, weights, weights_signal"
+CONFIGS = "compact, demo, finetune, published, quick, reference, standard, weights, weights_settings, weights_signal"
 MAKE = ["synthesize", "t1.nii.gz", "--prompt", "T2w", "--out", "out.nii.gz"]
 
 Mistake = tuple[str, list[str], str, str]

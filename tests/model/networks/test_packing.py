@@ -72,6 +72,15 @@ def test_the_card_names_data_terms_and_people(known: Lab, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+def test_the_card_says_what_its_maker_remarks(known: Lab, tmp_path: Path) -> None:
+    path = known.home.models / save_synthesis(known.home, trained_on=people("open/01"))
+    _, copy = pack(known.home, path, tmp_path / "copy", remarks=["By cross-validation 17.3 dB.", "Fluid is dark."])
+    card = (copy / "model_card.md").read_text(encoding="utf-8")
+    assert "## Remarks\n\n* By cross-validation 17.3 dB.\n* Fluid is dark.\n" in card
+    assert "## Remarks" not in (packed(known, tmp_path / "plain", "open/02") / "model_card.md").read_text("utf-8")
+
+
+@pytest.mark.slow
 def test_data_without_terms_are_refused(known: Lab, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="terms the data of closed"):
         packed(known, tmp_path / "copy", "open/01", "closed/01")
