@@ -27,6 +27,7 @@ from model.networks.synthesis.physics import Settings, brain_scale, signal
 from model.networks.synthesis.voxels import sample
 from model.networks.synthesis.windows import UNBOUNDED, in_windows
 from model.networks.weights import choose
+from model.physics.expected import typical_widening
 from warehouse.errors import ModelError
 from warehouse.imaging.brain_scale import FARTHEST, harden
 from warehouse.imaging.geometry import Grid
@@ -71,6 +72,8 @@ class Synthesizer:
         Is called with the number of finished tiles and that of all.
     chosen : str
         Why this model is used, in words.
+    is_simulated : bool
+        Whether every scan that it learned from is simulated.
     """
 
     model_id: str
@@ -86,6 +89,7 @@ class Synthesizer:
     memory_bytes: float | None = None
     progress: Callable[[int, int], None] = lambda done, total: None
     chosen: str = ""
+    is_simulated: bool = False
 
     def volume(
         self,
@@ -135,8 +139,9 @@ class Synthesizer:
         voxels : (i, j, k) float32 array
             Network intensities.
         relative_spread : float
-            Spread of the brain as a part of its median signal, by which they become signals: the rendered brain's where
-            an equation rendered it, since contrast varies with TR and TE, else the usual one of the contrast.
+            Spread of the brain as a part of its median signal, by which they become signals: the usual one of the
+            contrast, and where an equation rendered the brain, that of the rendered one, since contrast varies with TR
+            and TE (`_least_spread` is below it).
         """
         self.refuse_number(len(sources))
         spread = self._spread(target)
@@ -148,7 +153,8 @@ class Synthesizer:
             else:
                 latent = self._latent(scans, wanted, tiled)
                 if self._has_equation(wanted):
-                    wanted = _scaled(wanted, self._rendered(latent, wanted), sources)
+                    least = self._least_spread(target)
+                    wanted = _scaled(wanted, self._rendered(latent, wanted), sources, least)
                     spread = _relative_spread(wanted) or spread
                 made = self._decoded(latent, wanted, at)
             return np.asarray(made[0, 0].float().cpu().numpy()), spread
@@ -361,6 +367,17 @@ class Synthesizer:
         kept = field_of_view(here, like, to_like) if shown is None else place_mask(shown, here, like, to_like)
         return np.where(kept, placed.astype(np.float32), np.float32(0)), spread
 
+    def _least_spread(self, target: PromptRecord) -> float:
+        """Return the least spread of a rendered brain, as a part of its median: that of real ones with such settings.
+
+        Maps of a head of which a network is not sure are smoother than the head. By the spread of what they render, all
+        would be stretched. Networks that learned from simulated scans alone know the maps: nothing is expected of them.
+        """
+        label = contrast_label(target.contrast, target.post_contrast)
+        if self.is_simulated or label is None:
+            return 0.0
+        return self.relative_spread.get(label, 0.0) * (typical_widening(target) or 0.0)
+
     def _spread(self, target: PromptRecord) -> float:
         label, known = contrast_label(target.contrast, target.post_contrast), self.relative_spread
         return known[label] if label is not None and label in known else float(np.median(list(known.values())))
@@ -386,11 +403,12 @@ def _shown(prepared: Sequence[Prepared]) -> NDArray[np.bool_] | None:
     return np.asarray(np.any([one.head for one in prepared if one.head is not None], axis=0))
 
 
-def _scaled(wanted: Wanted, rendered: Tensor, sources: Sequence[Source]) -> Wanted:
-    """Return what is wanted with the scale of its rendered brain."""
+def _scaled(wanted: Wanted, rendered: Tensor, sources: Sequence[Source], least_spread: float) -> Wanted:
+    """Return what is wanted with the scale of its rendered brain; the spread is at least such a part of the median."""
     assert wanted.settings is not None
     brain = torch.from_numpy(np.any([source.mask for source in sources], axis=0)).to(rendered.device)
-    return replace(wanted, settings=wanted.settings.scaled(*brain_scale(rendered, brain)))
+    median, spread = brain_scale(rendered, brain)
+    return replace(wanted, settings=wanted.settings.scaled(median, torch.maximum(spread, least_spread * median)))
 
 
 def _relative_spread(wanted: Wanted) -> float | None:
@@ -447,4 +465,5 @@ def load_synthesizer(
         weights_sha256=str(config["weights_sha256"]),
         trained_ranges=config.get("trained_ranges") or {"contrasts": {label: {} for label in spread}},
         chosen=choice.reason,
+        is_simulated=bool(config.get("is_simulated")),
     )

@@ -19,7 +19,7 @@ from model.physics.protocol import LONGEST_TRAIN, TRAIN_SPACING_S, TRAINS, Seque
 from model.physics.tissue import FIELD_RANGE_T, TISSUES, Properties, properties, stack, with_gadolinium
 from warehouse.prompts.record import PromptRecord
 
-WHITE, GREY = TISSUES.index("white_matter"), TISSUES.index("cortex")
+WHITE, GREY, FLUID = (TISSUES.index(name) for name in ("white_matter", "cortex", "csf"))
 USUAL_FIELD_T = 3.0
 GRADIENT_ECHO_BELOW_S = 0.1  # TR of a T1w: no spin echo is repeated so fast
 VARIABLE_ABOVE_S = 0.24  # TE of an echo train: beyond it, its flip angle must vary
@@ -116,13 +116,46 @@ def typical_median(record: PromptRecord) -> float | None:
         None where TR or TE is not stated, or the record fits several sequences or none.
     """
     stated = stated_by([record])
+    family = _certain_family(record, stated)
+    return None if family is None else _median(_signals(family, stated))
+
+
+@lru_cache(maxsize=4096)
+def typical_widening(record: PromptRecord) -> float | None:
+    """Return how much more the tissues of a usual brain differ than with the usual settings of the same sequence.
+
+    It is the ratio of two standard deviations over fluid, grey and white matter, each as a part of the median: 1 with
+    the usual settings, less than 1 where tissues are more alike.
+
+    Returns
+    -------
+    float or None
+        None where `typical_median` has none.
+    """
+    stated = stated_by([record])
+    family = _certain_family(record, stated)
+    if family is None:
+        return None
+    nothing = torch.full_like(stated.tr_s, math.nan)
+    usual = Stated(stated.field_t, nothing, nothing, nothing, nothing, stated.is_variable, stated.is_post_contrast)
+    here, beside = (_signals(family, one) for one in (stated, usual))
+    tissues = [FLUID, GREY, WHITE]
+    return float(here[tissues].std() / _median(here) / (beside[tissues].std() / _median(beside)))
+
+
+def _certain_family(record: PromptRecord, stated: Stated) -> Family | None:
     if record.contrast not in FAMILIES or not bool((stated.tr_s + stated.te_s).isfinite()):
         return None
     certain = (likely_families(record.contrast, stated)[0] == 1).nonzero()[:, 0].tolist()
-    if not certain:
-        return None
-    family = FAMILIES[record.contrast][certain[0]]
-    signals = tissue_signals(family.sequence, _tissue(stated), runnable_settings(family, stated))[0]
+    return FAMILIES[record.contrast][certain[0]] if certain else None
+
+
+def _signals(family: Family, stated: Stated) -> Tensor:
+    """Return the signal of each tissue, (n_tissues,) float64."""
+    return tissue_signals(family.sequence, _tissue(stated), runnable_settings(family, stated))[0]
+
+
+def _median(signals: Tensor) -> float:
     return float((signals[WHITE] + signals[GREY]) / 2)
 
 

@@ -175,10 +175,8 @@ def test_signal_is_zero_in_air_and_a_thousand_at_the_median_of_the_brain(mirror:
     assert made[scan.get_fdata() == 5].max() < 0.15 * MEDIAN
 
 
-@pytest.mark.parametrize("echo_time_s", [0.03, 0.1])
-def test_where_an_equation_is_known_signals_have_its_contrast(
-    echo_time_s: float, home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def rendering(home: Home, monkeypatch: pytest.MonkeyPatch) -> tuple[Synthesizer, Maps, Source]:
+    """Return a model that renders known maps, whose T2 rises along the first axis, and adds nothing; and a scan."""
     one = load_synthesizer(home, save_synthesis(home, has_equations=True), "cpu")
     network, shape = one.network, (12, 8, 8)
     for parameter in cast(Any, network).last.parameters():
@@ -187,11 +185,36 @@ def test_where_an_equation_is_known_signals_have_its_contrast(
     pd, t1_s = torch.ones_like(t2_s), torch.full_like(t2_s, 1.0)
     maps = Maps(pd=pd, t1_s=t1_s, t2_s=t2_s, t2star_s=t2_s)
     monkeypatch.setattr(cast(Any, network).map_head, "forward", lambda latent: maps)
-    source = Source(np.zeros(shape, np.float32), np.ones(shape, bool), T1W)
+    return one, maps, Source(np.zeros(shape, np.float32), np.ones(shape, bool), T1W)
+
+
+@pytest.mark.parametrize("echo_time_s", [0.03, 0.1])
+@pytest.mark.parametrize("usual", [0.01, 3.0])
+def test_where_an_equation_is_known_signals_have_its_contrast(
+    usual: float, echo_time_s: float, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, maps, source = rendering(home, monkeypatch)
+    one = replace(one, relative_spread={"T2w": usual})
     target = PromptRecord(contrast="T2w", repetition_time_s=5.0, echo_time_s=echo_time_s)
     made, truth = one.signal([source], target), signal(maps, Settings.of([target], [None]))[0, 0].numpy()
     assert truth.max() / truth.min() > (1.2 if echo_time_s < 0.05 else 2)
     np.testing.assert_allclose(made, truth / np.median(truth), rtol=1e-3)
+
+
+def test_a_rendered_brain_is_not_stretched_beyond_the_contrast_of_real_ones(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _, source = rendering(home, monkeypatch)
+    wide = replace(one, relative_spread={"T2w": 3.0})
+    usual = PromptRecord(contrast="T2w", repetition_time_s=5.0, echo_time_s=0.1)
+    voxels, spread = wide.intensities([source], usual)
+    assert spread == pytest.approx(3.0, rel=1e-5)
+    own, rendered = replace(wide, is_simulated=True).intensities([source], usual)
+    assert rendered < 1.0
+    assert np.ptp(voxels) < np.ptp(own) / 2
+    assert replace(one, relative_spread={"T2w": 0.01}).intensities([source], usual)[1] == pytest.approx(rendered)
+    early = wide.intensities([source], replace(usual, echo_time_s=0.02))[1]
+    assert early < spread, "tissues are more alike at a short echo time"
 
 
 def test_names_in_the_header_of_a_scan_do_not_travel_on(synthesizer: Synthesizer) -> None:

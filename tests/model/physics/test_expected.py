@@ -9,7 +9,15 @@ import pytest
 import torch
 
 from model.physics.contrast import signals_of
-from model.physics.expected import FAMILIES, WHITE, Stated, expected_ratios, likely_families, typical_median
+from model.physics.expected import (
+    FAMILIES,
+    WHITE,
+    Stated,
+    expected_ratios,
+    likely_families,
+    typical_median,
+    typical_widening,
+)
 from model.physics.protocol import SequenceProtocol
 from model.physics.tissue import TISSUES
 from warehouse.prompts.record import PromptRecord
@@ -109,6 +117,22 @@ def test_a_usual_brain_has_a_median_between_white_and_grey_matter() -> None:
     assert later < median
 
 
+@pytest.mark.parametrize("contrast", ["T1w", "T2w", "PDw", "FLAIR"])
+def test_tissues_differ_as_usual_with_the_usual_settings(contrast: str) -> None:
+    for family in FAMILIES[contrast]:
+        inversion_s = family.ti_s if family.sequence == "mprage" else None
+        record = PromptRecord(contrast, repetition_time_s=family.tr_s, echo_time_s=family.te_s)
+        record = replace(record, inversion_time_s=inversion_s, flip_angle_deg=family.fa_deg)
+        assert typical_widening(record) == pytest.approx(1.0)
+
+
+def test_tissues_differ_more_at_a_longer_echo_time() -> None:
+    records = [PromptRecord("T2w", repetition_time_s=5.0, echo_time_s=te_s) for te_s in (0.02, 0.05, 0.1, 0.15)]
+    widening = [typical_widening(record) or 0.0 for record in records]
+    assert widening == sorted(widening)
+    assert widening[0] < 0.4 < 1.0 < widening[-1]
+
+
 @pytest.mark.parametrize(
     "record",
     [
@@ -121,3 +145,4 @@ def test_a_usual_brain_has_a_median_between_white_and_grey_matter() -> None:
 )
 def test_without_sequence_or_times_a_brain_has_no_usual_median(record: PromptRecord) -> None:
     assert typical_median(record) is None
+    assert typical_widening(record) is None
