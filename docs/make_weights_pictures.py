@@ -61,6 +61,8 @@ def compared(images: CatalogueImages, model: Synthesizer, row: Any, split: str) 
     scene = native_scene(images, pair)
     made = synthesise(model, scene, images.items[pair.target].record)
     real, given, network = (soften(one).astype(np.float32) for one in (scene.truth, scene.sources[0], made))
+    if images.items[pair.target].is_stripped:  # nothing is made there, which on the scale of a dull brain is not black
+        network = np.where(scene.brain, network, real)
     shown = shades(given, network, real, scene.brain)
     brain, *turned = (turn(volume, scene.grid.affine) for volume in (scene.brain, *shown))
     view = View.around([brain], brain.shape, scene.grid.turned().voxel_size_mm, MARGIN_MM)
