@@ -64,7 +64,7 @@ def out_file(out: Path, first: Path, target: PromptRecord) -> Path:
 
 def sidecar_of(out: Path) -> Path:
     """Return the sidecar of an image."""
-    return out.with_name(f"{stem(out.name)}.json")
+    return out.parent / f"{stem(out.name)}.json"  # a folder named "." has no name to change
 
 
 def map_files(out: Path, suffixes: Sequence[str] = tuple(UNITS)) -> dict[str, Path]:

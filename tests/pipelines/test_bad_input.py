@@ -124,6 +124,7 @@ PROMPTS: list[Mistake] = [
 ]  # fmt: skip
 SCANS: list[Mistake] = [
     *(("shipped", ["synthesize", scan, *MAKE[2:]], what, remedy) for scan, what, remedy in [
+        ("", ". is a folder", NIFTI),
         ("nowhere.nii.gz", "there is no file nowhere.nii.gz", NIFTI),
         ("bids", "bids is a folder", NIFTI),
         ("empty.nii.gz", "empty.nii.gz: 0 bytes", "fetch or convert the image again"),
