@@ -151,10 +151,8 @@ def shown(rows: Iterable[dict[str, Any]], beside: Iterable[dict[str, Any]] = ())
                 verdict = "right" if is_right else "wrong"
             true_shown, made_shown = (" … ".join(f"{value:.2f}" for value in one) for one in (true, made))
             order = f"{sum(ordered)} of {len(ordered)}"
-            error, other = (
-                float(np.mean([_error(row) for row in points])),
-                looked_up.get((person, sweep, field, tissue)),
-            )
+            error = float(np.mean([_error(row) for row in points]))
+            other = looked_up.get((person, sweep, field, tissue))
             if other:
                 right["nearer than the look-up"][0] += int(error < np.mean(other))
                 right["nearer than the look-up"][1] += 1

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model.physics.protocol import SequenceProtocol
 from model.simulation.protocols import VARIANTS, draw_protocol
 from warehouse.imaging.brain_scale import harden, soften
 from warehouse.prompts.record import PromptRecord
@@ -105,7 +106,11 @@ def with_drawn_settings(record: PromptRecord, share: float, random: np.random.Ge
     if share == 0 or not is_silent or record.contrast not in VARIANTS or random.random() >= share:
         return record
     is_post_contrast = record.post_contrast and record.contrast == "T1w"
-    protocol = draw_protocol(record.contrast, random, is_post_contrast=is_post_contrast)
+    return with_settings_of(record, draw_protocol(record.contrast, random, is_post_contrast=is_post_contrast))
+
+
+def with_settings_of(record: PromptRecord, protocol: SequenceProtocol) -> PromptRecord:
+    """Return a record with the settings of a protocol, as a complete prompt states them."""
     return replace(
         record,
         repetition_time_s=protocol.repetition_time_s,

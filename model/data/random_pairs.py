@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
+from model.data.changes import with_settings_of
 from model.physics.protocol import SequenceProtocol
 from model.simulation.head import Head, make_head
 from model.simulation.people import LESIONS, Subject
@@ -186,7 +187,7 @@ def record_of(
     subject: Subject, protocol: SequenceProtocol, scanner: Scanner, size_mm: tuple[float, float, float]
 ) -> PromptRecord:
     """Return what a complete prompt says of a simulated scan."""
-    return PromptRecord(
+    record = PromptRecord(
         contrast=protocol.contrast,
         post_contrast=protocol.is_post_contrast,
         vendor=scanner.manufacturer,
@@ -195,9 +196,5 @@ def record_of(
         age_years=subject.age_years,
         sex=subject.sex,
         voxel_size_mm=size_mm,
-        repetition_time_s=protocol.repetition_time_s,
-        echo_time_s=protocol.echo_time_s,
-        inversion_time_s=protocol.inversion_time_s,
-        flip_angle_deg=None if protocol.flip_angle_variable else protocol.flip_angle_deg,
-        flip_angle_variable=protocol.flip_angle_variable,
     )
+    return with_settings_of(record, protocol)

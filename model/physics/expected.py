@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -137,7 +137,7 @@ def typical_widening(record: PromptRecord) -> float | None:
     if family is None:
         return None
     nothing = torch.full_like(stated.tr_s, math.nan)
-    usual = Stated(stated.field_t, nothing, nothing, nothing, nothing, stated.is_variable, stated.is_post_contrast)
+    usual = replace(stated, tr_s=nothing, te_s=nothing, ti_s=nothing, fa_deg=nothing)
     here, beside = (_signals(family, one) for one in (stated, usual))
     tissues = [FLUID, GREY, WHITE]
     return float(here[tissues].std() / _median(here) / (beside[tissues].std() / _median(beside)))
