@@ -106,7 +106,7 @@ def in_slab(person: DigitalPerson, thickness_mm: float) -> DigitalPerson:
     affine, source = person.affine.copy(), person.source
     affine[:3, 3] += affine[:3, :3] @ low
     seen = None if source.seen is None else source.seen[box]
-    cut = replace(source, voxels=source.voxels[box], mask=source.mask[box], seen=seen)
+    cut = replace(source, voxels=source.voxels[box], mask=source.mask[box], seen=seen, affine=affine)
     shares = {name: share[box] for name, share in person.shares.items()}
     return replace(person, source=cut, affine=affine, shares=shares)
 

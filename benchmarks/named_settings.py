@@ -1,9 +1,10 @@
 """Whether naming TR, TE, TI and flip angle costs similarity to real scans, and whether training people are made better.
 
-    python -m benchmarks.named_settings --home HOME [--model shipped] [--splits val train] [--people N]
+    python -m benchmarks.named_settings --home HOME [--settings drawn] [--splits val train] [--people N]
 
 The real scans at hand say nothing of their settings. So every volume is asked for twice: by what the catalogue knows of
-the target, and with the usual values of its contrast beside it (`model.physics.expected`; a T1w as MPRAGE). Both are
+the target, and with settings beside it. These are the usual values of its contrast (`model.physics.expected`; a T1w as
+MPRAGE), or those of a random protocol, which are hardly those of the scan and tell the most that naming costs. Both are
 compared with the real scan in the brain, on its own voxels, beside the map of intensities that was fitted on that very
 scan, for every direction among T1w, T2w and FLAIR. Prints Markdown: a line for each person, then the means over people.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,11 @@ from benchmarks.peer_table import by_person
 from benchmarks.peers import directions
 from benchmarks.whole_volumes import whole
 from model.data.catalogue import CatalogueImages
+from model.data.changes import with_drawn_settings
 from model.data.natives import NativeScans
 from model.inference.synthesize import load_synthesizer
-from model.physics.expected import FAMILIES, runnable_settings, stated_by
+from model.physics.expected import with_usual_settings
 from warehouse.lake.home import Home
-from warehouse.prompts.record import PromptRecord
 
 HEADS = ("weights", "settings named", "fitted map")
 MEASURES = (("psnr_db", "ssim"), ("named_psnr_db", "named_ssim"), ("map_psnr_db", "map_ssim"))
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--model", default="shipped")
     parser.add_argument("--recipe", default="standard", help="of the home's volumes")
+    parser.add_argument("--settings", choices=("usual", "drawn"), default="usual", help="which are named")
     parser.add_argument("--splits", nargs="+", default=["val"], choices=("train", "val", "test_internal"))
     parser.add_argument("--people", type=int, help="of each split, at most")
     given = parser.parse_args()
@@ -47,12 +49,15 @@ def main() -> None:
         images = CatalogueImages.open(home, given.recipe, [split])
         chosen = sorted({item.person_id for item in images.items})[: given.people]
         scans, rows = NativeScans(images.items), []
-        for pair in directions(images):
+        for number, pair in enumerate(directions(images)):
             source, target = (images.items[index] for index in pair)
             if source.person_id not in chosen:
                 continue
             plain = asdict(whole(synthesizer, scans, pair))
-            named = whole(synthesizer, scans, pair, asked=with_usual(target.record))
+            asked = with_usual_settings(target.record)
+            if given.settings == "drawn":
+                asked = with_drawn_settings(target.record, 1.0, np.random.default_rng(number))
+            named = whole(synthesizer, scans, pair, asked=asked)
             direction = f"{source.contrast_label} → {target.contrast_label}"
             row = {"person": source.person_id, "direction": direction, **plain}
             rows.append(row | {"named_psnr_db": named.psnr_db, "named_ssim": named.ssim})
@@ -61,20 +66,6 @@ def main() -> None:
                 flush=True,
             )
         print(table(split, rows), flush=True)
-
-
-def with_usual(record: PromptRecord) -> PromptRecord:
-    """Return a record with the usual settings of its contrast."""
-    assert record.contrast is not None
-    family = FAMILIES[record.contrast][0]
-    usual = runnable_settings(family, stated_by([record]))
-    return replace(
-        record,
-        repetition_time_s=float(usual.tr_s),
-        echo_time_s=float(usual.te_s),
-        inversion_time_s=float(usual.ti_s) if family.sequence in ("mprage", "inversion_recovery") else None,
-        flip_angle_deg=float(usual.fa_deg),
-    )
 
 
 def table(split: str, rows: Sequence[dict[str, Any]]) -> str:

@@ -147,6 +147,8 @@ class Source:
         Extents of the scan's own voxels along R, A and S; None: those of the grid.
     relative_spread : float
         Spread of the brain as a part of the median's signal.
+    affine : (4, 4) array, optional
+        Voxel to a world near that of MNI152, RAS+, mm; None where the scan was not placed there.
     """
 
     voxels: NDArray[np.float32]
@@ -155,6 +157,7 @@ class Source:
     seen: NDArray[np.bool_] | None = None
     size_mm: tuple[float, float, float] | None = None
     relative_spread: float = USUAL_SPREAD
+    affine: NDArray[np.float64] | None = None
 
 
 @dataclass
@@ -290,7 +293,7 @@ class CatalogueImages:
         """Return an image as a network is given it; parameter and errors are those of `volume`."""
         sample, item = self.volume(index), self.items[index]
         seen, spread = sample.mask if item.is_stripped else None, item.scale.relative_spread
-        return Source(sample.voxels, sample.mask, item.record, seen, relative_spread=spread)
+        return Source(sample.voxels, sample.mask, item.record, seen, relative_spread=spread, affine=sample.affine)
 
     @property
     def fits_in_memory(self) -> bool:

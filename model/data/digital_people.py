@@ -175,7 +175,13 @@ def scanned(head: Head, label: str, seed: int) -> DigitalPerson:
     )
     return DigitalPerson(
         label=label,
-        source=Source(scale.to_network(voxels), head.intracranial, record, relative_spread=scale.relative_spread),
+        source=Source(
+            scale.to_network(voxels),
+            head.intracranial,
+            record,
+            relative_spread=scale.relative_spread,
+            affine=np.asarray(head.affine, np.float64),
+        ),
         affine=head.affine,
         scale=scale,
         shares={name: head.fractions[channel].numpy() for name, channel in CHANNEL.items()},

@@ -23,6 +23,7 @@ WHITE, GREY, FLUID = (TISSUES.index(name) for name in ("white_matter", "cortex",
 USUAL_FIELD_T = 3.0
 GRADIENT_ECHO_BELOW_S = 0.1  # TR of a T1w: no spin echo is repeated so fast
 VARIABLE_ABOVE_S = 0.24  # TE of an echo train: beyond it, its flip angle must vary
+INVERTED = ("mprage", "inversion_recovery")
 INVERTED_ABOVE_S = 1.2  # TR of a T1w: no spin echo of T1 weighting is so slow
 # TI that nulls fluid as a share of TR, at 5 and 12 s: of the sidecars that `model.simulation.protocols` cites.
 NULLING = ((5.0, 0.36), (12.0, 0.24))
@@ -104,6 +105,47 @@ def stated_by(records: Sequence[PromptRecord]) -> Stated:
     )
 
 
+def tissue_signals_of(record: PromptRecord) -> Tensor | None:
+    """Return the signal of each usual tissue in the scan of a record, (n_tissues,) float64.
+
+    Returns
+    -------
+    Tensor or None
+        In units of the signal equations; settings that are not stated have their usual values. None where the record
+        fits several sequences or none.
+    """
+    stated = stated_by([record])
+    family = _only_family(record, stated)
+    return None if family is None else _signals(family, stated)
+
+
+def with_usual_settings(record: PromptRecord) -> PromptRecord:
+    """Return a record with the usual TR, TE, TI and flip angle of its sequence, of its contrast where it states none.
+
+    Raises
+    ------
+    KeyError
+        For a contrast of which no sequence is known.
+    """
+    assert record.contrast is not None
+    family = _only_family(record, stated_by([record])) or FAMILIES[record.contrast][0]
+    silent = without_settings(record)
+    usual = runnable_settings(family, stated_by([silent]))
+    return replace(
+        silent,
+        repetition_time_s=float(usual.tr_s),
+        echo_time_s=float(usual.te_s),
+        inversion_time_s=float(usual.ti_s) if family.sequence in INVERTED else None,
+        flip_angle_deg=float(usual.fa_deg),
+    )
+
+
+def without_settings(record: PromptRecord) -> PromptRecord:
+    """Return a record that says nothing of TR, TE, TI and flip angle."""
+    times = replace(record, repetition_time_s=None, echo_time_s=None, inversion_time_s=None)
+    return replace(times, flip_angle_deg=None, flip_angle_variable=False)
+
+
 @lru_cache(maxsize=4096)
 def typical_median(record: PromptRecord) -> float | None:
     """Return the median of a usual brain's signal, in units of the signal equations: the mean of white and grey matter.
@@ -115,9 +157,8 @@ def typical_median(record: PromptRecord) -> float | None:
     float or None
         None where TR or TE is not stated, or the record fits several sequences or none.
     """
-    stated = stated_by([record])
-    family = _certain_family(record, stated)
-    return None if family is None else _median(_signals(family, stated))
+    signals = tissue_signals_of(record) if _is_timed(record) else None
+    return None if signals is None else _median(signals)
 
 
 @lru_cache(maxsize=4096)
@@ -132,19 +173,21 @@ def typical_widening(record: PromptRecord) -> float | None:
     float or None
         None where `typical_median` has none.
     """
-    stated = stated_by([record])
-    family = _certain_family(record, stated)
-    if family is None:
+    here = tissue_signals_of(record) if _is_timed(record) else None
+    beside = None if here is None else tissue_signals_of(with_usual_settings(record))
+    if here is None or beside is None:
         return None
-    nothing = torch.full_like(stated.tr_s, math.nan)
-    usual = replace(stated, tr_s=nothing, te_s=nothing, ti_s=nothing, fa_deg=nothing)
-    here, beside = (_signals(family, one) for one in (stated, usual))
     tissues = [FLUID, GREY, WHITE]
     return float(here[tissues].std() / _median(here) / (beside[tissues].std() / _median(beside)))
 
 
-def _certain_family(record: PromptRecord, stated: Stated) -> Family | None:
-    if record.contrast not in FAMILIES or not bool((stated.tr_s + stated.te_s).isfinite()):
+def _is_timed(record: PromptRecord) -> bool:
+    return record.repetition_time_s is not None and record.echo_time_s is not None
+
+
+def _only_family(record: PromptRecord, stated: Stated) -> Family | None:
+    """Return the one sequence that fits a record."""
+    if record.contrast not in FAMILIES:
         return None
     certain = (likely_families(record.contrast, stated)[0] == 1).nonzero()[:, 0].tolist()
     return FAMILIES[record.contrast][certain[0]] if certain else None

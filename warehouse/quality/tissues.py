@@ -29,6 +29,7 @@ OUTLIERS = 0.02  # share of voxels that are no tissue: vessels, lesions, remains
 FIELD_DEGREE = 3
 NEIGHBOUR = 0.4  # weight of each of a voxel's nearest neighbours, in log odds of their tissue
 MIN_FITTED = 500
+STRETCH = 0.15  # of a brain that is placed by its extents; heads of adults differ by less
 
 DARK = 0.1  # of the brain's median; darker voxels count as air
 STRIPPED = 0.1  # of the brain's size; with less bright tissue around it, skull and scalp were removed
@@ -110,6 +111,44 @@ def segment(image: Image, mask: Mask, mni_affine: NDArray[np.floating[Any]]) -> 
     odds = mixture.tissue_odds(values / (terms @ mixture.field), prior)
     labels[box][inside] = _smooth_labels(odds, inside, image.voxel_size_mm)
     return labels
+
+
+def mni_by_extent(mask: Mask, affine: NDArray[np.floating[Any]]) -> Floats:
+    """Place a brain on that of MNI152 by its extents along R, A and S, without turning: enough for `segment`.
+
+    Parameters
+    ----------
+    mask : (i, j, k) bool array
+        The brain.
+    affine : (4, 4) array
+        Voxel to world, RAS+, mm.
+
+    Returns
+    -------
+    (4, 4) array
+        World of the mask to world of MNI152. A brain that the field of view cuts is stretched by 15 % at most.
+    """
+    ijk = np.argwhere(mask)
+    if not len(ijk):
+        return np.eye(4)
+    low, high = _extent(ijk @ affine[:3, :3].T + affine[:3, 3])
+    at, to = _template_extent()
+    scale = np.clip((to - at) / np.maximum(high - low, 1e-6), 1 - STRETCH, 1 + STRETCH)
+    placed = np.diag([*scale, 1.0])
+    placed[:3, 3] = (at + to) / 2 - scale * (low + high) / 2
+    return np.asarray(placed)
+
+
+def _extent(world: Floats) -> tuple[Floats, Floats]:
+    low, high = np.percentile(world, (1, 99), axis=0)
+    return low, high
+
+
+@lru_cache(maxsize=1)
+def _template_extent() -> tuple[Floats, Floats]:
+    grey, white, inverse = _maps()
+    affine = np.linalg.inv(inverse)
+    return _extent(np.argwhere(grey + white > 0.5) @ affine[:3, :3].T + affine[:3, 3])
 
 
 @lru_cache(maxsize=1)

@@ -29,7 +29,7 @@ from warehouse.imaging.geometry import Grid, Image
 from warehouse.lake.home import Home
 from warehouse.prompts.record import PromptRecord
 
-T1W, T2W = PromptRecord(contrast="T1w"), PromptRecord(contrast="T2w", echo_time_s=0.09)
+T1W, T2W = PromptRecord(contrast="T1w"), PromptRecord(contrast="T2w", field_strength_t=3.0)
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +177,8 @@ def test_signal_is_zero_in_air_and_a_thousand_at_the_median_of_the_brain(mirror:
 
 def rendering(home: Home, monkeypatch: pytest.MonkeyPatch) -> tuple[Synthesizer, Maps, Source]:
     """Return a model that renders known maps, whose T2 rises along the first axis, and adds nothing; and a scan."""
-    one = load_synthesizer(home, save_synthesis(home, has_equations=True), "cpu")
+    stated = {"T2w": {"repetition_time_s": [2.0, 8.0], "echo_time_s": [0.02, 0.15]}}
+    one = load_synthesizer(home, save_synthesis(home, has_equations=True, trained_ranges={"contrasts": stated}), "cpu")
     network, shape = one.network, (12, 8, 8)
     for parameter in cast(Any, network).last.parameters():
         torch.nn.init.zeros_(parameter)
@@ -269,7 +270,7 @@ def test_what_is_evaluated_from_a_file_is_what_a_user_gets(
 
 def test_prompts_are_sentences_or_records(synthesizer: Synthesizer) -> None:
     scan = one_sided(OBLIQUE)
-    said = synthesize(scan, "Modality: T2w; TE: 90 ms", source_prompt="Modality: T1w", model=synthesizer)
+    said = synthesize(scan, "Modality: T2w; Field strength: 3T", source_prompt="Modality: T1w", model=synthesizer)
     recorded = synthesize(scan, T2W, source_prompt=T1W, model=synthesizer)
     np.testing.assert_array_equal(said.get_fdata(), recorded.get_fdata())
 

@@ -12,7 +12,7 @@ from scipy import ndimage
 from tests.warehouse.harmonize.conftest import displaced
 from tests.warehouse.harmonize.phantoms import SIGMA, Head, round_head
 from warehouse.imaging.geometry import Image
-from warehouse.quality.tissues import blank_region, has_background, segment
+from warehouse.quality.tissues import STRETCH, blank_region, has_background, mni_by_extent, segment
 
 pytestmark = pytest.mark.slow  # its fixtures take seconds
 
@@ -176,3 +176,26 @@ def test_single_zeros_are_no_blank_region() -> None:
     assert not blank_region(voxels).any()
     voxels[10:] = 0
     assert blank_region(voxels)[12:18, 3:17, 3:17].all()
+
+
+@pytest.mark.parametrize("size", [0.9, 1.1])
+def test_a_brain_elsewhere_is_placed_by_its_extent(size: float) -> None:
+    image, labels = head("t1_like")
+    elsewhere = np.diag([size, size, size, 1.0]) @ displaced((0, 0, 0), (60, -30, 45)) @ image.affine
+    placed = mni_by_extent(labels > 0, elsewhere)
+    np.testing.assert_allclose(np.diag(placed)[:3], 1 / size, rtol=0.03)
+    there = np.argwhere(labels > 0)[::997] @ (placed @ elsewhere)[:3, :3].T + (placed @ elsewhere)[:3, 3]
+    own = np.argwhere(labels > 0)[::997] @ image.affine[:3, :3].T + image.affine[:3, 3]
+    assert np.linalg.norm(there - own, axis=1).max() < 6
+    assert min(dice(segment(Image(image.voxels, elsewhere), labels > 0, placed), labels)) > 0.75
+
+
+def test_a_brain_that_is_cut_is_not_stretched_beyond_measure() -> None:
+    _, labels = head("t1_like")
+    slab = np.zeros(labels.shape, bool)
+    slab[:, :, 40:50] = labels[:, :, 40:50] > 0
+    assert np.diag(mni_by_extent(slab, np.diag([2.0, 2.0, 2.0, 1.0])))[2] == pytest.approx(1 + STRETCH)
+
+
+def test_an_empty_mask_is_placed_nowhere_else() -> None:
+    np.testing.assert_array_equal(mni_by_extent(np.zeros((4, 4, 4), bool), np.eye(4)), np.eye(4))

@@ -1,0 +1,104 @@
+"""Contrast by settings that a network knows from simulated scans alone: what it makes without them, weighed by physics.
+
+Where no real training scan of a contrast states TR and TE, a network that is asked for them shows what it knows of
+simulated heads, and its result is less like a real scan. So it is asked without, which stands for the usual protocol,
+and the signal of each voxel is multiplied by what the signal equations say of its tissue: how much more or less than
+with the usual protocol. Tissues are found in the source (`warehouse.quality.tissues`), and their relaxation times are
+those of the textbook: a lesion follows the tissue that it looks like. What lies outside the brain does not change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from model.data.catalogue import Source
+from model.physics.expected import FLUID, GREY, WHITE, tissue_signals_of, with_usual_settings, without_settings
+from warehouse.imaging.brain_scale import harden
+from warehouse.imaging.geometry import Image
+from warehouse.prompts.record import PromptRecord
+from warehouse.quality.tissues import CSF, GM, WM, mni_by_extent, segment
+
+SMOOTHING_MM = 0.7  # of the borders of tissues, standard deviation: about that of the voxels of 1 mm that show them
+LEAST_SIGNAL = 0.05  # of white matter's: a tissue that is nulled keeps so much, from noise and partial volume
+GAINS = (0.2, 1.0)  # of an image's contrast beside that of the equations
+MOVING = ("SWI", "angio")  # flow and phase make their contrast
+FLAT = 1e-3  # sum of squared contrast below which no gain can be told
+
+Floats = NDArray[np.float64]
+
+
+def names_settings(record: PromptRecord) -> bool:
+    """Return whether a prompt names a setting of a sequence that is certain and whose equation tells its contrast."""
+    is_silent = record == without_settings(record)
+    return not is_silent and record.contrast not in MOVING and tissue_signals_of(record) is not None
+
+
+def tissue_shares(source: Source, voxel_mm: float) -> NDArray[np.float32]:
+    """Return the shares of fluid, grey and white matter in each voxel of a scan.
+
+    Parameters
+    ----------
+    source : Source
+    voxel_mm : float
+        Of its grid, whose axes are R, A and S.
+
+    Returns
+    -------
+    (3, i, j, k) float32 array
+        They sum to 1 in the brain, fall to 0 around it, and are 0 everywhere where no tissues are told apart.
+    """
+    affine = np.diag([voxel_mm, voxel_mm, voxel_mm, 1.0]) if source.affine is None else source.affine
+    to_mni = mni_by_extent(source.mask, affine) if source.affine is None else np.eye(4)
+    signal = 1 + source.relative_spread * harden(source.voxels.astype(np.float64))
+    labels = segment(Image(signal.astype(np.float32), affine), source.mask, to_mni)
+    sigma = SMOOTHING_MM / voxel_mm
+    return np.stack([ndimage.gaussian_filter((labels == one).astype(np.float32), sigma) for one in (CSF, GM, WM)])
+
+
+def with_settings(
+    signal: Floats, shares: NDArray[np.float32], asked: PromptRecord, shown: PromptRecord | None = None
+) -> Floats:
+    """Return an image as it would be with the settings that a prompt names.
+
+    An image has less contrast than its equation: a network's because it is not sure, a real scan's because voxels hold
+    several tissues. So the logarithm of the factor of each tissue is multiplied by the share of the equation's contrast
+    that the image has: tissues stay in the order in which the equation has them.
+
+    Parameters
+    ----------
+    signal : (i, j, k) array
+        0 where there is none, of any gain.
+    shares : (3, i, j, k) array
+        As `tissue_shares` returns them, on the same voxels.
+    asked : PromptRecord
+        For which `names_settings` holds.
+    shown : PromptRecord, optional
+        With which the image was made; default: the usual settings of the sequence that is asked for.
+
+    Returns
+    -------
+    (i, j, k) array
+        The same where the settings are those that it was made with, or no tissues are known.
+    """
+    there = [n for n in range(len(shares)) if shares[n].any()]
+    wanted, here = (_contrast(one, there) for one in (asked, with_usual_settings(asked) if shown is None else shown))
+    if not there or np.allclose(wanted, here, atol=1e-6):
+        return signal
+    seen = np.log([max(float((signal * shares[n]).sum() / shares[n].sum()), 1e-6) for n in there])
+    seen -= seen.mean()
+    square = float((here**2).sum())
+    gain = float(np.clip((seen * here).sum() / square, *GAINS)) if square > FLAT else 1.0
+    return np.asarray(signal * np.exp(np.tensordot(gain * (wanted - here), shares[there], 1)))
+
+
+def _contrast(record: PromptRecord, tissues: Sequence[int]) -> Floats:
+    """Return the logarithm of the signal of some of fluid, grey and white matter, less its mean."""
+    signals = tissue_signals_of(record)
+    assert signals is not None, "a sequence that is not certain has no signals"
+    three = np.asarray(signals)[[FLUID, GREY, WHITE]]
+    logarithms = np.log(np.maximum(three, LEAST_SIGNAL * three[2]))[list(tissues)]
+    return np.asarray(logarithms - logarithms.mean() if len(logarithms) else logarithms)
