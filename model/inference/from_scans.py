@@ -253,6 +253,11 @@ def make(
     warnings = [f"{name}: {doubt}" for name, scan in zip(names, scans, strict=True) for _, doubt in scan.header.doubts]
     warnings += [note for one in known for note in one.notes] + notes + list(request.notes)
     warnings += outside_trained(request.record, model.trained_ranges)
+    if model.weighs(request.record):
+        label = contrast_label(request.record.contrast, request.record.post_contrast)
+        warnings.append(
+            f"settings follow the signal equations: no {label} that the model was trained on states TR and TE"
+        )
     for name, one in zip(names, known, strict=True):
         warnings += [f"{name}: {text}" for text in outside_trained(one.record, model.trained_ranges)]
     report = progress("synthesize")

@@ -4,22 +4,26 @@ Where no real training scan of a contrast states TR and TE, a network that is as
 simulated heads, and its result is less like a real scan. So it is asked without, which stands for the usual protocol,
 and the signal of each voxel is multiplied by what the signal equations say of its tissue: how much more or less than
 with the usual protocol. Tissues are found in the source (`warehouse.quality.tissues`), and their relaxation times are
-those of the textbook: a lesion follows the tissue that it looks like. What lies outside the brain does not change.
+those of the textbook: a lesion follows the tissue that it looks like. What lies outside the brain does not change. A
+source of the wanted contrast needs no network: it is weighed itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from model.data.catalogue import Source
+from model.data.target_voxels import TargetVoxels
+from model.networks.synthesis.voxels import sample
 from model.physics.expected import FLUID, GREY, WHITE, tissue_signals_of, with_usual_settings, without_settings
-from warehouse.imaging.brain_scale import harden
+from warehouse.imaging.brain_scale import FARTHEST, BrainScale, harden
 from warehouse.imaging.geometry import Image
-from warehouse.prompts.record import PromptRecord
+from warehouse.prompts.record import PromptRecord, contrast_label
 from warehouse.quality.tissues import CSF, GM, WM, mni_by_extent, segment
 
 SMOOTHING_MM = 0.7  # of the borders of tissues, standard deviation: about that of the voxels of 1 mm that show them
@@ -29,12 +33,69 @@ MOVING = ("SWI", "angio")  # flow and phase make their contrast
 FLAT = 1e-3  # sum of squared contrast below which no gain can be told
 
 Floats = NDArray[np.float64]
+Voxels = NDArray[np.float32]
 
 
 def names_settings(record: PromptRecord) -> bool:
     """Return whether a prompt names a setting of a sequence that is certain and whose equation tells its contrast."""
     is_silent = record == without_settings(record)
     return not is_silent and record.contrast not in MOVING and tissue_signals_of(record) is not None
+
+
+def weighed(
+    sources: Sequence[Source],
+    target: PromptRecord,
+    plain: Callable[[], tuple[Voxels, float]],
+    voxel_mm: float,
+    at: TargetVoxels | None = None,
+) -> tuple[Voxels, float]:
+    """Return the wanted scan of which settings are named.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+        Tissues are those of the first. One that shows the whole brain in the wanted contrast is itself the image
+        that is weighed, with its own settings or the usual ones.
+    target : PromptRecord
+        For which `names_settings` holds.
+    plain : callable
+        Returns network intensities at the wanted voxels without settings, and the brain's spread as a part of its
+        median; called where no source has the wanted contrast.
+    voxel_mm : float
+        Of the grid of the sources.
+    at : TargetVoxels, optional
+        Wanted voxels, in those of the sources; default: the same ones.
+
+    Returns
+    -------
+    voxels : (i, j, k) float32 array
+        Network intensities.
+    relative_spread : float
+        Of the brain in them.
+    """
+    alike = [one for one in sources if _label(one.record) == _label(target) and _shows(one, sources[0].mask)]
+    if alike:
+        voxels, spread = (
+            alike[0].voxels if at is None else _placed(alike[0].voxels[None], at)[0],
+            alike[0].relative_spread,
+        )
+    else:
+        voxels, spread = plain()
+    shown = alike[0].record if alike and tissue_signals_of(alike[0].record) is not None else None
+    shares = tissue_shares(sources[0], voxel_mm)
+    shares = shares if at is None else _placed(shares, at)
+    before = signals(voxels, spread)
+    after, inside = with_settings(before, shares, target, shown), shares.sum(0) > 0.5
+    if after is before or not inside.any():
+        return voxels, spread
+    scale = BrainScale.of(after, inside)
+    return scale.to_network(after), scale.relative_spread
+
+
+def signals(intensities: Voxels, spread: float) -> Floats:
+    """Return signals of network intensities, 1 at the median of the brain; `spread` is that of the brain beside it."""
+    made = np.clip(intensities.astype(np.float64), -FARTHEST, FARTHEST)
+    return np.asarray(np.maximum(1 + spread * harden(made), 0.0))
 
 
 def tissue_shares(source: Source, voxel_mm: float) -> NDArray[np.float32]:
@@ -102,3 +163,16 @@ def _contrast(record: PromptRecord, tissues: Sequence[int]) -> Floats:
     three = np.asarray(signals)[[FLUID, GREY, WHITE]]
     logarithms = np.log(np.maximum(three, LEAST_SIGNAL * three[2]))[list(tissues)]
     return np.asarray(logarithms - logarithms.mean() if len(logarithms) else logarithms)
+
+
+def _label(record: PromptRecord) -> str | None:
+    return contrast_label(record.contrast, record.post_contrast)
+
+
+def _shows(source: Source, brain: NDArray[np.bool_]) -> bool:
+    return source.seen is None or bool(source.seen[brain].all())
+
+
+def _placed(volumes: Voxels, at: TargetVoxels) -> Voxels:
+    """Return the mean of (c, i, j, k) volumes over wanted voxels."""
+    return np.asarray(sample(torch.from_numpy(np.ascontiguousarray(volumes))[None], at)[0][0].numpy())

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from model.data.catalogue import Source
 from model.data.target_voxels import TargetVoxels
-from model.inference.named_settings import names_settings, tissue_shares, with_settings
+from model.inference.named_settings import names_settings, signals, weighed
 from model.inference.placing import field_of_view, is_same_grid, place_mask
 from model.inference.scans import Cleaned, Prepared, clean, on_grid, read, working_grid
 from model.inference.tiles import fits, free_bytes, in_tiles, largest_core
@@ -28,9 +28,8 @@ from model.networks.synthesis.physics import Settings, brain_scale, signal
 from model.networks.synthesis.voxels import sample
 from model.networks.synthesis.windows import UNBOUNDED, in_windows
 from model.networks.weights import choose
-from model.physics.expected import tissue_signals_of, typical_widening, without_settings
+from model.physics.expected import typical_widening, without_settings
 from warehouse.errors import ModelError
-from warehouse.imaging.brain_scale import FARTHEST, BrainScale, harden
 from warehouse.imaging.geometry import Grid
 from warehouse.imaging.itk import inverse
 from warehouse.lake.home import Home
@@ -145,8 +144,11 @@ class Synthesizer:
             and TE (`_least_spread` is below it).
         """
         self.refuse_number(len(sources))
-        if self._is_new_to(target):
-            return self._weighed(sources, target, tiled=tiled, at=at)
+        if self.weighs(target):
+            silent = without_settings(target)
+            return weighed(
+                sources, target, lambda: self.intensities(sources, silent, tiled=tiled, at=at), self.grid_mm, at
+            )
         spread = self._spread(target)
         with torch.inference_mode():
             scans, wanted = self._asked(sources, target, at)
@@ -161,41 +163,6 @@ class Synthesizer:
                     spread = _relative_spread(wanted) or spread
                 made = self._decoded(latent, wanted, at)
             return np.asarray(made[0, 0].float().cpu().numpy()), spread
-
-    def _is_new_to(self, target: PromptRecord) -> bool:
-        """Return whether settings are named, and no real scan of the contrast that the network learned from states any.
-
-        What it knows of them is from simulated scans, which look otherwise than real ones.
-        """
-        if self.is_simulated or not names_settings(target):
-            return False
-        label = contrast_label(target.contrast, target.post_contrast)
-        known = (self.trained_ranges.get("contrasts") or {}).get(label) or {}
-        return not {"repetition_time_s", "echo_time_s"} <= set(known)
-
-    def _weighed(
-        self, sources: Sequence[Source], target: PromptRecord, *, tiled: bool | None, at: TargetVoxels | None
-    ) -> tuple[Voxels, float]:
-        """Return what `intensities` does: the image without settings, its tissues weighed by those that are named.
-
-        A source of the wanted contrast is itself that image, with its own settings or the usual ones.
-        """
-        wanted = contrast_label(target.contrast, target.post_contrast)
-        alike = [s for s in sources if contrast_label(s.record.contrast, s.record.post_contrast) == wanted]
-        if alike:
-            voxels, spread = alike[0].voxels if at is None else _placed(alike[0].voxels, at), alike[0].relative_spread
-        else:
-            voxels, spread = self.intensities(sources, without_settings(target), tiled=tiled, at=at)
-        shown = alike[0].record if alike and tissue_signals_of(alike[0].record) is not None else None
-        shares = tissue_shares(sources[0], self.grid_mm)
-        shares = shares if at is None else _placed(shares, at)
-        signal = signals(voxels, spread)
-        weighed = with_settings(signal, shares, target, shown)
-        brain = shares.sum(0) > 0.5
-        if weighed is signal or not brain.any():
-            return voxels, spread
-        scale = BrainScale.of(weighed, brain)
-        return scale.to_network(weighed), scale.relative_spread
 
     def _latent(self, scans: Scans, wanted: Wanted, tiled: bool | None) -> Tensor:
         """Return the latent map of whole scans."""
@@ -269,6 +236,18 @@ class Synthesizer:
         if not 1 <= n_sources <= self.max_sources:
             what = f"{n_sources} scans are given, and model {self.model_id} takes {self.max_sources}"
             raise ModelError(what, "give one scan, or name a model that takes several")
+
+    def weighs(self, target: PromptRecord) -> bool:
+        """Return whether settings are named, and no real scan of the contrast that the network learned from states any.
+
+        What it knows of them is from simulated scans, which look otherwise than real ones. So the image is made without
+        them, and tissues are weighed by the signal equations (`model.inference.named_settings`).
+        """
+        if self.is_simulated or not names_settings(target):
+            return False
+        label = contrast_label(target.contrast, target.post_contrast)
+        known = (self.trained_ranges.get("contrasts") or {}).get(label) or {}
+        return not {"repetition_time_s", "echo_time_s"} <= set(known)
 
     def maps(self, sources: Sequence[Source], target: PromptRecord) -> dict[str, Voxels]:
         """Return maps of tissue on the model's grid, by their BIDS suffix.
@@ -418,20 +397,6 @@ class Synthesizer:
     def _spread(self, target: PromptRecord) -> float:
         label, known = contrast_label(target.contrast, target.post_contrast), self.relative_spread
         return known[label] if label is not None and label in known else float(np.median(list(known.values())))
-
-
-def signals(intensities: Voxels, spread: float) -> NDArray[np.float64]:
-    """Return signals of network intensities, 1 at the median of the brain; `spread` is that of the brain beside it."""
-    made = np.clip(intensities.astype(np.float64), -FARTHEST, FARTHEST)
-    return np.asarray(np.maximum(1 + spread * harden(made), 0.0))
-
-
-def _placed(volume: Voxels, at: TargetVoxels) -> Voxels:
-    """Return the mean of an (i, j, k) or (c, i, j, k) volume over wanted voxels."""
-    channels = torch.from_numpy(np.ascontiguousarray(volume))
-    many = channels.ndim == 4
-    placed = sample(channels[None] if many else channels[None, None], at)[0][0].numpy()
-    return np.asarray(placed if many else placed[0])
 
 
 def sources_of(prepared: Sequence[Prepared], records: Sequence[PromptRecord]) -> list[Source]:
