@@ -158,7 +158,7 @@ def shown(rows: Iterable[dict[str, Any]], beside: Iterable[dict[str, Any]] = ())
                 right["nearer than the look-up"][1] += 1
             cells = [person, f"{sweep}, {field}", tissue, true_shown, made_shown, verdict, order, f"{error:.2f}"]
             lines.append(f"| {' | '.join([*cells, f'{np.mean(other):.2f}' if other else ''])} |")
-    said = ", ".join(f"{name}: {hits} of {total}" for name, (hits, total) in right.items())
+    said = ", ".join(f"{name}: {hits} of {total}" for name, (hits, total) in right.items() if total)
     return "\n".join([*lines, "", said])
 
 

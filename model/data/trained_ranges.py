@@ -97,6 +97,21 @@ def outside_trained(record: PromptRecord, ranges: Mapping[str, Any]) -> list[str
     return found
 
 
+def states_settings(record: PromptRecord, ranges: Mapping[str, Any]) -> bool:
+    """Return whether training scans of the contrast stated every setting that a prompt names, as far as it goes.
+
+    Parameters
+    ----------
+    record : PromptRecord
+    ranges : mapping
+        As `trained_ranges` returns them.
+    """
+    label = contrast_label(record.contrast, record.post_contrast)
+    own: Mapping[str, Any] = (ranges.get("contrasts") or {}).get(label or "") or {}
+    named = {field: getattr(record, field) for field in OF_CONTRAST if getattr(record, field) is not None}
+    return all(field in own and not _beyond(field, [value], own[field], "") for field, value in named.items())
+
+
 def _widen(ranges: dict[str, list[float]], field: str, value: Any) -> None:
     values = [float(one) for one in (value if isinstance(value, tuple) else (value,)) if one is not None]
     values = [one for one in values if math.isfinite(one)]

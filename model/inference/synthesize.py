@@ -16,6 +16,7 @@ from torch import Tensor
 
 from model.data.catalogue import Source
 from model.data.target_voxels import TargetVoxels
+from model.data.trained_ranges import states_settings
 from model.inference.named_settings import names_settings, signals, weighed
 from model.inference.placing import field_of_view, is_same_grid, place_mask
 from model.inference.scans import Cleaned, Prepared, clean, on_grid, read, working_grid
@@ -238,16 +239,12 @@ class Synthesizer:
             raise ModelError(what, "give one scan, or name a model that takes several")
 
     def weighs(self, target: PromptRecord) -> bool:
-        """Return whether settings are named, and no real scan of the contrast that the network learned from states any.
+        """Return whether settings are named that no real scan of the contrast, from which the network learned, stated.
 
         What it knows of them is from simulated scans, which look otherwise than real ones. So the image is made without
         them, and tissues are weighed by the signal equations (`model.inference.named_settings`).
         """
-        if self.is_simulated or not names_settings(target):
-            return False
-        label = contrast_label(target.contrast, target.post_contrast)
-        known = (self.trained_ranges.get("contrasts") or {}).get(label) or {}
-        return not {"repetition_time_s", "echo_time_s"} <= set(known)
+        return not self.is_simulated and names_settings(target) and not states_settings(target, self.trained_ranges)
 
     def maps(self, sources: Sequence[Source], target: PromptRecord) -> dict[str, Voxels]:
         """Return maps of tissue on the model's grid, by their BIDS suffix.

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from model.data.trained_ranges import outside_trained, trained_ranges
+from model.data.trained_ranges import outside_trained, states_settings, trained_ranges
 from warehouse.prompts.record import PromptRecord
 
 T2W = PromptRecord("T2w", repetition_time_s=3.0, echo_time_s=0.09, age_years=30.0, voxel_size_mm=(1.0, 1.0, 3.0))
@@ -62,3 +62,20 @@ def test_a_model_that_says_nothing_of_its_training_gives_no_warning() -> None:
     assert outside_trained(replace(T2W, age_years=119.0), {}) == []
     assert outside_trained(replace(T2W, age_years=119.0), trained_ranges([])) == []
     assert outside_trained(PromptRecord("SWI", echo_time_s=0.5), {"contrasts": {"SWI": {}}}) == []
+
+
+@pytest.mark.parametrize(
+    ("record", "stated"),
+    [
+        (PromptRecord("T2w"), True),
+        (PromptRecord("T2w", repetition_time_s=4.0, echo_time_s=0.09), True),
+        (PromptRecord("T2w", repetition_time_s=4.0, echo_time_s=0.2), False),
+        (PromptRecord("T2w", flip_angle_deg=120.0), False),
+        (PromptRecord("FLAIR", repetition_time_s=4.0), False),
+        (PromptRecord(repetition_time_s=4.0), False),
+    ],
+    ids=["nothing named", "within", "beyond", "another field", "another contrast", "no contrast"],
+)
+def test_settings_are_known_where_scans_of_the_contrast_stated_them(record: PromptRecord, stated: bool) -> None:
+    ranges = trained_ranges([PromptRecord("T2w", repetition_time_s=value, echo_time_s=0.09) for value in (3.0, 5.0)])
+    assert states_settings(record, ranges) is stated

@@ -168,10 +168,13 @@ def test_a_scan_of_the_wanted_contrast_is_weighed_itself(real_one: Synthesizer) 
 
 def test_settings_that_real_scans_state_are_left_to_the_network(real_one: Synthesizer) -> None:
     source, _ = brain()
-    asked = replace(T2W, echo_time_s=0.03)
+    asked = replace(T2W, echo_time_s=0.03, flip_angle_deg=None)
     ranges = {"contrasts": {"T2w": {"repetition_time_s": [2.0, 8.0], "echo_time_s": [0.02, 0.12]}}}
-    weighed = real_one.volume([source], asked)
-    learned = replace(real_one, trained_ranges=ranges).volume([source], asked)
+    stated = replace(real_one, trained_ranges=ranges)
+    weighed, learned = (one.volume([source], asked) for one in (real_one, stated))
+    assert (real_one.weighs(asked), stated.weighs(asked)) == (True, False)
+    assert stated.weighs(replace(asked, echo_time_s=0.2)), "a protocol of one's own tells nothing of others"
+    assert stated.weighs(replace(asked, flip_angle_deg=120.0)), "no scan stated a flip angle"
     simulated = replace(real_one, is_simulated=True).volume([source], asked)
     assert np.abs(weighed - learned).max() > 1e-3
     np.testing.assert_array_equal(simulated, learned)
