@@ -21,6 +21,8 @@ from model.data.catalogue import Source
 from model.data.target_voxels import TargetVoxels
 from model.networks.synthesis.voxels import sample
 from model.physics.expected import FLUID, GREY, WHITE, tissue_signals_of, with_usual_settings, without_settings
+from warehouse.errors import HarmonizeError
+from warehouse.harmonize.alignment import register_to_mni
 from warehouse.imaging.brain_scale import FARTHEST, BrainScale, harden
 from warehouse.imaging.geometry import Image
 from warehouse.prompts.record import PromptRecord, contrast_label
@@ -29,6 +31,7 @@ from warehouse.quality.tissues import CSF, GM, WM, mni_by_extent, segment
 SMOOTHING_MM = 0.7  # of the borders of tissues, standard deviation: about that of the voxels of 1 mm that show them
 LEAST_SIGNAL = 0.05  # of white matter's: a tissue that is nulled keeps so much, from noise and partial volume
 GAINS = (0.2, 1.0)  # of an image's contrast beside that of the equations
+MNI_MM, CONVERGED_MM = 4, 0.05  # of the registration with the template, as in the recipe `draft`
 MOVING = ("SWI", "angio")  # flow and phase make their contrast
 FLAT = 1e-3  # sum of squared contrast below which no gain can be told
 
@@ -113,11 +116,21 @@ def tissue_shares(source: Source, voxel_mm: float) -> NDArray[np.float32]:
         They sum to 1 in the brain, fall to 0 around it, and are 0 everywhere where no tissues are told apart.
     """
     affine = np.diag([voxel_mm, voxel_mm, voxel_mm, 1.0]) if source.affine is None else source.affine
-    to_mni = mni_by_extent(source.mask, affine) if source.affine is None else np.eye(4)
-    signal = 1 + source.relative_spread * harden(source.voxels.astype(np.float64))
-    labels = segment(Image(signal.astype(np.float32), affine), source.mask, to_mni)
+    image = Image((1 + source.relative_spread * harden(source.voxels.astype(np.float64))).astype(np.float32), affine)
+    labels = segment(image, source.mask, _to_mni(image, source.mask) if source.affine is None else np.eye(4))
     sigma = SMOOTHING_MM / voxel_mm
     return np.stack([ndimage.gaussian_filter((labels == one).astype(np.float32), sigma) for one in (CSF, GM, WM)])
+
+
+def _to_mni(image: Image, brain: NDArray[np.bool_]) -> Floats:
+    """Return the world of a scan to that of MNI152, roughly: tissues are found by where they usually lie.
+
+    A head that is tilted by 15° in the scanner would have half of its tissues wrong without registration.
+    """
+    try:
+        return register_to_mni(image, brain, resolution_mm=MNI_MM, converged_mm=CONVERGED_MM)[1].matrix
+    except HarmonizeError:  # no whole head: its extent tells more
+        return mni_by_extent(brain, image.affine)
 
 
 def with_settings(

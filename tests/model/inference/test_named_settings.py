@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from model.data.catalogue import Source
 from model.data.target_voxels import TargetVoxels
@@ -146,13 +147,22 @@ def real_one(tmp_path: object) -> Synthesizer:
     return load_synthesizer(home, save_synthesis(home, relative_spread={"T1w": 0.3, "T2w": 0.7}), "cpu")
 
 
-def test_tissues_are_found_where_they_are_also_without_a_place_in_the_world() -> None:
-    source, _ = brain()
-    voxel_mm = float(abs(source.affine[0, 0])) if source.affine is not None else 0.0
-    placed, guessed = (tissue_shares(one, voxel_mm) for one in (source, replace(source, affine=None)))
-    inside = source.mask
-    assert (placed.argmax(0) == guessed.argmax(0))[inside].mean() > 0.9
-    np.testing.assert_allclose(placed.sum(0)[inside].mean(), 1.0, atol=0.1)
+@pytest.mark.parametrize("degrees", [0.0, 20.0], ids=["upright", "tilted"])
+def test_tissues_are_found_in_a_scan_that_was_not_placed(degrees: float) -> None:
+    image, labels = head("t1_like")
+    voxels = ndimage.rotate(image.voxels, degrees, (1, 2), reshape=False, order=1)
+    turned = ndimage.rotate(labels, degrees, (1, 2), reshape=False, order=0)
+    mask = turned > 0
+    scale = BrainScale.of(voxels, mask)
+    source = Source(scale.to_network(voxels), mask, PromptRecord("T1w"), relative_spread=scale.relative_spread)
+    shares = tissue_shares(source, 2.0)
+    assert (shares.argmax(0) + 1 == turned)[mask].mean() > 0.85
+    np.testing.assert_allclose(shares.sum(0)[ndimage.binary_erosion(mask, iterations=3)], 1.0, atol=0.05)
+
+
+def test_a_few_voxels_of_brain_have_no_tissues() -> None:
+    voxels = np.random.default_rng(0).normal(size=(7, 7, 7)).astype(np.float32)
+    assert not tissue_shares(Source(voxels, np.ones(voxels.shape, bool), PromptRecord("T1w")), 1.0).any()
 
 
 def test_a_scan_of_the_wanted_contrast_is_weighed_itself(real_one: Synthesizer) -> None:
