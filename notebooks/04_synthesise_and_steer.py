@@ -4,10 +4,11 @@
 # **Question.** What comes out when a scan and a prompt go in, and how does the picture change with TE, TR and TI?
 #
 # **Answer.** The model turns the scan into the contrast that the prompt names, on the same head. Whether the numbers of
-# the prompt steer it as physics says is another matter. With the weights that ship (MODEL = "shipped"), a longer TE
-# makes fluid brighter in a T2w, as it should, and TI changes a FLAIR little. The demonstration's model learns for
-# minutes: it changes with TE without order, and not with TI. Look at the rows below before you trust a slider; the
-# report measures it. What is made is synthetic: it shows what is likely, not what is there, and not for diagnosis.
+# the prompt steer it as physics says is another matter. With the weights that ship (MODEL = "shipped"), the signal
+# equations weigh the tissues of the scan: a longer TE makes fluid brighter in a T2w, and TI changes it in a FLAIR, both
+# by less than they should. The demonstration's model learns for minutes: it changes with TE without order, and not with
+# TI. Look at the rows below before you trust a slider; the report measures it. What is made is synthetic: it shows what
+# is likely, not what is there, and not for diagnosis.
 
 # %%
 from dataclasses import replace
