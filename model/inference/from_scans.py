@@ -256,7 +256,7 @@ def make(
     if model.weighs(request.record):
         label = contrast_label(request.record.contrast, request.record.post_contrast)
         warnings.append(
-            f"settings follow the signal equations: no {label} that the model was trained on states TR and TE"
+            f"settings follow the signal equations: no {label} that the model was trained on states such ones"
         )
     for name, one in zip(names, known, strict=True):
         warnings += [f"{name}: {text}" for text in outside_trained(one.record, model.trained_ranges)]

@@ -241,6 +241,7 @@ def test_what_was_used_is_returned_with_where_it_is_from(averaging: Averaging, t
     assert made.request.record.age_years == 34
     assert made.request.record.voxel_size_mm == (3.0, 3.0, 3.0)
     assert "TE is 200 ms, and the training for T2w had 80 to 100 ms" in made.warnings
+    assert any("settings follow the signal equations: no T2w" in warning for warning in made.warnings)
     assert made.weights_sha256 == averaging.weights_sha256 != ""
 
 
