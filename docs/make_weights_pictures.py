@@ -1,7 +1,8 @@
 """Draw the pictures of README.md and docs/weights.md: `python docs/make_weights_pictures.py HOME MODEL [SPLIT]`.
 
 HOME holds an evaluation of MODEL from file to file on people whom it never saw. Drawn are, of each direction, the pair
-of the median SSIM in the brain, and the worst pair of all. Neurological convention: the left of a head is on the left.
+of the median SSIM in the brain, and the worst pair of all; and what four protocols make of one scan. Neurological
+convention: the left of a head is on the left.
 """
 
 from __future__ import annotations
@@ -16,16 +17,20 @@ from model.data.catalogue import CatalogueImages
 from model.evaluation.comparison import Compared, compare, shades
 from model.evaluation.pairs import TestPair
 from model.evaluation.scenes import native_scene, synthesise
+from model.inference.named_settings import signals
 from model.inference.synthesize import Synthesizer, load_synthesizer
 from warehouse.catalog.query import Catalogue
+from warehouse.harmonize.intensity import find_head
 from warehouse.imaging.brain_scale import soften
-from warehouse.imaging.geometry import turn
+from warehouse.imaging.geometry import Image, turn
 from warehouse.lake import atomic
 from warehouse.lake.home import Home
+from warehouse.prompts.record import PromptRecord
+from warehouse.quality.planes import Shown, row_figure
 from warehouse.quality.slices import PLANES, View, png
 
 PICTURES = Path(__file__).parent / "pictures"
-WIDTH_PX, MARGIN_MM = 1200, 10.0
+WIDTH_PX, MARGIN_MM, DPI = 1200, 10.0, 90
 SCORES = """
 SELECT task, source_image_ids, target_image_id,
     max(value) FILTER (metric = 'ssim') AS ssim, max(value) FILTER (metric = 'psnr_db') AS psnr_db
@@ -33,6 +38,16 @@ FROM core.evaluation_score
 WHERE model_id = $model AND split = $split AND form = 'native' AND mask = 'brain' AND len(source_image_ids) = 1
 GROUP BY ALL ORDER BY task, ssim
 """
+
+
+STEERED_CENTER = "open_ms"
+PROTOCOLS = {
+    "T2w, TE 30 ms": PromptRecord("T2w", repetition_time_s=5.0, echo_time_s=0.03),
+    "T2w, TE 150 ms": PromptRecord("T2w", repetition_time_s=5.0, echo_time_s=0.15),
+    "FLAIR, TI 1,600 ms": PromptRecord("FLAIR", repetition_time_s=9.0, echo_time_s=0.12, inversion_time_s=1.6),
+    "FLAIR, TI 2,500 ms": PromptRecord("FLAIR", repetition_time_s=9.0, echo_time_s=0.12, inversion_time_s=2.5),
+}
+STEERED_WINDOW = (0.0, 2.2)  # of signals, where the median of the brain has 1
 
 
 def main(home: Home, model_id: str, split: str = "val") -> None:
@@ -51,6 +66,7 @@ def main(home: Home, model_id: str, split: str = "val") -> None:
     first = [compared(images, model, row, split) for row in medians if row[0] == "T1w_to_T2w"]
     draw("readme.png", first)
     draw("weights_worst.png", [compared(images, model, worst, split)])
+    steered(images, model)
 
 
 def compared(images: CatalogueImages, model: Synthesizer, row: Any, split: str) -> Compared:
@@ -64,11 +80,28 @@ def compared(images: CatalogueImages, model: Synthesizer, row: Any, split: str) 
     if images.items[pair.target].is_stripped:  # nothing is made there, which on the scale of a dull brain is not black
         network = np.where(scene.brain, network, real)
     shown = shades(given, network, real, scene.brain)
-    brain, *turned = (turn(volume, scene.grid.affine) for volume in (scene.brain, *shown))
+    brain = turn(scene.brain, scene.grid.affine)
+    source, synthetic, target = (turn(volume, scene.grid.affine) for volume in shown)
     view = View.around([brain], brain.shape, scene.grid.turned().voxel_size_mm, MARGIN_MM)
     title = task.replace("_to_", " → ")
     center = images.items[pair.target].center_id
-    return Compared(*turned, view, f"{title}, {center}    {psnr_db:.1f} dB, SSIM {ssim:.2f}")
+    return Compared(source, synthetic, target, view, f"{title}, {center}    {psnr_db:.1f} dB, SSIM {ssim:.2f}")
+
+
+def steered(images: CatalogueImages, model: Synthesizer) -> None:
+    """Draw what settings of a prompt make of one T1w."""
+    index = next(
+        n for n, one in enumerate(images.items) if (one.center_id, one.contrast_label) == (STEERED_CENTER, "T1w")
+    )
+    source, sample = images.source(index), images.volume(index)
+    given = Image(signals(source.voxels, source.relative_spread).astype(np.float32), sample.affine)
+    head = find_head(given) | source.mask
+    row = [Shown("the scan: T1w", given, source.mask, STEERED_WINDOW)]
+    for title, asked in PROTOCOLS.items():
+        made = np.where(head, model.signal([source], asked), 0.0).astype(np.float32)  # air has no signal, as in files
+        row.append(Shown(title, given.like(made), source.mask, STEERED_WINDOW))
+    figure = row_figure(row, "one real T1w, four prompts")
+    figure.savefig(PICTURES / "weights_steering.png", dpi=DPI)
 
 
 def draw(name: str, rows: list[Compared]) -> None:
