@@ -98,17 +98,20 @@ def outside_trained(record: PromptRecord, ranges: Mapping[str, Any]) -> list[str
 
 
 def states_settings(record: PromptRecord, ranges: Mapping[str, Any]) -> bool:
-    """Return whether training scans of the contrast stated every setting that a prompt names, as far as it goes.
+    """Return whether every setting that a prompt names lies within those of training scans of the contrast.
 
     Parameters
     ----------
     record : PromptRecord
+        It may name none; of flip angles that vary along a train, no range is kept.
     ranges : mapping
         As `trained_ranges` returns them.
     """
     label = contrast_label(record.contrast, record.post_contrast)
     own: Mapping[str, Any] = (ranges.get("contrasts") or {}).get(label or "") or {}
     named = {field: getattr(record, field) for field in OF_CONTRAST if getattr(record, field) is not None}
+    if record.flip_angle_variable and not own:
+        return False
     return all(field in own and not _beyond(field, [value], own[field], "") for field, value in named.items())
 
 

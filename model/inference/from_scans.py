@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,8 +12,10 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from model.data.catalogue import Source
 from model.data.trained_ranges import outside_trained
 from model.inference.known import HEADER, IMAGE, Known, known_of
+from model.inference.named_settings import of_contrast
 from model.inference.placing import field_of_view, place
 from model.inference.recognise import recognised
 from model.inference.request import Request, as_record, understand
@@ -253,16 +255,12 @@ def make(
     warnings = [f"{name}: {doubt}" for name, scan in zip(names, scans, strict=True) for _, doubt in scan.header.doubts]
     warnings += [note for one in known for note in one.notes] + notes + list(request.notes)
     warnings += outside_trained(request.record, model.trained_ranges)
-    if model.weighs(request.record):
-        label = contrast_label(request.record.contrast, request.record.post_contrast)
-        warnings.append(
-            f"settings follow the signal equations: no {label} that the model was trained on states such ones"
-        )
     for name, one in zip(names, known, strict=True):
         warnings += [f"{name}: {text}" for text in outside_trained(one.record, model.trained_ranges)]
     report = progress("synthesize")
     model = replace(model, progress=lambda done, total: report(done, total, "whole volume" if total == 1 else "tiles"))
     records = [one.record for one in known]
+    warnings += _of_settings(model, sources_of(prepared, records), names, request.record)
     signal = np.float32(MEDIAN) * model.signal_of(prepared, records, request.record, wanted.turned())
 
     def as_image(voxels: Voxels, what: str) -> nib.Nifti1Image:
@@ -285,6 +283,22 @@ def make(
         asked_hash(images, prompt, source_prompts, brain_masks, like, is_harmonised, with_maps),
         model.chosen,
     )
+
+
+def _of_settings(
+    model: Synthesizer, sources: Sequence[Source], names: Sequence[str], wanted: PromptRecord
+) -> Iterator[str]:
+    """Yield what a user must know of the settings that a prompt names."""
+    label = contrast_label(wanted.contrast, wanted.post_contrast)
+    if model.ignores(wanted):
+        what = "settings are ignored: they do not tell the sequence"
+        yield f"{what}, and no {label} that the model was trained on stated such values"
+    if model.weighs(wanted):
+        yield f"settings follow the signal equations: no {label} that the model was trained on stated such values"
+        own = of_contrast(sources, wanted)
+        if own is not None:
+            name = next(name for name, source in zip(names, sources, strict=True) if source is own)
+            yield f"{name} is {label} itself: its own signal is weighed, and no network is used"
 
 
 def asked_hash(

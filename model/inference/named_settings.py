@@ -1,16 +1,17 @@
 """Contrast by settings that a network knows from simulated scans alone: what it makes without them, weighed by physics.
 
-Where no real training scan of a contrast states TR and TE, a network that is asked for them shows what it knows of
+Where no real training scan of a contrast stated such settings, a network that is asked for them shows what it knows of
 simulated heads, and its result is less like a real scan. So it is asked without, which stands for the usual protocol,
 and the signal of each voxel is multiplied by what the signal equations say of its tissue: how much more or less than
 with the usual protocol. Tissues are found in the source (`warehouse.quality.tissues`), and their relaxation times are
-those of the textbook: a lesion follows the tissue that it looks like. What lies outside the brain does not change. A
+those of the textbook: a lesion follows the tissue that it looks like. What lies outside the brain is not weighed. A
 source of the wanted contrast needs no network: it is weighed itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -19,8 +20,17 @@ from scipy import ndimage
 
 from model.data.catalogue import Source
 from model.data.target_voxels import TargetVoxels
+from model.data.trained_ranges import OF_CONTRAST
 from model.networks.synthesis.voxels import sample
-from model.physics.expected import FLUID, GREY, WHITE, tissue_signals_of, with_usual_settings, without_settings
+from model.physics.expected import (
+    FLUID,
+    GREY,
+    WHITE,
+    sequence_of,
+    tissue_signals_of,
+    with_usual_settings,
+    without_settings,
+)
 from warehouse.errors import HarmonizeError
 from warehouse.harmonize.alignment import register_to_mni
 from warehouse.imaging.brain_scale import FARTHEST, BrainScale, harden
@@ -29,10 +39,14 @@ from warehouse.prompts.record import PromptRecord, contrast_label
 from warehouse.quality.tissues import CSF, GM, WM, mni_by_extent, segment
 
 SMOOTHING_MM = 0.7  # of the borders of tissues, standard deviation: about that of the voxels of 1 mm that show them
-LEAST_SIGNAL = 0.05  # of white matter's: a tissue that is nulled keeps so much, from noise and partial volume
+LEAST_SIGNAL = 0.05  # of the brightest tissue's: a tissue that is nulled keeps so much, from noise and partial volume
 GAINS = (0.2, 1.0)  # of an image's contrast beside that of the equations
 MNI_MM, CONVERGED_MM = 4, 0.05  # of the registration with the template, as in the recipe `draft`
+LEAST_STRETCH, MOST_STRETCH = 0.75, 1.35  # of a head along any axis, to the template's size
 MOVING = ("SWI", "angio")  # flow and phase make their contrast
+SHOWN = 0.98  # of what the first source shows: masks of one head differ by less
+ENOUGH = 0.5  # of the brain, to tell its contrast and scale
+LEAST_SIDE = 8  # voxels; a registration needs some along each axis
 FLAT = 1e-3  # sum of squared contrast below which no gain can be told
 
 Floats = NDArray[np.float64]
@@ -40,15 +54,19 @@ Voxels = NDArray[np.float32]
 
 
 def names_settings(record: PromptRecord) -> bool:
-    """Return whether a prompt names a setting of a sequence that is certain and whose equation tells its contrast."""
-    is_silent = record == without_settings(record)
-    return not is_silent and record.contrast not in MOVING and tissue_signals_of(record) is not None
+    """Return whether a prompt names TR, TE, TI or flip angle."""
+    return record != without_settings(record)
+
+
+def tells_contrast(record: PromptRecord) -> bool:
+    """Return whether one sequence fits a prompt, and its equation tells the contrast."""
+    return record.contrast not in MOVING and sequence_of(record) is not None
 
 
 def weighed(
     sources: Sequence[Source],
     target: PromptRecord,
-    plain: Callable[[], tuple[Voxels, float]],
+    plain: Callable[[TargetVoxels | None], tuple[Voxels, float]],
     voxel_mm: float,
     at: TargetVoxels | None = None,
 ) -> tuple[Voxels, float]:
@@ -57,17 +75,18 @@ def weighed(
     Parameters
     ----------
     sources : sequence of Source
-        Tissues are those of the first. One that shows the whole brain in the wanted contrast is itself the image
-        that is weighed, with its own settings or the usual ones.
+        Tissues are those of the first. One of the wanted contrast is itself the image that is weighed (`of_contrast`);
+        what the prompt does not say of its settings are then those of that scan, else the usual ones.
     target : PromptRecord
-        For which `names_settings` holds.
+        For which `tells_contrast` holds.
     plain : callable
-        Returns network intensities at the wanted voxels without settings, and the brain's spread as a part of its
-        median; called where no source has the wanted contrast.
+        Returns network intensities at wanted voxels without settings, and the brain's spread as a part of its median;
+        called where no source has the wanted contrast.
     voxel_mm : float
         Of the grid of the sources.
     at : TargetVoxels, optional
-        Wanted voxels, in those of the sources; default: the same ones.
+        Wanted voxels, in those of the sources; default: the same ones. Where they hold too little of the brain to tell
+        its contrast, that of the whole grid is taken.
 
     Returns
     -------
@@ -76,23 +95,38 @@ def weighed(
     relative_spread : float
         Of the brain in them.
     """
-    alike = [one for one in sources if _label(one.record) == _label(target) and _shows(one, sources[0].mask)]
-    if alike:
-        voxels, spread = (
-            alike[0].voxels if at is None else _placed(alike[0].voxels[None], at)[0],
-            alike[0].relative_spread,
-        )
-    else:
-        voxels, spread = plain()
-    shown = alike[0].record if alike and tissue_signals_of(alike[0].record) is not None else None
-    shares = tissue_shares(sources[0], voxel_mm)
-    shares = shares if at is None else _placed(shares, at)
-    before = signals(voxels, spread)
-    after, inside = with_settings(before, shares, target, shown), shares.sum(0) > 0.5
-    if after is before or not inside.any():
+    own = of_contrast(sources, target)
+    asked, shown = (target, None) if own is None else _completed(target, own.record)
+
+    def image(there: TargetVoxels | None) -> tuple[Voxels, float]:
+        if own is None:
+            return plain(there)
+        return own.voxels if there is None else _placed(own.voxels[None], there)[0], own.relative_spread
+
+    shares, (voxels, spread) = tissue_shares(sources[0], voxel_mm), image(at)
+    before, placed = signals(voxels, spread), shares
+    whole, known = before, shares
+    if at is not None:
+        placed = _placed(np.pad(shares, [(0, 0), (1, 1), (1, 1), (1, 1)]), _shifted(at))  # none beyond the source
+        if placed.sum() * abs(np.linalg.det(at.matrix[:3, :3])) < ENOUGH * shares.sum():
+            whole = signals(*image(None))
+        else:
+            whole, known = before, placed
+    factors, inside = log_factors(whole, known, asked, shown), known.sum(0) > 0.5
+    if factors is None or not inside.any():
         return voxels, spread
-    scale = BrainScale.of(after, inside)
-    return scale.to_network(after), scale.relative_spread
+    scale = BrainScale.of(_times(whole, known, factors), inside)
+    return scale.to_network(_times(before, placed, factors)), scale.relative_spread
+
+
+def of_contrast(sources: Sequence[Source], target: PromptRecord) -> Source | None:
+    """Return the first source of the wanted contrast that shows nearly all that the first source shows."""
+    region = sources[0].seen
+    for one in sources:
+        seen = np.ones((), bool) if one.seen is None else one.seen if region is None else one.seen[region]
+        if _label(one.record) == _label(target) and seen.size and seen.mean() >= SHOWN:
+            return one
+    return None
 
 
 def signals(intensities: Voxels, spread: float) -> Floats:
@@ -125,18 +159,38 @@ def tissue_shares(source: Source, voxel_mm: float) -> NDArray[np.float32]:
 def _to_mni(image: Image, brain: NDArray[np.bool_]) -> Floats:
     """Return the world of a scan to that of MNI152, roughly: tissues are found by where they usually lie.
 
-    A head that is tilted by 15° in the scanner would have half of its tissues wrong without registration.
+    A head that is tilted by 15° would have 40 % of its tissues wrong without registration. A slab may be registered
+    wrongly, which shows in its stretch; then its extent is all that is left.
     """
-    try:
-        return register_to_mni(image, brain, resolution_mm=MNI_MM, converged_mm=CONVERGED_MM)[1].matrix
-    except HarmonizeError:  # no whole head: its extent tells more
+    if min(image.voxels.shape) < LEAST_SIDE:
         return mni_by_extent(brain, image.affine)
+    try:
+        matrix = register_to_mni(image, brain, resolution_mm=MNI_MM, converged_mm=CONVERGED_MM)[1].matrix
+    except HarmonizeError:
+        return mni_by_extent(brain, image.affine)
+    stretch = np.linalg.svd(matrix[:3, :3], compute_uv=False)
+    is_credible = stretch.min() >= LEAST_STRETCH and stretch.max() <= MOST_STRETCH
+    return matrix if is_credible else mni_by_extent(brain, image.affine)
 
 
 def with_settings(
     signal: Floats, shares: NDArray[np.float32], asked: PromptRecord, shown: PromptRecord | None = None
 ) -> Floats:
-    """Return an image as it would be with the settings that a prompt names.
+    """Return an image as it would be with other settings; parameters are those of `log_factors`.
+
+    Returns
+    -------
+    (i, j, k) array
+        The same where the settings are those that it was made with, or no tissues are known.
+    """
+    factors = log_factors(signal, shares, asked, shown)
+    return signal if factors is None else _times(signal, shares, factors)
+
+
+def log_factors(
+    signal: Floats, shares: NDArray[np.float32], asked: PromptRecord, shown: PromptRecord | None = None
+) -> Floats | None:
+    """Return by what fluid, grey and white matter are multiplied to be as with the settings that a prompt names.
 
     An image has less contrast than its equation: a network's because it is not sure, a real scan's because voxels hold
     several tissues. So the logarithm of the factor of each tissue is multiplied by the share of the equation's contrast
@@ -149,24 +203,41 @@ def with_settings(
     shares : (3, i, j, k) array
         As `tissue_shares` returns them, on the same voxels.
     asked : PromptRecord
-        For which `names_settings` holds.
+        For which `tells_contrast` holds.
     shown : PromptRecord, optional
         With which the image was made; default: the usual settings of the sequence that is asked for.
 
     Returns
     -------
-    (i, j, k) array
-        The same where the settings are those that it was made with, or no tissues are known.
+    (3,) array or None
+        Natural logarithms; None where nothing changes, or fewer than two tissues are there.
     """
     there = [n for n in range(len(shares)) if shares[n].any()]
+    if len(there) < 2:
+        return None
     wanted, here = (_contrast(one, there) for one in (asked, with_usual_settings(asked) if shown is None else shown))
-    if not there or np.allclose(wanted, here, atol=1e-6):
-        return signal
+    if np.allclose(wanted, here, atol=1e-6):
+        return None
     seen = np.log([max(float((signal * shares[n]).sum() / shares[n].sum()), 1e-6) for n in there])
     seen -= seen.mean()
     square = float((here**2).sum())
     gain = float(np.clip((seen * here).sum() / square, *GAINS)) if square > FLAT else 1.0
-    return np.asarray(signal * np.exp(np.tensordot(gain * (wanted - here), shares[there], 1)))
+    factors = np.zeros(len(shares))
+    factors[there] = gain * (wanted - here)
+    return factors
+
+
+def _times(signal: Floats, shares: NDArray[np.float32], factors: Floats) -> Floats:
+    return np.asarray(signal * np.exp(np.tensordot(factors, shares, 1)))
+
+
+def _completed(asked: PromptRecord, shown: PromptRecord) -> tuple[PromptRecord, PromptRecord | None]:
+    """Return what is asked of a scan with what it keeps of its own, and its record if one sequence fits it."""
+    if not tells_contrast(shown):
+        return asked, None
+    kept = {name: getattr(shown, name) for name in (*OF_CONTRAST, "field_strength_t") if getattr(asked, name) is None}
+    filled = replace(asked, **kept)
+    return (filled if sequence_of(filled) == sequence_of(shown) else asked), shown
 
 
 def _contrast(record: PromptRecord, tissues: Sequence[int]) -> Floats:
@@ -174,16 +245,19 @@ def _contrast(record: PromptRecord, tissues: Sequence[int]) -> Floats:
     signals = tissue_signals_of(record)
     assert signals is not None, "a sequence that is not certain has no signals"
     three = np.asarray(signals)[[FLUID, GREY, WHITE]]
-    logarithms = np.log(np.maximum(three, LEAST_SIGNAL * three[2]))[list(tissues)]
-    return np.asarray(logarithms - logarithms.mean() if len(logarithms) else logarithms)
+    logarithms = np.log(np.maximum(three, LEAST_SIGNAL * three.max()))[list(tissues)]
+    return np.asarray(logarithms - logarithms.mean())
 
 
 def _label(record: PromptRecord) -> str | None:
     return contrast_label(record.contrast, record.post_contrast)
 
 
-def _shows(source: Source, brain: NDArray[np.bool_]) -> bool:
-    return source.seen is None or bool(source.seen[brain].all())
+def _shifted(at: TargetVoxels) -> TargetVoxels:
+    """Return the same voxels in those of a grid that begins one voxel before on each axis."""
+    matrix = at.matrix.copy()
+    matrix[:3, 3] += 1
+    return TargetVoxels(at.shape, matrix)
 
 
 def _placed(volumes: Voxels, at: TargetVoxels) -> Voxels:

@@ -17,7 +17,7 @@ from torch import Tensor
 from model.data.catalogue import Source
 from model.data.target_voxels import TargetVoxels
 from model.data.trained_ranges import states_settings
-from model.inference.named_settings import names_settings, signals, weighed
+from model.inference.named_settings import names_settings, signals, tells_contrast, weighed
 from model.inference.placing import field_of_view, is_same_grid, place_mask
 from model.inference.scans import Cleaned, Prepared, clean, on_grid, read, working_grid
 from model.inference.tiles import fits, free_bytes, in_tiles, largest_core
@@ -148,8 +148,14 @@ class Synthesizer:
         if self.weighs(target):
             silent = without_settings(target)
             return weighed(
-                sources, target, lambda: self.intensities(sources, silent, tiled=tiled, at=at), self.grid_mm, at
+                sources,
+                target,
+                lambda there: self.intensities(sources, silent, tiled=tiled, at=there),
+                self.grid_mm,
+                at,
             )
+        if self.ignores(target):
+            target = without_settings(target)
         spread = self._spread(target)
         with torch.inference_mode():
             scans, wanted = self._asked(sources, target, at)
@@ -244,7 +250,17 @@ class Synthesizer:
         What it knows of them is from simulated scans, which look otherwise than real ones. So the image is made without
         them, and tissues are weighed by the signal equations (`model.inference.named_settings`).
         """
-        return not self.is_simulated and names_settings(target) and not states_settings(target, self.trained_ranges)
+        return self._never_saw(target) and tells_contrast(target)
+
+    def ignores(self, target: PromptRecord) -> bool:
+        """Return whether such settings are named, and no equation tells what they do: no or several sequences fit."""
+        return self._never_saw(target) and not tells_contrast(target)
+
+    def _never_saw(self, target: PromptRecord) -> bool:
+        label = contrast_label(target.contrast, target.post_contrast)
+        is_learned = label in (self.trained_ranges.get("contrasts") or {})
+        is_new = names_settings(target) and not states_settings(target, self.trained_ranges)
+        return is_learned and is_new and not self.is_simulated
 
     def maps(self, sources: Sequence[Source], target: PromptRecord) -> dict[str, Voxels]:
         """Return maps of tissue on the model's grid, by their BIDS suffix.

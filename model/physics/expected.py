@@ -114,9 +114,15 @@ def tissue_signals_of(record: PromptRecord) -> Tensor | None:
         In units of the signal equations; settings that are not stated have their usual values. None where the record
         fits several sequences or none.
     """
-    stated = stated_by([record])
-    family = _only_family(record, stated)
+    stated = stated_by([_of_cycles(record)])
+    family = _only_family(record.contrast, stated)
     return None if family is None else _signals(family, stated)
+
+
+def sequence_of(record: PromptRecord) -> str | None:
+    """Return the only sequence that fits a record; None where several do or none."""
+    family = _only_family(record.contrast, stated_by([_of_cycles(record)]))
+    return None if family is None else family.sequence
 
 
 def with_usual_settings(record: PromptRecord) -> PromptRecord:
@@ -128,7 +134,7 @@ def with_usual_settings(record: PromptRecord) -> PromptRecord:
         For a contrast of which no sequence is known.
     """
     assert record.contrast is not None
-    family = _only_family(record, stated_by([record])) or FAMILIES[record.contrast][0]
+    family = _only_family(record.contrast, stated_by([_of_cycles(record)])) or FAMILIES[record.contrast][0]
     silent = without_settings(record)
     usual = runnable_settings(family, stated_by([silent]))
     return replace(
@@ -157,8 +163,9 @@ def typical_median(record: PromptRecord) -> float | None:
     float or None
         None where TR or TE is not stated, or the record fits several sequences or none.
     """
-    signals = tissue_signals_of(record) if _is_timed(record) else None
-    return None if signals is None else _median(signals)
+    stated = stated_by([record])
+    family = _only_family(record.contrast, stated) if _is_timed(record) else None
+    return None if family is None else _median(_signals(family, stated))
 
 
 @lru_cache(maxsize=4096)
@@ -173,10 +180,13 @@ def typical_widening(record: PromptRecord) -> float | None:
     float or None
         None where `typical_median` has none.
     """
-    here = tissue_signals_of(record) if _is_timed(record) else None
-    beside = None if here is None else tissue_signals_of(with_usual_settings(record))
-    if here is None or beside is None:
+    stated = stated_by([record])
+    family = _only_family(record.contrast, stated) if _is_timed(record) else None
+    if family is None:
         return None
+    nothing = torch.full_like(stated.tr_s, math.nan)
+    usual = replace(stated, tr_s=nothing, te_s=nothing, ti_s=nothing, fa_deg=nothing)
+    here, beside = (_signals(family, one) for one in (stated, usual))
     tissues = [FLUID, GREY, WHITE]
     return float(here[tissues].std() / _median(here) / (beside[tissues].std() / _median(beside)))
 
@@ -185,12 +195,20 @@ def _is_timed(record: PromptRecord) -> bool:
     return record.repetition_time_s is not None and record.echo_time_s is not None
 
 
-def _only_family(record: PromptRecord, stated: Stated) -> Family | None:
-    """Return the one sequence that fits a record."""
-    if record.contrast not in FAMILIES:
+def _of_cycles(record: PromptRecord) -> PromptRecord:
+    """Return a record whose TR is that of inversions: GE and Philips state that of the excitations after one."""
+    tr_s, ti_s = record.repetition_time_s, record.inversion_time_s
+    if record.contrast == "T1w" and tr_s is not None and ti_s is not None and tr_s < GRADIENT_ECHO_BELOW_S:
+        return replace(record, repetition_time_s=None)
+    return record
+
+
+def _only_family(contrast: str | None, stated: Stated) -> Family | None:
+    """Return the one sequence that fits what a record states."""
+    if contrast not in FAMILIES:
         return None
-    certain = (likely_families(record.contrast, stated)[0] == 1).nonzero()[:, 0].tolist()
-    return FAMILIES[record.contrast][certain[0]] if certain else None
+    certain = (likely_families(contrast, stated)[0] == 1).nonzero()[:, 0].tolist()
+    return FAMILIES[contrast][certain[0]] if certain else None
 
 
 def _signals(family: Family, stated: Stated) -> Tensor:
