@@ -235,9 +235,10 @@ def _completed(asked: PromptRecord, shown: PromptRecord) -> tuple[PromptRecord, 
     """Return what is asked of a scan with what it keeps of its own, and its record if one sequence fits it."""
     if not tells_contrast(shown):
         return asked, None
+    if sequence_of(asked) != sequence_of(shown):  # the TI of an MPRAGE would make one of a spin echo
+        return asked, shown
     kept = {name: getattr(shown, name) for name in (*OF_CONTRAST, "field_strength_t") if getattr(asked, name) is None}
-    filled = replace(asked, **kept)
-    return (filled if sequence_of(filled) == sequence_of(shown) else asked), shown
+    return replace(asked, **kept), shown
 
 
 def _contrast(record: PromptRecord, tissues: Sequence[int]) -> Floats:

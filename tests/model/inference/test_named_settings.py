@@ -228,6 +228,14 @@ def test_what_a_prompt_leaves_out_is_as_in_the_scan_itself(real_one: Synthesizer
     np.testing.assert_allclose(made[source.mask], signal[source.mask], atol=1e-4)
 
 
+def test_another_sequence_keeps_nothing_of_the_scan_itself(real_one: Synthesizer) -> None:
+    source = replace(brain()[0], record=MPRAGE)
+    made = [real_one.signal([source], replace(SPIN_ECHO, repetition_time_s=tr_s)) for tr_s in (0.3, 1.0)]
+    grey, white = (tissue_shares(source, 2.0)[tissue] for tissue in (GREY, WHITE))
+    first, last = ((one * grey).sum() / (one * white).sum() for one in made)
+    assert last > 1.03 * first, "an inversion time of 0.9 s and a repetition time of 0.3 s are no spin echo"
+
+
 def test_a_grid_with_little_brain_has_the_contrast_of_the_whole(real_one: Synthesizer) -> None:
     source, _ = brain()
     asked = replace(with_usual_settings(PromptRecord("T1w")), inversion_time_s=1.2)
