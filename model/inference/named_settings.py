@@ -33,7 +33,7 @@ from model.physics.expected import (
 )
 from warehouse.errors import HarmonizeError
 from warehouse.harmonize.alignment import register_to_mni
-from warehouse.imaging.brain_scale import FARTHEST, BrainScale, harden
+from warehouse.imaging.brain_scale import FARTHEST, BrainScale, harden, soften
 from warehouse.imaging.geometry import Image
 from warehouse.prompts.record import PromptRecord, contrast_label
 from warehouse.quality.tissues import CSF, GM, WM, mni_by_extent, segment
@@ -112,11 +112,17 @@ def weighed(
             whole = signals(*image(None))
         else:
             whole, known = before, placed
-    factors, inside = log_factors(whole, known, asked, shown), known.sum(0) > 0.5
-    if factors is None or not inside.any():
+    factors = log_factors(whole, known, asked, shown)
+    if factors is None:
         return voxels, spread
-    scale = BrainScale.of(_times(whole, known, factors), inside)
-    return scale.to_network(_times(before, placed, factors)), scale.relative_spread
+    try:
+        first, then = (BrainScale.of(one, known.sum(0) > 0.5) for one in (whole, _times(whole, known, factors)))
+    except ValueError:  # no brain, or one without contrast
+        return voxels, spread
+    # What a network makes is smoother than a brain: only the change of its spread counts, or all would be stretched.
+    spread *= then.relative_spread / first.relative_spread
+    after = _times(before, placed, factors) * (first.median / then.median)
+    return soften((after - 1) / spread).astype(np.float32), spread
 
 
 def of_contrast(sources: Sequence[Source], target: PromptRecord) -> Source | None:

@@ -204,6 +204,16 @@ def test_settings_that_real_scans_state_are_left_to_the_network(real_one: Synthe
     np.testing.assert_array_equal(simulated, learned)
 
 
+@pytest.mark.parametrize("contrast", ["T1w", "FLAIR"])
+def test_nearly_usual_settings_change_nearly_nothing(contrast: str, real_one: Synthesizer) -> None:
+    source = replace(brain()[0], record=PromptRecord(contrast))
+    usual = with_usual_settings(PromptRecord("T1w"))
+    plain, spread = real_one.intensities([source], usual)
+    nearly, its_spread = real_one.intensities([source], replace(usual, inversion_time_s=0.901))
+    assert 0 < np.abs(nearly - plain)[source.mask].max() < 0.05, "it is not stretched to another scale"
+    assert its_spread == pytest.approx(spread, rel=0.02)
+
+
 def test_left_stays_left_on_another_grid(real_one: Synthesizer) -> None:
     source, _ = brain()
     voxels = source.voxels.copy()
