@@ -1,10 +1,11 @@
 """Whether naming TR, TE, TI and flip angle costs similarity to real scans, and whether training people are made better.
 
-    python -m benchmarks.named_settings --home HOME [--settings drawn] [--splits val train] [--people N]
+    python -m benchmarks.named_settings --home HOME [--settings drawn|own] [--splits val train] [--people N]
 
 The real scans at hand say nothing of their settings. So every volume is asked for twice: by what the catalogue knows of
 the target, and with settings beside it. These are the usual values of its contrast (`model.physics.expected`; a T1w as
-MPRAGE), or those of a random protocol, which are hardly those of the scan and tell the most that naming costs. Both are
+MPRAGE), or those of a random protocol, which are hardly those of the scan. Simulated scans, and those of other centres,
+state their settings: with `own` a volume is asked for without and with them, which tells what naming is worth. Both are
 compared with the real scan in the brain, on its own voxels, beside the map of intensities that was fitted on that very
 scan, for every direction among T1w, T2w and FLAIR. Prints Markdown: a line for each person, then the means over people.
 """
@@ -26,7 +27,7 @@ from model.data.catalogue import CatalogueImages
 from model.data.changes import with_drawn_settings
 from model.data.natives import NativeScans
 from model.inference.synthesize import load_synthesizer
-from model.physics.expected import with_usual_settings
+from model.physics.expected import with_usual_settings, without_settings
 from warehouse.lake.home import Home
 
 HEADS = ("weights", "settings named", "fitted map")
@@ -39,7 +40,7 @@ def main() -> None:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--model", default="shipped")
     parser.add_argument("--recipe", default="standard", help="of the home's volumes")
-    parser.add_argument("--settings", choices=("usual", "drawn"), default="usual", help="which are named")
+    parser.add_argument("--settings", choices=("usual", "drawn", "own"), default="usual", help="which are named")
     parser.add_argument("--splits", nargs="+", default=["val"], choices=("train", "val", "test_internal"))
     parser.add_argument("--people", type=int, help="of each split, at most")
     given = parser.parse_args()
@@ -53,10 +54,13 @@ def main() -> None:
             source, target = (images.items[index] for index in pair)
             if source.person_id not in chosen:
                 continue
-            plain = asdict(whole(synthesizer, scans, pair))
-            asked = with_usual_settings(target.record)
+            silent = without_settings(target.record)
+            plain = asdict(whole(synthesizer, scans, pair, asked=silent))
+            asked = with_usual_settings(silent)
             if given.settings == "drawn":
-                asked = with_drawn_settings(target.record, 1.0, np.random.default_rng(number))
+                asked = with_drawn_settings(silent, 1.0, np.random.default_rng(number))
+            if given.settings == "own":
+                asked = target.record
             named = whole(synthesizer, scans, pair, asked=asked)
             direction = f"{source.contrast_label} → {target.contrast_label}"
             row = {"person": source.person_id, "direction": direction, **plain}
