@@ -55,18 +55,18 @@ def main() -> None:
             if source.person_id not in chosen:
                 continue
             silent = without_settings(target.record)
-            plain = asdict(whole(synthesizer, scans, pair, asked=silent))
+            without = whole(synthesizer, scans, pair, asked=silent)
             asked = with_usual_settings(silent)
             if given.settings == "drawn":
                 asked = with_drawn_settings(silent, 1.0, np.random.default_rng(number))
             if given.settings == "own":
                 asked = target.record
-            named = whole(synthesizer, scans, pair, asked=asked)
+            named = without if asked == silent else whole(synthesizer, scans, pair, asked=asked)
             direction = f"{source.contrast_label} → {target.contrast_label}"
-            row = {"person": source.person_id, "direction": direction, **plain}
+            row = {"person": source.person_id, "direction": direction, **asdict(without)}
             rows.append(row | {"named_psnr_db": named.psnr_db, "named_ssim": named.ssim})
             print(
-                f"{split}: {row['person']}, {direction}: {plain['psnr_db']:.1f} dB, {named.psnr_db:.1f} named",
+                f"{split}: {row['person']}, {direction}: {without.psnr_db:.1f} dB, {named.psnr_db:.1f} named",
                 flush=True,
             )
         print(table(split, rows), flush=True)
