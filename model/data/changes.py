@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model.physics.expected import names_settings
 from model.physics.protocol import SequenceProtocol
 from model.simulation.protocols import VARIANTS, draw_protocol
 from warehouse.imaging.brain_scale import harden, soften
@@ -102,8 +103,7 @@ def with_drawn_settings(record: PromptRecord, share: float, random: np.random.Ge
         Probability of a protocol; 0 draws no random number.
     random : numpy.random.Generator
     """
-    is_silent = all(getattr(record, name) is None for name in SETTINGS) and not record.flip_angle_variable
-    if share == 0 or not is_silent or record.contrast not in VARIANTS or random.random() >= share:
+    if share == 0 or names_settings(record) or record.contrast not in VARIANTS or random.random() >= share:
         return record
     is_post_contrast = record.post_contrast and record.contrast == "T1w"
     return with_settings_of(record, draw_protocol(record.contrast, random, is_post_contrast=is_post_contrast))

@@ -29,7 +29,6 @@ from model.physics.expected import (
     sequence_of,
     tissue_signals_of,
     with_usual_settings,
-    without_settings,
 )
 from warehouse.errors import HarmonizeError
 from warehouse.harmonize.alignment import register_to_mni
@@ -51,11 +50,6 @@ FLAT = 1e-3  # sum of squared contrast below which no gain can be told
 
 Floats = NDArray[np.float64]
 Voxels = NDArray[np.float32]
-
-
-def names_settings(record: PromptRecord) -> bool:
-    """Return whether a prompt names TR, TE, TI or flip angle."""
-    return record != without_settings(record)
 
 
 def tells_contrast(record: PromptRecord) -> bool:
@@ -103,6 +97,8 @@ def weighed(
             return plain(there)
         return own.voxels if there is None else _placed(own.voxels[None], there)[0], own.relative_spread
 
+    if is_same_contrast(asked, shown or with_usual_settings(asked)):
+        return image(at)  # tissues, which take seconds, are not needed
     shares, (voxels, spread) = tissue_shares(sources[0], voxel_mm), image(at)
     before, placed = signals(voxels, spread), shares
     whole, known = before, shares
@@ -116,12 +112,12 @@ def weighed(
     if factors is None:
         return voxels, spread
     try:
-        first, then = (BrainScale.of(one, known.sum(0) > 0.5) for one in (whole, _times(whole, known, factors)))
+        first, then = (BrainScale.of(one, known.sum(0) > 0.5) for one in (whole, multiplied(whole, known, factors)))
     except ValueError:  # no brain, or one without contrast
         return voxels, spread
     # What a network makes is smoother than a brain: only the change of its spread counts, or all would be stretched.
     spread *= then.relative_spread / first.relative_spread
-    after = _times(before, placed, factors) * (first.median / then.median)
+    after = multiplied(before, placed, factors) * (first.median / then.median)
     return soften((after - 1) / spread).astype(np.float32), spread
 
 
@@ -179,20 +175,6 @@ def _to_mni(image: Image, brain: NDArray[np.bool_]) -> Floats:
     return matrix if is_credible else mni_by_extent(brain, image.affine)
 
 
-def with_settings(
-    signal: Floats, shares: NDArray[np.float32], asked: PromptRecord, shown: PromptRecord | None = None
-) -> Floats:
-    """Return an image as it would be with other settings; parameters are those of `log_factors`.
-
-    Returns
-    -------
-    (i, j, k) array
-        The same where the settings are those that it was made with, or no tissues are known.
-    """
-    factors = log_factors(signal, shares, asked, shown)
-    return signal if factors is None else _times(signal, shares, factors)
-
-
 def log_factors(
     signal: Floats, shares: NDArray[np.float32], asked: PromptRecord, shown: PromptRecord | None = None
 ) -> Floats | None:
@@ -233,7 +215,13 @@ def log_factors(
     return factors
 
 
-def _times(signal: Floats, shares: NDArray[np.float32], factors: Floats) -> Floats:
+def is_same_contrast(one: PromptRecord, other: PromptRecord) -> bool:
+    """Return whether fluid, grey and white matter have the same contrast by the equations of two prompts."""
+    return np.allclose(_contrast(one, range(3)), _contrast(other, range(3)), atol=1e-6)
+
+
+def multiplied(signal: Floats, shares: NDArray[np.float32], factors: Floats) -> Floats:
+    """Return an image whose tissues are multiplied by factors, which `log_factors` returns."""
     return np.asarray(signal * np.exp(np.tensordot(factors, shares, 1)))
 
 
@@ -249,9 +237,9 @@ def _completed(asked: PromptRecord, shown: PromptRecord) -> tuple[PromptRecord, 
 
 def _contrast(record: PromptRecord, tissues: Sequence[int]) -> Floats:
     """Return the logarithm of the signal of some of fluid, grey and white matter, less its mean."""
-    signals = tissue_signals_of(record)
-    assert signals is not None, "a sequence that is not certain has no signals"
-    three = np.asarray(signals)[[FLUID, GREY, WHITE]]
+    told = tissue_signals_of(record)
+    assert told is not None, "a sequence that is not certain has no signals"
+    three = np.asarray(told)[[FLUID, GREY, WHITE]]
     logarithms = np.log(np.maximum(three, LEAST_SIGNAL * three.max()))[list(tissues)]
     return np.asarray(logarithms - logarithms.mean())
 

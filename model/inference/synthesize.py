@@ -17,7 +17,7 @@ from torch import Tensor
 from model.data.catalogue import Source
 from model.data.target_voxels import TargetVoxels
 from model.data.trained_ranges import states_settings
-from model.inference.named_settings import names_settings, signals, tells_contrast, weighed
+from model.inference.named_settings import signals, tells_contrast, weighed
 from model.inference.placing import field_of_view, is_same_grid, place_mask
 from model.inference.scans import Cleaned, Prepared, clean, on_grid, read, working_grid
 from model.inference.tiles import fits, free_bytes, in_tiles, largest_core
@@ -29,7 +29,7 @@ from model.networks.synthesis.physics import Settings, brain_scale, signal
 from model.networks.synthesis.voxels import sample
 from model.networks.synthesis.windows import UNBOUNDED, in_windows
 from model.networks.weights import choose
-from model.physics.expected import typical_widening, without_settings
+from model.physics.expected import names_settings, typical_widening, without_settings
 from warehouse.errors import ModelError
 from warehouse.imaging.geometry import Grid
 from warehouse.imaging.itk import inverse

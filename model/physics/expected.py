@@ -115,13 +115,13 @@ def tissue_signals_of(record: PromptRecord) -> Tensor | None:
         fits several sequences or none.
     """
     stated = stated_by([_of_cycles(record)])
-    family = _only_family(record.contrast, stated)
+    family = _family_of(record)
     return None if family is None else _signals(family, stated)
 
 
 def sequence_of(record: PromptRecord) -> str | None:
     """Return the only sequence that fits a record; None where several do or none."""
-    family = _only_family(record.contrast, stated_by([_of_cycles(record)]))
+    family = _family_of(record)
     return None if family is None else family.sequence
 
 
@@ -134,7 +134,7 @@ def with_usual_settings(record: PromptRecord) -> PromptRecord:
         For a contrast of which no sequence is known.
     """
     assert record.contrast is not None
-    family = _only_family(record.contrast, stated_by([_of_cycles(record)])) or FAMILIES[record.contrast][0]
+    family = _family_of(record) or FAMILIES[record.contrast][0]
     silent = without_settings(record)
     usual = runnable_settings(family, stated_by([silent]))
     return replace(
@@ -152,6 +152,11 @@ def without_settings(record: PromptRecord) -> PromptRecord:
     return replace(times, flip_angle_deg=None, flip_angle_variable=False)
 
 
+def names_settings(record: PromptRecord) -> bool:
+    """Return whether a record says anything of TR, TE, TI or flip angle."""
+    return record != without_settings(record)
+
+
 @lru_cache(maxsize=4096)
 def typical_median(record: PromptRecord) -> float | None:
     """Return the median of a usual brain's signal, in units of the signal equations: the mean of white and grey matter.
@@ -164,7 +169,7 @@ def typical_median(record: PromptRecord) -> float | None:
         None where TR or TE is not stated, or the record fits several sequences or none.
     """
     stated = stated_by([record])
-    family = _only_family(record.contrast, stated) if _is_timed(record) else None
+    family = _timed_family(record, stated)
     return None if family is None else _median(_signals(family, stated))
 
 
@@ -181,7 +186,7 @@ def typical_widening(record: PromptRecord) -> float | None:
         None where `typical_median` has none.
     """
     stated = stated_by([record])
-    family = _only_family(record.contrast, stated) if _is_timed(record) else None
+    family = _timed_family(record, stated)
     if family is None:
         return None
     nothing = torch.full_like(stated.tr_s, math.nan)
@@ -191,8 +196,13 @@ def typical_widening(record: PromptRecord) -> float | None:
     return float(here[tissues].std() / _median(here) / (beside[tissues].std() / _median(beside)))
 
 
-def _is_timed(record: PromptRecord) -> bool:
-    return record.repetition_time_s is not None and record.echo_time_s is not None
+def _timed_family(record: PromptRecord, stated: Stated) -> Family | None:
+    is_timed = record.repetition_time_s is not None and record.echo_time_s is not None
+    return _only_family(record.contrast, stated) if is_timed else None
+
+
+def _family_of(record: PromptRecord) -> Family | None:
+    return _only_family(record.contrast, stated_by([_of_cycles(record)]))
 
 
 def _of_cycles(record: PromptRecord) -> PromptRecord:

@@ -13,14 +13,14 @@ from model.data.catalogue import Source
 from model.data.target_voxels import TargetVoxels
 from model.inference.named_settings import (
     GAINS,
-    names_settings,
+    log_factors,
+    multiplied,
     of_contrast,
     tells_contrast,
     tissue_shares,
-    with_settings,
 )
 from model.inference.synthesize import Synthesizer, load_synthesizer
-from model.physics.expected import with_usual_settings
+from model.physics.expected import names_settings, with_usual_settings
 from tests.model.tiny_models import save_synthesis
 from tests.warehouse.quality.test_tissues import head
 from warehouse.imaging.brain_scale import BrainScale
@@ -41,6 +41,12 @@ def blocks(contrast: str) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     for tissue in range(3):
         shares[tissue, 2 * tissue : 2 * tissue + 2] = 1
     return np.tensordot(BRIGHT[contrast], shares, 1) + 0.01, shares
+
+
+def with_settings(signal: NDArray[np.float64], shares: NDArray[np.float32], asked: PromptRecord) -> NDArray[np.float64]:
+    """Return an image of the usual settings as it would be with others."""
+    factors = log_factors(signal, shares, asked)
+    return signal if factors is None else multiplied(signal, shares, factors)
 
 
 def ratios(signal: NDArray[np.float64]) -> tuple[float, float]:
